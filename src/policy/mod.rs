@@ -1,0 +1,3 @@
+//! What may run.
+
+pub mod source;
