@@ -1,3 +1,7 @@
-//! The binary.
+//! The binary: everything is in `startup`, which also owns the exit codes.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mcp_ssh_orchestrator::startup::run(std::env::args_os()).into()
+}

@@ -1,0 +1,76 @@
+//! Signals as data: blocked everywhere, read by one thread.
+//!
+//! SIGTERM and SIGINT raise `stop`, which ends [`super::stdio::Input`] as if the client
+//! had closed; if the process is still there after the grace it is ended. SIGHUP calls
+//! back, so that a rotated audit file is reopened. Called by `startup`.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// How long an orderly end may take before the process is ended as it is.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// The process's signals, taken from their default actions.
+pub struct Signals {
+    descriptor: SignalFd,
+    stop: Arc<EventFd>,
+}
+
+/// Blocks the signals that are handled here. To be called while there is one thread:
+/// the mask is inherited by those made later.
+///
+/// # Errors
+/// Out of descriptors.
+pub fn take() -> io::Result<Signals> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        set.add(signal);
+    }
+    set.thread_block()?;
+    Ok(Signals {
+        descriptor: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?,
+        stop: Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?),
+    })
+}
+
+impl Signals {
+    /// Readable from the first SIGTERM or SIGINT on.
+    pub fn stop(&self) -> Arc<EventFd> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Starts the thread that reads them. `hang_up` is called at each SIGHUP.
+    ///
+    /// # Errors
+    /// No thread can be made.
+    pub fn watch(self, hang_up: impl Fn() + Send + 'static) -> io::Result<()> {
+        let watcher = std::thread::Builder::new()
+            .name("signals".to_owned())
+            .stack_size(64 * 1024);
+        watcher.spawn(move || self.read(&hang_up)).map(drop)
+    }
+
+    fn read(&self, hang_up: &dyn Fn()) {
+        loop {
+            match self.descriptor.read_signal() {
+                Ok(Some(info)) if info.ssi_signo.cast_signed() == libc::SIGHUP => hang_up(),
+                Ok(Some(_)) => break,
+                Ok(None) | Err(Errno::EINTR) => {}
+                Err(_) => return,
+            }
+        }
+        // Cannot fail: the counter is written once and starts at zero.
+        let _ = self.stop.write(1);
+        std::thread::sleep(GRACE);
+        // SAFETY: ends the process at once, without handlers that could wait for the
+        // thread that did not come to its end.
+        unsafe { libc::_exit(1) }
+    }
+}

@@ -1,0 +1,177 @@
+//! The protocol's two descriptors, moved to where nothing else can touch them.
+//!
+//! After [`take`], descriptor 0 reads end of file and descriptor 1 is stderr: a stray
+//! write by a library lands in the log, never inside the protocol. [`Input`] reads the
+//! client and ends early when the process is asked to stop. Called by `startup`.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+use nix::unistd;
+
+/// The protocol's ends, which no other code knows.
+pub struct Stdio {
+    pub input: OwnedFd,
+    pub output: OwnedFd,
+}
+
+/// Moves stdin and stdout to private close-on-exec descriptors, and closes everything
+/// else that was inherited but stderr.
+///
+/// That 0, 1 and 2 are open is what Rust's runtime makes sure of before `main`.
+///
+/// # Errors
+/// Out of descriptors; nothing else can fail here.
+pub fn take() -> io::Result<Stdio> {
+    close_inherited();
+    let input = duplicate(io::stdin().as_fd())?;
+    let output = duplicate(io::stdout().as_fd())?;
+    // Not /dev/null, which an empty container may lack: a pipe without a writer.
+    let (empty, writer) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    drop(writer);
+    unistd::dup2_stdin(&empty)?;
+    unistd::dup2_stdout(io::stderr())?;
+    Ok(Stdio { input, output })
+}
+
+fn duplicate(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    descriptor.try_clone_to_owned()
+}
+
+/// Closes 3 and up. A kernel before 5.9 has no close_range(2): there they are closed one
+/// by one, as far as a limit of descriptors usually goes.
+fn close_inherited() {
+    // SAFETY: this is the first thing the process does: no object owns a descriptor
+    // above 2 yet.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    if result == 0 {
+        return;
+    }
+    for descriptor in 3..65_536 {
+        // SAFETY: as above.
+        unsafe { libc::close(descriptor) };
+    }
+}
+
+/// The client's side of the protocol: its bytes until it closes or `stop` is raised.
+pub struct Input {
+    client: File,
+    stop: Arc<EventFd>,
+}
+
+impl Input {
+    pub fn new(client: OwnedFd, stop: Arc<EventFd>) -> Self {
+        Self {
+            client: client.into(),
+            stop,
+        }
+    }
+}
+
+impl Read for Input {
+    /// Ends (0 bytes) as soon as `stop` is readable, even while the client is silent.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut ready = [
+                PollFd::new(self.client.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut ready, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                other => other?,
+            };
+            let [client, stop] = ready.map(|fd| fd.any().unwrap_or(true));
+            if stop {
+                return Ok(0);
+            }
+            if client {
+                // A client may hand over a non-blocking pipe: then this can find nothing.
+                match self.client.read(buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    other => return other,
+                }
+            }
+        }
+    }
+}
+
+/// Our side of the protocol.
+pub struct Output {
+    client: File,
+}
+
+impl Output {
+    pub fn new(client: OwnedFd) -> Self {
+        Self {
+            client: client.into(),
+        }
+    }
+}
+
+impl Write for Output {
+    /// Waits where the client handed over a non-blocking pipe.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.client.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let ready = PollFd::new(self.client.as_fd(), PollFlags::POLLOUT);
+                    match poll(&mut [ready], PollTimeout::NONE) {
+                        Ok(_) | Err(Errno::EINTR) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a descriptor is closed by execve(2): asked by the self-check.
+pub fn is_private(descriptor: &impl AsFd) -> bool {
+    let flags = fcntl(descriptor.as_fd(), FcntlArg::F_GETFD);
+    descriptor.as_fd().as_raw_fd() > 2 && flags.is_ok_and(|flags| flags & libc::FD_CLOEXEC != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_ends_with_the_client_or_on_stop() {
+        let (read, write) = unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+        let stop = Arc::new(EventFd::new().unwrap());
+        let mut input = Input::new(read, Arc::clone(&stop));
+        let mut client = File::from(write);
+        client.write_all(b"hello").unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(input.read(&mut buffer).unwrap(), 5);
+        stop.write(1).unwrap();
+        client.write_all(b"late").unwrap();
+        assert_eq!(input.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn output_waits_for_a_slow_client() {
+        let (read, write) = unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).unwrap();
+        fcntl(&read, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        let writer = std::thread::spawn(move || {
+            let mut output = Output::new(write);
+            output.write_all(&vec![b'x'; 1 << 20]).unwrap();
+        });
+        let mut received = Vec::new();
+        File::from(read).read_to_end(&mut received).unwrap();
+        writer.join().unwrap();
+        assert_eq!(received.len(), 1 << 20);
+    }
+}
