@@ -1,0 +1,86 @@
+//! Programs of the machine that the harness calls, and a look at its processes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where each needed program comes from, for the message when it is missing.
+const PACKAGES: &[(&str, &str)] = &[
+    ("sshd", "openssh-server"),
+    ("ssh-keygen", "openssh-client"),
+    ("dropbear", "dropbear-bin"),
+    ("dropbearkey", "dropbear-bin"),
+    ("useradd", "passwd"),
+    ("flock", "util-linux"),
+    ("jq", "jq"),
+];
+
+/// The absolute path of a program (`sshd` insists on one).
+///
+/// # Panics
+/// When it is not installed; the message says what to install.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let more = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+    let found = path
+        .split(':')
+        .chain(more)
+        .map(|dir| Path::new(dir).join(name))
+        .find(|p| p.is_file());
+    found.unwrap_or_else(|| {
+        let package = PACKAGES.iter().find(|(tool, _)| *tool == name).map_or(name, |(_, p)| p);
+        panic!("`{name}` is not installed: apt-get install {package} (scripts/test installs all it needs)")
+    })
+}
+
+/// Runs a program to its end and returns what it printed.
+///
+/// # Panics
+/// When it fails.
+pub(crate) fn run(name: &str, args: &[&str]) -> String {
+    let output = Command::new(tool(name)).args(args).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{name} {args:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The processes whose command line holds `text`, zombies excepted.
+pub(crate) fn processes_with(text: &str) -> Vec<i32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if line.contains(text) && pid != std::process::id().cast_signed() {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// Every descendant of a process, deepest last, the process itself first.
+pub(crate) fn tree(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    let mut next = 0;
+    while next < all.len() {
+        let of = all[next];
+        let children =
+            std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+        all.extend(
+            children
+                .split_whitespace()
+                .filter_map(|c| c.parse::<u32>().ok()),
+        );
+        next += 1;
+    }
+    all
+}
