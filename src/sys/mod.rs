@@ -10,6 +10,11 @@
     reason = "system calls and C symbols that no safe wrapper offers"
 )]
 
+pub mod landlock;
+pub mod privileges;
+pub mod process;
+pub mod seccomp;
 pub mod signals;
 pub mod stdio;
+pub mod syscalls;
 pub mod version;

@@ -1,0 +1,117 @@
+//! The process's own attributes: not dumpable, no core, descriptors, umask, environment,
+//! no new privileges.
+//!
+//! Each function changes one attribute and reads it back where the kernel lets it. None
+//! decides whether a failure matters. Called by `startup` while there is one thread.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
+
+/// New files are for their owner only.
+pub fn restrict_new_files() {
+    umask(Mode::from_bits_truncate(0o077));
+}
+
+/// Closes /proc/PID/mem and ptrace(2) to processes of the same user, and forbids core
+/// files: keys and passphrases pass through this memory.
+///
+/// # Errors
+/// The attribute did not take effect. A change of uid resets it: to be called again
+/// after one.
+pub fn forbid_dumps() -> io::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    nix::sys::prctl::set_dumpable(false)?;
+    match nix::sys::prctl::get_dumpable()? {
+        false => Ok(()),
+        true => Err(io::Error::other("the process is still dumpable")),
+    }
+}
+
+/// Raises the soft limit of open descriptors towards `wanted`, as far as the hard limit
+/// lets it. Returns what holds now.
+///
+/// # Errors
+/// The limit cannot be read or set.
+pub fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let target = wanted.min(hard).max(soft);
+    setrlimit(Resource::RLIMIT_NOFILE, target, hard)?;
+    Ok(target)
+}
+
+/// No program that this process could start would gain privileges (execve(2) is
+/// forbidden as well); without it a plain user may not install filters.
+///
+/// # Errors
+/// The attribute did not take effect.
+pub fn forbid_new_privileges() -> io::Result<()> {
+    nix::sys::prctl::set_no_new_privs()?;
+    match nix::sys::prctl::get_no_new_privs()? {
+        true => Ok(()),
+        false => Err(io::Error::other("no_new_privs did not take effect")),
+    }
+}
+
+/// Wipes the values of all environment variables in place and empties the environment,
+/// but for the names in `keep`. What a secret's variable held is then only where the
+/// configuration keeps it.
+///
+/// # Errors
+/// Out of memory for the variables that are kept.
+pub fn reduce_environment(keep: &[&str]) -> io::Result<()> {
+    let kept: Vec<_> = keep
+        .iter()
+        .filter_map(|name| std::env::var_os(name).map(|value| (*name, value)))
+        .collect();
+    wipe_environment();
+    // SAFETY: there is one thread, and no reference into the environment is held.
+    Errno::result(unsafe { libc::clearenv() })?;
+    for (name, value) in kept {
+        if value.as_bytes().contains(&0) {
+            continue;
+        }
+        // SAFETY: there is one thread.
+        unsafe { std::env::set_var(name, value) };
+    }
+    Ok(())
+}
+
+unsafe extern "C" {
+    /// environ(7)
+    static environ: *mut *mut libc::c_char;
+}
+
+fn wipe_environment() {
+    // SAFETY: environ(7) is null or a null-terminated array of pointers to NUL-terminated
+    // strings. They lie on the initial stack or were allocated by setenv(3), and are
+    // writable; with one thread nobody else looks at them. The volatile writes stay
+    // within the length that strlen counted.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            let text = *entry;
+            let length = CStr::from_ptr(text).count_bytes();
+            for offset in 0..length {
+                text.add(offset).write_volatile(0);
+            }
+            entry = entry.add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptor_limit_is_never_lowered() {
+        let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert!(raise_descriptor_limit(1).unwrap() >= soft);
+    }
+}
