@@ -264,6 +264,16 @@ impl fmt::Display for CommandHash {
     }
 }
 
+/// `on_audit_failure:` of `policy.yml`: what becomes of a command that cannot be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnAuditFailure {
+    /// It does not run.
+    #[default]
+    Refuse,
+    /// It runs, and a record on stderr says that it is not in the audit file.
+    Warn,
+}
+
 /// A TCP port, 1 to 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Port(NonZeroU16);

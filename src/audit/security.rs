@@ -1,0 +1,318 @@
+//! The records of what should not have happened: injections, bypasses, wrong paths,
+//! wrong host keys.
+//!
+//! Owns their fields and what they may say of a command: a hash, a code, a position;
+//! only [`Bypass`] quotes, capped and without secrets, because the trick is the news.
+//! Called by `task`, `mcp` and `startup` with what `config`, `policy` and `ssh` noticed.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::record::{Level, Record, display};
+use super::redact::Patterns;
+use super::time::Ts;
+use crate::config::event::{EventValue, SecurityEvent};
+use crate::config::types::{CommandHash, Field, HostAlias, InputError};
+
+/// Most bytes of a command that a record quotes.
+pub(super) const COMMAND_QUOTE_MAX: usize = 1_024;
+/// Most bytes of any other free text of a record.
+pub(super) const TEXT_MAX: usize = 4_096;
+
+const MSG: &str = "security_event";
+
+/// A `security_event`: something `config` noticed, with its moment.
+#[derive(Debug, Clone)]
+pub struct Noticed {
+    ts: Ts,
+    event: SecurityEvent,
+}
+
+impl Noticed {
+    pub(super) fn each_text(&mut self, clean: impl Fn(&mut String)) {
+        let event = &mut self.event;
+        event.attempted_path.iter_mut().for_each(&clean);
+        event.resolved_path.iter_mut().for_each(&clean);
+        for (_, value) in &mut event.extra {
+            if let EventValue::Text(text) = value {
+                clean(text);
+            }
+        }
+    }
+}
+
+impl Serialize for Noticed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event = &self.event;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("level", "error")?;
+        map.serialize_entry("kind", "security_audit")?;
+        map.serialize_entry("event_type", event.event_type)?;
+        map.serialize_entry("ts", &self.ts)?;
+        map.serialize_entry("timestamp", &self.ts.iso())?;
+        if let Some(path) = &event.attempted_path {
+            map.serialize_entry("attempted_path", path)?;
+        }
+        if let Some(path) = &event.resolved_path {
+            map.serialize_entry("resolved_path", path)?;
+        }
+        if let Some(reason) = event.reason {
+            map.serialize_entry("reason", reason)?;
+        }
+        for (key, value) in &event.extra {
+            match value {
+                EventValue::Text(text) => map.serialize_entry(key, text)?,
+                EventValue::Number(number) => map.serialize_entry(key, number)?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// A character in an argument that has no business there.
+#[derive(Debug, Clone, Serialize)]
+pub struct Injection {
+    level: Level,
+    msg: &'static str,
+    ts: Ts,
+    field: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    char_code: Option<u32>,
+}
+
+/// The fields of `command_bypass_attempt`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Bypass {
+    level: Level,
+    msg: &'static str,
+    ts: Ts,
+    #[serde(serialize_with = "display")]
+    alias: HostAlias,
+    original_command: String,
+    normalized_command: String,
+    blocked_pattern: String,
+}
+
+impl Bypass {
+    pub(super) fn redact(&mut self, secrets: &Patterns) {
+        for text in [
+            &mut self.original_command,
+            &mut self.normalized_command,
+            &mut self.blocked_pattern,
+        ] {
+            bound(text, secrets, COMMAND_QUOTE_MAX);
+        }
+    }
+}
+
+/// The fields of `command_chain_parsed`. The documented names hold hashes: what was
+/// asked must not be readable from a log.
+#[derive(Debug, Clone, Serialize)]
+pub struct Chain {
+    level: Level,
+    msg: &'static str,
+    ts: Ts,
+    #[serde(serialize_with = "display")]
+    alias: HostAlias,
+    #[serde(serialize_with = "display")]
+    original_command: CommandHash,
+    parsed_commands: Vec<String>,
+    command_count: usize,
+}
+
+/// The fields of `command_chain_denied`, with hashes for commands as in [`Chain`].
+#[derive(Debug, Clone, Serialize)]
+pub struct ChainDenied {
+    level: Level,
+    msg: &'static str,
+    ts: Ts,
+    #[serde(serialize_with = "display")]
+    alias: HostAlias,
+    #[serde(serialize_with = "display")]
+    original_command: CommandHash,
+    #[serde(serialize_with = "display")]
+    denied_command: CommandHash,
+    parsed_commands: Vec<String>,
+    /// Counted from 0.
+    denied_index: usize,
+    /// The denial's code, such as `no-rule`.
+    code: String,
+    /// The byte at which it was decided, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<usize>,
+}
+
+/// The fields of `dns_rate_limit_exceeded`.
+#[derive(Debug, Clone, Serialize)]
+pub struct DnsRateLimit {
+    level: Level,
+    msg: &'static str,
+    ts: Ts,
+    hostname: String,
+    max_per_second: u32,
+}
+
+/// The fields of `host_key_mismatch`, `host_key_unknown` and `host_key_revoked`.
+/// Fingerprints are OpenSSH's form, `SHA256:` and unpadded base64.
+#[derive(Debug, Clone, Serialize)]
+pub struct HostKeyEvent {
+    level: Level,
+    msg: &'static str,
+    ts: Ts,
+    #[serde(serialize_with = "display")]
+    alias: HostAlias,
+    host: String,
+    port: u16,
+    key_type: String,
+    /// Of the key that the server showed.
+    fingerprint: String,
+    /// Of the keys that known_hosts holds for this host.
+    expected: Vec<String>,
+}
+
+/// What was wrong with a server's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostKeyFinding {
+    pub kind: HostKeyKind,
+    /// The name or address that known_hosts was asked for.
+    pub host: String,
+    pub port: u16,
+    pub key_type: String,
+    pub fingerprint: String,
+    pub expected: Vec<String>,
+}
+
+/// How a server's key stands to known_hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostKeyKind {
+    Mismatch,
+    Unknown,
+    Revoked,
+}
+
+/// A part of a chain was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainDenial<'a> {
+    pub parts: &'a [String],
+    /// Counted from 0.
+    pub denied_index: usize,
+    pub code: &'a str,
+    pub position: Option<usize>,
+}
+
+impl Record {
+    pub fn security(event: SecurityEvent) -> Self {
+        let ts = Ts::now();
+        Self::SecurityEvent(Noticed { ts, event })
+    }
+
+    /// The record of a rejected argument, where its rejection is an event at all.
+    pub fn injection(error: &InputError) -> Option<Self> {
+        let injection = |field: Field, char_code| Injection {
+            level: Level::Error,
+            msg: MSG,
+            ts: Ts::now(),
+            field: field.name(),
+            char_code,
+        };
+        match error {
+            InputError::NullByte(field) => {
+                Some(Self::NullByteInjectionAttempt(injection(*field, None)))
+            }
+            InputError::ControlCharacter { field, code } => Some(
+                Self::ControlCharacterInjectionAttempt(injection(*field, Some(*code))),
+            ),
+            _ => None,
+        }
+    }
+
+    /// Texts are redacted and cut to [`COMMAND_QUOTE_MAX`] when the record is written.
+    pub fn bypass(alias: &HostAlias, original: &str, normalized: &str, pattern: &str) -> Self {
+        Self::CommandBypassAttempt(Bypass {
+            level: Level::Error,
+            msg: MSG,
+            ts: Ts::now(),
+            alias: alias.clone(),
+            original_command: original.to_owned(),
+            normalized_command: normalized.to_owned(),
+            blocked_pattern: pattern.to_owned(),
+        })
+    }
+
+    /// A command of several parts was taken apart; `parts` are hashed here.
+    pub fn chain_parsed(alias: &HostAlias, hash: CommandHash, parts: &[String]) -> Self {
+        Self::CommandChainParsed(Chain {
+            level: Level::Info,
+            msg: MSG,
+            ts: Ts::now(),
+            alias: alias.clone(),
+            original_command: hash,
+            parsed_commands: hashes(parts),
+            command_count: parts.len(),
+        })
+    }
+
+    pub fn chain_denied(alias: &HostAlias, hash: CommandHash, denial: &ChainDenial<'_>) -> Self {
+        let denied = denial.parts.get(denial.denied_index);
+        Self::CommandChainDenied(ChainDenied {
+            level: Level::Warn,
+            msg: MSG,
+            ts: Ts::now(),
+            alias: alias.clone(),
+            original_command: hash,
+            denied_command: CommandHash::of(denied.map_or("", String::as_str)),
+            parsed_commands: hashes(denial.parts),
+            denied_index: denial.denied_index,
+            code: denial.code.to_owned(),
+            position: denial.position,
+        })
+    }
+
+    pub fn dns_rate_limit(hostname: &str, max_per_second: u32) -> Self {
+        Self::DnsRateLimitExceeded(DnsRateLimit {
+            level: Level::Error,
+            msg: MSG,
+            ts: Ts::now(),
+            hostname: hostname.to_owned(),
+            max_per_second,
+        })
+    }
+
+    pub fn host_key(alias: &HostAlias, finding: HostKeyFinding) -> Self {
+        let event = HostKeyEvent {
+            level: Level::Error,
+            msg: MSG,
+            ts: Ts::now(),
+            alias: alias.clone(),
+            host: finding.host,
+            port: finding.port,
+            key_type: finding.key_type,
+            fingerprint: finding.fingerprint,
+            expected: finding.expected,
+        };
+        match finding.kind {
+            HostKeyKind::Mismatch => Self::HostKeyMismatch(event),
+            HostKeyKind::Unknown => Self::HostKeyUnknown(event),
+            HostKeyKind::Revoked => Self::HostKeyRevoked(event),
+        }
+    }
+}
+
+fn hashes(parts: &[String]) -> Vec<String> {
+    parts
+        .iter()
+        .map(|part| CommandHash::of(part).to_string())
+        .collect()
+}
+
+/// Redacts, then cuts to `max` bytes at a character's edge and says that it did. In this
+/// order, so that the cut never leaves the first half of a secret.
+pub(super) fn bound(text: &mut String, secrets: &Patterns, max: usize) {
+    if let Some(redacted) = secrets.redact(text) {
+        *text = redacted;
+    }
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
+        text.push('…');
+    }
+}

@@ -1,0 +1,292 @@
+//! The plain log: one JSON object a line on stderr, whole lines or none.
+//!
+//! Owns what happens when nobody reads it. A write waits for the reader ([`PATIENCE`]),
+//! because a slow reader must not cost records; but a reader that is gone must not hang
+//! the server for ever, so after that lines wait in memory, bounded by
+//! [`BACKLOG_MAX`], and are written in order once somebody reads again. What did not fit
+//! is counted and said (`log_gap`). While lines wait, [`Sink::write`] reports it, so
+//! that no command runs whose decision nobody can see. Refuses to panic, whatever the
+//! descriptor does. Called by [`super::Audit`] alone.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::record::Record;
+use super::time::Ts;
+
+/// How long one line waits for a reader.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Most bytes of waiting lines: some 5,000 records.
+const BACKLOG_MAX: usize = 1_048_576;
+
+/// Most bytes written at once. A pipe takes as much in one piece (PIPE_BUF, pipe(7)), so
+/// that a line up to this size cannot be torn by another writer, and a descriptor that
+/// polls as writable does not block.
+const PIECE: usize = 4_096;
+
+/// A descriptor that lines go to.
+pub(super) struct Sink {
+    to: Box<dyn AsFd + Send + Sync>,
+    state: Mutex<Waiting>,
+}
+
+/// Lines that could not be written yet.
+#[derive(Default)]
+struct Waiting {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    lost: u64,
+    draining: bool,
+}
+
+/// Why a line is not out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotWritten {
+    /// It waits in memory, after others.
+    Waiting,
+    /// There was no room for it.
+    Lost,
+}
+
+impl Sink {
+    pub(super) fn stderr() -> Arc<Self> {
+        Self::new(io::stderr())
+    }
+
+    pub(super) fn new(to: impl AsFd + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            to: Box::new(to),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Writes one line, without its newline. `passing` lines are not kept for later.
+    pub(super) fn write(self: &Arc<Self>, line: String, passing: bool) -> Result<(), NotWritten> {
+        let mut bytes = line.into_bytes();
+        bytes.push(b'\n');
+        let mut waiting = self.lock();
+        let patience = if waiting.lines.is_empty() {
+            PATIENCE
+        } else {
+            Duration::ZERO
+        };
+        self.drain(&mut waiting, Duration::ZERO);
+        if waiting.lines.is_empty() {
+            let written = self.send(&bytes, patience);
+            if written == bytes.len() {
+                return Ok(());
+            }
+            bytes.drain(..written);
+            // The rest of a line that was begun is kept whatever it is.
+            let kept = waiting.push(bytes, passing && written == 0);
+            self.drain_later(&mut waiting);
+            return kept;
+        }
+        waiting.push(bytes, passing)
+    }
+
+    /// Waits up to `patience` for the waiting lines to go out.
+    pub(super) fn flush(&self, patience: Duration) {
+        self.drain(&mut self.lock(), patience);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drain(&self, waiting: &mut Waiting, patience: Duration) {
+        let end = Instant::now() + patience;
+        while let Some(line) = waiting.lines.front_mut() {
+            let written = self.send(line, end.saturating_duration_since(Instant::now()));
+            waiting.bytes -= written;
+            if written < line.len() {
+                line.drain(..written);
+                return;
+            }
+            waiting.lines.pop_front();
+        }
+        if waiting.lost > 0 {
+            let (ts, lost) = (Ts::now(), std::mem::take(&mut waiting.lost));
+            let mut bytes = Record::LogGap { ts, lost }.to_json().into_bytes();
+            bytes.push(b'\n');
+            let written = self.send(&bytes, Duration::ZERO);
+            if written == 0 {
+                waiting.lost = lost;
+            } else if written < bytes.len() {
+                bytes.drain(..written);
+                waiting.bytes += bytes.len();
+                waiting.lines.push_back(bytes);
+            }
+        }
+    }
+
+    /// Lets a thread wait for the reader, so that the last lines before a silence come
+    /// out too. Without that thread they go out with the next line.
+    fn drain_later(self: &Arc<Self>, waiting: &mut Waiting) {
+        if waiting.draining {
+            return;
+        }
+        let sink = Arc::clone(self);
+        let thread = std::thread::Builder::new()
+            .name("log".to_owned())
+            .stack_size(64 * 1024);
+        waiting.draining = thread
+            .spawn(move || {
+                loop {
+                    let open = sink.wait(PollTimeout::NONE);
+                    let mut waiting = sink.lock();
+                    sink.drain(&mut waiting, Duration::ZERO);
+                    if !open || waiting.lines.is_empty() {
+                        waiting.draining = false;
+                        return;
+                    }
+                }
+            })
+            .is_ok();
+    }
+
+    /// Writes as much as the reader takes within `patience`; says how much.
+    fn send(&self, bytes: &[u8], patience: Duration) -> usize {
+        let end = Instant::now() + patience;
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            let left = end.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            if !self.wait(timeout) {
+                break;
+            }
+            let piece = rest.get(..PIECE).unwrap_or(rest);
+            match nix::unistd::write(&self.to, piece) {
+                Ok(count) => written += count,
+                Err(Errno::EINTR) => {}
+                // Somebody made the shared terminal or pipe non-blocking, and it filled
+                // up since the poll.
+                Err(Errno::EAGAIN) if left > Duration::ZERO => {}
+                Err(_) => break,
+            }
+        }
+        written
+    }
+
+    /// Whether the descriptor takes bytes before the timeout.
+    fn wait(&self, timeout: PollTimeout) -> bool {
+        let mut fds = [PollFd::new(self.to.as_fd(), PollFlags::POLLOUT)];
+        loop {
+            match poll(&mut fds, timeout) {
+                Err(Errno::EINTR) => {}
+                Err(_) | Ok(0) => return false,
+                Ok(_) => {
+                    let [fd] = &fds;
+                    let events = fd.revents().unwrap_or(PollFlags::empty());
+                    return events.contains(PollFlags::POLLOUT)
+                        && !events.contains(PollFlags::POLLERR);
+                }
+            }
+        }
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, bytes: Vec<u8>, passing: bool) -> Result<(), NotWritten> {
+        if passing || self.bytes + bytes.len() > BACKLOG_MAX {
+            self.lost += 1;
+            return Err(NotWritten::Lost);
+        }
+        self.bytes += bytes.len();
+        self.lines.push_back(bytes);
+        Err(NotWritten::Waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{BufRead, BufReader, Read};
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    fn pipe() -> (BufReader<File>, OwnedFd) {
+        let (read, write) = nix::unistd::pipe().unwrap();
+        (BufReader::new(File::from(read)), write)
+    }
+
+    #[test]
+    fn lines_of_many_threads_stay_whole() {
+        let (reader, write) = pipe();
+        let sink = Sink::new(write);
+        let reading = std::thread::spawn(move || {
+            let lines: Vec<String> = reader.lines().map(Result::unwrap).collect();
+            lines
+        });
+        let writers: Vec<_> = (0..16)
+            .map(|id| {
+                let sink = Arc::clone(&sink);
+                std::thread::spawn(move || {
+                    for length in 0..200 {
+                        let line = format!("{id}:{}", "x".repeat(length * 50));
+                        sink.write(line, false).unwrap();
+                    }
+                })
+            })
+            .collect();
+        writers.into_iter().for_each(|w| w.join().unwrap());
+        drop(sink);
+        let lines = reading.join().unwrap();
+        assert_eq!(lines.len(), 16 * 200);
+        for line in lines {
+            let (_, rest) = line.split_once(':').unwrap();
+            assert!(rest.len() % 50 == 0 && rest.bytes().all(|b| b == b'x'));
+        }
+    }
+
+    #[test]
+    fn an_unread_log_keeps_what_matters_and_counts_the_rest() {
+        let (mut reader, write) = pipe();
+        let sink = Sink::new(write);
+        let line = "y".repeat(999);
+        let mut results = Vec::new();
+        for _ in 0..2_000 {
+            results.push(sink.write(line.clone(), false));
+        }
+        assert_eq!(sink.write(line.clone(), true), Err(NotWritten::Lost));
+        let count = |wanted| results.iter().filter(|r| **r == wanted).count();
+        let lost = count(Err(NotWritten::Lost)) + 1;
+        assert!(count(Ok(())) > 0 && count(Err(NotWritten::Waiting)) > 900 && lost > 1);
+        // Somebody reads again: everything that was kept comes out, then the count.
+        let mut text = String::new();
+        loop {
+            let mut chunk = [0; 65_536];
+            let read = reader.read(&mut chunk).unwrap();
+            text.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
+            sink.flush(Duration::ZERO);
+            if text.contains("log_gap") {
+                break;
+            }
+        }
+        let (last, kept) = text
+            .trim_end()
+            .rsplit_once('\n')
+            .map(|(a, b)| (b, a))
+            .unwrap();
+        assert!(kept.lines().all(|kept| kept == line));
+        assert_eq!(kept.lines().count(), 2_001 - lost);
+        assert!(last.ends_with(&format!("\"lost\":{lost}}}")), "{last}");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_reported_not_fatal() {
+        let (reader, write) = pipe();
+        let sink = Sink::new(write);
+        drop(reader);
+        assert_eq!(sink.write("a".into(), false), Err(NotWritten::Waiting));
+        assert_eq!(sink.write("b".into(), true), Err(NotWritten::Lost));
+    }
+}
