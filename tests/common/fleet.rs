@@ -318,7 +318,6 @@ impl Fleet {
         self.setup
             .canaries
             .plant_key(&fs::read_to_string(&file).unwrap());
-        self.setup.hand_over(&file);
         let all_public = self.dir.path().join("public_keys");
         let before = fs::read_to_string(&all_public).unwrap_or_default();
         fs::write(&all_public, before + &public).unwrap();

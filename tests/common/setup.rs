@@ -63,12 +63,6 @@ impl Setup {
     fn put(&self, path: &Path, text: &str, mode: u32) {
         fs::write(path, text).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        self.hand_over(path);
-    }
-
-    /// Makes a private file readable to the server as it will run.
-    pub(crate) fn hand_over(&self, path: &Path) {
-        let _ = path;
     }
 
     /// The binary under test with this configuration and no other environment.

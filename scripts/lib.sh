@@ -1,0 +1,89 @@
+# Shared by the scripts beside it: headings with times, and installing what is missing.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+started=$SECONDS
+steps=0
+
+# step TITLE COMMAND...: runs a command under a heading, says how long it took, and ends
+# the script with a clear line when it fails.
+step() {
+    local title=$1 from=$SECONDS code=0
+    shift
+    steps=$((steps + 1))
+    printf '\n== %d  %s\n' "$steps" "$title"
+    "$@" || code=$?
+    if [ "$code" -ne 0 ]; then
+        printf '\nFAILED: step %d, %s (exit %d, after %d s)\n' "$steps" "$title" "$code" "$((SECONDS - from))" >&2
+        exit 1
+    fi
+    printf -- '-- ok, %d s\n' "$((SECONDS - from))"
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else
+        echo "this needs root, and there is no sudo: $*" >&2
+        return 1
+    fi
+}
+
+# install_commands COMMAND:PACKAGE...: installs the Debian packages of the commands that
+# are missing.
+install_commands() {
+    local pair missing=()
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+    for pair in "$@"; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    if [ ${#missing[@]} -eq 0 ]; then
+        echo "all there"
+    else
+        install_packages "${missing[@]}"
+    fi
+}
+
+# install_packages PACKAGE...: starts no service that comes with one.
+install_packages() {
+    local missing=("$@")
+    if ! command -v apt-get >/dev/null; then
+        echo "not installed, and this is no Debian: ${missing[*]}" >&2
+        return 1
+    fi
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    echo "installing: ${missing[*]}"
+    # openssh-server would start a server on port 22: nobody asked for that.
+    local guard=/usr/sbin/policy-rc.d guarded=
+    if [ ! -e $guard ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $guard >/dev/null
+        as_root chmod 755 $guard
+        guarded=1
+    fi
+    local code=0
+    { as_root apt-get -qq update &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}"; } \
+        >"${TMPDIR:-/tmp}/apt.$$" 2>&1 || code=$?
+    [ -z "$guarded" ] || as_root rm -f $guard
+    if [ "$code" -ne 0 ]; then cat "${TMPDIR:-/tmp}/apt.$$" >&2; fi
+    rm -f "${TMPDIR:-/tmp}/apt.$$"
+    if [ "$code" -eq 0 ] && [ -d /run/systemd/system ] && [[ " ${missing[*]} " == *" openssh-server "* ]]; then
+        as_root systemctl -q disable ssh.service || code=$?
+        echo "the system's own SSH service was not started, and will not be at boot"
+    fi
+    return "$code"
+}
+
+# What it takes to build the binary: a C compiler for OpenSSL, libssh2 and zlib, and what
+# OpenSSL's Configure runs on.
+build_tools=(cc:gcc make:make perl:perl)
+
+need_rust() {
+    if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
+        PATH=$HOME/.cargo/bin:$PATH
+    fi
+    command -v cargo >/dev/null && return
+    echo "Rust is not installed (https://rustup.rs), or cargo is not in PATH" >&2
+    return 1
+}
