@@ -221,6 +221,8 @@ pub const CALLS: &[Call] = &[
     both("fdatasync", 75, 83, "the audit file before a command is sent"),
     both("ftruncate", 77, 46, "a torn last line of the audit file is mended"),
     both("getcwd", 79, 17, "a relative path in an error's text"),
+    both("rename", 82, 0, "the audit file is rotated").x86_only(),
+    both("unlink", 87, 0, "a rotated audit file beyond the number that is kept").x86_only(),
     both("gettimeofday", 96, 169, "time where there is no vDSO"),
     both("sysinfo", 99, 179, "the C library's qsort(3) asks how much memory it may take"),
     both("getuid", 102, 174, "the C library asks whether it runs with raised privileges"),
@@ -228,8 +230,8 @@ pub const CALLS: &[Call] = &[
     both("geteuid", 107, 175, "as getuid"),
     both("getegid", 108, 177, "as getuid"),
     both("sigaltstack", 131, 132, "each thread has its own stack for stack overflows"),
-    both("prctl", 157, 167, "PR_SET_NAME of threads; the self-check's PR_GET_DUMPABLE, PR_GET_SECCOMP and PR_GET_NO_NEW_PRIVS")
-        .only(&[&[is(0, 15)], &[is(0, 3)], &[is(0, 21)], &[is(0, 39)]], NOT_PERMITTED),
+    both("prctl", 157, 167, "PR_SET_NAME of threads; PR_SET_NO_NEW_PRIVS before each further filter; the self-check's PR_GET_DUMPABLE, PR_GET_SECCOMP and PR_GET_NO_NEW_PRIVS")
+        .only(&[&[is(0, 15)], &[is(0, 38)], &[is(0, 3)], &[is(0, 21)], &[is(0, 39)]], NOT_PERMITTED),
     both("gettid", 186, 178, "abort(3)"),
     both("time", 201, 0, "time where there is no vDSO").x86_only(),
     both("futex", 202, 98, "locks: wait and wake; never with priority inheritance")
