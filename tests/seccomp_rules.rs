@@ -6,8 +6,16 @@
 //! that is not in the table is called too. Each in a process of its own, since most of
 //! them end it.
 
-#![allow(unsafe_code, reason = "makes system calls by number")]
+#![allow(
+    unsafe_code,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "makes system calls by number, with arguments of six"
+)]
 
+mod child;
+
+use child::Ended;
 use mcp_ssh_orchestrator::sys::process;
 use mcp_ssh_orchestrator::sys::seccomp::{self, Needs};
 use mcp_ssh_orchestrator::sys::syscalls::{
@@ -15,9 +23,7 @@ use mcp_ssh_orchestrator::sys::syscalls::{
 };
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, fork};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 
 /// Beyond the last system call of any kernel so far.
 const NUMBERS: i64 = 512;
@@ -27,21 +33,30 @@ fn calls_without_conditions_pass() {
     let calls = calls(|verdict| matches!(verdict, Verdict::Allow));
     assert!(calls.len() > 40);
     for (call, number) in calls {
-        let status = filtered(AGENTLESS, || match make(number, [u64::MAX; 6]) {
-            Ok(_) => 0,
-            // What the filter answers, no call answers to these arguments.
-            Err(Errno::EACCES | Errno::ENOSYS | Errno::EAFNOSUPPORT) => 1,
-            Err(_) => 0,
-        });
-        let passed = match status {
-            WaitStatus::Exited(_, 0) => true,
-            WaitStatus::Exited(..) => matches!(call.name, "exit" | "exit_group"),
-            // It returns to whatever lies on the stack.
-            WaitStatus::Signaled(_, Signal::SIGSEGV, _) => call.name == "rt_sigreturn",
-            _ => false,
-        };
-        assert!(passed, "{}: {status:?}", call.name);
+        let ended = filtered(AGENTLESS, || exit_code(make(number, [u64::MAX; 6])));
+        match call.name {
+            "exit" | "exit_group" => assert!(matches!(ended, Ended::Exited(255)), "{ended:?}"),
+            // Takes its arguments from a signal's frame on the stack.
+            "rt_sigreturn" => {}
+            name => assert_eq!(ended, Ended::Exited(0), "{name}"),
+        }
     }
+}
+
+#[test]
+fn a_signal_handler_returns() {
+    extern "C" fn handler(_: libc::c_int) {}
+    let ended = filtered(AGENTLESS, || {
+        let action = SigAction::new(
+            SigHandler::Handler(handler),
+            SaFlags::empty(),
+            SigSet::empty(),
+        );
+        // SAFETY: the handler does nothing.
+        let installed = unsafe { sigaction(Signal::SIGUSR1, &action) };
+        i32::from(installed.and_then(|_| raise(Signal::SIGUSR1)).is_err())
+    });
+    assert_eq!(ended, Ended::Exited(0));
 }
 
 #[test]
@@ -55,9 +70,13 @@ fn accepted_arguments_pass() {
         assert!(!accepted.is_empty(), "{}", call.name);
         for tests in accepted {
             let status = filtered(AGENTLESS, || exit_code(make(number, arguments(tests))));
-            let killed = matches!(status, WaitStatus::Signaled(_, Signal::SIGSYS, _));
+            let stopped = [
+                Ended::Killed(Signal::SIGSYS),
+                Ended::Exited(1),
+                Ended::Exited(99),
+            ];
             assert!(
-                !killed && status != exited(&status, 1),
+                !stopped.contains(&status),
                 "{} {tests:?}: {status:?}",
                 call.name
             );
@@ -65,8 +84,7 @@ fn accepted_arguments_pass() {
     }
 }
 
-/// What `accepted_arguments_pass` reports of a call: 1 if the answer can only be the
-/// filter's.
+/// 1 if the answer can only be the filter's: no call answers so to these arguments.
 fn exit_code(result: Result<i64, Errno>) -> i32 {
     match result {
         Err(Errno::EACCES | Errno::ENOSYS | Errno::EAFNOSUPPORT) => 1,
@@ -81,29 +99,28 @@ fn perturbed_arguments_are_stopped() {
         let Verdict::Only(accepted, otherwise) = call.verdict else {
             unreachable!()
         };
-        let perturbed = perturbations(accepted);
-        assert!(!perturbed.is_empty(), "{}", call.name);
-        cases += perturbed.len();
+        let count = perturbations(accepted).len();
+        assert!(count > 0, "{}", call.name);
+        cases += count;
         match otherwise {
             Otherwise::Kill => {
-                for arguments in perturbed {
-                    let status = filtered(AGENTLESS, || {
-                        let _ = make(number, arguments);
+                for case in 0..count {
+                    // Made again in the child, whose own id is one of the values.
+                    let ended = filtered(AGENTLESS, || {
+                        let _ = make(number, perturbations(accepted)[case]);
                         0
                     });
-                    assert_killed(status, &format!("{} {arguments:x?}", call.name));
+                    assert_killed(ended, &format!("{} case {case}", call.name));
                 }
             }
             // None of these ends the process: all in one.
             Otherwise::Errno(error) => {
-                let wrong = filtered(AGENTLESS, || {
+                let ended = filtered(AGENTLESS, || {
                     let expected = Err(Errno::from_raw(error));
-                    let all = perturbed
-                        .iter()
-                        .all(|arguments| make(number, *arguments) == expected);
-                    i32::from(!all)
+                    let stopped = |arguments: &[u64; 6]| make(number, *arguments) == expected;
+                    i32::from(!perturbations(accepted).iter().all(stopped))
                 });
-                assert_eq!(wrong, exited(&wrong, 0), "{}", call.name);
+                assert_eq!(ended, Ended::Exited(0), "{}", call.name);
             }
         }
     }
@@ -121,7 +138,7 @@ fn refused_calls_get_their_error() {
         let status = filtered(AGENTLESS, || {
             i32::from(make(number, [0; 6]) != Err(Errno::from_raw(error)))
         });
-        assert_eq!(status, exited(&status, 0), "{}", call.name);
+        assert_eq!(status, Ended::Exited(0), "{}", call.name);
     }
 }
 
@@ -131,7 +148,7 @@ fn everything_else_ends_the_process() {
     for number in (0..NUMBERS).filter(|number| !listed.contains(number)) {
         let status = filtered(AGENTLESS, || i32::from(make(number, [u64::MAX; 6]).is_ok()));
         if UPROBES.contains(&number) {
-            assert_ne!(status, exited(&status, 1), "number {number} did something");
+            assert_ne!(status, Ended::Exited(1), "number {number} did something");
         } else {
             assert_killed(status, &format!("number {number}"));
         }
@@ -172,21 +189,21 @@ fn unix_sockets_are_for_the_agent_alone() {
         })
     };
     let with_agent = socket(Needs { agent: true });
-    assert_eq!(with_agent, exited(&with_agent, 0));
+    assert_eq!(with_agent, Ended::Exited(0));
     let without = socket(AGENTLESS);
-    assert_eq!(without, exited(&without, 1));
+    assert_eq!(without, Ended::Exited(1));
     // And nothing more comes with it.
     let datagram = filtered(Needs { agent: true }, || {
         let type_ = libc::SOCK_DGRAM.cast_unsigned().into();
         i32::from(make(libc::SYS_socket, [1, type_, 0, 0, 0, 0]) != Err(Errno::EAFNOSUPPORT))
     });
-    assert_eq!(datagram, exited(&datagram, 0));
+    assert_eq!(datagram, Ended::Exited(0));
 }
 
 #[test]
 fn a_filter_that_is_in_force_says_so() {
     let status = filtered(AGENTLESS, || i32::from(!seccomp::is_active()));
-    assert_eq!(status, exited(&status, 0));
+    assert_eq!(status, Ended::Exited(0));
     assert!(!seccomp::is_active());
 }
 
@@ -257,26 +274,13 @@ fn make(number: i64, [a, b, c, d, e, f]: [u64; 6]) -> Result<i64, Errno> {
 }
 
 /// Runs `action` under the filter in a process of its own; its result is the exit code.
-fn filtered(needs: Needs, action: impl FnOnce() -> i32) -> WaitStatus {
-    // SAFETY: the child uses no lock that another thread could have held: it allocates
-    // (which glibc keeps usable after a fork), filters itself, calls and ends.
-    match unsafe { fork() }.unwrap() {
-        ForkResult::Parent { child } => waitpid(child, None).unwrap(),
-        ForkResult::Child => {
-            let ready =
-                process::forbid_new_privileges().is_ok() && seccomp::restrict(needs).is_ok();
-            let code = if ready { action() } else { 99 };
-            // SAFETY: ends the child without the test harness's own end.
-            unsafe { libc::_exit(code) }
-        }
-    }
+fn filtered(needs: Needs, action: impl FnOnce() -> i32) -> Ended {
+    child::run(|| {
+        let ready = process::forbid_new_privileges().is_ok() && seccomp::restrict(needs).is_ok();
+        if ready { action() } else { 99 }
+    })
 }
 
-fn exited(like: &WaitStatus, code: i32) -> WaitStatus {
-    WaitStatus::Exited(like.pid().unwrap(), code)
-}
-
-fn assert_killed(status: WaitStatus, what: &str) {
-    let killed = matches!(status, WaitStatus::Signaled(_, Signal::SIGSYS, _));
-    assert!(killed, "{what}: {status:?}");
+fn assert_killed(ended: Ended, what: &str) {
+    assert_eq!(ended, Ended::Killed(Signal::SIGSYS), "{what}");
 }

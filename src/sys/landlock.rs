@@ -6,11 +6,12 @@
 //! `startup`, the only caller, while there is one thread.
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
-    PathFd, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    PathFd, PathFdError, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
     Scope,
 };
 use nix::errno::Errno;
@@ -34,14 +35,18 @@ pub const RESOLVER_FILES: [&str; 6] = [
 ];
 
 /// What stays possible. Everything that is not named here is refused.
+///
+/// Directories are granted as the handles that were opened, not by name: what was
+/// checked is what is granted. A rule binds the inode, so a file that is replaced (by
+/// rename) stays readable only if its directory is granted.
 #[derive(Debug, Default, Clone)]
-pub struct Grants {
-    /// Directories whose files are read; each must exist.
-    pub read: Vec<PathBuf>,
-    /// Files that are read if they exist now.
-    pub read_optional: Vec<PathBuf>,
-    /// Directories whose files are created, written and renamed; each must exist.
-    pub write: Vec<PathBuf>,
+pub struct Grants<'a> {
+    /// Directories whose files are read.
+    pub read: Vec<BorrowedFd<'a>>,
+    /// Files that are read, where they exist now.
+    pub read_files: Vec<&'a Path>,
+    /// Directories whose files are created, written, renamed and removed.
+    pub write: Vec<BorrowedFd<'a>>,
     /// TCP ports that are connected to.
     pub ports: Vec<u16>,
 }
@@ -92,8 +97,8 @@ impl fmt::Display for Unavailable {
 /// A rule that could not be made or enforced.
 #[derive(Debug)]
 pub enum LandlockError {
-    /// A directory that the configuration names cannot be opened.
-    Open(PathBuf, landlock::PathFdError),
+    /// A file exists and cannot be opened.
+    Open(PathBuf, PathFdError),
     Rules(RulesetError),
     /// The calls succeeded and the kernel still does not enforce all that was asked.
     NotEnforced(RulesetStatus),
@@ -146,9 +151,8 @@ pub fn probe() -> Result<u32, Unavailable> {
 /// [`probe`] answered. There is no way back and no way to widen it.
 ///
 /// # Errors
-/// A directory that must exist does not, or the kernel refused a rule: nothing is
-/// restricted then.
-pub fn restrict(grants: &Grants, version: u32) -> Result<Enforced, LandlockError> {
+/// The kernel refused a rule: nothing is restricted then.
+pub fn restrict(grants: &Grants<'_>, version: u32) -> Result<Enforced, LandlockError> {
     let abi = known_abi(version);
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
@@ -165,15 +169,17 @@ pub fn restrict(grants: &Grants, version: u32) -> Result<Enforced, LandlockError
         ruleset = ruleset.scope(Scope::from_all(abi))?;
     }
     let mut created = ruleset.create()?;
-    let read_dir = AccessFs::ReadFile | AccessFs::ReadDir;
-    for path in &grants.read {
-        created = allow(created, path, read_dir)?;
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    for directory in &grants.read {
+        created = created.add_rule(PathBeneath::new(directory, read))?;
     }
-    for path in grants.read_optional.iter().filter(|path| path.exists()) {
-        created = allow(created, path, AccessFs::ReadFile.into())?;
+    for path in grants.read_files.iter().filter(|path| path.exists()) {
+        let failed = |error| LandlockError::Open(path.to_path_buf(), error);
+        let file = PathFd::new(path).map_err(failed)?;
+        created = created.add_rule(PathBeneath::new(file, AccessFs::ReadFile))?;
     }
-    for path in &grants.write {
-        created = allow(created, path, write_rights(abi))?;
+    for directory in &grants.write {
+        created = created.add_rule(PathBeneath::new(directory, write_rights(abi)))?;
     }
     if enforced.tcp {
         for port in &grants.ports {
@@ -208,15 +214,6 @@ fn write_rights(abi: ABI) -> BitFlags<AccessFs> {
         | AccessFs::RemoveFile
         | AccessFs::Truncate;
     wanted & AccessFs::from_all(abi)
-}
-
-fn allow(
-    ruleset: RulesetCreated,
-    path: &Path,
-    rights: BitFlags<AccessFs>,
-) -> Result<RulesetCreated, LandlockError> {
-    let opened = PathFd::new(path).map_err(|error| LandlockError::Open(path.into(), error))?;
-    Ok(ruleset.add_rule(PathBeneath::new(opened, rights))?)
 }
 
 #[cfg(test)]

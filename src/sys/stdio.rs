@@ -102,6 +102,35 @@ impl Read for Input {
     }
 }
 
+/// Answers whether the client is gone or `stop` is raised, without reading: for when its
+/// requests are not read because it does not read its answers.
+pub struct Gone {
+    client: File,
+    stop: Arc<EventFd>,
+}
+
+impl Gone {
+    /// # Errors
+    /// Out of descriptors.
+    pub fn watching(input: &Input) -> io::Result<Self> {
+        Ok(Self {
+            client: input.client.try_clone()?,
+            stop: Arc::clone(&input.stop),
+        })
+    }
+
+    pub fn now(&self) -> bool {
+        // A client at a socket that shut down its side; pipes answer POLLHUP, unasked.
+        let hung_up = PollFlags::from_bits_retain(libc::POLLRDHUP);
+        let mut ready = [
+            PollFd::new(self.client.as_fd(), hung_up),
+            PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
+        ];
+        poll(&mut ready, PollTimeout::ZERO).is_ok()
+            && ready.iter().any(|fd| fd.any().unwrap_or(true))
+    }
+}
+
 /// Our side of the protocol.
 pub struct Output {
     client: File,
@@ -159,6 +188,19 @@ mod tests {
         stop.write(1).unwrap();
         client.write_all(b"late").unwrap();
         assert_eq!(input.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn gone_sees_the_client_close() {
+        let (read, write) = unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+        let stop = Arc::new(EventFd::new().unwrap());
+        let input = Input::new(read, Arc::clone(&stop));
+        let gone = Gone::watching(&input).unwrap();
+        let mut client = File::from(write);
+        client.write_all(b"not read").unwrap();
+        assert!(!gone.now());
+        drop(client);
+        assert!(gone.now());
     }
 
     #[test]

@@ -161,6 +161,7 @@ const SOCKET_OPTIONS: &[&[Test]] = &[
     &[is(1, IPPROTO_TCP), is(2, 4)],   // TCP_KEEPIDLE
     &[is(1, IPPROTO_TCP), is(2, 5)],   // TCP_KEEPINTVL
     &[is(1, IPPROTO_TCP), is(2, 6)],   // TCP_KEEPCNT
+    &[is(1, IPPROTO_TCP), is(2, 12)],  // TCP_QUICKACK
     &[is(1, IPPROTO_TCP), is(2, 18)],  // TCP_USER_TIMEOUT
     &[is(1, IPPROTO_IP), is(2, 11)],   // IP_RECVERR
     &[is(1, IPPROTO_IPV6), is(2, 25)], // IPV6_RECVERR
@@ -207,8 +208,6 @@ pub const CALLS: &[Call] = &[
     both("shutdown", 48, 210, "sockets are closed in an orderly way"),
     both("getsockname", 51, 204, "getaddrinfo(3) sorts addresses by their source"),
     both("getpeername", 52, 205, "the address that was connected to goes on the record"),
-    both("socketpair", 53, 199, "the pipe between a jump host's channel and the next session")
-        .only(&[&[is(0, AF_UNIX), masked(1, SOCK_TYPE, SOCK_STREAM), is(2, 0)]], KILL),
     both("setsockopt", 54, 208, "keepalive, TCP_NODELAY, time limits").only(SOCKET_OPTIONS, NOT_PERMITTED),
     both("getsockopt", 55, 209, "SO_ERROR after a connection that was waited for"),
     both("clone", 56, 220, "threads; never a process, never a namespace").only(&[&[is(0, THREAD)]], KILL),
@@ -256,6 +255,7 @@ pub const CALLS: &[Call] = &[
     both("eventfd2", 290, 19, "a wake-up for each task"),
     both("pipe2", 293, 59, "a wake-up for libraries"),
     both("sendmmsg", 307, 269, "the resolver sends its two queries at once").only(&[&[masked(3, MSG_FASTOPEN, 0)]], KILL),
+    both("renameat2", 316, 276, "the audit file is rotated, never over another file"),
     both("getrandom", 318, 278, "keys, and hash tables' seeds"),
     both("statx", 332, 291, "size and kind of a file"),
     both("rseq", 334, 293, "each thread at its start"),
