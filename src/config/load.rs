@@ -1,0 +1,379 @@
+//! Three files → one [`Snapshot`], or everything that is wrong with them.
+//!
+//! Owns the order: directories, bytes, credentials with their secrets, hosts, policy,
+//! and what only the whole can tell. Never stops at the first problem, and never gives a
+//! snapshot when there is one. Does no logging: problems, warnings and security events
+//! are handed back. Called by `startup`, `check`, and [`super::store::Store`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::credentials;
+use super::dirs::{Dirs, YAML_MAX};
+use super::env_file::{self, ENV_FILE_MAX, EnvFile};
+use super::environment::Environment;
+use super::event::{EventValue, SecurityEvent};
+use super::host::Host;
+use super::policy_file::{self, OverrideOf, PolicyFile};
+use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, quote};
+use super::safe_path::{Directory, FileError, RelativePath};
+use super::secret::Sources;
+use super::servers;
+use super::shape::Findings;
+use super::snapshot::Snapshot;
+
+/// The three files, in the order in which they are read and hashed.
+pub const FILES: [&str; 3] = ["servers.yml", "credentials.yml", "policy.yml"];
+
+/// A configuration that can be used, and what was noticed on the way.
+pub struct Loaded {
+    pub snapshot: Snapshot,
+    pub events: Vec<SecurityEvent>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub struct LoadError {
+    /// At least one, in the order of the files and of the lines.
+    pub problems: Vec<Problem>,
+    /// What would have loaded, but surprises.
+    pub warnings: Vec<Warning>,
+    pub events: Vec<SecurityEvent>,
+}
+
+impl LoadError {
+    /// Everything, a line a problem.
+    pub fn for_operator(&self) -> String {
+        lines(self.problems.iter().map(Problem::for_operator))
+    }
+
+    /// Places and kinds, a line a problem, and nothing that the files say.
+    pub fn for_assistant(&self) -> String {
+        lines(self.problems.iter().map(Problem::for_assistant))
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.for_operator())
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// All problems of all files.
+pub fn load(dirs: &Arc<Dirs>, environment: &Environment) -> Result<Loaded, LoadError> {
+    let mut load = Load {
+        dirs,
+        problems: Vec::new(),
+        warnings: Vec::new(),
+        events: Vec::new(),
+    };
+    let snapshot = load.everything(environment);
+    let Load {
+        mut problems,
+        mut warnings,
+        events,
+        ..
+    } = load;
+    let order = |place: &Place| (FILES.iter().position(|file| *file == place.file), place.at);
+    problems.sort_by_key(|problem| order(&problem.place));
+    warnings.sort_by_key(|warning| order(&warning.place));
+    match snapshot {
+        Some(mut snapshot) if problems.is_empty() => {
+            snapshot.warnings = warnings;
+            Ok(Loaded { snapshot, events })
+        }
+        _ => Err(LoadError {
+            problems,
+            warnings,
+            events,
+        }),
+    }
+}
+
+struct Load<'a> {
+    dirs: &'a Arc<Dirs>,
+    problems: Vec<Problem>,
+    warnings: Vec<Warning>,
+    events: Vec<SecurityEvent>,
+}
+
+impl Load<'_> {
+    fn everything(&mut self, environment: &Environment) -> Option<Snapshot> {
+        self.directories();
+        let [servers_yml, credentials_yml, policy_yml] = FILES;
+        let server_bytes = self.bytes(servers_yml);
+        let credential_bytes = self.bytes(credentials_yml);
+        let policy_bytes = self.bytes(policy_yml);
+        let env_file = self.env_file();
+
+        let sources = Sources::new(environment, self.dirs, &env_file);
+        let credentials = self.read(
+            credentials_yml,
+            credential_bytes.as_ref(),
+            |root, to, load| {
+                Some(credentials::read(
+                    root,
+                    to,
+                    load.dirs,
+                    &sources,
+                    &mut load.events,
+                ))
+            },
+        );
+        // Without credentials.yml every reference would be a mistake of its own.
+        let servers = credentials.as_ref().and_then(|credentials| {
+            self.read(servers_yml, server_bytes.as_ref(), |root, to, _| {
+                Some(servers::read(root, to, credentials))
+            })
+        });
+        let policy = self.read(policy_yml, policy_bytes.as_ref(), |root, to, load| {
+            policy_file::read(root, to, load.dirs, &mut load.events)
+        });
+
+        let (servers, policy) = (servers?, policy?);
+        self.policy_names(&policy, &servers.hosts);
+        Some(Snapshot {
+            dirs: Arc::clone(self.dirs),
+            hosts: servers.hosts,
+            policy: policy.source,
+            known_hosts: policy.known_hosts?,
+            concurrency: policy.concurrency,
+            on_audit_failure: policy.on_audit_failure,
+            hash: hash([&server_bytes?, &credential_bytes?, &policy_bytes?]),
+            warnings: Vec::new(),
+        })
+    }
+
+    fn directories(&mut self) {
+        let dirs = [
+            ("config directory", self.dirs.config(), true),
+            ("keys directory", self.dirs.keys(), false),
+            ("secrets directory", self.dirs.secrets(), false),
+        ];
+        for (name, directory, needed) in dirs {
+            let shown = directory.path().display().to_string();
+            if let Err(error) = directory.available() {
+                if needed || !error.may_pass() {
+                    self.problems.push(Problem {
+                        place: Place::file(name),
+                        key: String::new(),
+                        fault: Fault::Unreadable,
+                        found: format!("{} can't be opened: {error}", quote(&shown)),
+                        accepted: "a directory that the server's user may search".to_owned(),
+                        nearest: None,
+                    });
+                } else {
+                    self.warnings.push(Warning {
+                        place: Place::file(name),
+                        key: String::new(),
+                        kind: WarningKind::Absent,
+                        text: format!(
+                            "{} can't be opened ({error}), so nothing is read there",
+                            quote(&shown)
+                        ),
+                    });
+                }
+            } else if directory.was_replaced() {
+                self.problems.push(Problem {
+                    place: Place::file(name),
+                    key: String::new(),
+                    fault: Fault::NeedsRestart,
+                    found: format!(
+                        "{} was replaced by another directory since the start",
+                        quote(&shown)
+                    ),
+                    accepted: "files replaced within it, or a restart".to_owned(),
+                    nearest: None,
+                });
+            }
+        }
+    }
+
+    fn bytes(&mut self, file: &'static str) -> Option<Zeroizing<Vec<u8>>> {
+        let directory = self.dirs.config();
+        if directory.available().is_err() {
+            return None;
+        }
+        let path = RelativePath::new(file)?;
+        match directory.read(&path, YAML_MAX) {
+            Ok(content) => Some(content.bytes),
+            Err(error) => {
+                self.file_event(directory, file, &path, error, "yaml_file_too_large");
+                self.problems.push(Problem {
+                    place: Place::file(file),
+                    key: String::new(),
+                    fault: Fault::Unreadable,
+                    found: format!("the file can't be read: {error}"),
+                    accepted: error.remedy().to_owned(),
+                    nearest: None,
+                });
+                None
+            }
+        }
+    }
+
+    /// A file that is refused is an event; one that is merely missing from the
+    /// configuration directory isn't, its absence is the problem itself.
+    fn file_event(
+        &mut self,
+        directory: &Directory,
+        attempted: &str,
+        path: &RelativePath,
+        error: FileError,
+        too_large: &'static str,
+    ) {
+        match error {
+            FileError::Missing => {}
+            FileError::TooLarge { size, max } => {
+                self.events
+                    .push(directory.too_large(path, too_large, size, max));
+            }
+            _ => self
+                .events
+                .extend(directory.refusal(attempted, path, error)),
+        }
+    }
+
+    fn read<T>(
+        &mut self,
+        file: &'static str,
+        bytes: Option<&Zeroizing<Vec<u8>>>,
+        read: impl FnOnce(&super::raw::Node, &mut Findings, &mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let mut findings = Findings::new(file);
+        let value = findings
+            .document(bytes?)
+            .and_then(|root| read(&root, &mut findings, self));
+        self.problems.append(&mut findings.problems);
+        self.warnings.append(&mut findings.warnings);
+        value
+    }
+
+    fn env_file(&mut self) -> EnvFile {
+        let directory = self.dirs.secrets();
+        let Some(path) = RelativePath::new(env_file::NAME) else {
+            return EnvFile::default();
+        };
+        let content = match directory.read(&path, ENV_FILE_MAX) {
+            Ok(content) => content,
+            Err(FileError::Missing) => return EnvFile::default(),
+            Err(error) => {
+                let full = directory.path().join(env_file::NAME).display().to_string();
+                self.file_event(directory, &full, &path, error, "env_file_too_large");
+                self.problems.push(Problem {
+                    place: Place::file(env_file::NAME),
+                    key: String::new(),
+                    fault: Fault::Unreadable,
+                    found: format!("the file can't be read: {error}"),
+                    accepted: error.remedy().to_owned(),
+                    nearest: None,
+                });
+                return EnvFile::default();
+            }
+        };
+        if content.is_open_to_others() {
+            let full = directory.path().join(env_file::NAME).display().to_string();
+            self.events.push(SecurityEvent {
+                event_type: "insecure_file_permissions",
+                attempted_path: Some(full.clone()),
+                resolved_path: Some(full),
+                reason: Some("env_file_permissions_too_permissive"),
+                extra: vec![("mode", EventValue::Text(format!("0o{:o}", content.mode)))],
+            });
+            self.warnings.push(Warning {
+                place: Place::file(env_file::NAME),
+                key: String::new(),
+                kind: WarningKind::Permissions,
+                text: format!(
+                    "the file has mode {:04o}, so others can read or change it; use 0400 or 0600",
+                    content.mode
+                ),
+            });
+        }
+        match EnvFile::parse(&content.bytes) {
+            Ok((file, faults)) => {
+                for (line, fault) in faults {
+                    self.warnings.push(Warning {
+                        place: Place::at(env_file::NAME, Mark { line, column: 0 }),
+                        key: String::new(),
+                        kind: WarningKind::NoEffect,
+                        text: format!("the line {}", fault.text()),
+                    });
+                }
+                file
+            }
+            Err(line) => {
+                self.problems.push(Problem {
+                    place: Place::at(env_file::NAME, Mark { line, column: 0 }),
+                    key: String::new(),
+                    fault: Fault::Syntax,
+                    found: "found bytes that aren't UTF-8".to_owned(),
+                    accepted: "a line `NAME=value` in UTF-8".to_owned(),
+                    nearest: None,
+                });
+                EnvFile::default()
+            }
+        }
+    }
+
+    /// Overrides of names that nothing has: exact names, so a glob has no effect.
+    fn policy_names(&mut self, policy: &PolicyFile, hosts: &[Host]) {
+        for (of, name, at) in &policy.override_places {
+            let (what, key, known) = match of {
+                OverrideOf::Alias => (
+                    "host",
+                    "overrides.aliases",
+                    hosts.iter().any(|host| host.alias.as_str() == name),
+                ),
+                OverrideOf::Tag => (
+                    "tag",
+                    "overrides.tags",
+                    hosts
+                        .iter()
+                        .any(|host| host.tags.iter().any(|tag| tag.as_str() == name)),
+                ),
+            };
+            if !known {
+                self.warnings.push(Warning {
+                    place: Place::at(FILES[2], *at),
+                    key: key.to_owned(),
+                    kind: WarningKind::NoEffect,
+                    text: format!(
+                        "no {what} is called {}, and names here are exact, not globs",
+                        quote(name)
+                    ),
+                });
+            }
+        }
+        if policy.source.rules.is_empty() {
+            self.warnings.push(Warning {
+                place: Place::file(FILES[2]),
+                key: "rules".to_owned(),
+                kind: WarningKind::Policy,
+                text: "there is no rule, so every command is denied".to_owned(),
+            });
+        }
+    }
+}
+
+/// The files, each with its length, so that no two sets of files look alike.
+fn hash(files: [&Zeroizing<Vec<u8>>; 3]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for (name, bytes) in FILES.iter().zip(files) {
+        hasher.update(format!("{name} {}\n", bytes.len()));
+        hasher.update(bytes.as_slice());
+    }
+    hasher.finalize().into()
+}

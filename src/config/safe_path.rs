@@ -1,0 +1,424 @@
+//! Files beneath a directory, and nothing else, whatever the path says.
+//!
+//! Owns the opening of every configuration, key and secret file: by `openat2(2)` with
+//! `RESOLVE_BENEATH` from a directory that was opened once, so that the kernel, not a
+//! comparison of texts, decides what is inside; what was opened is what is examined and
+//! read. Links are refused on the way and at its end; with [`Links::Beneath`] those that
+//! stay beneath are followed. Regular files only, and never more bytes than asked for.
+//! Called by `dirs`.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use zeroize::Zeroizing;
+
+use super::event::{EventValue, SecurityEvent};
+
+/// What becomes of symbolic links beneath a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    Refused,
+    /// Followed while they stay beneath; how Kubernetes mounts secrets and config maps.
+    Beneath,
+}
+
+/// A directory whose files are read: opened once, so that a directory put in its place
+/// later is not what is read.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    /// The same directory by another name, where its path leads over links.
+    canonical: PathBuf,
+    handle: Result<OwnedFd, Errno>,
+    links: Links,
+}
+
+/// A path that can only mean something beneath a directory: relative, of plain names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelativePath(PathBuf);
+
+/// A file's bytes, wiped when dropped, and who may read it.
+pub struct FileContent {
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Permission bits, `0o000` to `0o777`.
+    pub mode: u32,
+    /// Whether the file belongs to the user this process runs as.
+    pub own: bool,
+}
+
+/// Why a file wasn't read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileError {
+    Missing,
+    /// Its permissions, or those of a directory on the way.
+    NotPermitted,
+    Directory,
+    /// A link, at the end of the path or on the way.
+    Link,
+    /// A device, a socket or a pipe.
+    NotRegular,
+    /// The path leads out of the directory, by a link.
+    Outside,
+    TooLarge {
+        size: u64,
+        max: u64,
+    },
+    /// It grew while it was read.
+    Changed,
+    /// The kernel has no `openat2` (before Linux 5.6), or a container's profile hides it.
+    Unsupported,
+    Io(Errno),
+}
+
+impl FileError {
+    /// The word of the log contract, where it has one.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Missing => Some("file_not_found"),
+            Self::Directory => Some("path_is_directory"),
+            Self::Link => Some("path_is_symlink"),
+            Self::NotRegular => Some("path_not_regular_file"),
+            Self::Outside => Some("path_outside_allowed_directory"),
+            Self::TooLarge { .. }
+            | Self::NotPermitted
+            | Self::Changed
+            | Self::Unsupported
+            | Self::Io(_) => None,
+        }
+    }
+
+    /// Whether the file may be there, and all right, tomorrow: no reason to refuse a
+    /// whole configuration.
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::Missing | Self::NotPermitted)
+    }
+
+    /// What to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Missing => "put the file there, or mend the path",
+            Self::NotPermitted => "let the server's user read it (mode 0400 or 0600, its own)",
+            Self::Directory | Self::NotRegular => "name a regular file",
+            Self::Link => {
+                "put the file itself there, or start with --allow-links-beneath if the link \
+                 stays within the directory (Kubernetes mounts)"
+            }
+            Self::Outside => "keep the file within the directory",
+            Self::TooLarge { .. } => "use a smaller file",
+            Self::Changed => "try again",
+            Self::Unsupported => {
+                "use Linux 5.6 or newer, and a container profile that permits openat2"
+            }
+            Self::Io(_) => "see the cause",
+        }
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is no such file"),
+            Self::NotPermitted => f.write_str("its permissions don't let the server read it"),
+            Self::Directory => f.write_str("it is a directory"),
+            Self::Link => f.write_str("it is a link, or there is one on the way"),
+            Self::NotRegular => f.write_str("it isn't a regular file"),
+            Self::Outside => f.write_str("it leads out of its directory"),
+            Self::TooLarge { size, max } => {
+                write!(f, "it has {size} bytes, of which at most {max} are read")
+            }
+            Self::Changed => f.write_str("it grew while it was read"),
+            Self::Unsupported => f.write_str("this system doesn't offer openat2"),
+            Self::Io(errno) => write!(f, "{}", errno.desc()),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
+
+impl FileContent {
+    /// Whether someone else can read or change it. The group's bits count only for a
+    /// file of one's own, as OpenSSH has it: elsewhere (a Kubernetes `fsGroup`) the group
+    /// is the one way for the server to read the file.
+    pub fn is_open_to_others(&self) -> bool {
+        let bits = if self.own { 0o077 } else { 0o027 };
+        self.mode & bits != 0
+    }
+}
+
+impl RelativePath {
+    /// A path beneath a directory: relative, not empty, no `..` in it, no NUL.
+    pub fn new(path: impl AsRef<Path>) -> Option<Self> {
+        let path = path.as_ref();
+        if path.as_os_str().as_encoded_bytes().contains(&0) {
+            return None;
+        }
+        let mut plain = PathBuf::new();
+        for component in path.components() {
+            match component {
+                Component::Normal(name) => plain.push(name),
+                Component::CurDir => {}
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+            }
+        }
+        (!plain.as_os_str().is_empty()).then_some(Self(plain))
+    }
+
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Directory {
+    /// Opens a directory by the path the operator gave, which may lead over links.
+    /// One that can't be opened gives its error at each read.
+    pub fn open(path: impl Into<PathBuf>, links: Links) -> Self {
+        let path = path.into();
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let handle = open(&path, flags, Mode::empty());
+        let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
+        Self {
+            path,
+            canonical,
+            handle,
+            links,
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// # Errors
+    /// Why the directory couldn't be opened.
+    pub fn available(&self) -> Result<(), FileError> {
+        self.handle
+            .as_ref()
+            .map(|_| ())
+            .map_err(|errno| file_error(*errno))
+    }
+
+    /// Whether another directory has taken the place of the one that was opened.
+    pub fn was_replaced(&self) -> bool {
+        let (Ok(handle), Ok(now)) = (&self.handle, std::fs::metadata(&self.path)) else {
+            return false;
+        };
+        nix::sys::stat::fstat(handle)
+            .is_ok_and(|then| (then.st_dev, then.st_ino) != (now.dev(), now.ino()))
+    }
+
+    /// An absolute path that the text says is within this directory, relative to it.
+    pub fn relative(&self, absolute: &Path) -> Option<RelativePath> {
+        [&self.path, &self.canonical]
+            .into_iter()
+            .find_map(|base| RelativePath::new(absolute.strip_prefix(base).ok()?))
+    }
+
+    /// Reads a whole file of at most `max` bytes.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn read(&self, path: &RelativePath, max: u64) -> Result<FileContent, FileError> {
+        let mut file = std::fs::File::from(self.open_beneath(path)?);
+        let metadata = file.metadata().map_err(|error| io_error(&error))?;
+        if metadata.is_dir() {
+            return Err(FileError::Directory);
+        }
+        if !metadata.is_file() {
+            return Err(FileError::NotRegular);
+        }
+        let size = metadata.len();
+        if size > max {
+            return Err(FileError::TooLarge { size, max });
+        }
+        // One byte more than the file has, in a buffer that never moves: what doesn't
+        // fit has grown meanwhile, and no copy of a secret is left behind by growing.
+        let room = usize::try_from(size).map_err(|_| FileError::TooLarge { size, max })? + 1;
+        let mut bytes = Zeroizing::new(vec![0; room]);
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..)
+            && !rest.is_empty()
+        {
+            match file.read(rest) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(io_error(&error)),
+            }
+        }
+        if filled == room {
+            return Err(FileError::Changed);
+        }
+        bytes.truncate(filled);
+        Ok(FileContent {
+            bytes,
+            mode: metadata.mode() & 0o777,
+            own: metadata.uid() == nix::unistd::geteuid().as_raw(),
+        })
+    }
+
+    /// Puts a file with these bytes (mode 0600) in the place of `path`, atomically: it is
+    /// written beside it, synchronised, and renamed. What was there, a link included, is
+    /// replaced, not written through.
+    ///
+    /// # Errors
+    /// See [`FileError`]; the old file is untouched.
+    pub fn replace(&self, path: &RelativePath, bytes: &[u8]) -> Result<(), FileError> {
+        let name = path.0.file_name().ok_or(FileError::Missing)?;
+        let parent = match path.0.parent().and_then(RelativePath::new) {
+            Some(parent) => self.open_with(&parent, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?,
+            None => self.reopen()?,
+        };
+        let mut temporary = name.to_owned();
+        temporary.push(format!(".{}.new", std::process::id()));
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let file = openat(
+            &parent,
+            temporary.as_os_str(),
+            flags | OFlag::O_CLOEXEC,
+            mode,
+        )
+        .map_err(file_error)?;
+        let mut file = std::fs::File::from(file);
+        let written = file
+            .write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(|error| io_error(&error))
+            .and_then(|()| {
+                renameat(&parent, temporary.as_os_str(), &parent, name).map_err(file_error)
+            });
+        if written.is_err() {
+            let _ = unlinkat(&parent, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir);
+        }
+        written.and_then(|()| fsync(&parent).map_err(file_error))
+    }
+
+    /// The directory itself, opened for reading: a handle that was opened with `O_PATH`
+    /// can't be synchronised.
+    fn reopen(&self) -> Result<OwnedFd, FileError> {
+        let handle = self.handle.as_ref().map_err(|errno| file_error(*errno))?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        openat(handle, ".", flags, Mode::empty()).map_err(file_error)
+    }
+
+    fn open_beneath(&self, path: &RelativePath) -> Result<OwnedFd, FileError> {
+        // Not blocking: opening a pipe must not wait for its writer.
+        self.open_with(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
+    }
+
+    fn open_with(&self, path: &RelativePath, flags: OFlag) -> Result<OwnedFd, FileError> {
+        // A rename in the directory can make the kernel unsure that it stayed beneath
+        // (EAGAIN, openat2(2)); a Kubernetes swap is such a rename.
+        const TRIES: usize = 64;
+        let handle = self.handle.as_ref().map_err(|errno| file_error(*errno))?;
+        let resolve = match self.links {
+            Links::Refused => ResolveFlag::RESOLVE_NO_SYMLINKS,
+            Links::Beneath => ResolveFlag::empty(),
+        };
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .resolve(resolve | ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        for _ in 0..TRIES {
+            match openat2(handle, path.as_path(), how) {
+                Err(Errno::EAGAIN) => {}
+                result => return result.map_err(file_error),
+            }
+        }
+        Err(FileError::Changed)
+    }
+
+    /// The security event of a file that was refused, if its reason is in the log
+    /// contract.
+    pub fn refusal(
+        &self,
+        attempted: &str,
+        path: &RelativePath,
+        error: FileError,
+    ) -> Option<SecurityEvent> {
+        Some(SecurityEvent {
+            event_type: "file_validation_failed",
+            attempted_path: Some(attempted.to_owned()),
+            resolved_path: Some(self.path.join(path.as_path()).display().to_string()),
+            reason: Some(error.reason()?),
+            extra: match error {
+                FileError::Outside => vec![("base_dir", self.base())],
+                _ => Vec::new(),
+            },
+        })
+    }
+
+    /// The security event of a file that is too large.
+    pub fn too_large(
+        &self,
+        path: &RelativePath,
+        reason: &'static str,
+        size: u64,
+        max: u64,
+    ) -> SecurityEvent {
+        let full = self.path.join(path.as_path()).display().to_string();
+        SecurityEvent {
+            event_type: "file_size_limit_exceeded",
+            attempted_path: Some(full.clone()),
+            resolved_path: Some(full),
+            reason: Some(reason),
+            extra: vec![
+                ("file_size", EventValue::Number(size)),
+                ("max_size", EventValue::Number(max)),
+            ],
+        }
+    }
+
+    /// `base_dir` of a security event.
+    pub fn base(&self) -> EventValue {
+        EventValue::Text(self.path.display().to_string())
+    }
+}
+
+fn file_error(errno: Errno) -> FileError {
+    match errno {
+        Errno::ENOENT | Errno::ENOTDIR => FileError::Missing,
+        Errno::EACCES => FileError::NotPermitted,
+        Errno::ELOOP => FileError::Link,
+        Errno::EXDEV => FileError::Outside,
+        // Opening a socket, or a device without a driver.
+        Errno::ENXIO | Errno::ENODEV => FileError::NotRegular,
+        // Container profiles older than openat2 answer EPERM for it.
+        Errno::ENOSYS | Errno::EPERM => FileError::Unsupported,
+        other => FileError::Io(other),
+    }
+}
+
+fn io_error(error: &std::io::Error) -> FileError {
+    file_error(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_has_plain_names_only() {
+        for refused in [
+            "", ".", "/", "/a", "..", "a/..", "a/../b", "../a", "a\0b", "./..",
+        ] {
+            assert_eq!(RelativePath::new(refused), None, "{refused:?}");
+        }
+        for (given, plain) in [
+            ("a", "a"),
+            ("./a", "a"),
+            ("a//b", "a/b"),
+            ("a/./b/", "a/b"),
+            ("...", "..."),
+        ] {
+            let path = RelativePath::new(given).unwrap();
+            assert_eq!(path.as_path(), Path::new(plain), "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,579 @@
+//! Nodes → values of the types that the table of keys says, collecting every problem.
+//!
+//! Owns the wording of what was found and what is accepted. A reader gives `None` both
+//! for a key that isn't there and for one that is wrong: a wrong one has left a problem,
+//! and a load with a problem gives nothing at all, so neither can be mistaken for the
+//! other. Called by `servers`, `credentials` and `policy_file`.
+
+use std::sync::Arc;
+
+use super::keys::{Key, Kind, Need, Table};
+use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, nearest, quote};
+use super::raw::{Document, Entry, Meaning, Node, RawFault, RawFaultKind, Value, parse};
+
+/// What reading one file has found.
+pub(super) struct Findings {
+    pub(super) file: &'static str,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// A mapping whose keys are known: the place where values are asked for.
+pub(super) struct Section<'n> {
+    entries: &'n [Entry],
+    table: &'static Table,
+    /// The path of this mapping, such as `hosts[2]`; empty for the whole file.
+    pub(super) path: String,
+    pub(super) at: Mark,
+}
+
+/// A text and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text<'n> {
+    pub(super) value: &'n str,
+    pub(super) at: Mark,
+}
+
+/// Longest text of any key, in characters; the keys' own bounds are tighter.
+const TEXT_MAX: usize = 10_000;
+
+impl Findings {
+    pub(super) fn new(file: &'static str) -> Self {
+        Self {
+            file,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Reads the file's bytes as YAML; what is wrong with it on that level becomes
+    /// problems.
+    pub(super) fn document(&mut self, bytes: &[u8]) -> Option<Arc<Node>> {
+        match parse(bytes) {
+            Ok(Document { root, faults }) => {
+                for fault in faults {
+                    self.raw_fault(fault);
+                }
+                Some(root)
+            }
+            Err(fault) => {
+                self.raw_fault(fault);
+                None
+            }
+        }
+    }
+
+    fn raw_fault(&mut self, fault: RawFault) {
+        let RawFault { at, kind } = fault;
+        match kind {
+            RawFaultKind::Syntax(text) => self.problem(at, "", Fault::Syntax, text, ""),
+            RawFaultKind::DuplicateKey { key, first } => self.problem(
+                at,
+                "",
+                Fault::Duplicate,
+                format!(
+                    "found the key {} a second time (first at line {})",
+                    quote(&key),
+                    first.line
+                ),
+                "each key once in a mapping",
+            ),
+            RawFaultKind::Merge => self.problem(
+                at,
+                "<<",
+                Fault::WrongType,
+                "found something that can't be merged",
+                "a mapping, or a list of mappings",
+            ),
+        }
+    }
+
+    pub(super) fn problem(
+        &mut self,
+        at: Mark,
+        key: impl Into<String>,
+        fault: Fault,
+        found: impl Into<String>,
+        accepted: impl Into<String>,
+    ) {
+        self.problems.push(Problem {
+            place: Place::at(self.file, at),
+            key: key.into(),
+            fault,
+            found: found.into(),
+            accepted: accepted.into(),
+            nearest: None,
+        });
+    }
+
+    /// A name that nothing has; `known` are those that something has.
+    pub(super) fn no_such_name<'a>(
+        &mut self,
+        text: Text<'_>,
+        key: impl Into<String>,
+        known: impl IntoIterator<Item = &'a str>,
+        accepted: &str,
+    ) {
+        self.problem(
+            text.at,
+            key,
+            Fault::NoSuchName,
+            format!("found {}, which nothing is called", quote(text.value)),
+            accepted,
+        );
+        let near = nearest(text.value, known).map(str::to_owned);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.nearest = near;
+        }
+    }
+
+    pub(super) fn warning(
+        &mut self,
+        at: Mark,
+        key: impl Into<String>,
+        kind: WarningKind,
+        text: impl Into<String>,
+    ) {
+        self.warnings.push(Warning {
+            place: Place::at(self.file, at),
+            key: key.into(),
+            kind,
+            text: text.into(),
+        });
+    }
+
+    /// Opens a mapping: reports another type, keys that aren't in the table, and
+    /// required keys that aren't there.
+    pub(super) fn section<'n>(
+        &mut self,
+        node: &'n Node,
+        table: &'static Table,
+        path: impl Into<String>,
+    ) -> Option<Section<'n>> {
+        let path = path.into();
+        let Value::Map(entries) = &node.value else {
+            let accepted = format!("a mapping with {}", list(table));
+            self.problem(
+                node.at,
+                path,
+                Fault::WrongType,
+                found(node, Kind::Section(table)),
+                accepted,
+            );
+            return None;
+        };
+        let section = Section {
+            entries,
+            table,
+            path,
+            at: node.at,
+        };
+        for entry in entries {
+            let extra = table.extra && entry.key.starts_with("x-");
+            if !extra && table.key(&entry.key).is_none() {
+                self.unknown(&section, entry);
+            }
+        }
+        for key in table.keys {
+            if let Need::Required(missing) = key.need
+                && section.entry(key.name).is_none()
+            {
+                self.problem(
+                    section.at,
+                    section.key(key.name),
+                    Fault::Missing,
+                    format!("found {missing}"),
+                    key.accepted(),
+                );
+            }
+        }
+        Some(section)
+    }
+
+    fn unknown(&mut self, section: &Section<'_>, entry: &Entry) {
+        let extra = if section.table.extra {
+            ", and keys that begin with x-"
+        } else {
+            ""
+        };
+        self.problems.push(Problem {
+            place: Place::at(self.file, entry.key_at),
+            key: section.path.clone(),
+            fault: Fault::UnknownKey,
+            found: format!("found the unknown key {}", quote(&entry.key)),
+            accepted: format!("{}{extra}", list(section.table)),
+            nearest: nearest(&entry.key, section.table.names()).map(str::to_owned),
+        });
+    }
+
+    /// A value of the wrong type.
+    fn wrong(&mut self, section: &Section<'_>, key: &Key, node: &Node) {
+        let found = found(node, key.kind);
+        self.problem(
+            node.at,
+            section.key(key.name),
+            Fault::WrongType,
+            found,
+            key.accepted(),
+        );
+    }
+
+    /// A text. Empty and absent are the same, as they were for the Python loader, except
+    /// for a required key.
+    pub(super) fn text<'n>(&mut self, section: &Section<'n>, name: &str) -> Option<Text<'n>> {
+        let (key, node) = section.value(name)?;
+        let required = matches!(key.need, Need::Required(_));
+        let Value::Scalar(scalar) = &node.value else {
+            self.wrong(section, key, node);
+            return None;
+        };
+        let value = match scalar.meaning() {
+            Meaning::Text(text) if !text.trim().is_empty() => text,
+            Meaning::Text(_) | Meaning::Null if !required => return None,
+            Meaning::Text(_) | Meaning::Null => {
+                self.problem(
+                    node.at,
+                    section.key(name),
+                    Fault::Missing,
+                    match key.need {
+                        Need::Required(missing) => format!("found {missing}"),
+                        _ => "found nothing".to_owned(),
+                    },
+                    key.accepted(),
+                );
+                return None;
+            }
+            Meaning::Number(_) | Meaning::Boolean(_) => {
+                self.wrong(section, key, node);
+                return None;
+            }
+        };
+        let text = Text { value, at: node.at };
+        self.bounded(text, section.key(name), key).then_some(text)
+    }
+
+    /// No control characters, not longer than any key accepts.
+    fn bounded(&mut self, text: Text<'_>, path: String, key: &Key) -> bool {
+        let secret = matches!(key.kind, Kind::SecretText);
+        let found = if text.value.chars().nth(TEXT_MAX).is_some() {
+            format!("found a text of more than {TEXT_MAX} characters")
+        } else if let Some(control) = text.value.chars().find(|c| c.is_control()) {
+            if secret {
+                "found a control character".to_owned()
+            } else {
+                format!("found the control character U+{:04X}", u32::from(control))
+            }
+        } else {
+            return true;
+        };
+        self.problem(text.at, path, Fault::BadValue, found, key.accepted());
+        false
+    }
+
+    /// A whole number within the key's bounds. A number in quotes is accepted, as the
+    /// Python loader did for ports.
+    pub(super) fn number(&mut self, section: &Section<'_>, name: &str) -> Option<u64> {
+        let (key, node) = section.value(name)?;
+        let Kind::Number { min, max } = key.kind else {
+            return None;
+        };
+        self.number_of(section, key, node, min, max)
+    }
+
+    fn number_of(
+        &mut self,
+        section: &Section<'_>,
+        key: &Key,
+        node: &Node,
+        min: u64,
+        max: u64,
+    ) -> Option<u64> {
+        let digits = match &node.value {
+            Value::Scalar(scalar) => match scalar.meaning() {
+                Meaning::Number(digits) | Meaning::Text(digits) => digits,
+                Meaning::Null | Meaning::Boolean(_) => {
+                    self.wrong(section, key, node);
+                    return None;
+                }
+            },
+            Value::List(_) | Value::Map(_) => {
+                self.wrong(section, key, node);
+                return None;
+            }
+        };
+        match decimal(digits) {
+            Some(number) if (min..=max).contains(&number) => Some(number),
+            Some(_) => {
+                self.problem(
+                    node.at,
+                    section.key(key.name),
+                    Fault::BadValue,
+                    found(node, key.kind),
+                    key.accepted(),
+                );
+                None
+            }
+            None => {
+                self.wrong(section, key, node);
+                None
+            }
+        }
+    }
+
+    pub(super) fn numbers(&mut self, section: &Section<'_>, name: &str) -> Option<Vec<u64>> {
+        let (key, node) = section.value(name)?;
+        let Kind::Numbers { min, max } = key.kind else {
+            return None;
+        };
+        let Value::List(items) = &node.value else {
+            self.wrong(section, key, node);
+            return None;
+        };
+        items
+            .iter()
+            .map(|item| self.number_of(section, key, item, min, max))
+            .collect()
+    }
+
+    pub(super) fn boolean(&mut self, section: &Section<'_>, name: &str) -> Option<(bool, Mark)> {
+        let (key, node) = section.value(name)?;
+        if let Value::Scalar(scalar) = &node.value
+            && let Meaning::Boolean(value) = scalar.meaning()
+        {
+            return Some((value, node.at));
+        }
+        self.wrong(section, key, node);
+        None
+    }
+
+    /// As [`Self::boolean`], for a key that not every table of its kind has.
+    pub(super) fn boolean_if_known(
+        &mut self,
+        section: &Section<'_>,
+        name: &str,
+    ) -> Option<(bool, Mark)> {
+        section.table.key(name)?;
+        self.boolean(section, name)
+    }
+
+    /// One of the key's words. A boolean's word counts as the word it was written as,
+    /// since YAML 1.1 has more of those than people expect.
+    pub(super) fn one_of(&mut self, section: &Section<'_>, name: &str) -> Option<&'static str> {
+        let (key, node) = section.value(name)?;
+        let Kind::OneOf(words) = key.kind else {
+            return None;
+        };
+        let Value::Scalar(scalar) = &node.value else {
+            self.wrong(section, key, node);
+            return None;
+        };
+        let found_word = words.iter().find(|word| **word == scalar.text()).copied();
+        if found_word.is_none() {
+            self.problem(
+                node.at,
+                section.key(name),
+                Fault::BadValue,
+                found(node, key.kind),
+                key.accepted(),
+            );
+            let near = nearest(scalar.text(), words.iter().copied()).map(str::to_owned);
+            if let Some(problem) = self.problems.last_mut() {
+                problem.nearest = near;
+            }
+        }
+        found_word
+    }
+
+    /// A list of texts, none of them empty.
+    pub(super) fn texts<'n>(&mut self, section: &Section<'n>, name: &str) -> Option<Vec<Text<'n>>> {
+        let (key, node) = section.value(name)?;
+        let Value::List(items) = &node.value else {
+            self.problem(
+                node.at,
+                section.key(name),
+                Fault::WrongType,
+                format!("{}, not a list", found(node, Kind::Boolean)),
+                format!("a list: {}", key.accepted()),
+            );
+            return None;
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{}[{index}]", section.key(name));
+            let meaning = match &item.value {
+                Value::Scalar(scalar) => Some(scalar.meaning()),
+                Value::List(_) | Value::Map(_) => None,
+            };
+            match meaning {
+                Some(Meaning::Text(value)) if !value.trim().is_empty() => {
+                    let text = Text { value, at: item.at };
+                    if self.bounded(text, path, key) {
+                        texts.push(text);
+                    }
+                }
+                _ => self.problem(
+                    item.at,
+                    path,
+                    Fault::WrongType,
+                    found(item, key.kind),
+                    "a text; one that YAML takes for something else in quotes",
+                ),
+            }
+        }
+        Some(texts)
+    }
+
+    /// The mapping under a key.
+    pub(super) fn subsection<'n>(
+        &mut self,
+        section: &Section<'n>,
+        name: &str,
+    ) -> Option<Section<'n>> {
+        let (key, node) = section.value(name)?;
+        match key.kind {
+            Kind::Section(table) => self.section(node, table, section.key(name)),
+            _ => None,
+        }
+    }
+
+    /// The list of mappings under a key.
+    pub(super) fn subsections<'n>(
+        &mut self,
+        section: &Section<'n>,
+        name: &str,
+    ) -> Option<Vec<Section<'n>>> {
+        let (key, node) = section.value(name)?;
+        let Kind::Sections(table) = key.kind else {
+            return None;
+        };
+        let Value::List(items) = &node.value else {
+            self.wrong(section, key, node);
+            return None;
+        };
+        let sections = items.iter().enumerate().filter_map(|(index, item)| {
+            self.section(item, table, format!("{}[{index}]", section.key(name)))
+        });
+        Some(sections.collect())
+    }
+
+    /// The mappings under names that the author chose.
+    pub(super) fn named<'n>(
+        &mut self,
+        section: &Section<'n>,
+        name: &str,
+    ) -> Option<Vec<(Text<'n>, Section<'n>)>> {
+        let (key, node) = section.value(name)?;
+        let Kind::Named(table) = key.kind else {
+            return None;
+        };
+        let Value::Map(entries) = &node.value else {
+            self.wrong(section, key, node);
+            return None;
+        };
+        let sections = entries.iter().filter_map(|entry| {
+            let path = format!("{}.{}", section.key(name), plain(&entry.key));
+            let text = Text {
+                value: &entry.key,
+                at: entry.key_at,
+            };
+            Some((text, self.section(&entry.value, table, path)?))
+        });
+        Some(sections.collect())
+    }
+}
+
+impl<'n> Section<'n> {
+    /// The path of a key of this mapping.
+    pub(super) fn key(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entry(name).is_some()
+    }
+
+    /// Whether the key is there and says something: not null, not a blank text.
+    pub(super) fn is_filled(&self, name: &str) -> bool {
+        self.entry(name)
+            .is_some_and(|entry| match &entry.value.value {
+                Value::Scalar(scalar) => !scalar.text().trim().is_empty(),
+                Value::List(_) | Value::Map(_) => true,
+            })
+    }
+
+    /// Where a key's value stands, or the mapping if it isn't there.
+    pub(super) fn place(&self, name: &str) -> Mark {
+        self.entry(name).map_or(self.at, |entry| entry.value.at)
+    }
+
+    /// The entries that the table doesn't know and accepts nevertheless: `x-…`.
+    pub(super) fn extras(&self) -> impl Iterator<Item = (&'n str, &'n Node)> + use<'n> {
+        let accepted = self.table.extra;
+        self.entries
+            .iter()
+            .filter(move |entry| accepted && entry.key.starts_with("x-"))
+            .map(|entry| (entry.key.as_str(), &*entry.value))
+    }
+
+    fn entry(&self, name: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|entry| entry.key == name)
+    }
+
+    fn value(&self, name: &str) -> Option<(&'static Key, &'n Node)> {
+        Some((self.table.key(name)?, &*self.entry(name)?.value))
+    }
+}
+
+/// A key that the author chose, as part of a path in a message.
+fn plain(key: &str) -> String {
+    let accept = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '*');
+    if key.len() <= 100 && key.chars().all(accept) {
+        key.to_owned()
+    } else {
+        quote(key)
+    }
+}
+
+fn list(table: &Table) -> String {
+    table.names().collect::<Vec<_>>().join(", ")
+}
+
+/// What a node is, in words, beside the key that it was given for.
+fn found(node: &Node, kind: Kind) -> String {
+    let wants_text = matches!(kind, Kind::Text | Kind::SecretText | Kind::Texts);
+    let hint = if wants_text {
+        " (in quotes it is a text)"
+    } else {
+        ""
+    };
+    let (what, text) = match &node.value {
+        Value::List(_) => return "found a list".to_owned(),
+        Value::Map(_) => return "found a mapping".to_owned(),
+        Value::Scalar(scalar) => match scalar.meaning() {
+            Meaning::Null => return "found nothing".to_owned(),
+            Meaning::Text(text) => ("the text", text),
+            Meaning::Boolean(_) => ("the boolean", scalar.text()),
+            Meaning::Number(text) => ("the number", text),
+        },
+    };
+    let hint = if what == "the text" { "" } else { hint };
+    match kind {
+        Kind::SecretText => format!("found {what}{hint}").replace("the ", "a "),
+        _ => format!("found {what} {}{hint}", quote(text)),
+    }
+}
+
+/// A decimal number, with `_` between digits as YAML 1.1 has it. A leading zero is
+/// octal there, so it is refused rather than read as one or the other.
+fn decimal(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let leading_zero = digits.starts_with('0') && digits.len() > 1;
+    if leading_zero || !digits.starts_with(|c: char| c.is_ascii_digit()) || digits.ends_with('_') {
+        return None;
+    }
+    digits.replace('_', "").parse().ok()
+}

@@ -1,0 +1,147 @@
+//! One configuration, whole and valid, that never changes.
+//!
+//! Owns nothing but the view: whoever holds the `Arc` sees one consistent state while a
+//! reload swaps in another. Made by `load` alone; read by everything that runs a command.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::dirs::{Dirs, KnownHostsPath};
+use super::host::{Credential, Host, HostAddress, Resolve};
+use super::policy_file::Concurrency;
+use super::problem::Warning;
+use super::safe_path::FileError;
+use super::secret::Secret;
+use super::types::{HostAlias, OnAuditFailure, Port, Tag};
+use crate::policy::source::PolicySource;
+
+/// What the three files said, with the secrets they named.
+pub struct Snapshot {
+    pub(super) dirs: Arc<Dirs>,
+    pub(super) hosts: Vec<Host>,
+    pub(super) policy: PolicySource,
+    pub(super) known_hosts: KnownHostsPath,
+    pub(super) concurrency: Concurrency,
+    pub(super) on_audit_failure: OnAuditFailure,
+    pub(super) hash: [u8; 32],
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl Snapshot {
+    /// In the file's order.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    pub fn host(&self, alias: &HostAlias) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.alias == *alias)
+    }
+
+    /// In the file's order; the tag is compared as a whole.
+    pub fn hosts_with_tag(&self, tag: &Tag) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().filter(|host| host.has_tag(tag))
+    }
+
+    /// The hosts on the way to one, the first to connect to first, the target last.
+    /// Empty if there is no such host.
+    pub fn route(&self, alias: &HostAlias) -> Vec<&Host> {
+        let mut route: Vec<&Host> =
+            std::iter::successors(self.host(alias), |host| self.host(host.jump.as_ref()?))
+                // Loops are refused at load; the bound makes that this function's own promise.
+                .take(super::host::JUMPS_MAX + 1)
+                .collect();
+        route.reverse();
+        route
+    }
+
+    pub fn policy(&self) -> &PolicySource {
+        &self.policy
+    }
+
+    pub fn concurrency(&self) -> Concurrency {
+        self.concurrency
+    }
+
+    pub fn on_audit_failure(&self) -> OnAuditFailure {
+        self.on_audit_failure
+    }
+
+    /// The directories, for what is read at each login and connection.
+    pub fn dirs(&self) -> &Arc<Dirs> {
+        &self.dirs
+    }
+
+    pub fn known_hosts(&self) -> &KnownHostsPath {
+        &self.known_hosts
+    }
+
+    /// SHA-256 of the three files' bytes. Says that two configurations are the same, and
+    /// nothing of what is in them.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Every port that a command may connect to.
+    pub fn ports(&self) -> BTreeSet<Port> {
+        self.hosts.iter().map(|host| host.port).collect()
+    }
+
+    /// Whether names are looked up when commands run.
+    pub fn resolves_names(&self) -> bool {
+        self.hosts.iter().any(|host| {
+            host.resolve == Resolve::Dns && matches!(host.address, HostAddress::Name(_))
+        })
+    }
+
+    /// Whether a login asks an agent for its keys.
+    pub fn needs_agent(&self) -> bool {
+        self.hosts.iter().any(|host| host.login.agent)
+    }
+
+    /// Every secret value in use, each once, for the redaction of what is shown.
+    pub fn secrets(&self) -> Vec<Arc<Secret>> {
+        let mut secrets: Vec<Arc<Secret>> = Vec::new();
+        for login in self.logins() {
+            for secret in [&login.passphrase, &login.password].into_iter().flatten() {
+                if !secrets.iter().any(|known| Arc::ptr_eq(known, secret)) {
+                    secrets.push(Arc::clone(secret));
+                }
+            }
+        }
+        secrets
+    }
+
+    /// The files that this process, as the user it is now, can't read though they are
+    /// there: keys, certificates, known_hosts. For a change of user at start.
+    pub fn unreadable(&self) -> Vec<PathBuf> {
+        let keys = self.dirs.keys();
+        let mut paths = Vec::new();
+        for login in self.logins() {
+            for path in [&login.key_path, &login.cert_path].into_iter().flatten() {
+                if self.dirs.read_key(path).err() == Some(FileError::NotPermitted) {
+                    paths.push(keys.path().join(path.relative().as_path()));
+                }
+            }
+        }
+        if self.dirs.read_known_hosts(&self.known_hosts).err() == Some(FileError::NotPermitted) {
+            paths.push(self.dirs.known_hosts_file(&self.known_hosts));
+        }
+        paths
+    }
+
+    /// The credentials in use, each once.
+    fn logins(&self) -> Vec<&Credential> {
+        let mut logins: Vec<&Credential> = Vec::new();
+        for host in &self.hosts {
+            if !logins.iter().any(|known| known.name == host.login.name) {
+                logins.push(&host.login);
+            }
+        }
+        logins
+    }
+}

@@ -1,0 +1,90 @@
+//! The current configuration, and the one way to change it.
+//!
+//! Owns the swap: a reload reads, validates and is admitted before anything changes, and
+//! what runs meanwhile keeps the snapshot it began with. Called by `startup`, which makes
+//! it, and by the tools.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::dirs::Dirs;
+use super::environment::Environment;
+use super::load::{LoadError, Loaded, load};
+use super::problem::{Fault, Place, Problem};
+use super::snapshot::Snapshot;
+
+/// What a reload asks before it takes a configuration: whether the process can still do
+/// what it needs (a sandbox can't be widened). Each text says one thing that it can't.
+pub type Admission = Box<dyn Fn(&Snapshot) -> Result<(), Vec<String>> + Send + Sync>;
+
+/// The current configuration.
+pub struct Store {
+    dirs: Arc<Dirs>,
+    environment: Environment,
+    admission: Admission,
+    current: RwLock<Arc<Snapshot>>,
+    /// One reload at a time, so that an older state of the files can't win.
+    reloading: Mutex<()>,
+}
+
+impl Store {
+    pub fn new(environment: Environment, first: Snapshot, admission: Admission) -> Self {
+        Self {
+            dirs: Arc::clone(&first.dirs),
+            environment,
+            admission,
+            current: RwLock::new(Arc::new(first)),
+            reloading: Mutex::new(()),
+        }
+    }
+
+    /// The configuration that counts now. Who runs a command takes it once and keeps it.
+    pub fn current(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads everything again, secrets included, and swaps it in, whole or not at all.
+    ///
+    /// # Errors
+    /// All problems of all files, or what the running process can't take in; the old
+    /// configuration stays.
+    pub fn reload(&self) -> Result<Reloaded, LoadError> {
+        let _one = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Loaded { snapshot, events } = load(&self.dirs, &self.environment)?;
+        if let Err(reasons) = (self.admission)(&snapshot) {
+            let problems = reasons.into_iter().map(|found| Problem {
+                place: Place::file("configuration"),
+                key: String::new(),
+                fault: Fault::NeedsRestart,
+                found,
+                accepted: "a restart of the server".to_owned(),
+                nearest: None,
+            });
+            return Err(LoadError {
+                problems: problems.collect(),
+                warnings: snapshot.warnings,
+                events,
+            });
+        }
+        let snapshot = Arc::new(snapshot);
+        let before = {
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, Arc::clone(&snapshot))
+        };
+        Ok(Reloaded {
+            before,
+            snapshot,
+            events,
+        })
+    }
+}
+
+/// What a reload has changed.
+pub struct Reloaded {
+    /// The configuration that counted until now.
+    pub before: Arc<Snapshot>,
+    pub snapshot: Arc<Snapshot>,
+    pub events: Vec<super::event::SecurityEvent>,
+}
