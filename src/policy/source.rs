@@ -4,7 +4,6 @@
 //! are its business); [`super::Policy::compile`] turns them into something that judges.
 //! Every part keeps its line, so that a problem found at compile time can be cited.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -30,6 +29,8 @@ pub struct LimitsSource {
     pub max_seconds: Option<u32>,
     /// Bytes kept of stdout and stderr together, 1 to 64 MiB.
     pub max_output_bytes: Option<u64>,
+    /// What happens at that many bytes.
+    pub on_output_cap: Option<OutputCap>,
     /// Seconds a finished result is kept, 1 to 86,400.
     pub task_result_ttl: Option<u32>,
     /// Seconds between progress notifications, 1 to 3,600.
@@ -38,6 +39,15 @@ pub struct LimitsSource {
     pub session_idle_seconds: Option<u32>,
     /// Replaces the built-in list, as a whole.
     pub deny_substrings: Option<Arc<[String]>>,
+}
+
+/// `on_output_cap:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputCap {
+    /// End the command.
+    Stop,
+    /// Let it run on and throw the rest of its output away.
+    Discard,
 }
 
 /// `network:`. An empty pair of allow lists means 'any address that is not blocked'.
@@ -114,10 +124,4 @@ pub enum RuleForm {
 pub struct PathArgs {
     pub indices: Vec<usize>,
     pub patterns: Vec<String>,
-}
-
-/// Judges one address; shared with `network.rs`.
-pub(crate) fn contains(list: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    list.iter().any(|net| net.contains(&address))
 }

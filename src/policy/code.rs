@@ -1,0 +1,361 @@
+//! The words a decision is named by: stable codes, and what each tells an assistant.
+//!
+//! Owns the list of codes, the sentence that says what was found and the hint that says
+//! what to do instead. Neither quotes a rule, a pattern or a list of the policy: a
+//! denial must not teach its reader where the fence is. Called by the lexer, the rules
+//! and whoever prints a denial.
+//!
+//! | code | what it means |
+//! |---|---|
+//! | `rule` | a rule of the policy decided (allow or ask) |
+//! | `safe` | `echo`, `true`, `false`: need no rule |
+//! | `filter` | a read-only filter behind a pipe: needs no rule |
+//! | `no-rule` | nothing in the policy allows this command |
+//! | `deny-rule` | a deny rule names this command |
+//! | `deny-substring` | the command contains a text that is denied everywhere |
+//! | `hazard:option` | a wildcard would have to grant an option that executes, writes or leaks |
+//! | `hazard:exec-or-write` | the same for a word such as `-exec` or `add` |
+//! | `hazard:operand` | the same for an operand that makes the program write |
+//! | `hazard:interpreter` | a program that runs code was given words that no rule spells |
+//! | `hazard:wrapper` | a program that starts others was given a program that no rule spells |
+//! | `hazard:sed-script` | a sed script or option beyond the read-only ones |
+//! | `approval:unavailable` | the rule asks a person and the client cannot |
+//! | `approval:declined` | the person said no, or gave no clear yes |
+//! | `approval:timeout` | no answer in time |
+//! | `approval:mismatch` | the answer was for another command or host |
+//! | `syntax:empty` | nothing to run |
+//! | `syntax:not-utf8` | not UTF-8 text |
+//! | `syntax:limit` | over 8 KiB, 32 commands or 256 words |
+//! | `syntax:newline`, `syntax:carriage-return`, `syntax:tab`, `syntax:nul`, `syntax:escape`, `syntax:control-char` | a control character |
+//! | `syntax:invisible-char` | an invisible, bidirectional or format character, or an exotic blank |
+//! | `syntax:non-ascii-unquoted` | a non-ASCII character outside quotes |
+//! | `syntax:unterminated-quote` | a quote that is not closed |
+//! | `syntax:backslash` | a backslash before anything but punctuation or a blank |
+//! | `syntax:dollar`, `syntax:backtick` | an expansion or substitution, also inside double quotes |
+//! | `syntax:paren`, `syntax:brace`, `syntax:bracket`, `syntax:glob`, `syntax:tilde`, `syntax:hash`, `syntax:bang`, `syntax:caret` | that character outside quotes |
+//! | `syntax:background` | a single `&` |
+//! | `syntax:redirect` | any redirection but `2>&1`, `> /dev/null`, `2> /dev/null`, `< /dev/null` after the words |
+//! | `syntax:redirect-first` | one of those before the program |
+//! | `syntax:empty-command` | an operator with nothing on one side |
+//! | `syntax:equals-start`, `syntax:percent-start` | a word that begins with `=` or `%` |
+//! | `syntax:quoted-program`, `syntax:bad-program` | a program name that is quoted or oddly written |
+//! | `syntax:assignment` | `NAME=value` where the program belongs |
+//! | `syntax:reserved-word` | a keyword of some shell where the program belongs |
+//! | `syntax:eval-builtin` | a shell builtin that evaluates its operands |
+
+/// Why a command was decided as it was. The text form is stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    Rule,
+    Safe,
+    Filter,
+    NoRule,
+    DenyRule,
+    DenySubstring,
+    HazardOption,
+    HazardWord,
+    HazardOperand,
+    HazardInterpreter,
+    HazardWrapper,
+    HazardSedScript,
+    ApprovalUnavailable,
+    ApprovalDeclined,
+    ApprovalTimeout,
+    ApprovalMismatch,
+    Empty,
+    NotUtf8,
+    Limit,
+    Newline,
+    CarriageReturn,
+    Tab,
+    Nul,
+    Escape,
+    ControlChar,
+    InvisibleChar,
+    NonAsciiUnquoted,
+    UnterminatedQuote,
+    Backslash,
+    Dollar,
+    Backtick,
+    Paren,
+    Brace,
+    Bracket,
+    Glob,
+    Tilde,
+    Hash,
+    Bang,
+    Caret,
+    Background,
+    Redirect,
+    RedirectFirst,
+    EmptyCommand,
+    EqualsStart,
+    PercentStart,
+    QuotedProgram,
+    BadProgram,
+    Assignment,
+    ReservedWord,
+    EvalBuiltin,
+}
+
+impl Code {
+    /// The stable text of this code, as replies and records carry it.
+    pub fn as_str(self) -> &'static str {
+        self.texts().0
+    }
+
+    /// What was found, in words for an assistant.
+    pub fn why(self) -> &'static str {
+        self.texts().1
+    }
+
+    /// What to do instead.
+    pub fn hint(self) -> &'static str {
+        self.texts().2
+    }
+
+    /// Whether the text was refused before any rule was looked at.
+    pub fn is_syntax(self) -> bool {
+        self.as_str().starts_with("syntax:")
+    }
+
+    /// Code, finding, hint: one line each, so that the three are read together.
+    fn texts(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Rule => ("rule", "A rule decided", ""),
+            Self::Safe => ("safe", "The program is always allowed", ""),
+            Self::Filter => ("filter", "A read-only filter behind a pipe", ""),
+            Self::NoRule => (
+                "no-rule",
+                "No rule of the policy allows this command on this host",
+                "Try a narrower read-only command, or ask the operator to allow this one",
+            ),
+            Self::DenyRule => (
+                "deny-rule",
+                "The policy denies this command on this host",
+                "Do not look for another spelling; ask the operator if it is really needed",
+            ),
+            Self::DenySubstring => (
+                "deny-substring",
+                "The command contains a text that the policy denies everywhere",
+                "Do not look for another spelling; ask the operator if it is really needed",
+            ),
+            Self::HazardOption => (
+                "hazard:option",
+                "An option of this command can execute, write, leak or never end, and no rule spells it out",
+                "Leave the option out, or ask the operator to allow exactly this command",
+            ),
+            Self::HazardWord => (
+                "hazard:exec-or-write",
+                "A word of this command can execute, write or leak, and no rule spells it out",
+                "Leave the word out, or ask the operator to allow exactly this command",
+            ),
+            Self::HazardOperand => (
+                "hazard:operand",
+                "An operand makes this program change something, and no rule spells it out",
+                "Leave the operand out, or ask the operator to allow exactly this command",
+            ),
+            Self::HazardInterpreter => (
+                "hazard:interpreter",
+                "This program runs code, so that every word must be spelled out by a rule",
+                "Use a program that only reads, or ask the operator to allow exactly this command",
+            ),
+            Self::HazardWrapper => (
+                "hazard:wrapper",
+                "This program starts another one, which a rule must spell out",
+                "Run the inner program by itself, or ask the operator to allow exactly this command",
+            ),
+            Self::HazardSedScript => (
+                "hazard:sed-script",
+                "Only sed -n, s///gpI and addresses with p, d, q, = are accepted without a rule that spells them out",
+                "Reduce the script to printing or substitution, without -i, -f, -E, w, r, e",
+            ),
+            Self::ApprovalUnavailable => (
+                "approval:unavailable",
+                "This command needs a person's approval, and this client cannot ask one",
+                "Use a client that supports elicitation, or ask the operator to run it",
+            ),
+            Self::ApprovalDeclined => (
+                "approval:declined",
+                "The person who was asked did not approve this command",
+                "Do not ask again; explain what the command was for",
+            ),
+            Self::ApprovalTimeout => (
+                "approval:timeout",
+                "Nobody approved this command in time",
+                "Ask again when someone is there to answer",
+            ),
+            Self::ApprovalMismatch => (
+                "approval:mismatch",
+                "The approval was given for another command or host",
+                "Ask for the approval of this very command",
+            ),
+            Self::Empty => (
+                "syntax:empty",
+                "There is no command",
+                "Name a program and its operands",
+            ),
+            Self::NotUtf8 => (
+                "syntax:not-utf8",
+                "The command is not UTF-8 text",
+                "Send plain text",
+            ),
+            Self::Limit => (
+                "syntax:limit",
+                "The command is over 8 KiB, 32 commands or 256 words",
+                "Split it into several calls",
+            ),
+            Self::Newline => (
+                "syntax:newline",
+                "A line break is not accepted",
+                "Send one line; join commands with ; or && or make several calls",
+            ),
+            Self::CarriageReturn => (
+                "syntax:carriage-return",
+                "A carriage return is not accepted",
+                "Send one line without it",
+            ),
+            Self::Tab => (
+                "syntax:tab",
+                "A tab is not accepted",
+                "Use single blanks between words",
+            ),
+            Self::Nul => ("syntax:nul", "A NUL is not accepted", "Remove it"),
+            Self::Escape => (
+                "syntax:escape",
+                "A terminal escape is not accepted",
+                "Remove it",
+            ),
+            Self::ControlChar => (
+                "syntax:control-char",
+                "A control character is not accepted",
+                "Remove it",
+            ),
+            Self::InvisibleChar => (
+                "syntax:invisible-char",
+                "An invisible or format character or an exotic blank is not accepted, quoted or not",
+                "Remove it or use a plain blank",
+            ),
+            Self::NonAsciiUnquoted => (
+                "syntax:non-ascii-unquoted",
+                "A non-ASCII character is accepted inside quotes only",
+                "Put the word in single quotes, or check for a look-alike letter or quote",
+            ),
+            Self::UnterminatedQuote => (
+                "syntax:unterminated-quote",
+                "A quote is not closed",
+                "Close it; write a quote inside single quotes as '\\''",
+            ),
+            Self::Backslash => (
+                "syntax:backslash",
+                "A backslash is accepted before punctuation or a blank only",
+                "Put the word in single quotes",
+            ),
+            Self::Dollar => (
+                "syntax:dollar",
+                "Variables and substitutions are not expanded, also inside double quotes",
+                "Write the value out; use printenv NAME for a variable; put a literal $ in single quotes",
+            ),
+            Self::Backtick => (
+                "syntax:backtick",
+                "Command substitution is not accepted, also inside double quotes",
+                "Run the inner command in a call of its own; put a literal ` in single quotes",
+            ),
+            Self::Paren => (
+                "syntax:paren",
+                "Parentheses are not accepted outside quotes",
+                "Send plain commands without subshells; put a literal ( in quotes",
+            ),
+            Self::Brace => (
+                "syntax:brace",
+                "Braces are not accepted outside quotes",
+                "Write the words out; put a literal { in single quotes",
+            ),
+            Self::Bracket => (
+                "syntax:bracket",
+                "Brackets are not accepted outside quotes",
+                "Use /usr/bin/test for a condition; put a literal [ in quotes",
+            ),
+            Self::Glob => (
+                "syntax:glob",
+                "File name wildcards are not expanded here",
+                "Name the files, or use find DIR -name 'PATTERN' with the pattern in quotes",
+            ),
+            Self::Tilde => (
+                "syntax:tilde",
+                "A tilde is not expanded",
+                "Write the directory out; put a literal ~ in quotes",
+            ),
+            Self::Hash => (
+                "syntax:hash",
+                "A # is accepted inside quotes only",
+                "Remove the comment, or put the word in quotes",
+            ),
+            Self::Bang => (
+                "syntax:bang",
+                "A ! is accepted in quotes or as a word of its own",
+                "Put the word in single quotes",
+            ),
+            Self::Caret => (
+                "syntax:caret",
+                "A ^ is accepted inside quotes only",
+                "Put the word in quotes",
+            ),
+            Self::Background => (
+                "syntax:background",
+                "A single & is not accepted: nothing may run on unseen",
+                "Use ssh_run_async for a long command; use && to join two",
+            ),
+            Self::Redirect => (
+                "syntax:redirect",
+                "Only 2>&1, > /dev/null, 2> /dev/null and < /dev/null are accepted, after the last word",
+                "Leave the redirection out: both outputs are returned",
+            ),
+            Self::RedirectFirst => (
+                "syntax:redirect-first",
+                "A redirection stands before the program",
+                "Put it behind the last word",
+            ),
+            Self::EmptyCommand => (
+                "syntax:empty-command",
+                "An operator has no command on one side",
+                "Remove the operator",
+            ),
+            Self::EqualsStart => (
+                "syntax:equals-start",
+                "A word may not begin with =",
+                "Leave the = out: some shells expand it",
+            ),
+            Self::PercentStart => (
+                "syntax:percent-start",
+                "A word may not begin with %",
+                "Leave the % out: some shells take it for a job",
+            ),
+            Self::QuotedProgram => (
+                "syntax:quoted-program",
+                "The program's name may not be quoted or escaped",
+                "Write the program's name plainly",
+            ),
+            Self::BadProgram => (
+                "syntax:bad-program",
+                "This is not how a program's name is written",
+                "Write a name or a path of letters, digits and . _ + - without //, /./ or /../",
+            ),
+            Self::Assignment => (
+                "syntax:assignment",
+                "Variables may not be set in front of a command",
+                "Leave NAME=value out",
+            ),
+            Self::ReservedWord => (
+                "syntax:reserved-word",
+                "A keyword of the shell stands where the program belongs",
+                "Send plain commands without loops, conditions or modifiers; make one call for each",
+            ),
+            Self::EvalBuiltin => (
+                "syntax:eval-builtin",
+                "A builtin of some shell that evaluates or changes the shell itself",
+                "Use a program with its path instead, such as /usr/bin/printf or /usr/bin/test",
+            ),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What a run may use up: built-in value, then global, then tag, then alias, per key.
+//!
+//! Owns the defaults and the order of overrides: of a host's tags the last one that has
+//! the key wins, and the alias wins over every tag. Names of overrides are exact, never
+//! globs. Called by `judge` for the deny list and by `task`, `ssh` and `mcp` for the
+//! rest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::source::{LimitsSource, OutputCap};
+use crate::config::types::Tag;
+
+/// Texts that are denied everywhere unless the policy brings a list of its own.
+pub const BUILT_IN_DENY_SUBSTRINGS: [&str; 20] = [
+    "rm -rf /",
+    ":(){ :|:& };:",
+    "mkfs ",
+    "dd if=/dev/zero",
+    "shutdown -h",
+    "reboot",
+    "userdel ",
+    "passwd ",
+    "ssh ",
+    "scp ",
+    "rsync -e ssh",
+    "curl ",
+    "wget ",
+    "nc ",
+    "nmap ",
+    "telnet ",
+    "kubectl ",
+    "aws ",
+    "gcloud ",
+    "az ",
+];
+
+/// The limits of one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EffectiveLimits {
+    /// Seconds a command may take.
+    pub max_seconds: u32,
+    /// Bytes kept of stdout and stderr together.
+    pub max_output_bytes: u64,
+    /// What happens at that many bytes.
+    pub on_output_cap: OutputCap,
+    /// Seconds a finished result is kept.
+    pub task_result_ttl: u32,
+    /// Seconds between progress notifications.
+    pub task_progress_interval: u32,
+    /// Seconds an idle session is kept; 0 means not at all.
+    pub session_idle_seconds: u32,
+    /// Texts denied everywhere.
+    pub deny_substrings: Arc<[String]>,
+}
+
+/// The compiled `limits:` and `overrides:`.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    base: EffectiveLimits,
+    aliases: HashMap<String, LimitsSource>,
+    tags: HashMap<String, LimitsSource>,
+}
+
+impl Limits {
+    pub(super) fn compile(
+        global: &LimitsSource,
+        aliases: Vec<(String, LimitsSource)>,
+        tags: Vec<(String, LimitsSource)>,
+    ) -> Self {
+        let mut base = EffectiveLimits {
+            max_seconds: 60,
+            max_output_bytes: 1024 * 1024,
+            on_output_cap: OutputCap::Stop,
+            task_result_ttl: 300,
+            task_progress_interval: 5,
+            session_idle_seconds: 60,
+            deny_substrings: BUILT_IN_DENY_SUBSTRINGS.map(String::from).into(),
+        };
+        base.apply(global);
+        Self {
+            base,
+            aliases: aliases.into_iter().collect(),
+            tags: tags.into_iter().collect(),
+        }
+    }
+
+    /// What holds for a host.
+    pub(super) fn of(&self, alias: &str, tags: &[Tag]) -> EffectiveLimits {
+        let mut limits = self.base.clone();
+        self.overrides(alias, tags)
+            .for_each(|source| limits.apply(source));
+        limits
+    }
+
+    /// The deny list alone, without copying the rest.
+    pub(super) fn deny_substrings(&self, alias: &str, tags: &[Tag]) -> &Arc<[String]> {
+        self.overrides(alias, tags)
+            .filter_map(|source| source.deny_substrings.as_ref())
+            .last()
+            .unwrap_or(&self.base.deny_substrings)
+    }
+
+    /// Every list that may apply to some host.
+    pub(super) fn deny_lists(&self) -> impl Iterator<Item = &Arc<[String]>> {
+        let overrides = self.tags.values().chain(self.aliases.values());
+        overrides
+            .filter_map(|source| source.deny_substrings.as_ref())
+            .chain([&self.base.deny_substrings])
+    }
+
+    /// Weakest first.
+    fn overrides<'a, 'h>(
+        &'a self,
+        alias: &'h str,
+        tags: &'h [Tag],
+    ) -> impl Iterator<Item = &'a LimitsSource> + use<'a, 'h> {
+        tags.iter()
+            .filter_map(|tag| self.tags.get(tag.as_str()))
+            .chain(self.aliases.get(alias))
+    }
+}
+
+impl EffectiveLimits {
+    fn apply(&mut self, source: &LimitsSource) {
+        fn set<T: Clone>(target: &mut T, source: &Option<T>) {
+            if let Some(value) = source {
+                target.clone_from(value);
+            }
+        }
+        set(&mut self.max_seconds, &source.max_seconds);
+        set(&mut self.max_output_bytes, &source.max_output_bytes);
+        set(&mut self.on_output_cap, &source.on_output_cap);
+        set(&mut self.task_result_ttl, &source.task_result_ttl);
+        set(
+            &mut self.task_progress_interval,
+            &source.task_progress_interval,
+        );
+        set(&mut self.session_idle_seconds, &source.session_idle_seconds);
+        set(&mut self.deny_substrings, &source.deny_substrings);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(max_seconds: u32) -> LimitsSource {
+        LimitsSource {
+            max_seconds: Some(max_seconds),
+            ..LimitsSource::default()
+        }
+    }
+
+    #[test]
+    fn alias_beats_the_last_tag_beats_global_beats_built_in() {
+        let tag = |text: &str| Tag::parse(text).unwrap();
+        let limits = Limits::compile(
+            &seconds(10),
+            vec![("db".into(), seconds(5))],
+            vec![("a".into(), seconds(1)), ("b".into(), seconds(2))],
+        );
+        assert_eq!(limits.of("web", &[]).max_seconds, 10);
+        assert_eq!(limits.of("web", &[tag("a"), tag("b")]).max_seconds, 2);
+        assert_eq!(limits.of("web", &[tag("b"), tag("a")]).max_seconds, 1);
+        assert_eq!(limits.of("db", &[tag("b")]).max_seconds, 5);
+        assert_eq!(limits.of("db", &[]).max_output_bytes, 1_048_576);
+    }
+
+    #[test]
+    fn a_configured_deny_list_replaces_the_built_in_one() {
+        let list = |entries: &[&str]| LimitsSource {
+            deny_substrings: Some(entries.iter().map(|e| e.to_string()).collect()),
+            ..LimitsSource::default()
+        };
+        let limits = Limits::compile(&list(&["x"]), vec![("off".into(), list(&[]))], vec![]);
+        assert_eq!(**limits.deny_substrings("web", &[]), ["x".to_string()]);
+        assert!(limits.deny_substrings("off", &[]).is_empty());
+    }
+}
