@@ -148,6 +148,7 @@ fn limits(section: &Section<'_>, findings: &mut Findings, alias: Option<&str>) -
         task_progress_interval: small("task_progress_interval"),
         session_idle_seconds: small("session_idle_seconds"),
         max_output_bytes: findings.number(section, "max_output_bytes"),
+        on_output_cap: None,
         deny_substrings: deny_substrings(section, findings),
     }
 }
