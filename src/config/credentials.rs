@@ -18,7 +18,8 @@ use super::problem::{Fault, Mark, WarningKind, quote};
 use super::raw::Node;
 use super::safe_path::FileError;
 use super::secret::{Secret, SecretError, SecretName, Sources};
-use super::shape::{Findings, Section, Text};
+use super::section::{Section, Text};
+use super::shape::Findings;
 
 const NAME_MAX: usize = 100;
 const USERNAME_MAX: usize = 100;

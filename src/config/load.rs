@@ -73,33 +73,29 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
 /// # Errors
 /// All problems of all files.
 pub fn load(dirs: &Arc<Dirs>, environment: &Environment) -> Result<Loaded, LoadError> {
-    let mut load = Load {
-        dirs,
-        problems: Vec::new(),
-        warnings: Vec::new(),
-        events: Vec::new(),
-    };
-    let snapshot = load.everything(environment);
-    let Load {
-        mut problems,
-        mut warnings,
-        events,
-        ..
-    } = load;
-    let order = |place: &Place| (FILES.iter().position(|file| *file == place.file), place.at);
-    problems.sort_by_key(|problem| order(&problem.place));
-    warnings.sort_by_key(|warning| order(&warning.place));
-    match snapshot {
-        Some(mut snapshot) if problems.is_empty() => {
-            snapshot.warnings = warnings;
-            Ok(Loaded { snapshot, events })
-        }
-        _ => Err(LoadError {
-            problems,
-            warnings,
-            events,
-        }),
-    }
+    let mut load = Load::new(dirs);
+    load.directories();
+    let bytes = FILES.map(|file| load.bytes(file));
+    let files = bytes
+        .each_ref()
+        .map(|bytes| bytes.as_ref().map(|bytes| bytes.as_slice()));
+    let snapshot = load.everything(files, environment);
+    load.finish(snapshot)
+}
+
+/// As [`load`], with the text of the three files (in the order of [`FILES`]) in place of
+/// the configuration directory. Keys and secrets are still read from their directories.
+///
+/// # Errors
+/// All problems of all files.
+pub fn load_texts(
+    texts: [&[u8]; 3],
+    dirs: &Arc<Dirs>,
+    environment: &Environment,
+) -> Result<Loaded, LoadError> {
+    let mut load = Load::new(dirs);
+    let snapshot = load.everything(texts.map(Some), environment);
+    load.finish(snapshot)
 }
 
 struct Load<'a> {
@@ -109,51 +105,76 @@ struct Load<'a> {
     events: Vec<SecurityEvent>,
 }
 
-impl Load<'_> {
-    fn everything(&mut self, environment: &Environment) -> Option<Snapshot> {
-        self.directories();
-        let [servers_yml, credentials_yml, policy_yml] = FILES;
-        let server_bytes = self.bytes(servers_yml);
-        let credential_bytes = self.bytes(credentials_yml);
-        let policy_bytes = self.bytes(policy_yml);
-        let env_file = self.env_file();
+impl<'a> Load<'a> {
+    fn new(dirs: &'a Arc<Dirs>) -> Self {
+        Self {
+            dirs,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            events: Vec::new(),
+        }
+    }
 
+    fn finish(self, snapshot: Option<Snapshot>) -> Result<Loaded, LoadError> {
+        let Self {
+            mut problems,
+            mut warnings,
+            events,
+            ..
+        } = self;
+        let order = |place: &Place| {
+            let file = FILES.iter().position(|file| *file == place.file);
+            (file, place.at)
+        };
+        problems.sort_by_key(|problem| order(&problem.place));
+        warnings.sort_by_key(|warning| order(&warning.place));
+        match snapshot {
+            Some(mut snapshot) if problems.is_empty() => {
+                snapshot.warnings = warnings;
+                Ok(Loaded { snapshot, events })
+            }
+            _ => Err(LoadError {
+                problems,
+                warnings,
+                events,
+            }),
+        }
+    }
+
+    fn everything(
+        &mut self,
+        files: [Option<&[u8]>; 3],
+        environment: &Environment,
+    ) -> Option<Snapshot> {
+        let [servers_yml, credentials_yml, policy_yml] = FILES;
+        let [server_text, credential_text, policy_text] = files;
+        let env_file = self.env_file();
         let sources = Sources::new(environment, self.dirs, &env_file);
-        let credentials = self.read(
-            credentials_yml,
-            credential_bytes.as_ref(),
-            |root, to, load| {
-                Some(credentials::read(
-                    root,
-                    to,
-                    load.dirs,
-                    &sources,
-                    &mut load.events,
-                ))
-            },
-        );
-        // Without credentials.yml every reference would be a mistake of its own.
-        let servers = credentials.as_ref().and_then(|credentials| {
-            self.read(servers_yml, server_bytes.as_ref(), |root, to, _| {
-                Some(servers::read(root, to, credentials))
-            })
+        let credentials = self.read(credentials_yml, credential_text, |root, to, load| {
+            Some(credentials::read(
+                root,
+                to,
+                load.dirs,
+                &sources,
+                &mut load.events,
+            ))
         });
-        let policy = self.read(policy_yml, policy_bytes.as_ref(), |root, to, load| {
+        // Without credentials.yml every reference would be a mistake of its own.
+        let servers = self.read(servers_yml, server_text, |root, to, _| {
+            Some(servers::read(root, to, credentials.as_ref()))
+        });
+        let policy = self.read(policy_yml, policy_text, |root, to, load| {
             policy_file::read(root, to, load.dirs, &mut load.events)
         });
 
         let (servers, policy) = (servers?, policy?);
         self.policy_names(&policy, &servers.hosts);
-        Some(Snapshot {
-            dirs: Arc::clone(self.dirs),
-            hosts: servers.hosts,
-            policy: policy.source,
-            known_hosts: policy.known_hosts?,
-            concurrency: policy.concurrency,
-            on_audit_failure: policy.on_audit_failure,
-            hash: hash([&server_bytes?, &credential_bytes?, &policy_bytes?]),
-            warnings: Vec::new(),
-        })
+        Snapshot::new(
+            Arc::clone(self.dirs),
+            servers.hosts,
+            policy,
+            hash([server_text?, credential_text?, policy_text?]),
+        )
     }
 
     fn directories(&mut self) {
@@ -249,7 +270,7 @@ impl Load<'_> {
     fn read<T>(
         &mut self,
         file: &'static str,
-        bytes: Option<&Zeroizing<Vec<u8>>>,
+        bytes: Option<&[u8]>,
         read: impl FnOnce(&super::raw::Node, &mut Findings, &mut Self) -> Option<T>,
     ) -> Option<T> {
         let mut findings = Findings::new(file);
@@ -369,11 +390,11 @@ impl Load<'_> {
 }
 
 /// The files, each with its length, so that no two sets of files look alike.
-fn hash(files: [&Zeroizing<Vec<u8>>; 3]) -> [u8; 32] {
+fn hash(files: [&[u8]; 3]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for (name, bytes) in FILES.iter().zip(files) {
         hasher.update(format!("{name} {}\n", bytes.len()));
-        hasher.update(bytes.as_slice());
+        hasher.update(bytes);
     }
     hasher.finalize().into()
 }

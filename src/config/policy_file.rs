@@ -14,7 +14,8 @@ use super::event::SecurityEvent;
 use super::keys::POLICY;
 use super::problem::{Fault, Mark, WarningKind, quote};
 use super::raw::Node;
-use super::shape::{Findings, Section, Text};
+use super::section::{Section, Text};
+use super::shape::Findings;
 use super::types::OnAuditFailure;
 use crate::policy::source::{
     Action, LimitsSource, NetworkSource, PathArgs, PolicySource, RuleForm, RuleSource, ShellSource,

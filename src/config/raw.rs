@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
-use zeroize::Zeroizing;
 
 use super::problem::{Mark, quote};
+use super::scalar::Scalar;
 
 /// Deepest nesting that is read. The files need seven levels.
 pub const DEPTH_MAX: usize = 64;
@@ -35,29 +35,12 @@ pub enum Value {
     Map(Vec<Entry>),
 }
 
-/// The text of a scalar, and whether YAML lets it stand for something else. Wiped when
-/// dropped, because it may be a password that someone wrote into the file.
-pub struct Scalar {
-    text: Zeroizing<String>,
-    plain: bool,
-}
-
 /// A key of a mapping and its value.
 #[derive(Debug)]
 pub struct Entry {
     pub key: String,
     pub key_at: Mark,
     pub value: Arc<Node>,
-}
-
-/// What a scalar means in YAML 1.1, as the Python loader read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning<'a> {
-    Null,
-    Boolean(bool),
-    /// A number in any of YAML's spellings; the text as written.
-    Number(&'a str),
-    Text(&'a str),
 }
 
 /// The tree, and what is wrong with it without making it unreadable.
@@ -84,38 +67,6 @@ pub enum RawFaultKind {
     Merge,
 }
 
-impl std::fmt::Debug for Scalar {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scalar")
-            .field("plain", &self.plain)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Scalar {
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    pub fn meaning(&self) -> Meaning<'_> {
-        let text = self.text();
-        if !self.plain {
-            return Meaning::Text(text);
-        }
-        match text {
-            "" | "~" | "null" | "Null" | "NULL" => Meaning::Null,
-            "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
-                Meaning::Boolean(true)
-            }
-            "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
-                Meaning::Boolean(false)
-            }
-            _ if is_number(text) => Meaning::Number(text),
-            _ => Meaning::Text(text),
-        }
-    }
-}
-
 /// Reads one YAML document. An empty file is a document that holds nothing (null).
 ///
 /// # Errors
@@ -138,10 +89,9 @@ pub fn parse(bytes: &[u8]) -> Result<Document, RawFault> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 check_tag(tag.as_deref(), at)?;
-                let text = Zeroizing::new(text.into_owned());
                 let node = Node {
                     at,
-                    value: Value::Scalar(Scalar { text, plain }),
+                    value: Value::Scalar(Scalar::new(text.into_owned(), plain)),
                     weight: 1,
                 };
                 builder.add(node, anchor)?;
@@ -162,10 +112,7 @@ pub fn parse(bytes: &[u8]) -> Result<Document, RawFault> {
     let root = builder.root.unwrap_or_else(|| {
         Arc::new(Node {
             at: Mark { line: 1, column: 1 },
-            value: Value::Scalar(Scalar {
-                text: Zeroizing::default(),
-                plain: true,
-            }),
+            value: Value::Scalar(Scalar::new(String::new(), true)),
             weight: 1,
         })
     });
@@ -238,7 +185,7 @@ impl Builder {
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), RawFault> {
         let at = node.at;
         self.count(1, at)?;
-        let plain = matches!(&node.value, Value::Scalar(scalar) if scalar.plain);
+        let plain = matches!(&node.value, Value::Scalar(scalar) if scalar.is_plain());
         let node = Arc::new(node);
         if anchor != 0 {
             self.anchors.insert(anchor, Arc::clone(&node));
@@ -355,49 +302,6 @@ fn check_tag(tag: Option<&Tag>, at: Mark) -> Result<(), RawFault> {
     }
 }
 
-/// Whether YAML 1.1 reads a plain scalar as a number: decimal, binary, octal,
-/// hexadecimal, base 60, floating point, infinity, not-a-number
-/// (<https://yaml.org/type/int.html>, <https://yaml.org/type/float.html>).
-fn is_number(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return true;
-    }
-    let all = |text: &str, accept: fn(char) -> bool| {
-        !text.is_empty() && text.chars().all(|c| c == '_' || accept(c))
-    };
-    if let Some(digits) = unsigned.strip_prefix("0b") {
-        return all(digits, |c| matches!(c, '0' | '1'));
-    }
-    if let Some(digits) = unsigned.strip_prefix("0x") {
-        return all(digits, |c| c.is_ascii_hexdigit());
-    }
-    let mut exponent = unsigned.splitn(2, ['e', 'E']);
-    let mantissa = exponent.next().unwrap_or_default();
-    if let Some(exponent) = exponent.next() {
-        let digits = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
-        if !all(digits, |c| c.is_ascii_digit()) || !mantissa.contains('.') {
-            return false;
-        }
-    }
-    // Digits with at most one point; base 60 puts colons between groups of two digits.
-    let starts = mantissa
-        .strip_prefix('.')
-        .unwrap_or(mantissa)
-        .starts_with(|c: char| c.is_ascii_digit());
-    let mut groups = mantissa.split(':');
-    let first = groups.next().unwrap_or_default();
-    let sixties = |group: &str| {
-        let whole = group.split('.').next().unwrap_or_default();
-        matches!(whole.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9'])
-    };
-    starts
-        && mantissa.matches('.').count() <= 1
-        && all(&first.replace('.', ""), |c| c.is_ascii_digit())
-        && groups
-            .all(|group| sixties(group) && all(&group.replace('.', "0"), |c| c.is_ascii_digit()))
-}
-
 fn mark(marker: &Marker) -> Mark {
     Mark {
         line: marker.line(),
@@ -433,65 +337,6 @@ fn not_utf8(bytes: &[u8], valid: usize) -> RawFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn plain(text: &str) -> Meaning<'_> {
-        // Leaked so that the meaning can borrow; a few bytes in a test.
-        let scalar = Box::leak(Box::new(Scalar {
-            text: Zeroizing::new(text.to_owned()),
-            plain: true,
-        }));
-        scalar.meaning()
-    }
-
-    #[test]
-    fn scalars_mean_what_yaml_1_1_says() {
-        for text in [
-            "1",
-            "0",
-            "-7",
-            "+3",
-            "1_000",
-            "0x1F",
-            "0b101",
-            "017",
-            "190:20:30",
-            "1.5",
-            "1.",
-            ".5",
-            "6.8523015e+5",
-            ".inf",
-            "-.INF",
-            ".nan",
-            "190:20:30.15",
-        ] {
-            assert_eq!(plain(text), Meaning::Number(text), "{text}");
-        }
-        for text in [
-            "10.0.0.1",
-            "1e5",
-            "v1",
-            "12a",
-            ".",
-            "-",
-            "+",
-            "::1",
-            "2024-01-01",
-            "1.2.3",
-            "_1",
-            "1:99",
-            "e5",
-            ".e5",
-            "0xZZ",
-            "y",
-            "n",
-            "1.5e",
-        ] {
-            assert_eq!(plain(text), Meaning::Text(text), "{text}");
-        }
-        assert_eq!(plain("Yes"), Meaning::Boolean(true));
-        assert_eq!(plain("OFF"), Meaning::Boolean(false));
-        assert_eq!(plain("~"), Meaning::Null);
-    }
 
     #[test]
     fn bombs_are_refused_by_budget_and_not_by_memory() {

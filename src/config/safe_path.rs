@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -193,6 +193,11 @@ impl Directory {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The opened directory, for the sandbox to grant; `None` if it couldn't be opened.
+    pub fn handle(&self) -> Option<BorrowedFd<'_>> {
+        self.handle.as_ref().ok().map(AsFd::as_fd)
     }
 
     /// # Errors

@@ -12,8 +12,10 @@ use super::credentials::Credentials;
 use super::host::{Credential, Host, HostAddress, JUMPS_MAX, Resolve, Shell};
 use super::keys::SERVERS;
 use super::problem::{Fault, Mark, WarningKind, quote};
-use super::raw::{Meaning, Node, Value};
-use super::shape::{Findings, Section, Text};
+use super::raw::{Node, Value};
+use super::scalar::Meaning;
+use super::section::{Section, Text};
+use super::shape::Findings;
 use super::types::{HostAlias, InputError, Port, Tag};
 
 const DESCRIPTION_MAX: usize = 1_000;
@@ -24,7 +26,13 @@ pub(super) struct Servers {
     pub(super) places: BTreeMap<HostAlias, Mark>,
 }
 
-pub(super) fn read(root: &Node, findings: &mut Findings, credentials: &Credentials) -> Servers {
+/// `credentials` is `None` where that file could not be read at all: then no reference
+/// to it is a mistake.
+pub(super) fn read(
+    root: &Node,
+    findings: &mut Findings,
+    credentials: Option<&Credentials>,
+) -> Servers {
     let mut servers = Servers {
         hosts: Vec::new(),
         places: BTreeMap::new(),
@@ -95,7 +103,7 @@ fn host(
     entry: &Section<'_>,
     alias: Option<HostAlias>,
     findings: &mut Findings,
-    credentials: &Credentials,
+    credentials: Option<&Credentials>,
 ) -> Option<Host> {
     let address = address(entry, findings);
     let port = findings.number(entry, "port").map(port);
@@ -169,9 +177,10 @@ fn address(entry: &Section<'_>, findings: &mut Findings) -> Option<HostAddress> 
 fn login(
     entry: &Section<'_>,
     findings: &mut Findings,
-    credentials: &Credentials,
+    credentials: Option<&Credentials>,
 ) -> Option<Arc<Credential>> {
     let text = findings.text(entry, "credentials")?;
+    let credentials = credentials?;
     if !credentials.names.contains_key(text.value) {
         findings.no_such_name(
             text,

@@ -9,29 +9,15 @@ use std::sync::Arc;
 
 use super::keys::{Key, Kind, Need, Table};
 use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, nearest, quote};
-use super::raw::{Document, Entry, Meaning, Node, RawFault, RawFaultKind, Value, parse};
+use super::raw::{Document, Entry, Node, RawFault, RawFaultKind, Value, parse};
+use super::scalar::{Meaning, decimal};
+use super::section::{Section, Text, found, list, plain};
 
 /// What reading one file has found.
 pub(super) struct Findings {
     pub(super) file: &'static str,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
-}
-
-/// A mapping whose keys are known: the place where values are asked for.
-pub(super) struct Section<'n> {
-    entries: &'n [Entry],
-    table: &'static Table,
-    /// The path of this mapping, such as `hosts[2]`; empty for the whole file.
-    pub(super) path: String,
-    pub(super) at: Mark,
-}
-
-/// A text and where it stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Text<'n> {
-    pub(super) value: &'n str,
-    pub(super) at: Mark,
 }
 
 /// Longest text of any key, in characters; the keys' own bounds are tighter.
@@ -480,100 +466,4 @@ impl Findings {
         });
         Some(sections.collect())
     }
-}
-
-impl<'n> Section<'n> {
-    /// The path of a key of this mapping.
-    pub(super) fn key(&self, name: &str) -> String {
-        if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.path)
-        }
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.entry(name).is_some()
-    }
-
-    /// Whether the key is there and says something: not null, not a blank text.
-    pub(super) fn is_filled(&self, name: &str) -> bool {
-        self.entry(name)
-            .is_some_and(|entry| match &entry.value.value {
-                Value::Scalar(scalar) => !scalar.text().trim().is_empty(),
-                Value::List(_) | Value::Map(_) => true,
-            })
-    }
-
-    /// Where a key's value stands, or the mapping if it isn't there.
-    pub(super) fn place(&self, name: &str) -> Mark {
-        self.entry(name).map_or(self.at, |entry| entry.value.at)
-    }
-
-    /// The entries that the table doesn't know and accepts nevertheless: `x-…`.
-    pub(super) fn extras(&self) -> impl Iterator<Item = (&'n str, &'n Node)> + use<'n> {
-        let accepted = self.table.extra;
-        self.entries
-            .iter()
-            .filter(move |entry| accepted && entry.key.starts_with("x-"))
-            .map(|entry| (entry.key.as_str(), &*entry.value))
-    }
-
-    fn entry(&self, name: &str) -> Option<&'n Entry> {
-        self.entries.iter().find(|entry| entry.key == name)
-    }
-
-    fn value(&self, name: &str) -> Option<(&'static Key, &'n Node)> {
-        Some((self.table.key(name)?, &*self.entry(name)?.value))
-    }
-}
-
-/// A key that the author chose, as part of a path in a message.
-fn plain(key: &str) -> String {
-    let accept = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '*');
-    if key.len() <= 100 && key.chars().all(accept) {
-        key.to_owned()
-    } else {
-        quote(key)
-    }
-}
-
-fn list(table: &Table) -> String {
-    table.names().collect::<Vec<_>>().join(", ")
-}
-
-/// What a node is, in words, beside the key that it was given for.
-fn found(node: &Node, kind: Kind) -> String {
-    let wants_text = matches!(kind, Kind::Text | Kind::SecretText | Kind::Texts);
-    let hint = if wants_text {
-        " (in quotes it is a text)"
-    } else {
-        ""
-    };
-    let (what, text) = match &node.value {
-        Value::List(_) => return "found a list".to_owned(),
-        Value::Map(_) => return "found a mapping".to_owned(),
-        Value::Scalar(scalar) => match scalar.meaning() {
-            Meaning::Null => return "found nothing".to_owned(),
-            Meaning::Text(text) => ("the text", text),
-            Meaning::Boolean(_) => ("the boolean", scalar.text()),
-            Meaning::Number(text) => ("the number", text),
-        },
-    };
-    let hint = if what == "the text" { "" } else { hint };
-    match kind {
-        Kind::SecretText => format!("found {what}{hint}").replace("the ", "a "),
-        _ => format!("found {what} {}{hint}", quote(text)),
-    }
-}
-
-/// A decimal number, with `_` between digits as YAML 1.1 has it. A leading zero is
-/// octal there, so it is refused rather than read as one or the other.
-fn decimal(text: &str) -> Option<u64> {
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    let leading_zero = digits.starts_with('0') && digits.len() > 1;
-    if leading_zero || !digits.starts_with(|c: char| c.is_ascii_digit()) || digits.ends_with('_') {
-        return None;
-    }
-    digits.replace('_', "").parse().ok()
 }

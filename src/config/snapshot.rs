@@ -3,13 +3,13 @@
 //! Owns nothing but the view: whoever holds the `Arc` sees one consistent state while a
 //! reload swaps in another. Made by `load` alone; read by everything that runs a command.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::dirs::{Dirs, KnownHostsPath};
 use super::host::{Credential, Host, HostAddress, Resolve};
-use super::policy_file::Concurrency;
+use super::policy_file::{Concurrency, PolicyFile};
 use super::problem::Warning;
 use super::safe_path::FileError;
 use super::secret::Secret;
@@ -18,24 +18,50 @@ use crate::policy::source::PolicySource;
 
 /// What the three files said, with the secrets they named.
 pub struct Snapshot {
-    pub(super) dirs: Arc<Dirs>,
-    pub(super) hosts: Vec<Host>,
-    pub(super) policy: PolicySource,
-    pub(super) known_hosts: KnownHostsPath,
-    pub(super) concurrency: Concurrency,
-    pub(super) on_audit_failure: OnAuditFailure,
-    pub(super) hash: [u8; 32],
+    dirs: Arc<Dirs>,
+    hosts: Vec<Host>,
+    by_alias: HashMap<HostAlias, usize>,
+    policy: PolicySource,
+    known_hosts: KnownHostsPath,
+    concurrency: Concurrency,
+    on_audit_failure: OnAuditFailure,
+    hash: [u8; 32],
     pub(super) warnings: Vec<Warning>,
 }
 
 impl Snapshot {
+    /// `None` without the path of known_hosts, which is a problem already.
+    pub(super) fn new(
+        dirs: Arc<Dirs>,
+        hosts: Vec<Host>,
+        policy: PolicyFile,
+        hash: [u8; 32],
+    ) -> Option<Self> {
+        let by_alias = hosts
+            .iter()
+            .enumerate()
+            .map(|(index, host)| (host.alias.clone(), index))
+            .collect();
+        Some(Self {
+            dirs,
+            hosts,
+            by_alias,
+            policy: policy.source,
+            known_hosts: policy.known_hosts?,
+            concurrency: policy.concurrency,
+            on_audit_failure: policy.on_audit_failure,
+            hash,
+            warnings: Vec::new(),
+        })
+    }
+
     /// In the file's order.
     pub fn hosts(&self) -> &[Host] {
         &self.hosts
     }
 
     pub fn host(&self, alias: &HostAlias) -> Option<&Host> {
-        self.hosts.iter().find(|host| host.alias == *alias)
+        self.hosts.get(*self.by_alias.get(alias)?)
     }
 
     /// In the file's order; the tag is compared as a whole.
@@ -134,14 +160,13 @@ impl Snapshot {
         paths
     }
 
-    /// The credentials in use, each once.
-    fn logins(&self) -> Vec<&Credential> {
-        let mut logins: Vec<&Credential> = Vec::new();
-        for host in &self.hosts {
-            if !logins.iter().any(|known| known.name == host.login.name) {
-                logins.push(&host.login);
-            }
-        }
-        logins
+    /// The credentials in use, each once, by name.
+    fn logins(&self) -> impl Iterator<Item = &Credential> {
+        let logins: BTreeMap<&str, &Credential> = self
+            .hosts
+            .iter()
+            .map(|host| (host.login.name.as_str(), &*host.login))
+            .collect();
+        logins.into_values()
     }
 }

@@ -29,7 +29,7 @@ pub struct Store {
 impl Store {
     pub fn new(environment: Environment, first: Snapshot, admission: Admission) -> Self {
         Self {
-            dirs: Arc::clone(&first.dirs),
+            dirs: Arc::clone(first.dirs()),
             environment,
             admission,
             current: RwLock::new(Arc::new(first)),
