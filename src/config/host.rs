@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::dirs::KeyPath;
 use super::secret::Secret;
 use super::types::{HostAlias, Port, Tag};
+use crate::policy::ShellMode;
 
 /// Longest jump chain, the target not counted.
 pub const JUMPS_MAX: usize = 3;
@@ -25,7 +26,7 @@ pub struct Host {
     pub description: String,
     /// Keys that begin with `x-`, as they are in the file.
     pub extra: serde_json::Map<String, serde_json::Value>,
-    pub shell: Shell,
+    pub shell: ShellMode,
     /// Whether a name is looked up when a command runs, or refused.
     pub resolve: Resolve,
     /// Accept algorithms that are refused for every other host.
@@ -100,16 +101,6 @@ impl fmt::Display for HostAddress {
             Self::Name(name) => f.write_str(&name.0),
         }
     }
-}
-
-/// `shell:` of a host: what receives the command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Shell {
-    /// `exec /bin/sh -c …`, whatever the login shell is.
-    #[default]
-    Sh,
-    /// The canonical text itself, for appliances and forced commands.
-    Direct,
 }
 
 /// `resolve:` of a host.

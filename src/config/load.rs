@@ -23,7 +23,8 @@ use super::safe_path::{Directory, FileError, RelativePath};
 use super::secret::Sources;
 use super::servers;
 use super::shape::Findings;
-use super::snapshot::Snapshot;
+use super::snapshot::{Settings, Snapshot};
+use crate::policy::{self, Compiled, Policy};
 
 /// The three files, in the order in which they are read and hashed.
 pub const FILES: [&str; 3] = ["servers.yml", "credentials.yml", "policy.yml"];
@@ -167,14 +168,75 @@ impl<'a> Load<'a> {
             policy_file::read(root, to, load.dirs, &mut load.events)
         });
 
-        let (servers, policy) = (servers?, policy?);
-        self.policy_names(&policy, &servers.hosts);
-        Snapshot::new(
+        if let (Some(servers), Some(policy)) = (&servers, &policy) {
+            self.policy_names(policy, &servers.hosts);
+        }
+        let (policy, settings) = self.compile(policy?)?;
+        Some(Snapshot::new(
             Arc::clone(self.dirs),
-            servers.hosts,
+            servers?.hosts,
             policy,
+            settings,
             hash([server_text?, credential_text?, policy_text?]),
-        )
+        ))
+    }
+
+    /// Compiles the policy, also one that has problems already, to find the rest of
+    /// them; its examples would then fail for no reason of their own.
+    fn compile(&mut self, file: PolicyFile) -> Option<(Policy, Settings)> {
+        let PolicyFile {
+            mut source,
+            known_hosts,
+            concurrency,
+            on_audit_failure,
+            rule_lines,
+            ..
+        } = file;
+        if self
+            .problems
+            .iter()
+            .any(|problem| problem.place.file == FILES[2])
+        {
+            for rule in &mut source.rules {
+                rule.examples_allow.clear();
+                rule.examples_deny.clear();
+            }
+        }
+        let rules = rule_lines.len();
+        let place = |line: Option<usize>| Place {
+            file: FILES[2],
+            at: line.map(|line| Mark { line, column: 0 }),
+        };
+        let warn = |warning: policy::Warning| Warning {
+            place: place(warning.line),
+            key: renumbered(warning.key, warning.line, &rule_lines),
+            kind: WarningKind::Policy,
+            text: warning.message,
+        };
+        match Policy::compile(source) {
+            Ok(Compiled { policy, warnings }) => {
+                self.warnings.extend(warnings.into_iter().map(warn));
+                let settings = Settings {
+                    known_hosts: known_hosts?,
+                    concurrency,
+                    on_audit_failure,
+                    rules,
+                };
+                Some((policy, settings))
+            }
+            Err(problems) => {
+                self.problems
+                    .extend(problems.into_iter().map(|problem| Problem {
+                        place: place(problem.line),
+                        key: renumbered(problem.key, problem.line, &rule_lines),
+                        fault: Fault::Rule,
+                        found: problem.found,
+                        accepted: problem.accepted,
+                        nearest: None,
+                    }));
+                None
+            }
+        }
     }
 
     fn directories(&mut self) {
@@ -386,6 +448,20 @@ impl<'a> Load<'a> {
                 text: "there is no rule, so every command is denied".to_owned(),
             });
         }
+    }
+}
+
+/// The compiler counts the rules it got, the file may have more: the line decides.
+fn renumbered(key: String, line: Option<usize>, rule_lines: &[usize]) -> String {
+    let (Some(line), Some(rest)) = (line, key.strip_prefix("rules[")) else {
+        return key;
+    };
+    let Some((_, rest)) = rest.split_once(']') else {
+        return key;
+    };
+    match rule_lines.iter().rposition(|first| *first <= line) {
+        Some(index) => format!("rules[{index}]{rest}"),
+        None => key,
     }
 }
 

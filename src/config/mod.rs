@@ -29,7 +29,7 @@ pub mod types;
 
 pub use dirs::{Dirs, KeyPath, KnownHostsPath};
 pub use environment::Environment;
-pub use host::{Credential, Host, HostAddress, HostName, Resolve, Shell};
+pub use host::{Credential, Host, HostAddress, HostName, Resolve};
 pub use load::{FILES, LoadError, Loaded, load, load_texts};
 pub use policy_file::Concurrency;
 pub use problem::{Fault, Mark, Place, Problem, Warning, WarningKind};

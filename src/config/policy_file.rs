@@ -18,7 +18,8 @@ use super::section::{Section, Text};
 use super::shape::Findings;
 use super::types::OnAuditFailure;
 use crate::policy::source::{
-    Action, LimitsSource, NetworkSource, PathArgs, PolicySource, RuleForm, RuleSource, ShellSource,
+    Action, LimitsSource, NetworkSource, OutputCap, PathArgs, PolicySource, RuleForm, RuleSource,
+    ShellSource,
 };
 
 /// Longest entry of `deny_substrings`, in characters.
@@ -51,6 +52,8 @@ pub(super) struct PolicyFile {
     pub(super) known_hosts: Option<KnownHostsPath>,
     pub(super) concurrency: Concurrency,
     pub(super) on_audit_failure: OnAuditFailure,
+    /// Where each rule begins, also one that could not be read.
+    pub(super) rule_lines: Vec<usize>,
     /// Where each override stands, for warnings about names that nothing has.
     pub(super) override_places: Vec<(OverrideOf, String, Mark)>,
 }
@@ -90,7 +93,9 @@ pub(super) fn read(
             filters: get("filters", default.filters),
         };
     }
+    let mut rule_lines = Vec::new();
     for section in findings.subsections(&file, "rules").unwrap_or_default() {
+        rule_lines.push(section.at.line);
         source.rules.extend(rule(&section, findings));
     }
     let mut override_places = Vec::new();
@@ -109,6 +114,7 @@ pub(super) fn read(
         known_hosts,
         concurrency,
         on_audit_failure,
+        rule_lines,
         override_places,
     })
 }
@@ -149,7 +155,11 @@ fn limits(section: &Section<'_>, findings: &mut Findings, alias: Option<&str>) -
         task_progress_interval: small("task_progress_interval"),
         session_idle_seconds: small("session_idle_seconds"),
         max_output_bytes: findings.number(section, "max_output_bytes"),
-        on_output_cap: None,
+        on_output_cap: match findings.one_of(section, "on_output_cap") {
+            Some("stop") => Some(OutputCap::Stop),
+            Some(_) => Some(OutputCap::Discard),
+            None => None,
+        },
         deny_substrings: deny_substrings(section, findings),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::credentials::Credentials;
-use super::host::{Credential, Host, HostAddress, JUMPS_MAX, Resolve, Shell};
+use super::host::{Credential, Host, HostAddress, JUMPS_MAX, Resolve};
 use super::keys::SERVERS;
 use super::problem::{Fault, Mark, WarningKind, quote};
 use super::raw::{Node, Value};
@@ -17,6 +17,7 @@ use super::scalar::Meaning;
 use super::section::{Section, Text};
 use super::shape::Findings;
 use super::types::{HostAlias, InputError, Port, Tag};
+use crate::policy::ShellMode;
 
 const DESCRIPTION_MAX: usize = 1_000;
 
@@ -120,8 +121,8 @@ fn host(
         );
     }
     let shell = match findings.one_of(entry, "shell") {
-        Some("direct") => Shell::Direct,
-        _ => Shell::Sh,
+        Some("direct") => ShellMode::Direct,
+        _ => ShellMode::Sh,
     };
     let resolve = match findings.one_of(entry, "resolve") {
         Some("static") => Resolve::Static,

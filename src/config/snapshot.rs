@@ -9,19 +9,20 @@ use std::sync::Arc;
 
 use super::dirs::{Dirs, KnownHostsPath};
 use super::host::{Credential, Host, HostAddress, Resolve};
-use super::policy_file::{Concurrency, PolicyFile};
+use super::policy_file::Concurrency;
 use super::problem::Warning;
 use super::safe_path::FileError;
 use super::secret::Secret;
 use super::types::{HostAlias, OnAuditFailure, Port, Tag};
-use crate::policy::source::PolicySource;
+use crate::policy::Policy;
 
 /// What the three files said, with the secrets they named.
 pub struct Snapshot {
     dirs: Arc<Dirs>,
     hosts: Vec<Host>,
     by_alias: HashMap<HostAlias, usize>,
-    policy: PolicySource,
+    policy: Policy,
+    rules: usize,
     known_hosts: KnownHostsPath,
     concurrency: Concurrency,
     on_audit_failure: OnAuditFailure,
@@ -29,30 +30,46 @@ pub struct Snapshot {
     pub(super) warnings: Vec<Warning>,
 }
 
+/// What `policy.yml` says beside the policy.
+pub(super) struct Settings {
+    pub(super) known_hosts: KnownHostsPath,
+    pub(super) concurrency: Concurrency,
+    pub(super) on_audit_failure: OnAuditFailure,
+    /// How many rules there are.
+    pub(super) rules: usize,
+}
+
 impl Snapshot {
-    /// `None` without the path of known_hosts, which is a problem already.
     pub(super) fn new(
         dirs: Arc<Dirs>,
         hosts: Vec<Host>,
-        policy: PolicyFile,
+        policy: Policy,
+        settings: Settings,
         hash: [u8; 32],
-    ) -> Option<Self> {
+    ) -> Self {
         let by_alias = hosts
             .iter()
             .enumerate()
             .map(|(index, host)| (host.alias.clone(), index))
             .collect();
-        Some(Self {
+        let Settings {
+            known_hosts,
+            concurrency,
+            on_audit_failure,
+            rules,
+        } = settings;
+        Self {
             dirs,
             hosts,
             by_alias,
-            policy: policy.source,
-            known_hosts: policy.known_hosts?,
-            concurrency: policy.concurrency,
-            on_audit_failure: policy.on_audit_failure,
+            policy,
+            rules,
+            known_hosts,
+            concurrency,
+            on_audit_failure,
             hash,
             warnings: Vec::new(),
-        })
+        }
     }
 
     /// In the file's order.
@@ -81,8 +98,13 @@ impl Snapshot {
         route
     }
 
-    pub fn policy(&self) -> &PolicySource {
+    pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// How many rules the policy has.
+    pub fn rules(&self) -> usize {
+        self.rules
     }
 
     pub fn concurrency(&self) -> Concurrency {

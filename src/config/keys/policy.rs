@@ -78,6 +78,12 @@ pub const LIMITS: Table = Table {
             "",
         ),
         key(
+            "on_output_cap",
+            Kind::OneOf(&["stop", "discard"]),
+            Need::Default("stop"),
+            "",
+        ),
+        key(
             "task_result_ttl",
             Kind::Number {
                 min: 1,
