@@ -7,6 +7,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::config::problem::nearest;
+
 /// What the program was asked to do, and with what.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Options {
@@ -59,9 +61,14 @@ pub struct Settings {
     pub secrets_dir: PathBuf,
     pub allow_links_beneath: bool,
     pub audit_file: Option<PathBuf>,
+    /// Bytes at which the audit file is set aside; 0 is never.
+    pub audit_rotate_bytes: u64,
     pub sandbox: Sandbox,
     pub user: Option<User>,
 }
+
+/// Bytes at which the audit file is set aside, unless told otherwise.
+const ROTATE_BYTES: u64 = 64 * 1_048_576;
 
 /// How much of the sandbox must hold before the server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +137,7 @@ Options:
   --secrets-dir DIR      .env and secret files (/app/secrets)
   --allow-links-beneath  follow links that stay beneath the directory they are in
   --audit-file PATH      also keep a tamper-evident record in PATH
+  --audit-rotate-bytes N begin a new file at this size (64 MiB; 0: never)
   --sandbox LEVEL        required (default), degraded or off
   --user UID[:GID]       become this user when started as root
                          (default: 10001, if it can read the files)
@@ -138,7 +146,8 @@ Options:
 
 Environment, where the flag is absent:
   MCP_SSH_CONFIG_DIR  MCP_SSH_KEYS_DIR  MCP_SSH_SECRETS_DIR
-  MCP_SSH_ALLOW_LINKS_BENEATH=1  MCP_SSH_AUDIT_FILE  MCP_SSH_SANDBOX
+  MCP_SSH_ALLOW_LINKS_BENEATH=1  MCP_SSH_SANDBOX
+  MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_ROTATE_BYTES
   MCP_SSH_SECRET_<NAME>, <NAME>: values of secrets
 
 Exit codes: 0 done, 1 problems found or the server could not start, 2 usage.
@@ -214,6 +223,7 @@ const FLAGS: &[Flag] = &[
     Flag { name: "secrets-dir", value: true, commands: CONFIGURED },
     Flag { name: "allow-links-beneath", value: false, commands: CONFIGURED },
     Flag { name: "audit-file", value: true, commands: &[Name::Serve, Name::Check] },
+    Flag { name: "audit-rotate-bytes", value: true, commands: &[Name::Serve, Name::Check] },
     Flag { name: "sandbox", value: true, commands: CONFINED },
     Flag { name: "user", value: true, commands: CONFINED },
     Flag { name: "json", value: false, commands: &[Name::Check, Name::Plan] },
@@ -439,6 +449,7 @@ fn settings(
         either(flag, name).map_or_else(|| default.into(), PathBuf::from)
     };
     let audit_file = either("audit-file", "MCP_SSH_AUDIT_FILE").map(PathBuf::from);
+    let rotate = either("audit-rotate-bytes", "MCP_SSH_AUDIT_ROTATE_BYTES");
     let sandbox = either("sandbox", "MCP_SSH_SANDBOX");
     let user = line.text("user")?;
     let links = variable("MCP_SSH_ALLOW_LINKS_BENEATH");
@@ -448,6 +459,7 @@ fn settings(
         secrets_dir: path("secrets-dir", "MCP_SSH_SECRETS_DIR", "/app/secrets"),
         allow_links_beneath: line.has("allow-links-beneath") || switched_on(links.as_deref())?,
         audit_file,
+        audit_rotate_bytes: rotate.as_deref().map_or(Ok(ROTATE_BYTES), parse_bytes)?,
         sandbox: sandbox
             .as_deref()
             .map_or(Ok(Sandbox::Required), parse_sandbox)?,
@@ -474,6 +486,11 @@ fn switched_on(value: Option<&OsStr>) -> Result<bool, String> {
         Some(Some("1" | "true" | "yes")) => Ok(true),
         Some(_) => Err("MCP_SSH_ALLOW_LINKS_BENEATH is neither 1 nor 0".to_owned()),
     }
+}
+
+fn parse_bytes(value: &OsStr) -> Result<u64, String> {
+    let number = value.to_str().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| format!("{value:?} is not a number of bytes"))
 }
 
 fn parse_sandbox(value: &OsStr) -> Result<Sandbox, String> {
@@ -505,36 +522,6 @@ fn utf8(word: &OsStr, what: &str) -> Result<String, String> {
     word.to_str()
         .map(str::to_owned)
         .ok_or_else(|| format!("{what} is not UTF-8"))
-}
-
-/// The known word within two edits of what was typed, if one is.
-fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (edits(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 2 && *distance < candidate.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance, one row at a time.
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(b.chars()) {
-            let above = *cell;
-            let replaced = diagonal + usize::from(from != to);
-            left = replaced.min(above + 1).min(left + 1);
-            *cell = left;
-            diagonal = above;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -27,10 +27,16 @@ pub fn restrict_new_files() {
 pub fn forbid_dumps() -> io::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     nix::sys::prctl::set_dumpable(false)?;
-    match nix::sys::prctl::get_dumpable()? {
-        false => Ok(()),
-        true => Err(io::Error::other("the process is still dumpable")),
+    if dumps_forbidden() {
+        Ok(())
+    } else {
+        Err(io::Error::other("the process is still dumpable"))
     }
+}
+
+/// What the kernel says of [`forbid_dumps`].
+pub fn dumps_forbidden() -> bool {
+    nix::sys::prctl::get_dumpable() == Ok(false)
 }
 
 /// Raises the soft limit of open descriptors towards `wanted`, as far as the hard limit
@@ -52,10 +58,16 @@ pub fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
 /// The attribute did not take effect.
 pub fn forbid_new_privileges() -> io::Result<()> {
     nix::sys::prctl::set_no_new_privs()?;
-    match nix::sys::prctl::get_no_new_privs()? {
-        true => Ok(()),
-        false => Err(io::Error::other("no_new_privs did not take effect")),
+    if new_privileges_forbidden() {
+        Ok(())
+    } else {
+        Err(io::Error::other("no_new_privs did not take effect"))
     }
+}
+
+/// What the kernel says of [`forbid_new_privileges`].
+pub fn new_privileges_forbidden() -> bool {
+    nix::sys::prctl::get_no_new_privs() == Ok(true)
 }
 
 /// Wipes the values of all environment variables in place and empties the environment,

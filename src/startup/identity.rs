@@ -1,0 +1,126 @@
+//! Whom the process becomes, and that it keeps no capability.
+//!
+//! Owns the choice: the user that was asked for, else 10001 if it can read what is
+//! configured, else whoever started us; the calls are those of `sys::privileges`. Called
+//! by the boot once everything is loaded and before the sandbox closes.
+
+use std::fmt;
+use std::io;
+
+use crate::cli::User;
+use crate::sys::privileges::{self, PrivilegeError};
+use crate::sys::process;
+
+/// The user of the container image.
+pub(super) const DEFAULT_USER: User = User {
+    uid: 10_001,
+    gid: 10_001,
+};
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub uid: u32,
+    pub gid: u32,
+    /// Why the process is still uid 0, and how to mend it.
+    pub note: Option<String>,
+}
+
+/// Why the process cannot go on as whom it should be.
+#[derive(Debug)]
+pub(super) enum IdentityError {
+    /// `--user` names another user, and only root may change.
+    NotRoot(u32),
+    /// `--user` cannot be obeyed.
+    Become(User, PrivilegeError),
+    /// No way to be sure of what is left.
+    Privileges(PrivilegeError),
+    Dumps(io::Error),
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRoot(uid) => write!(
+                f,
+                "--user: the server was started as uid {uid}, which may not become another \
+                 user; start it as root, or leave --user away"
+            ),
+            Self::Become(user, error) => write!(
+                f,
+                "--user: cannot become {}:{} ({error}); give the container CAP_SETUID and \
+                 CAP_SETGID, or start it as that user",
+                user.uid, user.gid
+            ),
+            Self::Privileges(error) => write!(f, "cannot give up privileges: {error}"),
+            Self::Dumps(error) => write!(f, "cannot forbid memory dumps: {error}"),
+        }
+    }
+}
+
+/// Becomes the user that `wanted` and `readable` lead to, without any capability.
+///
+/// `readable` is asked as the default user whether it can read everything configured.
+///
+/// # Errors
+/// `wanted` cannot be obeyed, or the kernel does not confirm that privileges are gone.
+pub(super) fn settle(
+    wanted: Option<User>,
+    readable: impl FnOnce() -> bool,
+) -> Result<Identity, IdentityError> {
+    let note = if privileges::is_root() {
+        privileges::drop_bounding_set();
+        settle_root(wanted, readable)?
+    } else {
+        match wanted {
+            Some(user) if user.uid != privileges::user() => {
+                return Err(IdentityError::NotRoot(privileges::user()));
+            }
+            _ => None,
+        }
+    };
+    privileges::drop_capabilities().map_err(IdentityError::Privileges)?;
+    // A change of user makes the process dumpable again where the system says so.
+    process::forbid_dumps().map_err(IdentityError::Dumps)?;
+    Ok(Identity {
+        uid: privileges::user(),
+        gid: privileges::group(),
+        note,
+    })
+}
+
+fn settle_root(
+    wanted: Option<User>,
+    readable: impl FnOnce() -> bool,
+) -> Result<Option<String>, IdentityError> {
+    match wanted {
+        Some(User { uid: 0, .. }) => Ok(Some(
+            "the server runs as uid 0, without capabilities, as --user asks".to_owned(),
+        )),
+        Some(user) => {
+            privileges::become_user(user.uid, user.gid)
+                .map_err(|error| IdentityError::Become(user, error))?;
+            Ok(None)
+        }
+        None => settle_by_default(readable),
+    }
+}
+
+fn settle_by_default(readable: impl FnOnce() -> bool) -> Result<Option<String>, IdentityError> {
+    let User { uid, gid } = DEFAULT_USER;
+    match privileges::try_as(uid, gid, readable).map_err(IdentityError::Privileges)? {
+        Some(true) => {
+            privileges::become_user(uid, gid).map_err(IdentityError::Privileges)?;
+            Ok(None)
+        }
+        Some(false) => Ok(Some(format!(
+            "the server runs as uid 0, without capabilities, because uid {uid} cannot read \
+             all of the configuration, keys and secrets (or write the audit directory): \
+             chown them to {uid}:{gid}, or start the server with --user UID as their owner"
+        ))),
+        None => Ok(Some(format!(
+            "the server runs as uid 0, without capabilities, because it may not become uid \
+             {uid}: start the container as {uid}:{gid} (--user {uid}:{gid})"
+        ))),
+    }
+}
