@@ -6,60 +6,183 @@
 //! anything secret: free text is redacted and bounded on its way out. Called by `task`
 //! and `mcp` for what happens, and by `startup` for the beginning and the end.
 
+mod chain;
+mod failure;
+mod group;
+mod keeper;
+mod ledger;
+mod lines;
+mod mark;
+mod panic;
+mod place;
 mod record;
+mod recover;
 mod redact;
+mod run;
 mod security;
+mod show;
 mod stderr;
 mod time;
+mod verify;
 
-use std::fmt;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
+pub use failure::{AuditError, Failure};
+pub use panic::install_panic_hook;
+pub use place::{Place, ROTATE_BYTES};
 pub use record::{
     Approval, ApprovalOutcome, AuditEnd, Decision, End, Level, Phase, Record, Reload, Sandbox,
     ServerStart,
 };
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
-pub use security::{ChainDenial, HostKeyFinding, HostKeyKind};
+pub use run::{Decided, Started};
+pub use security::{HostKeyFinding, HostKeyKind};
+pub use show::{Filter, Since, show};
 pub use time::Ts;
+pub use verify::verify;
 
 use crate::config::types::{CommandHash, HostAlias, OnAuditFailure, TaskId};
+use crate::policy::verdict::Trail;
+use keeper::Bell;
+use ledger::{Entry, Ledger};
+use mark::Origin;
+use stderr::Sink;
+
+/// How long the last lines wait for a reader of stderr.
+const LAST_FLUSH: Duration = Duration::from_millis(200);
 
 /// The way to the record. Cheap to clone; all clones write to the same place.
 #[derive(Clone)]
 pub struct Audit(Arc<Shared>);
 
 struct Shared {
-    stderr: Arc<stderr::Sink>,
+    stderr: Arc<Sink>,
+    file: OnceLock<(Arc<Ledger>, Bell)>,
     secrets: RwLock<Arc<Patterns>>,
     refuse: AtomicBool,
+    /// The last append to the file failed.
+    failing: AtomicBool,
 }
 
 impl Audit {
-    /// A record on stderr alone.
+    /// A record on stderr alone, until [`Audit::begin`] adds the file.
     pub fn to_stderr() -> Self {
-        Self::to(stderr::Sink::stderr())
+        Self::to(std::io::stderr())
     }
 
-    fn to(stderr: Arc<stderr::Sink>) -> Self {
+    /// The same on another descriptor.
+    pub fn to(descriptor: impl AsFd + Send + Sync + 'static) -> Self {
         Self(Arc::new(Shared {
-            stderr,
+            stderr: Sink::new(descriptor),
+            file: OnceLock::new(),
             secrets: RwLock::new(Patterns::none()),
             refuse: AtomicBool::new(true),
+            failing: AtomicBool::new(false),
         }))
     }
 
     /// Takes over what a configuration says of the record. To be called at the start and
     /// at each reload, before anything is judged by that configuration.
     pub fn configure(&self, secrets: Arc<Patterns>, on_failure: OnAuditFailure) {
-        *self
-            .0
-            .secrets
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = secrets;
+        let mut place = self.0.secrets.write();
+        **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = secrets;
         let refuse = on_failure == OnAuditFailure::Refuse;
         self.0.refuse.store(refuse, Ordering::Relaxed);
+    }
+
+    /// Begins the record of a server: `server_start` on stderr and, where there is a
+    /// place for one, the chained file. The file is locked and read whole; a line that
+    /// was torn is mended; commands that an earlier server left open are closed
+    /// (`interrupted`), here and on stderr. To be called once, confined and with the
+    /// rights the server keeps; starts a thread.
+    ///
+    /// # Errors
+    /// The file can't be used. The server must not start, whatever `on_audit_failure`
+    /// says: that is for a disk that fails later, not for a wrong path.
+    pub fn begin(&self, place: Option<Place>, start: ServerStart) -> Result<(), AuditError> {
+        if let Some(place) = place {
+            self.begin_file(place, &start)?;
+        }
+        self.emit(Record::ServerStart(start));
+        Ok(())
+    }
+
+    fn begin_file(&self, place: Place, start: &ServerStart) -> Result<(), AuditError> {
+        let path = place.shown().to_owned();
+        let failed = |failure| {
+            let path = path.clone();
+            AuditError::File { path, failure }
+        };
+        let origin = Origin {
+            ts: start.ts,
+            timestamp: start.timestamp.clone(),
+            version: start.version,
+            binary_sha256: place.binary.to_string(),
+            config_hash: start.config_hash.clone(),
+            sandbox: start.sandbox.clone(),
+        };
+        let begun = Ledger::begin(place, &origin, boot_id()).map_err(failed)?;
+        let ledger = Arc::new(begun.ledger);
+        let bell = keeper::start(&ledger, &self.0.stderr)
+            .map_err(|error| failed(Failure::Thread(error)))?;
+        // Set once, by the one call of begin(): a second one would find the file locked.
+        let _ = self.0.file.set((ledger, bell));
+        for task in begun.interrupted {
+            self.close_interrupted(&task);
+        }
+        Ok(())
+    }
+
+    /// Closes a command that an earlier server left open. What it was is in the id:
+    /// `alias:hash:microseconds`.
+    fn close_interrupted(&self, task: &str) {
+        let mut parts = task.rsplitn(3, ':').skip(1);
+        let hash = parts.next().and_then(CommandHash::parse);
+        let alias = parts.next().and_then(|alias| HostAlias::parse(alias).ok());
+        let (Some(hash), Some(alias), Ok(task)) = (hash, alias, TaskId::parse(task)) else {
+            // Sealed, so this server's like wrote it, and yet not one of its ids.
+            self.emit(Record::error("audit_unknown_task", task));
+            return;
+        };
+        let end = Record::Audit(End {
+            ts: Ts::now(),
+            alias,
+            hash,
+            end: AuditEnd::unknown(),
+            interrupted: true,
+        });
+        self.close_run(end, Some(&task));
+    }
+
+    /// Goes on in a new file, if the current one was renamed (SIGHUP after a rotation).
+    /// What goes wrong is on stderr; the file in use stays in use then.
+    pub fn reopen(&self) {
+        if let Some(ledger) = self.ledger()
+            && let Err(failure) = ledger.reopen()
+        {
+            let path = ledger.place().shown().display();
+            let text = format!("audit file {path}: {failure}");
+            self.emit(Record::error("audit_not_reopened", text));
+        }
+    }
+
+    /// Ends the record of a server in order: `server_stop`, everything on disk, the
+    /// chain's head on stderr. `reason` is an identifier such as `end_of_input`.
+    pub fn close(&self, reason: &'static str) {
+        let ts = Ts::now();
+        self.emit(Record::ServerStop { ts, reason });
+        if let Some(ledger) = self.ledger() {
+            match ledger.settle() {
+                Ok(tip) => keeper::announce(tip, &self.0.stderr),
+                Err(failure) => self.emit(Record::error("audit_failed", failure)),
+            }
+        }
+        self.0.stderr.flush(LAST_FLUSH);
     }
 
     /// The secret values of the configuration in force, for redacting output.
@@ -69,9 +192,19 @@ impl Audit {
     }
 
     /// Writes one record. Never fails, never panics; may wait up to a second for a
-    /// reader of stderr. What can't be written is counted and said later.
+    /// reader of stderr, and for the disk where there is a file. What can't be written
+    /// is counted and said later.
     pub fn emit(&self, record: Record) {
         let _ = self.write(record);
+    }
+
+    /// Writes what a judgement leaves for the security log: `command_bypass_attempt`,
+    /// `command_chain_parsed`, `command_chain_denied`, as due. For real decisions only,
+    /// not for plans.
+    pub fn trail(&self, alias: &HostAlias, hash: CommandHash, trail: &Trail) {
+        for record in Record::trail(alias, hash, trail) {
+            self.emit(record);
+        }
     }
 
     /// Puts a denial on the record.
@@ -83,132 +216,82 @@ impl Audit {
     /// start the command, so that each one has exactly one decision. Dropping it is
     /// right for a command that was never started and whose end needs no record.
     pub fn allow(&self, alias: &HostAlias, hash: CommandHash) -> Decided {
-        let written = self.write(Record::decision(alias, hash, true));
-        Decided {
-            audit: self.clone(),
-            alias: alias.clone(),
-            hash,
-            written,
-        }
+        Decided::new(self, alias, hash)
     }
 
     fn write(&self, mut record: Record) -> Result<(), AuditError> {
         record.redact(&self.secrets());
-        let sent = self.0.stderr.write(record.to_json(), record.is_passing());
+        let json = record.to_json();
+        if record.is_chained() && self.ledger().is_some() {
+            // A failure is noted by append(); the record is kept for a better time.
+            let _ = self.append(Entry::report(json.clone()));
+        }
+        self.send(json, record.is_passing())
+    }
+
+    fn send(&self, json: String, passing: bool) -> Result<(), AuditError> {
+        let sent = self.0.stderr.write(json, passing);
         sent.map_err(|_| AuditError::LogNotRead)
     }
-}
 
-/// An allowed command whose decision is on the record and that has not started.
-pub struct Decided {
-    audit: Audit,
-    alias: HostAlias,
-    hash: CommandHash,
-    written: Result<(), AuditError>,
-}
-
-impl Decided {
-    /// Puts the start on the record, durably (fdatasync) where there is a chained file,
-    /// and returns when it is there. Only then may the command be sent.
-    ///
-    /// # Errors
-    /// The decision or the start cannot be recorded and the configuration says `refuse`.
-    /// The command must not run. Whatever could be written of it has been, and the cause
-    /// is on stderr: the caller has nothing to add.
-    pub fn start(self, _task: &TaskId) -> Result<Started, AuditError> {
-        if let Err(error) = self.written
-            && self.audit.0.refuse.load(Ordering::Relaxed)
-        {
-            return Err(error);
+    /// Writes the end of a run, to the file with its task.
+    fn close_run(&self, end: Record, task: Option<&TaskId>) {
+        let json = end.to_json();
+        if let Some((_, bell)) = self.0.file.get() {
+            let entry = match task {
+                Some(task) => Entry::end(&json, task.as_str()),
+                None => Entry::report(json.clone()),
+            };
+            let _ = self.append(entry);
+            bell.ring();
         }
-        Ok(Started {
-            audit: self.audit,
-            alias: self.alias,
-            hash: self.hash,
-            ended: false,
+        let _ = self.send(json, false);
+    }
+
+    fn ledger(&self) -> Option<&Arc<Ledger>> {
+        self.0.file.get().map(|(ledger, _)| ledger)
+    }
+
+    fn refuses(&self) -> bool {
+        self.0.refuse.load(Ordering::Relaxed)
+    }
+
+    /// Hands an entry to the file, if there is one. The first failure of a row and the
+    /// recovery from it are noted on stderr.
+    fn append(&self, entry: Entry) -> Result<u64, AuditError> {
+        let Some(ledger) = self.ledger() else {
+            return Ok(0);
+        };
+        let appended = self.judge(ledger, ledger.append(entry));
+        let failing = appended.is_err();
+        if self.0.failing.swap(failing, Ordering::Relaxed) != failing {
+            let note = match &appended {
+                Err(error) => Record::error("audit_failed", error),
+                Ok(_) => Record::warning("audit_recovered", "the audit file is written again"),
+            };
+            let _ = self.send(note.to_json(), false);
+        }
+        appended
+    }
+
+    fn reach_disk(&self, next: u64) -> Result<(), AuditError> {
+        match self.ledger() {
+            Some(ledger) => self.judge(ledger, ledger.reach_disk(next)),
+            None => Ok(()),
+        }
+    }
+
+    fn judge<T>(&self, ledger: &Ledger, result: Result<T, Failure>) -> Result<T, AuditError> {
+        result.map_err(|failure| AuditError::File {
+            path: ledger.place().shown().to_owned(),
+            failure,
         })
     }
-
-    /// Records the end of a command that was allowed and never started, such as one that
-    /// was cancelled while it waited in a queue. Waits for no disk.
-    pub fn not_started(self, end: AuditEnd) {
-        let (alias, hash) = (self.alias, self.hash);
-        self.audit.emit(Record::Audit(End {
-            ts: Ts::now(),
-            alias,
-            hash,
-            end,
-            interrupted: false,
-        }));
-    }
 }
 
-/// A command whose start is on the record. Has exactly one end: [`Started::finish`]
-/// writes it, and dropping this without it writes one that says `interrupted`.
-#[must_use = "dropping this records an interrupted command"]
-pub struct Started {
-    audit: Audit,
-    alias: HostAlias,
-    hash: CommandHash,
-    ended: bool,
+/// A name for this run of the server, 32 hex digits. It has to be unique, not secret;
+/// the standard library's hash keys come from the kernel's random numbers.
+fn boot_id() -> String {
+    let half = || RandomState::new().hash_one(Ts::now().micros());
+    format!("{:016x}{:016x}", half(), half())
 }
-
-impl Started {
-    /// Puts the end on the record. It has been handed to the operating system when this
-    /// returns, and reaches the disk soon after.
-    pub fn finish(mut self, end: AuditEnd) {
-        self.end(end, false);
-    }
-
-    fn end(&mut self, end: AuditEnd, interrupted: bool) {
-        self.ended = true;
-        self.audit.emit(Record::Audit(End {
-            ts: Ts::now(),
-            alias: self.alias.clone(),
-            hash: self.hash,
-            end,
-            interrupted,
-        }));
-    }
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.end(AuditEnd::unknown(), true);
-        }
-    }
-}
-
-/// Why nothing can be put on the record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuditError {
-    /// stderr is closed or full, and has been for a second.
-    LogNotRead,
-}
-
-impl AuditError {
-    /// Says what is wrong without naming a file.
-    pub fn for_assistant(&self) -> String {
-        "The command was not run: the server cannot write its audit record. \
-         Ask the operator to look at the server's log."
-            .to_owned()
-    }
-
-    /// Says what is wrong and what mends it.
-    pub fn for_operator(&self) -> String {
-        match self {
-            Self::LogNotRead => "stderr is closed or full and nobody reads it; \
-                read the server's log, or set on_audit_failure: warn"
-                .to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for AuditError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.for_operator())
-    }
-}
-
-impl std::error::Error for AuditError {}

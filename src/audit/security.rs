@@ -13,6 +13,7 @@ use super::redact::Patterns;
 use super::time::Ts;
 use crate::config::event::{EventValue, SecurityEvent};
 use crate::config::types::{CommandHash, Field, HostAlias, InputError};
+use crate::policy::verdict::{self, Trail};
 
 /// Most bytes of a command that a record quotes.
 pub(super) const COMMAND_QUOTE_MAX: usize = 1_024;
@@ -136,10 +137,9 @@ pub struct ChainDenied {
     /// Counted from 0.
     denied_index: usize,
     /// The denial's code, such as `no-rule`.
-    code: String,
-    /// The byte at which it was decided, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<usize>,
+    code: &'static str,
+    /// The byte of the original command at which the denied one begins.
+    position: usize,
 }
 
 /// The fields of `dns_rate_limit_exceeded`.
@@ -190,16 +190,6 @@ pub enum HostKeyKind {
     Revoked,
 }
 
-/// A part of a chain was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChainDenial<'a> {
-    pub parts: &'a [String],
-    /// Counted from 0.
-    pub denied_index: usize,
-    pub code: &'a str,
-    pub position: Option<usize>,
-}
-
 impl Record {
     pub fn security(event: SecurityEvent) -> Self {
         let ts = Ts::now();
@@ -226,45 +216,53 @@ impl Record {
         }
     }
 
+    /// Everything a judgement leaves for the security log: whether a command was
+    /// disguised, and what became of a chain.
+    pub fn trail(alias: &HostAlias, hash: CommandHash, trail: &Trail) -> Vec<Self> {
+        let bypass = trail
+            .bypass
+            .as_ref()
+            .map(|bypass| Self::bypass(alias, bypass));
+        let chain = trail.chain.as_ref().map(|chain| {
+            let parts = chain.parts.iter().map(|part| part.hash.to_string());
+            let (ts, alias, parts) = (Ts::now(), alias.clone(), parts.collect::<Vec<_>>());
+            match chain.denied.and_then(|at| Some((at, chain.parts.get(at)?))) {
+                Some((denied_index, part)) => Self::CommandChainDenied(ChainDenied {
+                    level: Level::Warn,
+                    msg: MSG,
+                    ts,
+                    alias,
+                    original_command: hash,
+                    denied_command: part.hash,
+                    parsed_commands: parts,
+                    denied_index,
+                    code: part.code.as_str(),
+                    position: part.position,
+                }),
+                None => Self::CommandChainParsed(Chain {
+                    level: Level::Info,
+                    msg: MSG,
+                    ts,
+                    alias,
+                    original_command: hash,
+                    command_count: parts.len(),
+                    parsed_commands: parts,
+                }),
+            }
+        });
+        bypass.into_iter().chain(chain).collect()
+    }
+
     /// Texts are redacted and cut to [`COMMAND_QUOTE_MAX`] when the record is written.
-    pub fn bypass(alias: &HostAlias, original: &str, normalized: &str, pattern: &str) -> Self {
+    fn bypass(alias: &HostAlias, bypass: &verdict::Bypass) -> Self {
         Self::CommandBypassAttempt(Bypass {
             level: Level::Error,
             msg: MSG,
             ts: Ts::now(),
             alias: alias.clone(),
-            original_command: original.to_owned(),
-            normalized_command: normalized.to_owned(),
-            blocked_pattern: pattern.to_owned(),
-        })
-    }
-
-    /// A command of several parts was taken apart; `parts` are hashed here.
-    pub fn chain_parsed(alias: &HostAlias, hash: CommandHash, parts: &[String]) -> Self {
-        Self::CommandChainParsed(Chain {
-            level: Level::Info,
-            msg: MSG,
-            ts: Ts::now(),
-            alias: alias.clone(),
-            original_command: hash,
-            parsed_commands: hashes(parts),
-            command_count: parts.len(),
-        })
-    }
-
-    pub fn chain_denied(alias: &HostAlias, hash: CommandHash, denial: &ChainDenial<'_>) -> Self {
-        let denied = denial.parts.get(denial.denied_index);
-        Self::CommandChainDenied(ChainDenied {
-            level: Level::Warn,
-            msg: MSG,
-            ts: Ts::now(),
-            alias: alias.clone(),
-            original_command: hash,
-            denied_command: CommandHash::of(denied.map_or("", String::as_str)),
-            parsed_commands: hashes(denial.parts),
-            denied_index: denial.denied_index,
-            code: denial.code.to_owned(),
-            position: denial.position,
+            original_command: bypass.original_command.clone(),
+            normalized_command: bypass.normalized_command.clone(),
+            blocked_pattern: bypass.blocked_pattern.clone(),
         })
     }
 
@@ -296,13 +294,6 @@ impl Record {
             HostKeyKind::Revoked => Self::HostKeyRevoked(event),
         }
     }
-}
-
-fn hashes(parts: &[String]) -> Vec<String> {
-    parts
-        .iter()
-        .map(|part| CommandHash::of(part).to_string())
-        .collect()
 }
 
 /// Redacts, then cuts to `max` bytes at a character's edge and says that it did. In this

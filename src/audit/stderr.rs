@@ -9,9 +9,8 @@
 //! descriptor does. Called by [`super::Audit`] alone.
 
 use std::collections::VecDeque;
-use std::io;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -56,10 +55,6 @@ pub(super) enum NotWritten {
 }
 
 impl Sink {
-    pub(super) fn stderr() -> Arc<Self> {
-        Self::new(io::stderr())
-    }
-
     pub(super) fn new(to: impl AsFd + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             to: Box::new(to),
@@ -95,6 +90,15 @@ impl Sink {
     /// Waits up to `patience` for the waiting lines to go out.
     pub(super) fn flush(&self, patience: Duration) {
         self.drain(&mut self.lock(), patience);
+    }
+
+    /// Waits a little for a line that another thread is writing.
+    pub(super) fn let_finish(&self, patience: Duration) {
+        let end = Instant::now() + patience;
+        while matches!(self.state.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < end
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -41,6 +41,36 @@ impl Ts {
         format!("{civil}+0000")
     }
 
+    /// Reads `2025-11-02`, `2025-11-02T14:36` or `2025-11-02T14:36:07` in UTC, with a
+    /// space for the `T` and `Z` or `+0000` at the end if liked. Years 1970 to 9999.
+    pub(super) fn parse_iso(text: &str) -> Option<Self> {
+        let text = text.strip_suffix("+0000").unwrap_or(text);
+        let text = text.strip_suffix('Z').unwrap_or(text);
+        let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+        let mut date = date.splitn(3, '-').map(number);
+        let mut time = time.splitn(3, ':').map(number);
+        let civil = Civil {
+            year: date.next()??,
+            month: date.next()??,
+            day: date.next()??,
+            hour: time.next()??,
+            minute: time.next()??,
+            second: time.next().unwrap_or(Some(0))?,
+        };
+        let seconds = civil.seconds()?;
+        // A day that does not exist, such as 30 February, counts as another one.
+        let written = Civil::of(seconds).to_string() == civil.to_string();
+        written.then_some(Self(seconds * 1_000_000))
+    }
+
+    /// Reads what [`fmt::Display`] writes, or any decimal number of seconds.
+    pub(super) fn parse_seconds(text: &str) -> Option<Self> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let micros = number(format!("{fraction:0<6}").get(..6)?)?;
+        let whole = number(whole)?.checked_mul(1_000_000)?;
+        whole.checked_add(micros).map(Self)
+    }
+
     /// A form fit for a file name, to the second: `20251102T143607Z`.
     pub(super) fn compact(self) -> String {
         let c = Civil::of(self.0 / 1_000_000);
@@ -99,6 +129,39 @@ impl Civil {
             second: rest % 60,
         }
     }
+}
+
+impl Civil {
+    /// Seconds since the Unix epoch, if the year is one of 1970 to 9999.
+    fn seconds(&self) -> Option<u64> {
+        let in_range = (1_970..=9_999).contains(&self.year)
+            && (1..=12).contains(&self.month)
+            && (1..=31).contains(&self.day)
+            && self.hour < 24
+            && self.minute < 60
+            && self.second < 60;
+        if !in_range {
+            return None;
+        }
+        let early = self.month <= 2;
+        let year = self.year - u64::from(early);
+        let shifted = if early {
+            self.month + 9
+        } else {
+            self.month - 3
+        };
+        let (era, year_of_era) = (year / 400, year % 400);
+        let day_of_year = (153 * shifted + 2) / 5 + self.day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let days = era * 146_097 + day_of_era - 719_468;
+        Some(days * 86_400 + self.hour * 3_600 + self.minute * 60 + self.second)
+    }
+}
+
+/// Decimal digits and nothing else.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
 }
 
 impl fmt::Display for Civil {

@@ -256,6 +256,14 @@ impl CommandHash {
             .for_each(|(to, from)| *to = from);
         Self(short)
     }
+
+    /// Reads the form that [`fmt::Display`] writes: 12 lower-case hex digits.
+    pub fn parse(hex: &str) -> Option<Self> {
+        let number = u64::from_str_radix(hex, 16).ok()?;
+        let [_, _, short @ ..] = number.to_be_bytes();
+        let parsed = Self(short);
+        (parsed.to_string() == hex).then_some(parsed)
+    }
 }
 
 impl fmt::Display for CommandHash {
@@ -308,6 +316,11 @@ mod tests {
     fn hash_is_the_first_twelve_hex_digits() {
         assert_eq!(CommandHash::of("uptime").to_string(), "dd291cd6294b");
         assert_eq!(CommandHash::of("").to_string(), "e3b0c44298fc");
+        let parsed = CommandHash::parse("dd291cd6294b");
+        assert_eq!(parsed, Some(CommandHash::of("uptime")));
+        for wrong in ["", "DD291cd6294b", "+d291cd6294b", "dd291cd6294b0"] {
+            assert_eq!(CommandHash::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

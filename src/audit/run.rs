@@ -1,0 +1,137 @@
+//! The life of one command on the record, held by types.
+//!
+//! Owns the order: a decision, then a start, then one end. [`Decided`] is the only way
+//! to a [`Started`], and a [`Started`] ends exactly once, also when it is dropped.
+//! Called by `task`.
+
+use super::Audit;
+use super::failure::AuditError;
+use super::ledger::Entry;
+use super::mark::Mark;
+use super::record::{AuditEnd, End, Record};
+use super::time::Ts;
+use crate::config::types::{CommandHash, HostAlias, TaskId};
+
+/// An allowed command whose decision is on the record and that has not started.
+pub struct Decided {
+    audit: Audit,
+    alias: HostAlias,
+    hash: CommandHash,
+    written: Result<(), AuditError>,
+}
+
+impl Decided {
+    pub(super) fn new(audit: &Audit, alias: &HostAlias, hash: CommandHash) -> Self {
+        Self {
+            audit: audit.clone(),
+            alias: alias.clone(),
+            hash,
+            written: audit.write(Record::decision(alias, hash, true)),
+        }
+    }
+
+    /// Puts the start on the record, durably (fdatasync) where there is a chained file,
+    /// and returns when it is there. Only then may the command be sent. Waits as long as
+    /// the disk does.
+    ///
+    /// # Errors
+    /// The decision or the start cannot be recorded and the configuration says `refuse`.
+    /// The command must not run. Whatever could be written of it has been, and the cause
+    /// is on stderr: the caller has nothing to add.
+    pub fn start(self, task: &TaskId) -> Result<Started, AuditError> {
+        let recorded = match self.audit.ledger() {
+            // With a file, the file is the record and stderr is its plain copy.
+            Some(_) => self.record_start(task),
+            None => self.written,
+        };
+        let started = |task| Started {
+            audit: self.audit.clone(),
+            alias: self.alias.clone(),
+            hash: self.hash,
+            task,
+            ended: false,
+        };
+        match recorded {
+            Ok(()) => Ok(started(Some(task.clone()))),
+            Err(error) => {
+                let msg = if self.audit.refuses() {
+                    "audit_refused"
+                } else {
+                    "audit_unrecorded"
+                };
+                self.audit
+                    .emit(Record::host_error(msg, &self.alias, &error));
+                if self.audit.refuses() {
+                    Err(error)
+                } else {
+                    Ok(started(None))
+                }
+            }
+        }
+    }
+
+    fn record_start(&self, task: &TaskId) -> Result<(), AuditError> {
+        let mark = Mark::Start {
+            ts: Ts::now(),
+            task_id: task,
+            alias: &self.alias,
+            hash: &self.hash,
+        };
+        let next = self.audit.append(Entry::start(mark.to_json(), task))?;
+        self.audit.reach_disk(next)
+    }
+
+    /// Records the end of a command that was allowed and never started, such as one that
+    /// was cancelled while it waited in a queue. Waits for no disk.
+    pub fn not_started(self, end: AuditEnd) {
+        let end = Record::Audit(End {
+            ts: Ts::now(),
+            alias: self.alias,
+            hash: self.hash,
+            end,
+            interrupted: false,
+        });
+        self.audit.emit(end);
+    }
+}
+
+/// A command whose start is on the record. Has exactly one end: [`Started::finish`]
+/// writes it, and dropping this without it writes one that says `interrupted`.
+#[must_use = "dropping this records an interrupted command"]
+pub struct Started {
+    audit: Audit,
+    alias: HostAlias,
+    hash: CommandHash,
+    /// Absent where the start could not be recorded and the command runs all the same.
+    task: Option<TaskId>,
+    ended: bool,
+}
+
+impl Started {
+    /// Puts the end on the record. It has been handed to the operating system when this
+    /// returns, so that it survives the server; the disk follows within a tenth of a
+    /// second. To be called before the client is told.
+    pub fn finish(mut self, end: AuditEnd) {
+        self.end(end, false);
+    }
+
+    fn end(&mut self, end: AuditEnd, interrupted: bool) {
+        self.ended = true;
+        let record = Record::Audit(End {
+            ts: Ts::now(),
+            alias: self.alias.clone(),
+            hash: self.hash,
+            end,
+            interrupted,
+        });
+        self.audit.close_run(record, self.task.as_ref());
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end(AuditEnd::unknown(), true);
+        }
+    }
+}
