@@ -3,11 +3,16 @@
 //! Owns the words of the command line and their help. Opens nothing, prints nothing and
 //! reads the environment only through the function it is given. Called by `startup`.
 
+mod help;
+mod line;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::config::problem::nearest;
+pub use help::HELP;
+
+use line::{Line, Name, spelling, split, utf8};
 
 /// What the program was asked to do, and with what.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,49 +115,6 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// The page that `--help` prints.
-pub const HELP: &str = "\
-mcp-ssh-orchestrator: an MCP server that runs policy-checked commands over SSH
-
-Usage: mcp-ssh-orchestrator [COMMAND] [OPTIONS]
-
-Commands:
-  serve                       speak MCP on stdin and stdout, log on stderr (the default;
-                              the word 'stdio' means the same)
-  check [--json]              say whether the configuration and this machine would do
-  init DIR                    write a commented starting configuration into DIR
-  plan ALIAS COMMAND [--json] judge a command as the server would, with the deciding rule
-  policy test FILE            compare the policy with a file of expectations
-  policy tables               print the built-in tables of programs and hazards
-  trust ALIAS [--fingerprint SHA256:...]
-                              fetch a host's key, show it, add it to known_hosts
-  audit verify FILE... [--head HEX]
-                              prove that no record was changed, removed or reordered
-  audit show FILE [--alias ALIAS] [--since TIME] [--denied]
-                              print the records for people
-
-Options:
-  --config-dir DIR       servers.yml, credentials.yml, policy.yml (/app/config)
-  --keys-dir DIR         private keys and known_hosts (/app/keys)
-  --secrets-dir DIR      .env and secret files (/app/secrets)
-  --allow-links-beneath  follow links that stay beneath the directory they are in
-  --audit-file PATH      also keep a tamper-evident record in PATH
-  --audit-rotate-bytes N begin a new file at this size (64 MiB; 0: never)
-  --sandbox LEVEL        required (default), degraded or off
-  --user UID[:GID]       become this user when started as root
-                         (default: 10001, if it can read the files)
-  -h, --help             print this page
-  -V, --version          print the versions of the program and its C libraries
-
-Environment, where the flag is absent:
-  MCP_SSH_CONFIG_DIR  MCP_SSH_KEYS_DIR  MCP_SSH_SECRETS_DIR
-  MCP_SSH_ALLOW_LINKS_BENEATH=1  MCP_SSH_SANDBOX
-  MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_ROTATE_BYTES
-  MCP_SSH_SECRET_<NAME>, <NAME>: values of secrets
-
-Exit codes: 0 done, 1 problems found or the server could not start, 2 usage.
-";
-
 /// Reads the command line. `environment` answers for one variable.
 ///
 /// # Errors
@@ -171,183 +133,6 @@ pub fn parse(
         message,
         serving: name == Name::Serve,
     })
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
-    Serve,
-    Check,
-    Init,
-    Plan,
-    PolicyTest,
-    PolicyTables,
-    Trust,
-    AuditVerify,
-    AuditShow,
-}
-
-/// First word, second word (empty: none), subcommand, its operands as help spells them.
-const COMMANDS: &[(&str, &str, Name, &str)] = &[
-    ("serve", "", Name::Serve, ""),
-    ("stdio", "", Name::Serve, ""),
-    ("check", "", Name::Check, ""),
-    ("init", "", Name::Init, "DIR"),
-    ("plan", "", Name::Plan, "ALIAS COMMAND"),
-    ("policy", "test", Name::PolicyTest, "FILE"),
-    ("policy", "tables", Name::PolicyTables, ""),
-    ("trust", "", Name::Trust, "ALIAS"),
-    ("audit", "verify", Name::AuditVerify, "FILE..."),
-    ("audit", "show", Name::AuditShow, "FILE"),
-];
-
-/// A flag: its name, whether a value follows, and the subcommands that take it.
-struct Flag {
-    name: &'static str,
-    value: bool,
-    commands: &'static [Name],
-}
-
-const CONFIGURED: &[Name] = &[
-    Name::Serve,
-    Name::Check,
-    Name::Plan,
-    Name::PolicyTest,
-    Name::Trust,
-];
-const CONFINED: &[Name] = &[Name::Serve, Name::Check, Name::Trust];
-
-#[rustfmt::skip]
-const FLAGS: &[Flag] = &[
-    Flag { name: "config-dir", value: true, commands: CONFIGURED },
-    Flag { name: "keys-dir", value: true, commands: CONFIGURED },
-    Flag { name: "secrets-dir", value: true, commands: CONFIGURED },
-    Flag { name: "allow-links-beneath", value: false, commands: CONFIGURED },
-    Flag { name: "audit-file", value: true, commands: &[Name::Serve, Name::Check] },
-    Flag { name: "audit-rotate-bytes", value: true, commands: &[Name::Serve, Name::Check] },
-    Flag { name: "sandbox", value: true, commands: CONFINED },
-    Flag { name: "user", value: true, commands: CONFINED },
-    Flag { name: "json", value: false, commands: &[Name::Check, Name::Plan] },
-    Flag { name: "fingerprint", value: true, commands: &[Name::Trust] },
-    Flag { name: "head", value: true, commands: &[Name::AuditVerify] },
-    Flag { name: "alias", value: true, commands: &[Name::AuditShow] },
-    Flag { name: "since", value: true, commands: &[Name::AuditShow] },
-    Flag { name: "denied", value: false, commands: &[Name::AuditShow] },
-];
-
-/// The command line in parts; what they mean together is not decided yet.
-struct Line {
-    name: Option<Name>,
-    operands: Vec<OsString>,
-    flags: Vec<(&'static Flag, OsString)>,
-    help: bool,
-    version: bool,
-}
-
-impl Line {
-    fn has(&self, name: &str) -> bool {
-        self.flags.iter().any(|(flag, _)| flag.name == name)
-    }
-
-    /// The last value wins, as people expect of a repeated flag.
-    fn value(&self, name: &str) -> Option<&OsStr> {
-        let found = self.flags.iter().rev().find(|(flag, _)| flag.name == name);
-        found.map(|(_, value)| value.as_os_str())
-    }
-
-    fn text(&self, name: &str) -> Result<Option<String>, String> {
-        self.value(name)
-            .map(|value| utf8(value, &format!("the value of --{name}")))
-            .transpose()
-    }
-}
-
-fn split(args: impl IntoIterator<Item = OsString>) -> Result<Line, String> {
-    let mut line = Line {
-        name: None,
-        operands: Vec::new(),
-        flags: Vec::new(),
-        help: false,
-        version: false,
-    };
-    let mut words = Vec::new();
-    let mut parser = lexopt::Parser::from_iter(args);
-    loop {
-        let name = match parser.next().map_err(|error| error.to_string())? {
-            None => break,
-            Some(lexopt::Arg::Value(word)) => {
-                words.push(word);
-                continue;
-            }
-            Some(lexopt::Arg::Short('h')) => "help".to_owned(),
-            Some(lexopt::Arg::Short('V')) => "version".to_owned(),
-            Some(lexopt::Arg::Short(letter)) => return Err(format!("unknown flag -{letter}")),
-            Some(lexopt::Arg::Long(name)) => name.to_owned(),
-        };
-        match name.as_str() {
-            "help" => line.help = true,
-            "version" => line.version = true,
-            _ => {
-                let flag = find_flag(&name)?;
-                let value = if flag.value {
-                    parser.value().map_err(|error| error.to_string())?
-                } else {
-                    OsString::new()
-                };
-                line.flags.push((flag, value));
-            }
-        }
-    }
-    if !line.help && !line.version {
-        (line.name, line.operands) = find_command(words)?;
-    }
-    Ok(line)
-}
-
-fn find_flag(name: &str) -> Result<&'static Flag, String> {
-    let found = FLAGS.iter().find(|flag| flag.name == name);
-    found.ok_or_else(|| {
-        let names = FLAGS.iter().map(|flag| flag.name);
-        match nearest(name, names.chain(["help", "version"])) {
-            Some(known) => format!("unknown flag --{name}; did you mean --{known}?"),
-            None => format!("unknown flag --{name}"),
-        }
-    })
-}
-
-fn find_command(words: Vec<OsString>) -> Result<(Option<Name>, Vec<OsString>), String> {
-    let mut words = words.into_iter().peekable();
-    let Some(first) = words.next() else {
-        return Ok((None, Vec::new()));
-    };
-    let first = utf8(&first, "the command")?;
-    let candidates: Vec<_> = COMMANDS.iter().filter(|row| row.0 == first).collect();
-    if let [(_, "", name, _)] = candidates.as_slice() {
-        if *name == Name::Serve {
-            words.next_if(|word| word == "stdio");
-        }
-        return Ok((Some(*name), words.collect()));
-    }
-    if candidates.is_empty() {
-        return Err(unknown("command", &first, COMMANDS.iter().map(|row| row.0)));
-    }
-    let second = words.next().unwrap_or_default();
-    let second = utf8(&second, "the command")?;
-    let seconds = || candidates.iter().map(|row| row.1);
-    match candidates.iter().find(|row| row.1 == second) {
-        Some(row) => Ok((Some(row.2), words.collect())),
-        None if second.is_empty() => {
-            let list: Vec<_> = seconds().collect();
-            Err(format!("'{first}' needs one of: {}", list.join(", ")))
-        }
-        None => Err(unknown(&format!("'{first}' command"), &second, seconds())),
-    }
-}
-
-fn unknown<'a>(what: &str, word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    match nearest(word, known) {
-        Some(known) => format!("unknown {what} '{word}'; did you mean '{known}'?"),
-        None => format!("unknown {what} '{word}'"),
-    }
 }
 
 fn interpret(
@@ -382,15 +167,6 @@ fn interpret(
         command,
         settings: settings?,
     })
-}
-
-/// How a subcommand and its operands are written.
-fn spelling(name: Name) -> (String, &'static str) {
-    COMMANDS
-        .iter()
-        .find(|row| row.2 == name)
-        .map(|row| (format!("{} {}", row.0, row.1).trim().to_owned(), row.3))
-        .unwrap_or_default()
 }
 
 fn command(line: Line, name: Name) -> Result<Command, String> {
@@ -469,14 +245,7 @@ fn settings(
 
 impl Settings {
     fn from_defaults() -> Result<Self, String> {
-        let line = Line {
-            name: None,
-            operands: Vec::new(),
-            flags: Vec::new(),
-            help: false,
-            version: false,
-        };
-        settings(&line, &|_| None)
+        settings(&Line::default(), &|_| None)
     }
 }
 
@@ -516,12 +285,6 @@ fn parse_user(value: &str) -> Result<User, String> {
         uid: number(uid)?,
         gid: number(gid)?,
     })
-}
-
-fn utf8(word: &OsStr, what: &str) -> Result<String, String> {
-    word.to_str()
-        .map(str::to_owned)
-        .ok_or_else(|| format!("{what} is not UTF-8"))
 }
 
 #[cfg(test)]

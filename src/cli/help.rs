@@ -1,0 +1,71 @@
+//! The page that `--help` prints.
+//!
+//! Owns its words alone; `cli::line` has the tables that they describe, and a test below
+//! holds the two together. Shown by `startup`.
+
+/// The page that `--help` prints.
+pub const HELP: &str = "\
+mcp-ssh-orchestrator: an MCP server that runs policy-checked commands over SSH
+
+Usage: mcp-ssh-orchestrator [COMMAND] [OPTIONS]
+
+Commands:
+  serve                       speak MCP on stdin and stdout, log on stderr (the default;
+                              the word 'stdio' means the same)
+  check [--json]              say whether the configuration and this machine would do
+  init DIR                    write a commented starting configuration into DIR
+  plan ALIAS COMMAND [--json] judge a command as the server would, with the deciding rule
+  policy test FILE            compare the policy with a file of expectations
+  policy tables               print the built-in tables of programs and hazards
+  trust ALIAS [--fingerprint SHA256:...]
+                              fetch a host's key, show it, add it to known_hosts
+  audit verify FILE... [--head HEX]
+                              prove that no record was changed, removed or reordered
+  audit show FILE [--alias ALIAS] [--since TIME] [--denied]
+                              print the records for people
+
+Options:
+  --config-dir DIR       servers.yml, credentials.yml, policy.yml (/app/config)
+  --keys-dir DIR         private keys and known_hosts (/app/keys)
+  --secrets-dir DIR      .env and secret files (/app/secrets)
+  --allow-links-beneath  follow links that stay beneath the directory they are in
+  --audit-file PATH      also keep a tamper-evident record in PATH
+  --audit-rotate-bytes N begin a new file at this size (64 MiB; 0: never)
+  --sandbox LEVEL        required (default), degraded or off
+  --user UID[:GID]       become this user when started as root
+                         (default: 10001, if it can read the files)
+  -h, --help             print this page
+  -V, --version          print the versions of the program and its C libraries
+
+Environment, where the flag is absent:
+  MCP_SSH_CONFIG_DIR  MCP_SSH_KEYS_DIR  MCP_SSH_SECRETS_DIR
+  MCP_SSH_ALLOW_LINKS_BENEATH=1  MCP_SSH_SANDBOX
+  MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_ROTATE_BYTES
+  MCP_SSH_SECRET_<NAME>, <NAME>: values of secrets
+
+Exit codes: 0 done, 1 problems found or the server could not start, 2 usage.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::{COMMANDS, FLAGS};
+    use super::HELP;
+
+    #[test]
+    fn the_page_names_every_word() {
+        for (first, second, ..) in COMMANDS {
+            assert!(
+                HELP.contains(format!("{first} {second}").trim()),
+                "{first} {second}"
+            );
+        }
+        for flag in FLAGS {
+            assert!(
+                HELP.contains(&format!("--{}", flag.name)),
+                "--{}",
+                flag.name
+            );
+        }
+        assert!(HELP.lines().all(|line| line.len() <= 90));
+    }
+}
