@@ -1,1 +1,62 @@
-//! (being written)
+//! A judged command → its output and exit status, over SSH.
+//!
+//! Strict: connects only to a `PinnedAddress`, sends only what an `Authorised` holds, and
+//! no credential before the host's key was found on record. Bounded: every wait has a
+//! deadline that names its phase, every buffer a limit, whatever the peer does. Honest: a
+//! command is sent at most once, and a result says what is not known.
+//!
+//! In the order of a run: [`control`] (time and the switch), [`client`] (the entrance),
+//! `pool` (idle sessions), `login` (resolve, pin, connect, verify, sign in; with `resolve`,
+//! `connect`, `known_hosts`, `algorithms`, `key`, `auth`, `agent`), `exec`. Below them
+//! `link` waits and moves bytes, `wire` holds them, `ffi` is the door to libssh2.
+
+mod agent;
+mod algorithms;
+mod auth;
+pub mod client;
+mod connect;
+pub mod control;
+pub mod error;
+mod exec;
+#[expect(
+    unsafe_code,
+    reason = "the door to libssh2; everything else goes through its safe types"
+)]
+mod ffi;
+mod key;
+pub mod known_hosts;
+mod link;
+mod login;
+mod pool;
+pub mod report;
+mod resolve;
+mod wire;
+
+use self::known_hosts::KnownHosts;
+use crate::config::Host;
+
+pub use client::{Client, Job};
+pub use control::{Cancel, Control, Deadline, Phase};
+pub use error::SshError;
+pub use report::{Ended, Exit, Flow, RunReport, Sink, Stage, Terminated};
+
+/// Whether a known_hosts file has a usable key for a host, for a warning at load.
+pub fn is_known(file: &[u8], host: &Host) -> bool {
+    !KnownHosts::parse(file)
+        .kinds_for(&login::record_name(host))
+        .is_empty()
+}
+
+/// Makes libssh2 and OpenSSL set themselves up, which opens files and makes system calls
+/// that a sandbox refuses later. To be called before it closes.
+///
+/// # Errors
+/// Out of memory.
+pub fn warm_up() -> Result<(), SshError> {
+    ffi::Session::new()
+        .map(drop)
+        .map_err(|fault| SshError::Local {
+            what: "libssh2",
+            cause: fault.text,
+        })
+}

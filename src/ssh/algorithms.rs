@@ -1,0 +1,127 @@
+//! Which algorithms a session may use, best first.
+//!
+//! Owns the lists. Refuses SHA-1 in signatures and MACs, CBC, and small or SHA-1 groups
+//! unless the host says `legacy_algorithms: true`, which adds what this build of libssh2
+//! still knows of them: AES in CBC mode. Nothing with SHA-1 in it is compiled in at all.
+//! Called by [`super::login`].
+
+use std::ffi::CString;
+
+use super::ffi::{Fault, Method, Session};
+
+/// Hybrid post-quantum first (draft-ietf-sshm-mlkem-hybrid-kex), then elliptic curves, then
+/// groups of 3072 bits or what the server offers.
+const KEX: &str = "mlkem768x25519-sha256,mlkem768nistp256-sha256,mlkem1024nistp384-sha384,\
+    curve25519-sha256,curve25519-sha256@libssh.org,\
+    ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,\
+    diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,\
+    diffie-hellman-group-exchange-sha256,diffie-hellman-group14-sha256";
+
+const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,\
+    aes256-ctr,aes192-ctr,aes128-ctr";
+const LEGACY_CIPHERS: &str = "aes256-cbc,aes192-cbc,aes128-cbc";
+
+const MACS: &str =
+    "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512";
+
+/// Signature algorithms of host keys with the key type that each needs.
+const HOST_KEYS: [(&str, &str); 6] = [
+    ("ssh-ed25519", "ssh-ed25519"),
+    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"),
+    ("ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"),
+    ("ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"),
+    ("rsa-sha2-512", "ssh-rsa"),
+    ("rsa-sha2-256", "ssh-rsa"),
+];
+
+/// Tells a new session what it may negotiate. The host is asked first for the key types
+/// that are on record for it, so that a second key of another type raises no alarm.
+///
+/// # Errors
+/// libssh2 knows none of a list; cannot happen with the library this is built with.
+pub(super) fn offer(
+    session: &mut Session,
+    known_kinds: &[&str],
+    legacy: bool,
+) -> Result<(), Fault> {
+    let ciphers = if legacy {
+        format!("{CIPHERS},{LEGACY_CIPHERS}")
+    } else {
+        CIPHERS.to_owned()
+    };
+    let mut prefer = |method, names: String| {
+        // None of the lists has a NUL.
+        session.prefer(method, &CString::new(names).unwrap_or_default())
+    };
+    prefer(Method::Kex, KEX.to_owned())?;
+    prefer(Method::HostKey, host_keys(known_kinds))?;
+    prefer(Method::CipherOut, ciphers.clone())?;
+    prefer(Method::CipherIn, ciphers)?;
+    prefer(Method::MacOut, MACS.to_owned())?;
+    prefer(Method::MacIn, MACS.to_owned())
+}
+
+fn host_keys(known_kinds: &[&str]) -> String {
+    let is_known = |kind: &str| known_kinds.contains(&kind);
+    let known = HOST_KEYS.iter().filter(|(_, kind)| is_known(kind));
+    let others = HOST_KEYS.iter().filter(|(_, kind)| !is_known(kind));
+    let names: Vec<&str> = known.chain(others).map(|(name, _)| *name).collect();
+    names.join(",")
+}
+
+/// Every key type that a host may have, for `trust`, which asks for each in turn.
+pub(super) fn host_key_kinds() -> impl Iterator<Item = &'static str> {
+    HOST_KEYS
+        .iter()
+        .filter(|(name, _)| *name != "rsa-sha2-256")
+        .map(|(_, kind)| *kind)
+}
+
+/// The algorithms of a session in one line, for the log.
+pub(super) fn describe(session: &Session) -> String {
+    let of = |method| session.negotiated(method).unwrap_or_else(|| "-".into());
+    format!(
+        "kex={} host_key={} cipher={}/{} mac={}/{} peer={}",
+        of(Method::Kex),
+        of(Method::HostKey),
+        of(Method::CipherOut),
+        of(Method::CipherIn),
+        of(Method::MacOut),
+        of(Method::MacIn),
+        session.peer_version().unwrap_or_default().escape_debug(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_types_come_first() {
+        assert!(host_keys(&["ssh-rsa"]).starts_with("rsa-sha2-512,rsa-sha2-256,ssh-ed25519,"));
+        assert!(host_keys(&[]).starts_with("ssh-ed25519,"));
+    }
+
+    #[test]
+    fn libssh2_knows_every_name() {
+        let mut session = Session::new().unwrap();
+        let lists = [
+            (Method::Kex, KEX),
+            (Method::CipherIn, CIPHERS),
+            (Method::CipherIn, LEGACY_CIPHERS),
+            (Method::MacIn, MACS),
+        ];
+        for (method, list) in lists {
+            for name in list.split(',') {
+                session
+                    .prefer(method, &CString::new(name).unwrap())
+                    .unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            }
+        }
+        for (name, _) in HOST_KEYS {
+            session
+                .prefer(Method::HostKey, &CString::new(name).unwrap())
+                .unwrap();
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Signs in: certificate, key, agent, password, in this order, with what the host's entry
+//! has of them.
+//!
+//! Only called once the host's key was verified. All material comes as bytes and is held
+//! by the caller for the time of the login alone; no path is given to libssh2. The host is
+//! asked which methods it takes only before a password is sent, never before a key, which
+//! is its own question. Called by [`super::login`].
+
+use std::ffi::CString;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::agent;
+use super::control::Watch;
+use super::error::{KeyProblem, SshError};
+use super::ffi::{Fault, SecretCString};
+use super::key;
+use super::link::{Link, explain};
+
+/// What a login may use. Never printed.
+pub(super) struct Credentials<'a> {
+    pub(super) user: &'a str,
+    /// A private key file.
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) passphrase: Option<&'a [u8]>,
+    /// A certificate file for that key.
+    pub(super) certificate: Option<&'a [u8]>,
+    pub(super) password: Option<&'a [u8]>,
+    /// The agent's socket.
+    pub(super) agent: Option<&'a Path>,
+}
+
+/// What became of one method.
+enum Tried {
+    In,
+    /// Not this way: the next method may do.
+    Refused,
+}
+
+/// # Errors
+/// Nothing the entry has is accepted, or its key cannot be used (said only if nothing else
+/// gets in); the link fails.
+pub(super) fn sign_in(
+    link: &mut Link,
+    with: &Credentials<'_>,
+    watch: &Watch<'_>,
+) -> Result<(), SshError> {
+    let mut tried: Vec<&'static str> = Vec::new();
+    let mut key_problem = None;
+    if with.key.is_some() {
+        tried.push("publickey");
+        match by_key(link, with, watch) {
+            Ok(Tried::In) => return Ok(()),
+            Ok(Tried::Refused) => {}
+            Err(SshError::Key(problem)) => key_problem = Some(problem),
+            Err(other) => return Err(other),
+        }
+    }
+    if let Some(socket) = with.agent {
+        tried.push("agent");
+        match agent::sign_in(link, with.user, socket, watch) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(SshError::Key(problem)) => key_problem = key_problem.or(Some(problem)),
+            Err(other) => return Err(other),
+        }
+    }
+    if let Some(password) = with.password
+        && let Tried::In = by_password(link, with.user, password, &mut tried, watch)?
+    {
+        return Ok(());
+    }
+    match key_problem {
+        Some(problem) => Err(SshError::Key(problem)),
+        None if tried.is_empty() => Err(SshError::NoCredentials),
+        None => Err(SshError::Denied {
+            methods: tried.join(", "),
+        }),
+    }
+}
+
+fn by_key(link: &mut Link, with: &Credentials<'_>, watch: &Watch<'_>) -> Result<Tried, SshError> {
+    let Some(file) = with.key else {
+        return Ok(Tried::Refused);
+    };
+    let face = key::inspect(file).map_err(SshError::Key)?;
+    if face.encrypted && with.passphrase.is_none() {
+        return Err(SshError::Key(KeyProblem::Passphrase { given: false }));
+    }
+    let attempt = Attempt {
+        user: with.user,
+        file,
+        encrypted: face.encrypted,
+        passphrase: SecretCString::new(with.passphrase.unwrap_or_default())
+            .ok_or(SshError::Key(KeyProblem::Passphrase { given: true }))?,
+    };
+    if let Some(certificate) = with.certificate {
+        let (_, line) = key::certificate_line(certificate).map_err(SshError::Key)?;
+        if let Tried::In = attempt.run(link, &line, watch)? {
+            return Ok(Tried::In);
+        }
+    }
+    let line = face
+        .public
+        .as_ref()
+        .map(|public| public.to_line())
+        .unwrap_or_default();
+    match attempt.run(link, &line, watch) {
+        // A host that does not say which signatures it takes (RFC 8308) gets SHA-2 ones
+        // from an RSA key, never the SHA-1 ones that its key type's name stands for.
+        Err(SshError::Key(KeyProblem::Format { .. })) if line.starts_with("ssh-rsa ") => {
+            attempt.run(link, &line.replacen("ssh-rsa", "rsa-sha2-256", 1), watch)
+        }
+        result => result,
+    }
+}
+
+struct Attempt<'a> {
+    user: &'a str,
+    file: &'a [u8],
+    encrypted: bool,
+    passphrase: SecretCString,
+}
+
+impl Attempt<'_> {
+    /// `public` is the line of a public key or certificate, or empty.
+    fn run(&self, link: &mut Link, public: &str, watch: &Watch<'_>) -> Result<Tried, SshError> {
+        let login = link.drive_faults(watch, |session, _| {
+            session.login_key(
+                self.user,
+                public.as_bytes(),
+                self.file,
+                self.passphrase.as_c_str(),
+            )
+        })?;
+        match login {
+            Ok(()) => Ok(Tried::In),
+            Err(fault) if is_refusal(&fault) => Ok(Tried::Refused),
+            Err(fault) if is_about_the_key(&fault) => Err(SshError::Key(if self.encrypted {
+                KeyProblem::Passphrase { given: true }
+            } else {
+                KeyProblem::Format { cause: fault.text }
+            })),
+            Err(fault) => Err(explain(watch.phase, &fault)),
+        }
+    }
+}
+
+fn by_password(
+    link: &mut Link,
+    user: &str,
+    password: &[u8],
+    tried: &mut Vec<&'static str>,
+    watch: &Watch<'_>,
+) -> Result<Tried, SshError> {
+    let Some(methods) = link.drive(watch, |session| session.login_methods(user))? else {
+        return Ok(Tried::In);
+    };
+    let offers = |method: &str| methods.split(',').any(|offered| offered == method);
+    let result = if offers("password") {
+        tried.push("password");
+        link.drive_faults(watch, |session, _| session.login_password(user, password))?
+    } else if offers("keyboard-interactive") {
+        tried.push("keyboard-interactive");
+        link.session()
+            .wire()
+            .set_reply(Some(Zeroizing::new(password.to_vec())));
+        let result = link.drive_faults(watch, |session, _| session.login_interactive(user));
+        link.session().wire().set_reply(None);
+        result?
+    } else {
+        return Ok(Tried::Refused);
+    };
+    match result {
+        Ok(()) => Ok(Tried::In),
+        Err(fault) if is_refusal(&fault) => Ok(Tried::Refused),
+        // A host that wants the password changed first will not have us.
+        Err(Fault {
+            code: libssh2_sys::LIBSSH2_ERROR_PASSWORD_EXPIRED,
+            ..
+        }) => Ok(Tried::Refused),
+        Err(fault) => Err(explain(watch.phase, &fault)),
+    }
+}
+
+/// libssh2 has one code for 'the host said no' and 'the link broke while waiting'; its
+/// words tell them apart.
+pub(super) fn is_refusal(fault: &Fault) -> bool {
+    match fault.code {
+        libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED => !fault.text.starts_with("Waiting"),
+        libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => {
+            fault.text.starts_with("Invalid signature")
+        }
+        _ => false,
+    }
+}
+
+fn is_about_the_key(fault: &Fault) -> bool {
+    match fault.code {
+        libssh2_sys::LIBSSH2_ERROR_FILE
+        | libssh2_sys::LIBSSH2_ERROR_KEYFILE_AUTH_FAILED
+        | libssh2_sys::LIBSSH2_ERROR_METHOD_NONE
+        | libssh2_sys::LIBSSH2_ERROR_METHOD_NOT_SUPPORTED => true,
+        libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => fault.text.starts_with("Callback"),
+        _ => false,
+    }
+}
+
+/// A user name for the calls that want it NUL-terminated.
+pub(super) fn c_user(user: &str) -> Result<CString, SshError> {
+    CString::new(user).map_err(|_| SshError::NoCredentials)
+}

@@ -1,0 +1,194 @@
+//! Runs a judged command on a host: the one entrance from the task layer.
+//!
+//! Decides between an idle session and a new one, and holds 'at most once': a command is
+//! handed to [`super::exec::run`] once, after its channel is open, and whatever happens
+//! from then on is the result.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::control::{Control, Deadline, Phase};
+use super::error::SshError;
+use super::exec;
+use super::link::Link;
+use super::login::{self, Established, Means, Proof};
+use super::pool::{Key, Parked, Pool};
+use super::report::{Ended, RunReport, Sink, Stage};
+use super::resolve::Resolver;
+use crate::config::{Host, Snapshot};
+use crate::policy::network::NetworkPolicy;
+use crate::policy::verdict::Authorised;
+
+/// How long an idle session may take to open a channel before a new one is made instead.
+const PROBE: Duration = Duration::from_secs(3);
+
+/// Cheap to clone; all clones share the resolver's memory and the idle sessions.
+#[derive(Clone)]
+pub struct Client {
+    resolver: Resolver,
+    pool: Pool,
+    agent: Option<Arc<PathBuf>>,
+}
+
+/// One command for one host.
+pub struct Job<'a> {
+    pub snapshot: &'a Arc<Snapshot>,
+    pub network: &'a NetworkPolicy,
+    pub host: &'a Host,
+    pub command: &'a Authorised,
+    /// How long its session may be kept afterwards; zero: not at all.
+    pub idle: Duration,
+}
+
+impl Client {
+    /// `agent` is the agent's socket (`SSH_AUTH_SOCK`), used by entries with `agent: true`.
+    pub fn new(agent: Option<PathBuf>) -> Self {
+        Self {
+            resolver: Resolver::new(),
+            pool: Pool::default(),
+            agent: agent.map(Arc::new),
+        }
+    }
+
+    /// Runs the command. Never panics; every failure is in the report.
+    pub fn run(&self, job: &Job<'_>, control: &Control, sink: &mut dyn Sink) -> RunReport {
+        sink.stage(Stage::Connecting);
+        let mut report = RunReport::new();
+        let era = self.pool.era();
+        let key = Key {
+            alias: job.host.alias.clone(),
+            configuration: job.snapshot.hash(),
+        };
+        if job.command.alias() != &job.host.alias {
+            return report.fail(SshError::Local {
+                what: "command",
+                cause: "judged for another host".into(),
+            });
+        }
+        let (mut link, proof) = match self.session(job, &key, control, &mut report) {
+            Ok(session) => session,
+            Err(error) => return report.fail(error),
+        };
+        report.target_ip = proof.hops.last().map(|hop| hop.address.socket_addr().ip());
+        sink.stage(Stage::Running);
+        exec::run(
+            &mut link,
+            &job.command.exec_line(),
+            control,
+            sink,
+            &mut report,
+        );
+        if report.ended == Ended::Exited && !report.link_lost {
+            link.close_channel();
+            self.pool.park(key, Parked { link, proof }, job.idle, era);
+        } else {
+            link.goodbye();
+        }
+        report
+    }
+
+    /// A session with an open channel: an idle one that still holds, or a new one.
+    fn session(
+        &self,
+        job: &Job<'_>,
+        key: &Key,
+        control: &Control,
+        report: &mut RunReport,
+    ) -> Result<(Link, Proof), SshError> {
+        let route = job.snapshot.route(&job.host.alias);
+        while let Some(Parked { mut link, proof }) = self.pool.take(key) {
+            if !still_holds(&proof, job, &route) || !link.seems_alive() {
+                link.goodbye();
+                continue;
+            }
+            // Nothing has been asked of the host yet, so a session that turns out to be
+            // dead is simply replaced.
+            match exec::open(
+                &mut link,
+                &control.within(Phase::Run, Deadline::after(PROBE)),
+            ) {
+                Ok(()) => {
+                    report.reused = true;
+                    return Ok((link, proof));
+                }
+                Err(
+                    error @ (SshError::Cancelled(_)
+                    | SshError::Timeout {
+                        whole_run: true, ..
+                    }),
+                ) => {
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
+        let means = Means {
+            snapshot: job.snapshot,
+            network: job.network,
+            resolver: &self.resolver,
+            agent: self.agent.as_deref().map(PathBuf::as_path),
+        };
+        let Established {
+            mut link,
+            proof,
+            negotiated,
+        } = login::establish(&means, &route, control, &mut report.events)?;
+        report.negotiated = Some(negotiated);
+        report.target_ip = proof.hops.last().map(|hop| hop.address.socket_addr().ip());
+        exec::open(&mut link, &control.begin(Phase::Run))?;
+        Ok((link, proof))
+    }
+
+    /// Whether a host's name resolves to an address that the policy allows, without
+    /// connecting: for an answer before a task is made.
+    ///
+    /// # Errors
+    /// [`SshError::Resolve`] or [`SshError::NoAddressAllowed`]; the time is up.
+    pub fn check_network(
+        &self,
+        network: &NetworkPolicy,
+        host: &Host,
+        control: &Control,
+    ) -> Result<(), SshError> {
+        let watch = control.begin(Phase::Resolve);
+        let found = login::addresses_of(host, &self.resolver, |resolver, name| {
+            resolver.resolve(name, &watch)
+        })?;
+        login::pin(network, host, &found).map(drop)
+    }
+
+    /// Drops idle sessions and remembered addresses; sessions in use are dropped when
+    /// their run ends. For a reload.
+    pub fn drop_sessions(&self) {
+        self.pool.clear();
+        self.resolver.forget();
+    }
+
+    /// How many idle sessions are kept.
+    pub fn idle_sessions(&self) -> usize {
+        self.pool.len()
+    }
+}
+
+/// Whether what a session's logins relied on is as it was: the addresses are still allowed,
+/// the host keys still on record, the keys and certificates the same.
+fn still_holds(proof: &Proof, job: &Job<'_>, route: &[&Host]) -> bool {
+    let allowed = |hop: &login::Verified| {
+        let socket = hop.address.socket_addr();
+        route
+            .iter()
+            .any(|host| job.network.pin(socket.ip(), host.port) == Ok(hop.address))
+    };
+    let Ok((known_hosts, digest)) = login::read_known_hosts(job.snapshot) else {
+        return false;
+    };
+    let on_record = digest == proof.known_hosts
+        || proof
+            .hops
+            .iter()
+            .all(|hop| known_hosts.verify(&hop.name, &hop.key).is_ok());
+    on_record
+        && proof.hops.iter().all(allowed)
+        && login::material_digest(job.snapshot, route) == proof.material
+}

@@ -1,0 +1,303 @@
+//! What can go wrong between a judged command and its exit status, in two voices.
+//!
+//! Owns the one error type of this layer. [`SshError::for_assistant`] is a fixed text
+//! without address, name, path or secret; [`SshError::for_operator`] has the cause and
+//! belongs in the log. Made by every file of this folder, read by the task layer.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use super::control::Phase;
+
+/// A run that failed. Every variant names one operation that did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SshError {
+    /// The name has no address, or could not be looked up.
+    Resolve { name: String, why: ResolveFailure },
+    /// The policy's network lists allow none of the addresses.
+    NoAddressAllowed { refused: Vec<IpAddr> },
+    /// TCP could not connect to any allowed address; the last failure.
+    Connect { address: SocketAddr, errno: i32 },
+    /// The deadline of a phase passed; `whole_run` if it was the run's own.
+    Timeout { phase: Phase, whole_run: bool },
+    /// The run's switch was thrown.
+    Cancelled(Phase),
+    /// The peer closed the connection, or the network broke it.
+    LinkLost { phase: Phase, cause: String },
+    /// libssh2 refused what the peer sent.
+    Protocol { phase: Phase, cause: String },
+    /// The host's key is not the one on record.
+    HostKey(HostKeyProblem),
+    /// `known_hosts` could not be read, or a line of it cannot be honoured.
+    KnownHosts { cause: String },
+    /// The host has no login configured.
+    NoCredentials,
+    /// The private key cannot be used.
+    Key(KeyProblem),
+    /// The host refused every credential it was offered.
+    Denied { methods: String },
+    /// The host refused the channel or the command.
+    Refused { what: &'static str, cause: String },
+    /// This machine could not do its part (descriptors, threads, memory).
+    Local { what: &'static str, cause: String },
+    /// A hop on the way to the host failed; the position counts from 1.
+    Hop { alias: String, error: Box<Self> },
+}
+
+/// Why a name gave no address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResolveFailure {
+    /// The resolver answered that there is none, or failed.
+    Lookup(String),
+    /// More look-ups a second than [`super::resolve::LOOKUPS_PER_SECOND`].
+    RateLimit,
+    /// Every resolver thread is busy with a look-up that does not end.
+    Busy,
+    /// `resolve: static`, and the host has a name instead of an address.
+    Static,
+}
+
+/// The three refusals of a host key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostKeyProblem {
+    /// No entry for this host and key type.
+    Unknown { host: String, presented: String },
+    /// Another key of this type is on record.
+    Mismatch {
+        host: String,
+        presented: String,
+        recorded: String,
+        line: usize,
+    },
+    /// The key, or the authority that signed it, is marked `@revoked`.
+    Revoked {
+        host: String,
+        presented: String,
+        line: usize,
+    },
+}
+
+/// Why a private key cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyProblem {
+    Missing {
+        cause: String,
+    },
+    Unreadable {
+        cause: String,
+    },
+    /// It is encrypted, and there is no passphrase or not the right one.
+    Passphrase {
+        given: bool,
+    },
+    Format {
+        cause: String,
+    },
+    Certificate {
+        cause: String,
+    },
+    Agent {
+        cause: String,
+    },
+}
+
+impl SshError {
+    /// The text for the assistant: one of a fixed list, nothing of the host in it.
+    pub fn for_assistant(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } => "SSH hostname resolution failed: DNS lookup failed",
+            Self::NoAddressAllowed { .. } => "No resolved IPs allowed by policy.network",
+            Self::Connect { errno, .. } => connect_text(*errno),
+            Self::Timeout { phase, .. } => timeout_text(*phase),
+            Self::Cancelled(_) => "Cancelled",
+            Self::LinkLost {
+                phase: Phase::Run | Phase::Close,
+                ..
+            } => "SSH connection lost: The command may or may not have run to its end",
+            Self::LinkLost { .. } | Self::Protocol { .. } | Self::Local { .. } => {
+                "SSH connection failed: Check host, port, and network connectivity"
+            }
+            Self::HostKey(problem) => match problem {
+                HostKeyProblem::Unknown { .. } => "SSH host key not found: Add host to known_hosts",
+                HostKeyProblem::Mismatch { .. } => {
+                    "SSH host key verification failed: Host key mismatch"
+                }
+                HostKeyProblem::Revoked { .. } => {
+                    "SSH host key verification failed: Host key is revoked"
+                }
+            },
+            Self::KnownHosts { .. } => "SSH host key verification failed: Check known_hosts file",
+            Self::NoCredentials => "SSH credentials missing: Add credentials for this host",
+            Self::Key(problem) => match problem {
+                KeyProblem::Missing { .. } => {
+                    "SSH key file not found: Check key path configuration"
+                }
+                KeyProblem::Unreadable { .. } => {
+                    "SSH key permission denied: Check key file permissions (should be 600)"
+                }
+                KeyProblem::Passphrase { given: false } => {
+                    "SSH key requires passphrase: Provide key_passphrase_secret"
+                }
+                KeyProblem::Passphrase { given: true } => {
+                    "SSH key passphrase wrong: Check key_passphrase_secret"
+                }
+                KeyProblem::Format { .. } => {
+                    "SSH key format invalid: Check key file format (RSA/Ed25519/ECDSA)"
+                }
+                KeyProblem::Certificate { .. } => "SSH certificate invalid: Check cert_path file",
+                KeyProblem::Agent { .. } => "SSH agent unavailable: Check agent socket",
+            },
+            Self::Denied { .. } => "SSH authentication failed: Invalid credentials",
+            Self::Refused { .. } => "SSH command refused: Host did not start the command",
+            Self::Hop { error, .. } => error.for_assistant(),
+        }
+    }
+
+    /// The cause, for the log.
+    pub fn for_operator(&self) -> String {
+        self.to_string()
+    }
+
+    /// The phase in which it happened, where one is known.
+    pub fn phase(&self) -> Option<Phase> {
+        match self {
+            Self::Resolve { .. } | Self::NoAddressAllowed { .. } => Some(Phase::Resolve),
+            Self::Connect { .. } => Some(Phase::Connect),
+            Self::Timeout { phase, .. }
+            | Self::Cancelled(phase)
+            | Self::LinkLost { phase, .. }
+            | Self::Protocol { phase, .. } => Some(*phase),
+            Self::HostKey(_) | Self::KnownHosts { .. } => Some(Phase::Handshake),
+            Self::NoCredentials | Self::Key(_) | Self::Denied { .. } => Some(Phase::Authenticate),
+            Self::Refused { .. } => Some(Phase::Run),
+            Self::Local { .. } => None,
+            Self::Hop { error, .. } => error.phase(),
+        }
+    }
+}
+
+fn connect_text(errno: i32) -> &'static str {
+    use nix::libc::{EACCES, ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EPERM, ETIMEDOUT};
+    match errno {
+        ECONNREFUSED => "SSH connection refused: Port may be closed or firewall blocking",
+        ENETUNREACH | EHOSTUNREACH => "SSH network unreachable: Cannot reach host",
+        ETIMEDOUT => "SSH connection timeout: Host did not respond",
+        // The sandbox grants the ports of servers.yml and no others.
+        EACCES | EPERM => "SSH network unreachable: Cannot reach host",
+        _ => "SSH connection failed: Check host, port, and network connectivity",
+    }
+}
+
+fn timeout_text(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Resolve => "SSH hostname resolution failed: DNS lookup failed",
+        Phase::Connect | Phase::Handshake => "SSH connection timeout: Host did not respond",
+        Phase::Authenticate => "SSH authentication timeout: Host did not answer the login",
+        Phase::Run | Phase::Close => "Command timeout: Time limit reached",
+    }
+}
+
+impl fmt::Display for SshError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { name, why } => write!(f, "resolve {name}: {why}"),
+            Self::NoAddressAllowed { refused } => {
+                write!(f, "no address allowed by policy.network:")?;
+                refused.iter().try_for_each(|ip| write!(f, " {ip}"))
+            }
+            Self::Connect { address, errno } => {
+                write!(
+                    f,
+                    "connect to {address}: {}",
+                    std::io::Error::from_raw_os_error(*errno)
+                )
+            }
+            Self::Timeout {
+                phase,
+                whole_run: true,
+            } => {
+                write!(f, "the run's time was up in phase {phase}")
+            }
+            Self::Timeout {
+                phase,
+                whole_run: false,
+            } => {
+                write!(f, "the time of phase {phase} was up")
+            }
+            Self::Cancelled(phase) => write!(f, "cancelled in phase {phase}"),
+            Self::LinkLost { phase, cause } => {
+                write!(f, "connection lost in phase {phase}: {cause}")
+            }
+            Self::Protocol { phase, cause } => {
+                write!(f, "protocol error in phase {phase}: {cause}")
+            }
+            Self::HostKey(problem) => problem.fmt(f),
+            Self::KnownHosts { cause } => write!(f, "known_hosts: {cause}"),
+            Self::NoCredentials => f.write_str("the host has no credentials"),
+            Self::Key(problem) => problem.fmt(f),
+            Self::Denied { methods } => write!(f, "the host refused the login ({methods})"),
+            Self::Refused { what, cause } => write!(f, "the host refused the {what}: {cause}"),
+            Self::Local { what, cause } => write!(f, "{what}: {cause}"),
+            Self::Hop { alias, error } => write!(f, "jump host {alias}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SshError {}
+
+impl fmt::Display for ResolveFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lookup(cause) => f.write_str(cause),
+            Self::RateLimit => f.write_str("too many look-ups a second for this name"),
+            Self::Busy => f.write_str("all resolver threads are busy"),
+            Self::Static => f.write_str("resolve: static takes an address, not a name"),
+        }
+    }
+}
+
+impl fmt::Display for HostKeyProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { host, presented } => {
+                write!(
+                    f,
+                    "no known_hosts entry for {host} with this key: presented {presented}"
+                )
+            }
+            Self::Mismatch {
+                host,
+                presented,
+                recorded,
+                line,
+            } => write!(
+                f,
+                "host key of {host} changed: presented {presented}, known_hosts line {line} has {recorded}"
+            ),
+            Self::Revoked {
+                host,
+                presented,
+                line,
+            } => {
+                write!(
+                    f,
+                    "host key of {host} is revoked in known_hosts line {line}: {presented}"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for KeyProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { cause } => write!(f, "private key missing: {cause}"),
+            Self::Unreadable { cause } => write!(f, "private key unreadable: {cause}"),
+            Self::Passphrase { given: true } => f.write_str("private key: wrong passphrase"),
+            Self::Passphrase { given: false } => f.write_str("private key: passphrase needed"),
+            Self::Format { cause } => write!(f, "private key: {cause}"),
+            Self::Certificate { cause } => write!(f, "user certificate: {cause}"),
+            Self::Agent { cause } => write!(f, "ssh agent: {cause}"),
+        }
+    }
+}

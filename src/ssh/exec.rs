@@ -1,0 +1,261 @@
+//! Runs one authorised command on a session that is logged in, and ends it for real.
+//!
+//! Owns what happens between 'open a channel' and 'the channel is closed': the request,
+//! both streams as they come, exit status and signal, and the ending by RFC 4254 §6.9 when
+//! the run is over before the command is. Once the request may have been sent, nothing
+//! here or above sends it again. Called by [`super::client`].
+
+use std::ffi::CStr;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::control::{Control, Deadline, Phase, Watch};
+use super::error::SshError;
+use super::ffi::{Session, Stream};
+use super::link::{Filled, Link, explain};
+use super::report::{Ended, Exit, Flow, RunReport, Sink, Terminated};
+
+/// Receive window of a command's channel, in bytes: what the host may have sent before it
+/// was read here. Enough for a fast line over a continent, little enough for a thousand.
+const WINDOW: u32 = 1024 * 1024;
+/// Largest packet taken (RFC 4253 §6.1).
+const PACKET: u32 = 32 * 1024;
+/// Bytes handed to the sink at once, at most.
+const READ: usize = 32 * 1024;
+/// How long a remote process may take to be gone after `KILL`.
+const KILL_WAIT: Duration = Duration::from_millis(500);
+
+/// Opens the channel. Nothing is sent that could run.
+///
+/// # Errors
+/// The host refuses the channel, the link fails, time is up, the run is cancelled.
+pub(super) fn open(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError> {
+    // The channel of the run before may still wait for the host's goodbye.
+    link.drive(watch, Session::close_channel)?;
+    match link.drive_faults(watch, |session, _| session.open_exec(WINDOW, PACKET))? {
+        Ok(()) => Ok(()),
+        Err(fault) if fault.code == libssh2_sys::LIBSSH2_ERROR_CHANNEL_FAILURE => {
+            Err(SshError::Refused {
+                what: "channel",
+                cause: fault.text,
+            })
+        }
+        Err(fault) => Err(explain(watch.phase, &fault)),
+    }
+}
+
+/// Sends the command and sees it to its end. The report says what became of it.
+pub(super) fn run(
+    link: &mut Link,
+    command: &str,
+    control: &Control,
+    sink: &mut dyn Sink,
+    report: &mut RunReport,
+) {
+    let mut running = Running {
+        link,
+        sink,
+        buffer: vec![0; READ],
+        not_given: 0,
+        stopped: false,
+    };
+    let result = running
+        .start(command, control)
+        .and_then(|()| running.follow(control));
+    match result {
+        Ok(Seen::Closed) => running.note_exit(report),
+        Ok(Seen::Enough) => {
+            report.ended = Ended::Stopped;
+            running.stopped = true;
+            running.end(control, report);
+        }
+        Err(error) => running.fail(error, control, report),
+    }
+    report.bytes_not_given = running.not_given;
+}
+
+enum Seen {
+    Closed,
+    /// The sink wants no more.
+    Enough,
+}
+
+struct Running<'a> {
+    link: &'a mut Link,
+    sink: &'a mut dyn Sink,
+    buffer: Vec<u8>,
+    /// Bytes read after the sink had said 'stop'.
+    not_given: u64,
+    stopped: bool,
+}
+
+impl Running<'_> {
+    fn start(&mut self, command: &str, control: &Control) -> Result<(), SshError> {
+        let watch = control.begin(Phase::Run);
+        let mut first = true;
+        let result = self.link.drive_faults(&watch, |session, _| {
+            let step = session.exec(command);
+            if std::mem::take(&mut first) && step.is_pending() {
+                // The end of the command's stdin travels with the request.
+                if let Poll::Ready(Err(fault)) = session.send_eof() {
+                    return Poll::Ready(Err(fault));
+                }
+            }
+            step
+        })?;
+        match result {
+            Ok(()) => Ok(()),
+            Err(fault) if fault.code == libssh2_sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
+                Err(SshError::Refused {
+                    what: "command",
+                    cause: fault.text,
+                })
+            }
+            Err(fault) => Err(explain(Phase::Run, &fault)),
+        }
+    }
+
+    fn follow(&mut self, control: &Control) -> Result<Seen, SshError> {
+        let watch = control.begin(Phase::Run);
+        loop {
+            watch.check()?;
+            if let Some(seen) = self.take_in(Phase::Run)? {
+                return Ok(seen);
+            }
+            self.link.fill(&watch)?;
+        }
+    }
+
+    /// Gives the sink what is there.
+    fn take_in(&mut self, phase: Phase) -> Result<Option<Seen>, SshError> {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            loop {
+                let count = match self.link.session().read(stream, &mut self.buffer) {
+                    Poll::Ready(Ok(0)) | Poll::Pending => break,
+                    Poll::Ready(Ok(count)) => count,
+                    Poll::Ready(Err(fault)) => return Err(explain(phase, &fault)),
+                };
+                if self.give(stream, count) == Flow::Stop && !self.stopped {
+                    return Ok(Some(Seen::Enough));
+                }
+            }
+        }
+        let closed = has_ended(self.link.session(), phase)?;
+        self.link.flush(phase)?;
+        Ok(closed.then_some(Seen::Closed))
+    }
+
+    fn give(&mut self, stream: Stream, count: usize) -> Flow {
+        let bytes = self.buffer.get(..count).unwrap_or_default();
+        if self.stopped {
+            self.not_given = self
+                .not_given
+                .saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+            return Flow::Stop;
+        }
+        match stream {
+            Stream::Stdout => self.sink.stdout(bytes),
+            Stream::Stderr => self.sink.stderr(bytes),
+        }
+    }
+
+    fn note_exit(&mut self, report: &mut RunReport) {
+        let session = self.link.session();
+        report.exit = match (session.exit_signal(), session.exit_status()) {
+            (Some(signal), _) => Some(Exit::Signal(signal)),
+            (None, Some(status)) => Some(Exit::Status(status)),
+            (None, None) => None,
+        };
+        if report.exit.is_none() {
+            report.outcome_unknown = true;
+            report.ended = Ended::Failed;
+            report.error = Some(SshError::LinkLost {
+                phase: Phase::Run,
+                cause: "the host closed the channel without an exit status".into(),
+            });
+        }
+    }
+
+    fn fail(&mut self, error: SshError, control: &Control, report: &mut RunReport) {
+        report.ended = Ended::of(&error);
+        match error {
+            SshError::Timeout { .. } | SshError::Cancelled(_) => self.end(control, report),
+            SshError::Refused { .. } => {}
+            // All was said: only the goodbye is missing.
+            SshError::LinkLost { .. } if self.link.session().at_eof() => {
+                self.note_exit(report);
+                if report.exit.is_some() {
+                    report.ended = Ended::Exited;
+                    report.link_lost = true;
+                    return;
+                }
+            }
+            _ => report.outcome_unknown = true,
+        }
+        report.error = Some(error);
+    }
+
+    /// Sees to it that nothing goes on running over there. Keeps reading meanwhile: what a
+    /// process says while it ends belongs to its output, and a full window would stop it
+    /// from ending.
+    fn end(&mut self, control: &Control, report: &mut RunReport) {
+        let ended = self
+            .ask_to_end(c"TERM", control, || control.cancel.grace())
+            .and_then(|gone| {
+                if gone {
+                    Ok(true)
+                } else {
+                    self.ask_to_end(c"KILL", control, || KILL_WAIT)
+                }
+            });
+        report.terminated = Some(match ended {
+            Ok(true) => Terminated::Confirmed,
+            Ok(false) | Err(_) => Terminated::Unconfirmed,
+        });
+        if let Ok(true) = ended {
+            let session = self.link.session();
+            report.exit = session.exit_signal().map(Exit::Signal);
+        }
+    }
+
+    /// Signals, and waits for the channel to be closed: the host closes it when the command
+    /// is gone and nothing holds its output any more.
+    fn ask_to_end(
+        &mut self,
+        signal: &CStr,
+        control: &Control,
+        patience: impl Fn() -> Duration,
+    ) -> Result<bool, SshError> {
+        let began = std::time::Instant::now();
+        let watch = control.aftermath(Deadline::after(patience()));
+        self.link.drive(&watch, |session| session.signal(signal))?;
+        loop {
+            if let Some(Seen::Closed) = self.take_in(Phase::Close)? {
+                return Ok(true);
+            }
+            let left = patience().saturating_sub(began.elapsed());
+            let watch = control.aftermath(Deadline::after(left));
+            match self.link.fill(&watch) {
+                Ok(Filled::Bytes | Filled::Woken) => {}
+                Err(SshError::Timeout { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The command's end is known and nothing of its output is missing. The close that follows
+/// is not waited for.
+fn has_ended(session: &mut Session, phase: Phase) -> Result<bool, SshError> {
+    if !session.at_eof() {
+        return Ok(false);
+    }
+    if session.exit_status().is_some() || session.exit_signal().is_some() {
+        return Ok(true);
+    }
+    match session.wait_closed() {
+        Poll::Ready(Ok(())) => Ok(true),
+        Poll::Pending => Ok(false),
+        Poll::Ready(Err(fault)) => Err(explain(phase, &fault)),
+    }
+}

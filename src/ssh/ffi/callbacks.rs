@@ -1,0 +1,142 @@
+//! What libssh2 calls: for bytes, for the answer to a prompt, for a signature.
+//!
+//! They run on the thread that called into libssh2, during that call. None of them blocks
+//! or panics.
+
+use std::ffi::{c_char, c_int, c_uchar, c_void};
+use std::ptr;
+
+use libssh2_sys as sys;
+use nix::libc;
+
+use super::length;
+use super::memory::{allocate, wire_of};
+
+pub(in crate::ssh) type Signer<'a> = dyn FnMut(&[u8]) -> Option<Vec<u8>> + 'a;
+
+pub(super) type GenericCallback = unsafe extern "C" fn();
+pub(super) type RecvCallback =
+    unsafe extern "C" fn(c_int, *mut c_void, usize, c_int, *mut *mut c_void) -> isize;
+pub(super) type SendCallback =
+    unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *mut *mut c_void) -> isize;
+pub(super) type SignCallback = unsafe extern "C" fn(
+    *mut sys::LIBSSH2_SESSION,
+    *mut *mut c_uchar,
+    *mut usize,
+    *const c_uchar,
+    usize,
+    *mut *mut c_void,
+) -> c_int;
+
+pub(super) unsafe extern "C" fn receive(
+    _: c_int,
+    into: *mut c_void,
+    length: usize,
+    _: c_int,
+    context: *mut *mut c_void,
+) -> isize {
+    // SAFETY: libssh2 passes a buffer of `length` bytes, and the session's context.
+    let (wire, into) = unsafe {
+        (
+            wire_of(context),
+            std::slice::from_raw_parts_mut(into.cast::<u8>(), length),
+        )
+    };
+    match wire.receive(into) {
+        Ok(Some(count)) => isize::try_from(count).unwrap_or(0),
+        Ok(None) => -(libc::EAGAIN as isize),
+        Err(_) => -(libc::ECONNRESET as isize),
+    }
+}
+
+pub(super) unsafe extern "C" fn send(
+    _: c_int,
+    from: *const c_void,
+    length: usize,
+    _: c_int,
+    context: *mut *mut c_void,
+) -> isize {
+    // SAFETY: libssh2 passes `length` readable bytes, and the session's context.
+    let (wire, from) = unsafe {
+        (
+            wire_of(context),
+            std::slice::from_raw_parts(from.cast::<u8>(), length),
+        )
+    };
+    match wire.send(from) {
+        Ok(()) => isize::try_from(length).unwrap_or(0),
+        Err(_) => -(libc::EPIPE as isize),
+    }
+}
+
+/// Answers the first hidden prompt with the reply, and nothing else with anything: a host
+/// that asks for more (a new password, a code) gets empty answers.
+pub(super) extern "C" fn interactive(
+    _: *const c_char,
+    _: c_int,
+    _: *const c_char,
+    _: c_int,
+    count: c_int,
+    prompts: *const sys::LIBSSH2_USERAUTH_KBDINT_PROMPT,
+    responses: *mut sys::LIBSSH2_USERAUTH_KBDINT_RESPONSE,
+    context: *mut *mut c_void,
+) {
+    let count = usize::try_from(count).unwrap_or(0);
+    if count == 0 || prompts.is_null() || responses.is_null() {
+        return;
+    }
+    // SAFETY: libssh2 passes `count` prompts, as many zeroed responses, and its context.
+    let (wire, prompts, responses) = unsafe {
+        (
+            wire_of(context),
+            std::slice::from_raw_parts(prompts, count),
+            std::slice::from_raw_parts_mut(responses, count),
+        )
+    };
+    for (prompt, response) in prompts.iter().zip(responses) {
+        if prompt.echo != 0 {
+            continue;
+        }
+        let Some(reply) = wire.take_reply() else {
+            continue;
+        };
+        let copy = allocate(reply.len(), context).cast::<u8>();
+        if !copy.is_null() {
+            // SAFETY: `copy` was just allocated with this length. libssh2 frees it.
+            unsafe { ptr::copy_nonoverlapping(reply.as_ptr(), copy, reply.len()) };
+            response.text = copy.cast();
+            response.length = length(reply.len());
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn sign(
+    session: *mut sys::LIBSSH2_SESSION,
+    signature: *mut *mut c_uchar,
+    signature_length: *mut usize,
+    data: *const c_uchar,
+    data_length: usize,
+    context: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: `context` is what `login_signer` passed: the address of a pointer to the
+    // signer, both alive; `data` has `data_length` bytes.
+    let (signer, data) = unsafe {
+        (
+            &mut **context.cast::<*mut Signer<'_>>(),
+            std::slice::from_raw_parts(data, data_length),
+        )
+    };
+    let Some(made) = signer(data) else { return -1 };
+    // SAFETY: the session is alive (it calls this); the result is freed by libssh2.
+    let copy = unsafe { allocate(made.len(), sys::libssh2_session_abstract(session)) }.cast::<u8>();
+    if copy.is_null() {
+        return -1;
+    }
+    // SAFETY: `copy` has this length; the two results are libssh2's to be written.
+    unsafe {
+        ptr::copy_nonoverlapping(made.as_ptr(), copy, made.len());
+        *signature = copy;
+        *signature_length = made.len();
+    }
+    0
+}

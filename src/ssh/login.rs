@@ -1,0 +1,429 @@
+//! A route → a session that is logged in: name, judged address, connection, host key,
+//! login, once for each hop, in this order and in no other.
+//!
+//! Nothing is sent to an address before the network policy has pinned it, and no
+//! credential before the host's key was found on record. A host behind others is reached
+//! through a channel of the session before it, with its own address rules, key and login.
+//! Called by [`super::client`] when no idle session will do.
+
+use std::ffi::CString;
+use std::net::IpAddr;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use super::algorithms;
+use super::auth::{self, Credentials};
+use super::connect::connect;
+use super::control::{Control, Phase};
+use super::error::{HostKeyProblem, KeyProblem, ResolveFailure, SshError};
+use super::known_hosts::{KnownHosts, PublicKey, RecordName};
+use super::link::{Carrier, Link, explain};
+use super::resolve::{LOOKUPS_PER_SECOND, Resolver};
+use crate::config::event::{EventValue, SecurityEvent};
+use crate::config::{Dirs, FileError, Host, HostAddress, KeyPath, Resolve, Secret, Snapshot};
+use crate::policy::network::{NetworkPolicy, PinnedAddress};
+
+/// A session at the end of its route.
+pub(super) struct Established {
+    pub(super) link: Link,
+    pub(super) proof: Proof,
+    pub(super) negotiated: String,
+}
+
+/// What the logins of a route relied on: as long as all of it still holds, the session is
+/// as good as a new one.
+pub(super) struct Proof {
+    pub(super) hops: Vec<Verified>,
+    pub(super) known_hosts: [u8; 32],
+    pub(super) material: [u8; 32],
+}
+
+pub(super) struct Verified {
+    pub(super) address: PinnedAddress,
+    pub(super) name: RecordName,
+    pub(super) key: PublicKey,
+}
+
+/// Where a login gets what it needs from.
+pub(super) struct Means<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) network: &'a NetworkPolicy,
+    pub(super) resolver: &'a Resolver,
+    pub(super) agent: Option<&'a Path>,
+}
+
+/// # Errors
+/// Any of this layer's; one of a hop before the last is wrapped in [`SshError::Hop`].
+pub(super) fn establish(
+    means: &Means<'_>,
+    route: &[&Host],
+    control: &Control,
+    events: &mut Vec<SecurityEvent>,
+) -> Result<Established, SshError> {
+    let (known_hosts, known_hosts_digest) = read_known_hosts(means.snapshot)?;
+    let mut reached: Option<Link> = None;
+    let mut hops = Vec::new();
+    let mut negotiated = Vec::new();
+    for (index, host) in route.iter().enumerate() {
+        let is_target = index.saturating_add(1) == route.len();
+        let hop = Hop {
+            means,
+            host,
+            known_hosts: &known_hosts,
+            control,
+        };
+        let through = |error| {
+            if is_target {
+                error
+            } else {
+                in_hop(host, error)
+            }
+        };
+        let (link, verified) = hop.log_in(reached.take(), events).map_err(through)?;
+        negotiated.push(link.describe());
+        hops.push(verified);
+        reached = Some(link);
+    }
+    let proof = Proof {
+        hops,
+        known_hosts: known_hosts_digest,
+        material: material_digest(means.snapshot, route),
+    };
+    match reached {
+        Some(link) => Ok(Established {
+            link,
+            proof,
+            negotiated: negotiated.join("; "),
+        }),
+        None => Err(SshError::Local {
+            what: "route",
+            cause: "no such host".into(),
+        }),
+    }
+}
+
+fn in_hop(host: &Host, error: SshError) -> SshError {
+    SshError::Hop {
+        alias: host.alias.to_string(),
+        error: Box::new(error),
+    }
+}
+
+/// One host of the route.
+struct Hop<'a> {
+    means: &'a Means<'a>,
+    host: &'a Host,
+    known_hosts: &'a KnownHosts,
+    control: &'a Control,
+}
+
+impl Hop<'_> {
+    fn log_in(
+        &self,
+        before: Option<Link>,
+        events: &mut Vec<SecurityEvent>,
+    ) -> Result<(Link, Verified), SshError> {
+        let addresses = self.addresses(events)?;
+        let (carrier, address) = self.connect(before, &addresses)?;
+        let mut link = Link::new(carrier)?;
+        let name = record_name(self.host);
+        let key = self.shake_hands(&mut link, &name)?;
+        self.known_hosts
+            .verify(&name, &key)
+            .inspect_err(|error| events.extend(host_key_event(self.host, error)))?;
+        self.sign_in(&mut link)?;
+        link.set_logged_in();
+        Ok((link, Verified { address, name, key }))
+    }
+
+    /// The host's addresses that the policy allows.
+    fn addresses(&self, events: &mut Vec<SecurityEvent>) -> Result<Vec<PinnedAddress>, SshError> {
+        let watch = self.control.begin(Phase::Resolve);
+        let found = addresses_of(self.host, self.means.resolver, |resolver, name| {
+            resolver.resolve(name, &watch)
+        })
+        .inspect_err(|error| events.extend(rate_limit_event(error)))?;
+        pin(self.means.network, self.host, &found)
+    }
+
+    fn connect(
+        &self,
+        before: Option<Link>,
+        addresses: &[PinnedAddress],
+    ) -> Result<(Carrier, PinnedAddress), SshError> {
+        let mut last = SshError::NoAddressAllowed {
+            refused: Vec::new(),
+        };
+        let mut before = before;
+        for &address in addresses {
+            let result = match before.as_mut() {
+                None => {
+                    let watch = self.control.begin(Phase::Connect);
+                    connect(address, &watch).map(|stream| Some(Carrier::Socket(stream)))
+                }
+                Some(outer) => self.tunnel(outer, address).map(|()| None),
+            };
+            match result {
+                Ok(Some(carrier)) => return Ok((carrier, address)),
+                Ok(None) => match before.take() {
+                    Some(outer) => return Ok((Carrier::Tunnel(Box::new(outer)), address)),
+                    None => return Err(last),
+                },
+                Err(
+                    error @ (SshError::Connect { .. }
+                    | SshError::Timeout {
+                        whole_run: false, ..
+                    }),
+                ) => {
+                    last = error;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    fn tunnel(&self, outer: &mut Link, address: PinnedAddress) -> Result<(), SshError> {
+        let socket = address.socket_addr();
+        let ip = CString::new(socket.ip().to_string()).unwrap_or_default();
+        let watch = self.control.begin(Phase::Connect);
+        let opened =
+            outer.drive_faults(&watch, |session, _| session.open_tunnel(&ip, socket.port()))?;
+        opened.map_err(|fault| match fault.code {
+            libssh2_sys::LIBSSH2_ERROR_CHANNEL_FAILURE => SshError::Connect {
+                address: socket,
+                errno: nix::libc::ECONNREFUSED,
+            },
+            _ => explain(Phase::Connect, &fault),
+        })
+    }
+
+    fn shake_hands(&self, link: &mut Link, name: &RecordName) -> Result<PublicKey, SshError> {
+        let kinds = self.known_hosts.kinds_for(name);
+        handshake(link, &kinds, self.host.legacy_algorithms, self.control)
+    }
+
+    fn sign_in(&self, link: &mut Link) -> Result<(), SshError> {
+        let login = &self.host.login;
+        let dirs = self.means.snapshot.dirs();
+        let key = login
+            .key_path
+            .as_ref()
+            .map(|path| read_key(dirs, path))
+            .transpose()?;
+        let certificate = login
+            .cert_path
+            .as_ref()
+            .map(|path| read_certificate(dirs, path))
+            .transpose()?;
+        let credentials = Credentials {
+            user: &login.username,
+            key: key.as_ref().map(Secret::expose),
+            passphrase: login.passphrase.as_deref().map(Secret::expose),
+            certificate: certificate.as_ref().map(Secret::expose),
+            password: login.password.as_deref().map(Secret::expose),
+            agent: self.means.agent.filter(|_| login.agent),
+        };
+        if login.agent
+            && credentials.agent.is_none()
+            && credentials.key.is_none()
+            && credentials.password.is_none()
+        {
+            return Err(SshError::Key(KeyProblem::Agent {
+                cause: "SSH_AUTH_SOCK is not set".into(),
+            }));
+        }
+        auth::sign_in(link, &credentials, &self.control.begin(Phase::Authenticate))
+    }
+}
+
+/// Banner and key exchange; the host's key, not yet believed.
+///
+/// # Errors
+/// The link fails, or there is no algorithm in common.
+pub(super) fn handshake(
+    link: &mut Link,
+    known_kinds: &[&str],
+    legacy: bool,
+    control: &Control,
+) -> Result<PublicKey, SshError> {
+    let phase = Phase::Handshake;
+    algorithms::offer(link.session(), known_kinds, legacy)
+        .map_err(|fault| explain(phase, &fault))?;
+    let watch = control.begin(phase);
+    link.drive_faults(&watch, |session, descriptor| session.handshake(descriptor))?
+        .map_err(|fault| explain(phase, &fault))?;
+    link.session()
+        .host_key()
+        .and_then(PublicKey::from_blob)
+        .ok_or_else(|| SshError::Protocol {
+            phase,
+            cause: "the host has no readable key".into(),
+        })
+}
+
+/// The addresses of a host, judged by nobody yet.
+pub(super) fn addresses_of(
+    host: &Host,
+    resolver: &Resolver,
+    resolve: impl FnOnce(&Resolver, &str) -> Result<std::sync::Arc<[IpAddr]>, SshError>,
+) -> Result<Vec<IpAddr>, SshError> {
+    match &host.address {
+        HostAddress::Literal(ip) => Ok(vec![*ip]),
+        HostAddress::Name(name) => match host.resolve {
+            Resolve::Dns => resolve(resolver, name.as_str()).map(|found| found.to_vec()),
+            Resolve::Static => Err(SshError::Resolve {
+                name: name.as_str().to_owned(),
+                why: ResolveFailure::Static,
+            }),
+        },
+    }
+}
+
+/// Judges every address.
+///
+/// # Errors
+/// None is allowed.
+pub(super) fn pin(
+    network: &NetworkPolicy,
+    host: &Host,
+    found: &[IpAddr],
+) -> Result<Vec<PinnedAddress>, SshError> {
+    let pinned: Vec<_> = found
+        .iter()
+        .filter_map(|ip| network.pin(*ip, host.port).ok())
+        .collect();
+    if pinned.is_empty() {
+        return Err(SshError::NoAddressAllowed {
+            refused: found.to_vec(),
+        });
+    }
+    Ok(pinned)
+}
+
+pub(super) fn record_name(host: &Host) -> RecordName {
+    RecordName::new(&host.address.to_string(), host.port)
+}
+
+/// The file as it is now; a missing one has no entries.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub(super) fn read_known_hosts(snapshot: &Snapshot) -> Result<(KnownHosts, [u8; 32]), SshError> {
+    let bytes = known_hosts_bytes(snapshot)?;
+    Ok((KnownHosts::parse(&bytes), Sha256::digest(&bytes).into()))
+}
+
+pub(super) fn known_hosts_bytes(snapshot: &Snapshot) -> Result<Vec<u8>, SshError> {
+    match snapshot.dirs().read_known_hosts(snapshot.known_hosts()) {
+        Ok(content) => Ok(content.bytes.to_vec()),
+        Err(FileError::Missing) => Ok(Vec::new()),
+        Err(error) => Err(SshError::KnownHosts {
+            cause: error.to_string(),
+        }),
+    }
+}
+
+/// A digest of every file that the logins of a route would use now. A file that cannot be
+/// read leaves its mark too.
+pub(super) fn material_digest(snapshot: &Snapshot, route: &[&Host]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for host in route {
+        for path in [&host.login.key_path, &host.login.cert_path]
+            .into_iter()
+            .flatten()
+        {
+            match snapshot.dirs().read_key(path) {
+                Ok(secret) => {
+                    digest.update([1]);
+                    digest.update(Sha256::digest(secret.expose()));
+                }
+                Err(_) => digest.update([0]),
+            }
+        }
+    }
+    digest.finalize().into()
+}
+
+fn read_key(dirs: &Dirs, path: &KeyPath) -> Result<Secret, SshError> {
+    dirs.read_key(path).map_err(|error| {
+        let cause = format!("{path}: {error}");
+        SshError::Key(match error {
+            FileError::Missing => KeyProblem::Missing { cause },
+            _ => KeyProblem::Unreadable { cause },
+        })
+    })
+}
+
+fn read_certificate(dirs: &Dirs, path: &KeyPath) -> Result<Secret, SshError> {
+    dirs.read_key(path).map_err(|error| {
+        SshError::Key(KeyProblem::Certificate {
+            cause: format!("{path}: {error}"),
+        })
+    })
+}
+
+fn rate_limit_event(error: &SshError) -> Option<SecurityEvent> {
+    let SshError::Resolve {
+        name,
+        why: ResolveFailure::RateLimit,
+    } = error
+    else {
+        return None;
+    };
+    let limit = u64::try_from(LOOKUPS_PER_SECOND).unwrap_or(u64::MAX);
+    Some(SecurityEvent {
+        event_type: "dns_rate_limit_exceeded",
+        extra: vec![
+            ("hostname", EventValue::Text(name.clone())),
+            ("max_per_second", EventValue::Number(limit)),
+        ],
+        ..SecurityEvent::default()
+    })
+}
+
+fn host_key_event(host: &Host, error: &SshError) -> Option<SecurityEvent> {
+    let SshError::HostKey(problem) = error else {
+        return None;
+    };
+    let text = |value: &String| EventValue::Text(value.clone());
+    let mut extra = vec![("alias", EventValue::Text(host.alias.to_string()))];
+    let event_type = match problem {
+        HostKeyProblem::Unknown { host, presented } => {
+            extra.extend([("host", text(host)), ("presented_key", text(presented))]);
+            "host_key_unknown"
+        }
+        HostKeyProblem::Mismatch {
+            host,
+            presented,
+            recorded,
+            line,
+        } => {
+            extra.extend([("host", text(host)), ("presented_key", text(presented))]);
+            extra.extend([
+                ("recorded_key", text(recorded)),
+                ("known_hosts_line", number(*line)),
+            ]);
+            "host_key_mismatch"
+        }
+        HostKeyProblem::Revoked {
+            host,
+            presented,
+            line,
+        } => {
+            extra.extend([("host", text(host)), ("presented_key", text(presented))]);
+            extra.push(("known_hosts_line", number(*line)));
+            "host_key_revoked"
+        }
+    };
+    Some(SecurityEvent {
+        event_type,
+        extra,
+        ..SecurityEvent::default()
+    })
+}
+
+fn number(value: usize) -> EventValue {
+    EventValue::Number(u64::try_from(value).unwrap_or(u64::MAX))
+}

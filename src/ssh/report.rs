@@ -1,0 +1,145 @@
+//! What goes into a run and what comes out of it, as data.
+//!
+//! Owns the types at the boundary to the task layer: where output goes, how a run ended.
+
+use std::net::IpAddr;
+
+use super::control::Phase;
+use super::error::SshError;
+use crate::config::event::SecurityEvent;
+
+/// How far a run has come, in the words of the progress record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Connecting,
+    Connected,
+    Running,
+}
+
+impl Stage {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Running => "running",
+        }
+    }
+}
+
+/// Whether the sink wants more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    /// Enough: the remote process is ended. The bytes given with this answer are the
+    /// sink's; what is read after it is counted and dropped.
+    Stop,
+}
+
+/// Takes what a run yields while it yields it. Called on the run's own thread; what takes
+/// long here stalls the run (and, by SSH's window, the remote process).
+pub trait Sink {
+    fn stage(&mut self, stage: Stage);
+    fn stdout(&mut self, bytes: &[u8]) -> Flow;
+    fn stderr(&mut self, bytes: &[u8]) -> Flow;
+}
+
+/// How a command ended, as the host tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    Status(i32),
+    /// By its name without `SIG`.
+    Signal(String),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The command ended by itself; see [`RunReport::exit`].
+    Exited,
+    /// See [`RunReport::error`].
+    Failed,
+    /// The run's deadline passed, in this phase.
+    TimedOut(Phase),
+    Cancelled(Phase),
+    /// The sink wanted no more.
+    Stopped,
+}
+
+impl Ended {
+    pub(super) fn of(error: &SshError) -> Self {
+        match error {
+            SshError::Timeout {
+                phase,
+                whole_run: true,
+            } => Self::TimedOut(*phase),
+            SshError::Cancelled(phase) => Self::Cancelled(*phase),
+            SshError::Hop { error, .. } => Self::of(error),
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// Whether a command that was ended is known to be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminated {
+    /// The host closed the channel: the process ended and nothing holds its output.
+    Confirmed,
+    /// The host did not say so in time; something may still be running there.
+    Unconfirmed,
+}
+
+impl Terminated {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct RunReport {
+    pub ended: Ended,
+    pub exit: Option<Exit>,
+    /// The address that was connected to; for a host behind others, its own as they see it.
+    pub target_ip: Option<IpAddr>,
+    /// Set if the command was running and had to be ended.
+    pub terminated: Option<Terminated>,
+    /// The command may have run to its end, in part or not at all.
+    pub outcome_unknown: bool,
+    /// Bytes that were read after the sink had had enough.
+    pub bytes_not_given: u64,
+    pub error: Option<SshError>,
+    pub events: Vec<SecurityEvent>,
+    /// The negotiated algorithms of a new session, for the log at debug level.
+    pub negotiated: Option<String>,
+    /// The session came from the pool.
+    pub reused: bool,
+    /// The link broke after the command had ended.
+    pub(super) link_lost: bool,
+}
+
+impl RunReport {
+    pub(super) fn new() -> Self {
+        Self {
+            ended: Ended::Exited,
+            exit: None,
+            target_ip: None,
+            terminated: None,
+            outcome_unknown: false,
+            bytes_not_given: 0,
+            error: None,
+            events: Vec::new(),
+            negotiated: None,
+            reused: false,
+            link_lost: false,
+        }
+    }
+
+    pub(super) fn fail(mut self, error: SshError) -> Self {
+        self.ended = Ended::of(&error);
+        self.error = Some(error);
+        self
+    }
+}
