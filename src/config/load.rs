@@ -9,17 +9,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
 
 use super::credentials;
-use super::dirs::{Dirs, YAML_MAX};
-use super::env_file::{self, ENV_FILE_MAX, EnvFile};
+use super::dirs::Dirs;
 use super::environment::Environment;
-use super::event::{EventValue, SecurityEvent};
+use super::event::SecurityEvent;
+use super::gather::{self, Noticed};
 use super::host::Host;
 use super::policy_file::{self, OverrideOf, PolicyFile};
 use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, quote};
-use super::safe_path::{Directory, FileError, RelativePath};
 use super::secret::Sources;
 use super::servers;
 use super::shape::Findings;
@@ -74,14 +72,13 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
 /// # Errors
 /// All problems of all files.
 pub fn load(dirs: &Arc<Dirs>, environment: &Environment) -> Result<Loaded, LoadError> {
-    let mut load = Load::new(dirs);
-    load.directories();
-    let bytes = FILES.map(|file| load.bytes(file));
-    let files = bytes
+    let mut noticed = Noticed::default();
+    gather::directories(dirs, &mut noticed);
+    let bytes = FILES.map(|file| gather::file(dirs, file, &mut noticed));
+    let texts = bytes
         .each_ref()
         .map(|bytes| bytes.as_ref().map(|bytes| bytes.as_slice()));
-    let snapshot = load.everything(files, environment);
-    load.finish(snapshot)
+    Load { dirs, noticed }.finish(texts, environment)
 }
 
 /// As [`load`], with the text of the three files (in the order of [`FILES`]) in place of
@@ -94,35 +91,27 @@ pub fn load_texts(
     dirs: &Arc<Dirs>,
     environment: &Environment,
 ) -> Result<Loaded, LoadError> {
-    let mut load = Load::new(dirs);
-    let snapshot = load.everything(texts.map(Some), environment);
-    load.finish(snapshot)
+    let noticed = Noticed::default();
+    Load { dirs, noticed }.finish(texts.map(Some), environment)
 }
 
 struct Load<'a> {
     dirs: &'a Arc<Dirs>,
-    problems: Vec<Problem>,
-    warnings: Vec<Warning>,
-    events: Vec<SecurityEvent>,
+    noticed: Noticed,
 }
 
-impl<'a> Load<'a> {
-    fn new(dirs: &'a Arc<Dirs>) -> Self {
-        Self {
-            dirs,
-            problems: Vec::new(),
-            warnings: Vec::new(),
-            events: Vec::new(),
-        }
-    }
-
-    fn finish(self, snapshot: Option<Snapshot>) -> Result<Loaded, LoadError> {
-        let Self {
+impl Load<'_> {
+    fn finish(
+        mut self,
+        texts: [Option<&[u8]>; 3],
+        environment: &Environment,
+    ) -> Result<Loaded, LoadError> {
+        let snapshot = self.everything(texts, environment);
+        let Noticed {
             mut problems,
             mut warnings,
             events,
-            ..
-        } = self;
+        } = self.noticed;
         let order = |place: &Place| {
             let file = FILES.iter().position(|file| *file == place.file);
             (file, place.at)
@@ -144,12 +133,12 @@ impl<'a> Load<'a> {
 
     fn everything(
         &mut self,
-        files: [Option<&[u8]>; 3],
+        texts: [Option<&[u8]>; 3],
         environment: &Environment,
     ) -> Option<Snapshot> {
         let [servers_yml, credentials_yml, policy_yml] = FILES;
-        let [server_text, credential_text, policy_text] = files;
-        let env_file = self.env_file();
+        let [server_text, credential_text, policy_text] = texts;
+        let env_file = gather::env_file(self.dirs, &mut self.noticed);
         let sources = Sources::new(environment, self.dirs, &env_file);
         let credentials = self.read(credentials_yml, credential_text, |root, to, load| {
             Some(credentials::read(
@@ -157,7 +146,7 @@ impl<'a> Load<'a> {
                 to,
                 load.dirs,
                 &sources,
-                &mut load.events,
+                &mut load.noticed.events,
             ))
         });
         // Without credentials.yml every reference would be a mistake of its own.
@@ -165,7 +154,7 @@ impl<'a> Load<'a> {
             Some(servers::read(root, to, credentials.as_ref()))
         });
         let policy = self.read(policy_yml, policy_text, |root, to, load| {
-            policy_file::read(root, to, load.dirs, &mut load.events)
+            policy_file::read(root, to, load.dirs, &mut load.noticed.events)
         });
 
         if let (Some(servers), Some(policy)) = (&servers, &policy) {
@@ -193,6 +182,7 @@ impl<'a> Load<'a> {
             ..
         } = file;
         if self
+            .noticed
             .problems
             .iter()
             .any(|problem| problem.place.file == FILES[2])
@@ -215,7 +205,7 @@ impl<'a> Load<'a> {
         };
         match Policy::compile(source) {
             Ok(Compiled { policy, warnings }) => {
-                self.warnings.extend(warnings.into_iter().map(warn));
+                self.noticed.warnings.extend(warnings.into_iter().map(warn));
                 let settings = Settings {
                     known_hosts: known_hosts?,
                     concurrency,
@@ -225,7 +215,8 @@ impl<'a> Load<'a> {
                 Some((policy, settings))
             }
             Err(problems) => {
-                self.problems
+                self.noticed
+                    .problems
                     .extend(problems.into_iter().map(|problem| Problem {
                         place: place(problem.line),
                         key: renumbered(problem.key, problem.line, &rule_lines),
@@ -239,96 +230,6 @@ impl<'a> Load<'a> {
         }
     }
 
-    fn directories(&mut self) {
-        let dirs = [
-            ("config directory", self.dirs.config(), true),
-            ("keys directory", self.dirs.keys(), false),
-            ("secrets directory", self.dirs.secrets(), false),
-        ];
-        for (name, directory, needed) in dirs {
-            let shown = directory.path().display().to_string();
-            if let Err(error) = directory.available() {
-                if needed || !error.may_pass() {
-                    self.problems.push(Problem {
-                        place: Place::file(name),
-                        key: String::new(),
-                        fault: Fault::Unreadable,
-                        found: format!("{} can't be opened: {error}", quote(&shown)),
-                        accepted: "a directory that the server's user may search".to_owned(),
-                        nearest: None,
-                    });
-                } else {
-                    self.warnings.push(Warning {
-                        place: Place::file(name),
-                        key: String::new(),
-                        kind: WarningKind::Absent,
-                        text: format!(
-                            "{} can't be opened ({error}), so nothing is read there",
-                            quote(&shown)
-                        ),
-                    });
-                }
-            } else if directory.was_replaced() {
-                self.problems.push(Problem {
-                    place: Place::file(name),
-                    key: String::new(),
-                    fault: Fault::NeedsRestart,
-                    found: format!(
-                        "{} was replaced by another directory since the start",
-                        quote(&shown)
-                    ),
-                    accepted: "files replaced within it, or a restart".to_owned(),
-                    nearest: None,
-                });
-            }
-        }
-    }
-
-    fn bytes(&mut self, file: &'static str) -> Option<Zeroizing<Vec<u8>>> {
-        let directory = self.dirs.config();
-        if directory.available().is_err() {
-            return None;
-        }
-        let path = RelativePath::new(file)?;
-        match directory.read(&path, YAML_MAX) {
-            Ok(content) => Some(content.bytes),
-            Err(error) => {
-                self.file_event(directory, file, &path, error, "yaml_file_too_large");
-                self.problems.push(Problem {
-                    place: Place::file(file),
-                    key: String::new(),
-                    fault: Fault::Unreadable,
-                    found: format!("the file can't be read: {error}"),
-                    accepted: error.remedy().to_owned(),
-                    nearest: None,
-                });
-                None
-            }
-        }
-    }
-
-    /// A file that is refused is an event; one that is merely missing from the
-    /// configuration directory isn't, its absence is the problem itself.
-    fn file_event(
-        &mut self,
-        directory: &Directory,
-        attempted: &str,
-        path: &RelativePath,
-        error: FileError,
-        too_large: &'static str,
-    ) {
-        match error {
-            FileError::Missing => {}
-            FileError::TooLarge { size, max } => {
-                self.events
-                    .push(directory.too_large(path, too_large, size, max));
-            }
-            _ => self
-                .events
-                .extend(directory.refusal(attempted, path, error)),
-        }
-    }
-
     fn read<T>(
         &mut self,
         file: &'static str,
@@ -339,76 +240,9 @@ impl<'a> Load<'a> {
         let value = findings
             .document(bytes?)
             .and_then(|root| read(&root, &mut findings, self));
-        self.problems.append(&mut findings.problems);
-        self.warnings.append(&mut findings.warnings);
+        self.noticed.problems.append(&mut findings.problems);
+        self.noticed.warnings.append(&mut findings.warnings);
         value
-    }
-
-    fn env_file(&mut self) -> EnvFile {
-        let directory = self.dirs.secrets();
-        let Some(path) = RelativePath::new(env_file::NAME) else {
-            return EnvFile::default();
-        };
-        let content = match directory.read(&path, ENV_FILE_MAX) {
-            Ok(content) => content,
-            Err(FileError::Missing) => return EnvFile::default(),
-            Err(error) => {
-                let full = directory.path().join(env_file::NAME).display().to_string();
-                self.file_event(directory, &full, &path, error, "env_file_too_large");
-                self.problems.push(Problem {
-                    place: Place::file(env_file::NAME),
-                    key: String::new(),
-                    fault: Fault::Unreadable,
-                    found: format!("the file can't be read: {error}"),
-                    accepted: error.remedy().to_owned(),
-                    nearest: None,
-                });
-                return EnvFile::default();
-            }
-        };
-        if content.is_open_to_others() {
-            let full = directory.path().join(env_file::NAME).display().to_string();
-            self.events.push(SecurityEvent {
-                event_type: "insecure_file_permissions",
-                attempted_path: Some(full.clone()),
-                resolved_path: Some(full),
-                reason: Some("env_file_permissions_too_permissive"),
-                extra: vec![("mode", EventValue::Text(format!("0o{:o}", content.mode)))],
-            });
-            self.warnings.push(Warning {
-                place: Place::file(env_file::NAME),
-                key: String::new(),
-                kind: WarningKind::Permissions,
-                text: format!(
-                    "the file has mode {:04o}, so others can read or change it; use 0400 or 0600",
-                    content.mode
-                ),
-            });
-        }
-        match EnvFile::parse(&content.bytes) {
-            Ok((file, faults)) => {
-                for (line, fault) in faults {
-                    self.warnings.push(Warning {
-                        place: Place::at(env_file::NAME, Mark { line, column: 0 }),
-                        key: String::new(),
-                        kind: WarningKind::NoEffect,
-                        text: format!("the line {}", fault.text()),
-                    });
-                }
-                file
-            }
-            Err(line) => {
-                self.problems.push(Problem {
-                    place: Place::at(env_file::NAME, Mark { line, column: 0 }),
-                    key: String::new(),
-                    fault: Fault::Syntax,
-                    found: "found bytes that aren't UTF-8".to_owned(),
-                    accepted: "a line `NAME=value` in UTF-8".to_owned(),
-                    nearest: None,
-                });
-                EnvFile::default()
-            }
-        }
     }
 
     /// Overrides of names that nothing has: exact names, so a glob has no effect.
@@ -429,7 +263,7 @@ impl<'a> Load<'a> {
                 ),
             };
             if !known {
-                self.warnings.push(Warning {
+                self.noticed.warnings.push(Warning {
                     place: Place::at(FILES[2], *at),
                     key: key.to_owned(),
                     kind: WarningKind::NoEffect,
@@ -441,7 +275,7 @@ impl<'a> Load<'a> {
             }
         }
         if policy.source.rules.is_empty() {
-            self.warnings.push(Warning {
+            self.noticed.warnings.push(Warning {
                 place: Place::file(FILES[2]),
                 key: "rules".to_owned(),
                 kind: WarningKind::Policy,

@@ -11,6 +11,7 @@ pub mod dirs;
 pub mod env_file;
 pub mod environment;
 pub mod event;
+mod gather;
 pub mod host;
 pub mod keys;
 mod load;

@@ -1,0 +1,187 @@
+//! What is read before anything is parsed: the directories, the three files, `.env`.
+//!
+//! Owns what each of them may not be, and the security events of those that aren't taken.
+//! Called by `load`.
+
+use zeroize::Zeroizing;
+
+use super::dirs::{Dirs, YAML_MAX};
+use super::env_file::{self, ENV_FILE_MAX, EnvFile};
+use super::event::{EventValue, SecurityEvent};
+use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, quote};
+use super::safe_path::{Directory, FileError, RelativePath};
+
+/// What was noticed on the way.
+#[derive(Default)]
+pub(super) struct Noticed {
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) events: Vec<SecurityEvent>,
+}
+
+impl Noticed {
+    fn problem(&mut self, place: Place, fault: Fault, found: String, accepted: &str) {
+        self.problems.push(Problem {
+            place,
+            key: String::new(),
+            fault,
+            found,
+            accepted: accepted.to_owned(),
+            nearest: None,
+        });
+    }
+
+    fn warning(&mut self, place: Place, kind: WarningKind, text: String) {
+        self.warnings.push(Warning {
+            place,
+            key: String::new(),
+            kind,
+            text,
+        });
+    }
+
+    /// A file that is refused is an event; the absence of a file of the configuration
+    /// isn't, that is the problem itself.
+    fn refused(
+        &mut self,
+        directory: &Directory,
+        attempted: &str,
+        path: &RelativePath,
+        error: FileError,
+        too_large: &'static str,
+    ) {
+        match error {
+            FileError::Missing => {}
+            FileError::TooLarge { size, max } => {
+                self.events
+                    .push(directory.too_large(path, too_large, size, max));
+            }
+            _ => self
+                .events
+                .extend(directory.refusal(attempted, path, error)),
+        }
+    }
+}
+
+/// Whether the three directories can be used. Without the config directory there is no
+/// configuration; without the others there are no keys or no secrets, which may be so.
+pub(super) fn directories(dirs: &Dirs, noticed: &mut Noticed) {
+    let all = [
+        ("config directory", dirs.config(), true),
+        ("keys directory", dirs.keys(), false),
+        ("secrets directory", dirs.secrets(), false),
+    ];
+    for (name, directory, needed) in all {
+        let place = Place::file(name);
+        let shown = quote(&directory.path().display().to_string());
+        match directory.available() {
+            Err(error) if needed || !error.may_pass() => noticed.problem(
+                place,
+                Fault::Unreadable,
+                format!("{shown} can't be opened: {error}"),
+                "a directory that the server's user may search",
+            ),
+            Err(error) => noticed.warning(
+                place,
+                WarningKind::Absent,
+                format!("{shown} can't be opened ({error}), so nothing is read there"),
+            ),
+            Ok(()) if directory.was_replaced() => noticed.problem(
+                place,
+                Fault::NeedsRestart,
+                format!("{shown} was replaced by another directory since the start"),
+                "files replaced within it, or a restart",
+            ),
+            Ok(()) => {}
+        }
+    }
+}
+
+/// The bytes of one of the three files.
+pub(super) fn file(
+    dirs: &Dirs,
+    name: &'static str,
+    noticed: &mut Noticed,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let directory = dirs.config();
+    // Reported as a whole, not once a file.
+    directory.available().ok()?;
+    let path = RelativePath::new(name)?;
+    match directory.read(&path, YAML_MAX) {
+        Ok(content) => Some(content.bytes),
+        Err(error) => {
+            let full = directory.path().join(name).display().to_string();
+            noticed.refused(directory, &full, &path, error, "yaml_file_too_large");
+            noticed.problem(
+                Place::file(name),
+                Fault::Unreadable,
+                format!("the file can't be read: {error}"),
+                error.remedy(),
+            );
+            None
+        }
+    }
+}
+
+/// The values of `.env`, which need not be there.
+pub(super) fn env_file(dirs: &Dirs, noticed: &mut Noticed) -> EnvFile {
+    let directory = dirs.secrets();
+    let Some(path) = RelativePath::new(env_file::NAME) else {
+        return EnvFile::default();
+    };
+    let full = directory.path().join(env_file::NAME).display().to_string();
+    let content = match directory.read(&path, ENV_FILE_MAX) {
+        Ok(content) => content,
+        Err(FileError::Missing) => return EnvFile::default(),
+        Err(error) => {
+            noticed.refused(directory, &full, &path, error, "env_file_too_large");
+            noticed.problem(
+                Place::file(env_file::NAME),
+                Fault::Unreadable,
+                format!("the file can't be read: {error}"),
+                error.remedy(),
+            );
+            return EnvFile::default();
+        }
+    };
+    if content.is_open_to_others() {
+        noticed.events.push(SecurityEvent {
+            event_type: "insecure_file_permissions",
+            attempted_path: Some(full.clone()),
+            resolved_path: Some(full),
+            reason: Some("env_file_permissions_too_permissive"),
+            extra: vec![("mode", EventValue::Text(format!("0o{:o}", content.mode)))],
+        });
+        noticed.warning(
+            Place::file(env_file::NAME),
+            WarningKind::Permissions,
+            format!(
+                "the file has mode {:04o}, so others can read or change it; use 0400 or 0600",
+                content.mode
+            ),
+        );
+    }
+    env_lines(&content.bytes, noticed)
+}
+
+fn env_lines(bytes: &[u8], noticed: &mut Noticed) -> EnvFile {
+    let place = |line| Place::at(env_file::NAME, Mark { line, column: 0 });
+    match EnvFile::parse(bytes) {
+        Ok((file, faults)) => {
+            for (line, fault) in faults {
+                let text = format!("the line {}", fault.text());
+                noticed.warning(place(line), WarningKind::NoEffect, text);
+            }
+            file
+        }
+        Err(line) => {
+            noticed.problem(
+                place(line),
+                Fault::Syntax,
+                "found bytes that aren't UTF-8".to_owned(),
+                "a line `NAME=value` in UTF-8",
+            );
+            EnvFile::default()
+        }
+    }
+}
