@@ -18,6 +18,8 @@ pub const JUMPS_MAX: usize = 3;
 /// One entry of `hosts:`. What it refers to exists.
 pub struct Host {
     pub alias: HostAlias,
+    /// The line of servers.yml where it begins, for messages to the operator.
+    pub line: usize,
     pub address: HostAddress,
     pub port: Port,
     pub login: Arc<Credential>,

@@ -140,6 +140,7 @@ fn host(
     let legacy = findings.boolean(entry, "legacy_algorithms");
     Some(Host {
         alias: alias?,
+        line: entry.at.line,
         address: address?,
         port: port.unwrap_or(Some(Port::SSH))?,
         login: login?,
