@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 pub use help::HELP;
 
+use crate::audit;
+
 use line::{Line, Name, spelling, split, utf8};
 
 /// What the program was asked to do, and with what.
@@ -71,9 +73,6 @@ pub struct Settings {
     pub sandbox: Sandbox,
     pub user: Option<User>,
 }
-
-/// Bytes at which the audit file is set aside, unless told otherwise.
-const ROTATE_BYTES: u64 = 64 * 1_048_576;
 
 /// How much of the sandbox must hold before the server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,7 +234,9 @@ fn settings(
         secrets_dir: path("secrets-dir", "MCP_SSH_SECRETS_DIR", "/app/secrets"),
         allow_links_beneath: line.has("allow-links-beneath") || switched_on(links.as_deref())?,
         audit_file,
-        audit_rotate_bytes: rotate.as_deref().map_or(Ok(ROTATE_BYTES), parse_bytes)?,
+        audit_rotate_bytes: rotate
+            .as_deref()
+            .map_or(Ok(audit::ROTATE_BYTES), parse_bytes)?,
         sandbox: sandbox
             .as_deref()
             .map_or(Ok(Sandbox::Required), parse_sandbox)?,

@@ -6,20 +6,22 @@
 
 mod confine;
 mod identity;
+mod reports;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::audit::{Audit, Record, ServerStart, Ts};
+use crate::audit::{self, Audit, AuditError, Place, Record, ServerStart, Ts};
 use crate::cli::{self, Command, Options, Settings, UsageError};
 use crate::config::{
     Dirs, Environment, Links, LoadError, Loaded, Snapshot, Warning, WarningKind, load,
 };
 use crate::sys::landlock::{Grants, RESOLVER_FILES};
-use crate::sys::{process, signals, stdio, version};
+use crate::sys::{process, signals, stdio};
 
 use self::confine::{ConfineError, Confinement};
 use self::identity::IdentityError;
@@ -53,10 +55,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Outcome {
 }
 
 fn dispatch(options: Options, environment: Environment) -> Outcome {
+    let settings = options.settings;
     match options.command {
-        Command::Help => print(cli::HELP),
-        Command::Version => print(&version_text()),
-        _ => serve(&options.settings, environment),
+        Command::Help => reports::help(),
+        Command::Version => reports::version(),
+        Command::AuditVerify { files, head } => reports::audit_verify(&files, head.as_deref()),
+        Command::AuditShow {
+            file,
+            alias,
+            since,
+            denied,
+        } => reports::audit_show(&file, alias, since.as_deref(), denied),
+        _ => serve(&settings, environment),
     }
 }
 
@@ -70,6 +80,7 @@ enum StartError {
     Configuration,
     Identity(IdentityError),
     Confine(ConfineError),
+    Audit(AuditError),
 }
 
 impl fmt::Display for StartError {
@@ -81,6 +92,7 @@ impl fmt::Display for StartError {
             Self::Configuration => f.write_str("the configuration does not load"),
             Self::Identity(error) => error.fmt(f),
             Self::Confine(error) => error.fmt(f),
+            Self::Audit(error) => error.fmt(f),
         }
     }
 }
@@ -101,23 +113,40 @@ fn serve(settings: &Settings, environment: Environment) -> Outcome {
 fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<(), StartError> {
     let client = stdio::take().map_err(StartError::Descriptors)?;
     let signals = signals::take().map_err(StartError::Signals)?;
+    audit::install_panic_hook(audit);
     process::restrict_new_files();
     process::forbid_dumps().map_err(StartError::Limits)?;
+
     let dirs = open(settings);
+    let place = open_audit_file(settings)?;
     let (snapshot, noticed) = configure(&dirs, &environment, audit)?;
     raise_limits(&snapshot).map_err(StartError::Limits)?;
     process::reduce_environment(&[]).map_err(StartError::Limits)?;
-    let readable = || readable(&dirs, &environment);
+
+    let readable = || usable(&dirs, &environment, settings.audit_file.as_deref());
     let identity = identity::settle(settings.user, readable).map_err(StartError::Identity)?;
-    let grants = grants(&dirs);
+    let grants = grants(&dirs, place.as_ref());
     let confined = confine::close(settings.sandbox, identity, &snapshot, grants);
     let confined = confined.map_err(StartError::Confine)?;
-    audit.emit(Record::ServerStart(first_record(&snapshot, &confined)));
+
+    let start = first_record(&snapshot, &confined, place.is_some());
+    audit.begin(place, start).map_err(StartError::Audit)?;
     noticed.into_iter().for_each(|record| audit.emit(record));
-    let input = stdio::Input::new(client.input, signals.stop());
+    let stop = signals.stop();
+    let hang_up = audit.clone();
+    signals
+        .watch(move || hang_up.reopen())
+        .map_err(StartError::Signals)?;
+
+    let input = stdio::Input::new(client.input, Arc::clone(&stop));
     let output = stdio::Output::new(client.output);
     drop((input, output));
-    signals.watch(|| {}).map_err(StartError::Signals)
+    audit.close(if signals::raised(&stop) {
+        "signal"
+    } else {
+        "end_of_input"
+    });
+    Ok(())
 }
 
 fn open(settings: &Settings) -> Arc<Dirs> {
@@ -179,12 +208,27 @@ fn raise_limits(snapshot: &Snapshot) -> io::Result<()> {
     process::raise_descriptor_limit(tasks * 4 + 256).map(drop)
 }
 
-/// Whether the present user can read everything that is configured.
-fn readable(dirs: &Arc<Dirs>, environment: &Environment) -> bool {
-    load(dirs, environment).is_ok_and(|loaded| loaded.snapshot.unreadable().is_empty())
+/// Opens the directory of the audit file, which the user we become may not be able to.
+fn open_audit_file(settings: &Settings) -> Result<Option<Place>, StartError> {
+    let Some(path) = &settings.audit_file else {
+        return Ok(None);
+    };
+    let place = Place::open(path, settings.audit_rotate_bytes);
+    place.map(Some).map_err(|failure| {
+        let path = path.clone();
+        StartError::Audit(AuditError::File { path, failure })
+    })
 }
 
-fn grants(dirs: &Dirs) -> Grants<'_> {
+/// Whether the present user can read everything that is configured, and write the audit
+/// file.
+fn usable(dirs: &Arc<Dirs>, environment: &Environment, audit_file: Option<&Path>) -> bool {
+    let readable =
+        load(dirs, environment).is_ok_and(|loaded| loaded.snapshot.unreadable().is_empty());
+    readable && audit_file.is_none_or(process::can_write_beside)
+}
+
+fn grants<'a>(dirs: &'a Dirs, place: Option<&'a Place>) -> Grants<'a> {
     let directories = [dirs.config(), dirs.keys(), dirs.secrets()];
     Grants {
         read: directories
@@ -192,11 +236,12 @@ fn grants(dirs: &Dirs) -> Grants<'_> {
             .filter_map(|directory| directory.handle())
             .collect(),
         read_files: RESOLVER_FILES.map(AsRef::as_ref).to_vec(),
+        write: place.into_iter().map(Place::directory).collect(),
         ..Grants::default()
     }
 }
 
-fn first_record(snapshot: &Snapshot, confined: &Confinement) -> ServerStart {
+fn first_record(snapshot: &Snapshot, confined: &Confinement, audit_file: bool) -> ServerStart {
     let now = Ts::now();
     ServerStart {
         ts: now,
@@ -206,34 +251,12 @@ fn first_record(snapshot: &Snapshot, confined: &Confinement) -> ServerStart {
         config_hash: hex(&snapshot.hash()),
         hosts: snapshot.hosts().len(),
         sandbox: confined.report.clone(),
-        audit_file: false,
+        audit_file,
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn version_text() -> String {
-    let libraries = version::libraries();
-    format!(
-        "mcp-ssh-orchestrator {}\nlibssh2 {}\n{}\nzlib {}\n",
-        env!("CARGO_PKG_VERSION"),
-        libraries.libssh2,
-        libraries.openssl,
-        libraries.zlib
-    )
-}
-
-/// Writes a report for people to stdout. A reader that went away is not a problem.
-fn print(text: &str) -> Outcome {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            say(&format!("cannot write to stdout: {error}"));
-            Outcome::Problems
-        }
-        _ => Outcome::Done,
-    }
 }
 
 /// A person gets a sentence; the log of a server, where every line is JSON, a record.

@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "cli", "sys", "mcp", "task", "ssh", "audit", "policy", "config",
         ],
     ),
-    ("cli", &["config"]),
+    ("cli", &["audit", "config"]),
     ("sys", &[]),
     ("mcp", &["task", "ssh", "audit", "policy", "config"]),
     ("task", &["ssh", "audit", "policy", "config"]),

@@ -7,11 +7,13 @@
 use std::ffi::CStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::AccessFlags;
 
 /// New files are for their owner only.
 pub fn restrict_new_files() {
@@ -68,6 +70,20 @@ pub fn forbid_new_privileges() -> io::Result<()> {
 /// What the kernel says of [`forbid_new_privileges`].
 pub fn new_privileges_forbidden() -> bool {
     nix::sys::prctl::get_no_new_privs() == Ok(true)
+}
+
+/// Whether the effective user could make, write and rename `path` where it is.
+pub fn can_write_beside(path: &Path) -> bool {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let allowed = |path: &Path, access| nix::unistd::eaccess(path, access);
+    let file = match allowed(path, AccessFlags::R_OK | AccessFlags::W_OK) {
+        Ok(()) | Err(Errno::ENOENT) => true,
+        Err(_) => false,
+    };
+    file && allowed(directory, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 
 /// Wipes the values of all environment variables in place and empties the environment,

@@ -5,11 +5,13 @@
 //! back, so that a rotated audit file is reopened. Called by `startup`.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -38,6 +40,12 @@ pub fn take() -> io::Result<Signals> {
         descriptor: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?,
         stop: Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?),
     })
+}
+
+/// Whether `stop` was raised.
+pub fn raised(stop: &EventFd) -> bool {
+    let mut ready = [PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+    poll(&mut ready, PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }
 
 impl Signals {

@@ -1,0 +1,75 @@
+//! The subcommands that print something and end: help, versions, the audit file.
+//!
+//! Owns how they write (to stdout, where a reader that goes away is no problem) and what
+//! they exit with. What they print is made by the modules that know it. Called by
+//! `startup`.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Outcome, say};
+use crate::audit::{self, Filter, Since, Ts};
+use crate::sys::version;
+
+/// What was printed, and whether all is well.
+type Report = io::Result<bool>;
+
+pub(super) fn help() -> Outcome {
+    print(|out| out.write_all(crate::cli::HELP.as_bytes()).map(|()| true))
+}
+
+pub(super) fn version() -> Outcome {
+    let libraries = version::libraries();
+    print(|out| {
+        writeln!(out, "mcp-ssh-orchestrator {}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(out, "libssh2 {}", libraries.libssh2)?;
+        writeln!(out, "{}", libraries.openssl)?;
+        writeln!(out, "zlib {}", libraries.zlib)?;
+        Ok(true)
+    })
+}
+
+pub(super) fn audit_verify(files: &[PathBuf], head: Option<&str>) -> Outcome {
+    print(|out| audit::verify(files, head, out))
+}
+
+pub(super) fn audit_show(
+    file: &Path,
+    alias: Option<String>,
+    since: Option<&str>,
+    denied: bool,
+) -> Outcome {
+    let since = match since
+        .map(|text| Since::parse(text, Ts::now()).ok_or(text))
+        .transpose()
+    {
+        Ok(since) => since,
+        Err(text) => return refuse(&format!("--since: '{text}' is none of: {}", Since::FORMS)),
+    };
+    let filter = Filter {
+        alias,
+        since,
+        denied,
+    };
+    print(|out| audit::show(file, &filter, out))
+}
+
+fn refuse(text: &str) -> Outcome {
+    say(text);
+    Outcome::Usage
+}
+
+/// Runs a report with a buffered stdout.
+pub(super) fn print(report: impl FnOnce(&mut dyn Write) -> Report) -> Outcome {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let well = report(&mut out).and_then(|well| out.flush().map(|()| well));
+    match well {
+        Ok(true) => Outcome::Done,
+        Ok(false) => Outcome::Problems,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Outcome::Done,
+        Err(error) => {
+            say(&format!("mcp-ssh-orchestrator: {error}"));
+            Outcome::Problems
+        }
+    }
+}
