@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use nix::poll::PollFlags;
 
-use super::auth::{c_user, is_refusal};
+use super::auth::c_user;
 use super::control::Watch;
 use super::error::{KeyProblem, SshError};
+use super::ffi::FaultKind;
 use super::key::take_string;
 use super::link::{Link, explain, wait_for};
 
@@ -57,7 +58,7 @@ pub(super) fn sign_in(
         })?;
         match result {
             Ok(()) => return Ok(true),
-            Err(fault) if is_refusal(&fault) => {}
+            Err(fault) if fault.kind == FaultKind::Denied => {}
             Err(_) if trouble.is_some() => return Err(trouble.unwrap_or(SshError::NoCredentials)),
             Err(fault) => return Err(explain(watch.phase, &fault)),
         }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::agent;
 use super::control::Watch;
 use super::error::{KeyProblem, SshError};
-use super::ffi::{Fault, SecretCString};
+use super::ffi::{FaultKind, SecretCString};
 use super::key;
 use super::link::{Link, explain};
 
@@ -136,8 +136,8 @@ impl Attempt<'_> {
         })?;
         match login {
             Ok(()) => Ok(Tried::In),
-            Err(fault) if is_refusal(&fault) => Ok(Tried::Refused),
-            Err(fault) if is_about_the_key(&fault) => Err(SshError::Key(if self.encrypted {
+            Err(fault) if fault.kind == FaultKind::Denied => Ok(Tried::Refused),
+            Err(fault) if fault.kind == FaultKind::Key => Err(SshError::Key(if self.encrypted {
                 KeyProblem::Passphrase { given: true }
             } else {
                 KeyProblem::Format { cause: fault.text }
@@ -174,36 +174,8 @@ fn by_password(
     };
     match result {
         Ok(()) => Ok(Tried::In),
-        Err(fault) if is_refusal(&fault) => Ok(Tried::Refused),
-        // A host that wants the password changed first will not have us.
-        Err(Fault {
-            code: libssh2_sys::LIBSSH2_ERROR_PASSWORD_EXPIRED,
-            ..
-        }) => Ok(Tried::Refused),
+        Err(fault) if fault.kind == FaultKind::Denied => Ok(Tried::Refused),
         Err(fault) => Err(explain(watch.phase, &fault)),
-    }
-}
-
-/// libssh2 has one code for 'the host said no' and 'the link broke while waiting'; its
-/// words tell them apart.
-pub(super) fn is_refusal(fault: &Fault) -> bool {
-    match fault.code {
-        libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED => !fault.text.starts_with("Waiting"),
-        libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => {
-            fault.text.starts_with("Invalid signature")
-        }
-        _ => false,
-    }
-}
-
-fn is_about_the_key(fault: &Fault) -> bool {
-    match fault.code {
-        libssh2_sys::LIBSSH2_ERROR_FILE
-        | libssh2_sys::LIBSSH2_ERROR_KEYFILE_AUTH_FAILED
-        | libssh2_sys::LIBSSH2_ERROR_METHOD_NONE
-        | libssh2_sys::LIBSSH2_ERROR_METHOD_NOT_SUPPORTED => true,
-        libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => fault.text.starts_with("Callback"),
-        _ => false,
     }
 }
 

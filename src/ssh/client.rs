@@ -17,7 +17,6 @@ use super::pool::{Key, Parked, Pool};
 use super::report::{Ended, RunReport, Sink, Stage};
 use super::resolve::Resolver;
 use crate::config::{Host, Snapshot};
-use crate::policy::network::NetworkPolicy;
 use crate::policy::verdict::Authorised;
 
 /// How long an idle session may take to open a channel before a new one is made instead.
@@ -34,11 +33,8 @@ pub struct Client {
 /// One command for one host.
 pub struct Job<'a> {
     pub snapshot: &'a Arc<Snapshot>,
-    pub network: &'a NetworkPolicy,
     pub host: &'a Host,
     pub command: &'a Authorised,
-    /// How long its session may be kept afterwards; zero: not at all.
-    pub idle: Duration,
 }
 
 impl Client {
@@ -81,7 +77,8 @@ impl Client {
         );
         if report.ended == Ended::Exited && !report.link_lost {
             link.close_channel();
-            self.pool.park(key, Parked { link, proof }, job.idle, era);
+            self.pool
+                .park(key, Parked { link, proof }, idle_time(job), era);
         } else {
             link.goodbye();
         }
@@ -125,7 +122,6 @@ impl Client {
         }
         let means = Means {
             snapshot: job.snapshot,
-            network: job.network,
             resolver: &self.resolver,
             agent: self.agent.as_deref().map(PathBuf::as_path),
         };
@@ -147,7 +143,7 @@ impl Client {
     /// [`SshError::Resolve`] or [`SshError::NoAddressAllowed`]; the time is up.
     pub fn check_network(
         &self,
-        network: &NetworkPolicy,
+        snapshot: &Snapshot,
         host: &Host,
         control: &Control,
     ) -> Result<(), SshError> {
@@ -155,7 +151,7 @@ impl Client {
         let found = login::addresses_of(host, &self.resolver, |resolver, name| {
             resolver.resolve(name, &watch)
         })?;
-        login::pin(network, host, &found).map(drop)
+        login::pin(snapshot.policy().network(), host, &found).map(drop)
     }
 
     /// Drops idle sessions and remembered addresses; sessions in use are dropped when
@@ -171,14 +167,23 @@ impl Client {
     }
 }
 
+/// How long the host's session may be kept; zero: not at all.
+fn idle_time(job: &Job<'_>) -> Duration {
+    let limits = job
+        .snapshot
+        .policy()
+        .limits(job.host.alias.as_str(), &job.host.tags);
+    Duration::from_secs(u64::from(limits.session_idle_seconds))
+}
+
 /// Whether what a session's logins relied on is as it was: the addresses are still allowed,
 /// the host keys still on record, the keys and certificates the same.
 fn still_holds(proof: &Proof, job: &Job<'_>, route: &[&Host]) -> bool {
     let allowed = |hop: &login::Verified| {
         let socket = hop.address.socket_addr();
-        route
-            .iter()
-            .any(|host| job.network.pin(socket.ip(), host.port) == Ok(hop.address))
+        route.iter().any(|host| {
+            job.snapshot.policy().network().pin(socket.ip(), host.port) == Ok(hop.address)
+        })
     };
     let Ok((known_hosts, digest)) = login::read_known_hosts(job.snapshot) else {
         return false;

@@ -153,6 +153,20 @@ impl SshError {
         }
     }
 
+    /// The detail of a network denial, if it is one: the name gave no address, or none
+    /// that is allowed.
+    pub fn network_denial(&self) -> Option<&'static str> {
+        match self {
+            Self::Resolve { .. }
+            | Self::Timeout {
+                phase: Phase::Resolve,
+                whole_run: false,
+            } => Some("DNS resolution failed"),
+            Self::NoAddressAllowed { .. } => Some("No resolved IPs allowed by policy.network"),
+            _ => None,
+        }
+    }
+
     /// The cause, for the log.
     pub fn for_operator(&self) -> String {
         self.to_string()

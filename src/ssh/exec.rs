@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::control::{Control, Deadline, Phase, Watch};
 use super::error::SshError;
-use super::ffi::{Session, Stream};
+use super::ffi::{FaultKind, Session, Stream};
 use super::link::{Filled, Link, explain};
 use super::report::{Ended, Exit, Flow, RunReport, Sink, Terminated};
 
@@ -34,12 +34,10 @@ pub(super) fn open(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError> {
     link.drive(watch, Session::close_channel)?;
     match link.drive_faults(watch, |session, _| session.open_exec(WINDOW, PACKET))? {
         Ok(()) => Ok(()),
-        Err(fault) if fault.code == libssh2_sys::LIBSSH2_ERROR_CHANNEL_FAILURE => {
-            Err(SshError::Refused {
-                what: "channel",
-                cause: fault.text,
-            })
-        }
+        Err(fault) if fault.kind == FaultKind::Channel => Err(SshError::Refused {
+            what: "channel",
+            cause: fault.text,
+        }),
         Err(fault) => Err(explain(watch.phase, &fault)),
     }
 }
@@ -105,12 +103,10 @@ impl Running<'_> {
         })?;
         match result {
             Ok(()) => Ok(()),
-            Err(fault) if fault.code == libssh2_sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
-                Err(SshError::Refused {
-                    what: "command",
-                    cause: fault.text,
-                })
-            }
+            Err(fault) if fault.kind == FaultKind::Request => Err(SshError::Refused {
+                what: "command",
+                cause: fault.text,
+            }),
             Err(fault) => Err(explain(Phase::Run, &fault)),
         }
     }

@@ -35,11 +35,69 @@ const BY_APPLICATION: c_int = 11;
 /// [`super::control`] decide, so its clock is set to a day.
 const READ_TIMEOUT_SECONDS: c_long = 86_400;
 
-/// An error code of libssh2 with its words.
+/// A refusal of libssh2, in its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
+    pub(super) kind: FaultKind,
     pub(super) code: i32,
     pub(super) text: String,
+}
+
+/// What this layer tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    /// The wire is dead, or the peer said that it hangs up.
+    Link,
+    /// The host said no to a login.
+    Denied,
+    /// The private key cannot be read or cannot sign.
+    Key,
+    /// The host said no to a channel.
+    Channel,
+    /// The host said no to a request on a channel.
+    Request,
+    /// Anything else: the peer does not keep to the protocol, or out of memory.
+    Protocol,
+}
+
+impl Fault {
+    fn new(code: i32, text: &str) -> Self {
+        Self {
+            kind: FaultKind::of(code, text),
+            code,
+            text: text.to_owned(),
+        }
+    }
+}
+
+impl FaultKind {
+    /// libssh2 has one code for 'the host said no', 'the key cannot sign' and 'the link
+    /// broke while waiting' in a login by key; its words tell them apart.
+    fn of(code: i32, text: &str) -> Self {
+        match code {
+            sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
+            | sys::LIBSSH2_ERROR_SOCKET_RECV
+            | sys::LIBSSH2_ERROR_SOCKET_SEND => Self::Link,
+            sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED | sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => {
+                if text.starts_with("Waiting") {
+                    Self::Link
+                } else if text.starts_with("Callback") {
+                    Self::Key
+                } else {
+                    Self::Denied
+                }
+            }
+            // A host that wants the password changed first will not have us.
+            sys::LIBSSH2_ERROR_PASSWORD_EXPIRED => Self::Denied,
+            sys::LIBSSH2_ERROR_FILE
+            | sys::LIBSSH2_ERROR_KEYFILE_AUTH_FAILED
+            | sys::LIBSSH2_ERROR_METHOD_NONE
+            | sys::LIBSSH2_ERROR_METHOD_NOT_SUPPORTED => Self::Key,
+            sys::LIBSSH2_ERROR_CHANNEL_FAILURE => Self::Channel,
+            sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => Self::Request,
+            _ => Self::Protocol,
+        }
+    }
 }
 
 pub(super) type Step<T> = Poll<Result<T, Fault>>;
@@ -94,10 +152,7 @@ impl Session {
         let Some(raw) = NonNull::new(raw) else {
             // SAFETY: made by `Box::leak` above, and no session holds it.
             drop(unsafe { Box::from_raw(wire.as_ptr()) });
-            return Err(Fault {
-                code: sys::LIBSSH2_ERROR_ALLOC,
-                text: "out of memory".into(),
-            });
+            return Err(Fault::new(sys::LIBSSH2_ERROR_ALLOC, "out of memory"));
         };
         // SAFETY: `raw` is a live session. The casts are those of the C header: the
         // callback's type is given by the number beside it.
@@ -337,7 +392,7 @@ impl Session {
             sys::libssh2_session_last_error(self.ptr(), &mut message, ptr::null_mut(), 0);
             text(message).unwrap_or_default()
         };
-        Err(Fault { code, text })
+        Err(Fault::new(code, &text))
     }
 }
 

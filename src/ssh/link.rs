@@ -18,7 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::algorithms;
 use super::control::{Phase, Watch};
 use super::error::SshError;
-use super::ffi::{Fault, Session, Step, Stream};
+use super::ffi::{Fault, FaultKind, Session, Step, Stream};
 
 /// Bytes a host may send before the login is through. Banner, key exchange and login take
 /// a few KiB; a certificate or a long notice, some more.
@@ -335,10 +335,8 @@ pub(super) fn wait_for_wake(watch: &Watch<'_>) -> Result<(), SshError> {
 /// A refusal of libssh2 as an error of this phase.
 pub(super) fn explain(phase: Phase, fault: &Fault) -> SshError {
     let cause = format!("{} (libssh2 {})", fault.text, fault.code);
-    match fault.code {
-        libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
-        | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
-        | libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND => SshError::LinkLost { phase, cause },
+    match fault.kind {
+        FaultKind::Link => SshError::LinkLost { phase, cause },
         _ => SshError::Protocol { phase, cause },
     }
 }

@@ -17,6 +17,7 @@ use super::auth::{self, Credentials};
 use super::connect::connect;
 use super::control::{Control, Phase};
 use super::error::{HostKeyProblem, KeyProblem, ResolveFailure, SshError};
+use super::ffi::FaultKind;
 use super::known_hosts::{KnownHosts, PublicKey, RecordName};
 use super::link::{Carrier, Link, explain};
 use super::resolve::{LOOKUPS_PER_SECOND, Resolver};
@@ -48,7 +49,6 @@ pub(super) struct Verified {
 /// Where a login gets what it needs from.
 pub(super) struct Means<'a> {
     pub(super) snapshot: &'a Snapshot,
-    pub(super) network: &'a NetworkPolicy,
     pub(super) resolver: &'a Resolver,
     pub(super) agent: Option<&'a Path>,
 }
@@ -144,7 +144,7 @@ impl Hop<'_> {
             resolver.resolve(name, &watch)
         })
         .inspect_err(|error| events.extend(rate_limit_event(error)))?;
-        pin(self.means.network, self.host, &found)
+        pin(self.means.snapshot.policy().network(), self.host, &found)
     }
 
     fn connect(
@@ -190,8 +190,8 @@ impl Hop<'_> {
         let watch = self.control.begin(Phase::Connect);
         let opened =
             outer.drive_faults(&watch, |session, _| session.open_tunnel(&ip, socket.port()))?;
-        opened.map_err(|fault| match fault.code {
-            libssh2_sys::LIBSSH2_ERROR_CHANNEL_FAILURE => SshError::Connect {
+        opened.map_err(|fault| match fault.kind {
+            FaultKind::Channel => SshError::Connect {
                 address: socket,
                 errno: nix::libc::ECONNREFUSED,
             },

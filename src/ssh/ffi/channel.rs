@@ -56,10 +56,7 @@ impl Session {
             }
             // SAFETY: a live session.
             None => match unsafe { sys::libssh2_session_last_errno(self.ptr()) } {
-                0 => Poll::Ready(Err(Fault {
-                    code: sys::LIBSSH2_ERROR_PROTO,
-                    text: "no channel".into(),
-                })),
+                0 => Poll::Ready(Err(Fault::new(sys::LIBSSH2_ERROR_PROTO, "no channel"))),
                 code => self.step(code),
             },
         }
@@ -201,10 +198,10 @@ impl Session {
 }
 
 fn no_channel<T>() -> Step<T> {
-    Poll::Ready(Err(Fault {
-        code: sys::LIBSSH2_ERROR_CHANNEL_UNKNOWN,
-        text: "no channel is open".into(),
-    }))
+    Poll::Ready(Err(Fault::new(
+        sys::LIBSSH2_ERROR_CHANNEL_UNKNOWN,
+        "no channel is open",
+    )))
 }
 
 unsafe extern "C" {
