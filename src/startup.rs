@@ -4,6 +4,7 @@
 //! each subcommand. Holds no mechanism: `sys` does, and `config`, `policy`, `audit` and
 //! `mcp` do their parts. Called by `main`.
 
+mod checkup;
 mod confine;
 mod identity;
 mod reports;
@@ -20,10 +21,11 @@ use crate::cli::{self, Command, Options, Settings, UsageError};
 use crate::config::{
     Dirs, Environment, Links, LoadError, Loaded, Snapshot, Warning, WarningKind, load,
 };
+use crate::ssh::{self, SshError};
 use crate::sys::landlock::{Grants, RESOLVER_FILES};
 use crate::sys::{process, signals, stdio};
 
-use self::confine::{ConfineError, Confinement};
+use self::confine::{ConfineError, Confinement, Scope};
 use self::identity::IdentityError;
 
 /// How the program ended.
@@ -59,6 +61,8 @@ fn dispatch(options: Options, environment: Environment) -> Outcome {
     match options.command {
         Command::Help => reports::help(),
         Command::Version => reports::version(),
+        Command::Check { json } => checkup::check(&settings, &environment, json),
+        Command::Init { dir } => reports::init(&dir),
         Command::AuditVerify { files, head } => reports::audit_verify(&files, head.as_deref()),
         Command::AuditShow {
             file,
@@ -78,6 +82,7 @@ enum StartError {
     Signals(io::Error),
     /// Each problem has its record already.
     Configuration,
+    Libraries(SshError),
     Identity(IdentityError),
     Confine(ConfineError),
     Audit(AuditError),
@@ -90,6 +95,7 @@ impl fmt::Display for StartError {
             Self::Limits(error) => write!(f, "cannot set the process's limits: {error}"),
             Self::Signals(error) => write!(f, "cannot take the signals: {error}"),
             Self::Configuration => f.write_str("the configuration does not load"),
+            Self::Libraries(error) => f.write_str(&error.for_operator()),
             Self::Identity(error) => error.fmt(f),
             Self::Confine(error) => error.fmt(f),
             Self::Audit(error) => error.fmt(f),
@@ -121,17 +127,22 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
     let place = open_audit_file(settings)?;
     let (snapshot, noticed) = configure(&dirs, &environment, audit)?;
     raise_limits(&snapshot).map_err(StartError::Limits)?;
+    ssh::warm_up().map_err(StartError::Libraries)?;
     process::reduce_environment(&[]).map_err(StartError::Limits)?;
 
     let readable = || usable(&dirs, &environment, settings.audit_file.as_deref());
     let identity = identity::settle(settings.user, readable).map_err(StartError::Identity)?;
     let grants = grants(&dirs, place.as_ref());
-    let confined = confine::close(settings.sandbox, identity, &snapshot, grants);
+    let confined = confine::close(settings.sandbox, identity, Scope::of(&snapshot), grants);
     let confined = confined.map_err(StartError::Confine)?;
 
     let start = first_record(&snapshot, &confined, place.is_some());
     audit.begin(place, start).map_err(StartError::Audit)?;
     noticed.into_iter().for_each(|record| audit.emit(record));
+    snapshot
+        .unreadable()
+        .iter()
+        .for_each(|path| audit.emit(unreadable(path)));
     let stop = signals.stop();
     let hang_up = audit.clone();
     signals
@@ -200,6 +211,13 @@ fn warning(warning: &Warning) -> Record {
         WarningKind::HostKeyPolicy => Record::host_key_policy_deprecated(warning, None),
         _ => Record::config_warning(warning.place.file, warning),
     }
+}
+
+fn unreadable(path: &Path) -> Record {
+    Record::config_warning(
+        path.display(),
+        "the server's user cannot read it: logins with it fail",
+    )
 }
 
 /// A socket, a wake-up and a look-up for each task, beside what is open anyway.

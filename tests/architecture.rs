@@ -38,8 +38,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// A word, and the only files that may say it in code.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("unsafe", &["sys/", "ssh/ffi.rs"]),
-    ("libssh2_sys", &["sys/version.rs", "ssh/ffi.rs"]),
+    ("unsafe", &["sys/", "ssh/ffi.rs", "ssh/ffi/"]),
+    ("libssh2_sys", &["sys/version.rs", "ssh/ffi.rs", "ssh/ffi/"]),
     ("saphyr_parser", &["config/raw.rs"]),
     ("landlock::", &["sys/", "startup/confine.rs", "startup.rs"]),
     ("seccompiler::", &["sys/"]),

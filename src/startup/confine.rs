@@ -22,6 +22,22 @@ use crate::sys::seccomp::{self, Needs, SeccompError};
 /// DNS over TCP, for answers that do not fit a datagram (RFC 7766).
 const DNS: u16 = 53;
 
+/// What the configuration needs of the network.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    ports: BTreeSet<Port>,
+    agent: bool,
+}
+
+impl Scope {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            ports: snapshot.ports(),
+            agent: snapshot.needs_agent(),
+        }
+    }
+}
+
 /// What was verified to hold, and what a later configuration is measured with.
 pub(super) struct Confinement {
     pub report: audit::Sandbox,
@@ -58,7 +74,7 @@ impl fmt::Display for ConfineError {
     }
 }
 
-/// Closes the sandbox for what `snapshot` needs, and verifies it.
+/// Closes the sandbox around `scope` and `grants`, and verifies it.
 ///
 /// # Errors
 /// The level is `required` and something is missing, or a mechanism that the kernel
@@ -66,13 +82,11 @@ impl fmt::Display for ConfineError {
 pub(super) fn close(
     level: Level,
     identity: Identity,
-    snapshot: &Snapshot,
+    scope: Scope,
     mut grants: Grants<'_>,
 ) -> Result<Confinement, ConfineError> {
-    let ports = snapshot.ports();
-    let needs = Needs {
-        agent: snapshot.needs_agent(),
-    };
+    let Scope { ports, agent } = scope;
+    let needs = Needs { agent };
     grants.ports = ports.iter().map(|port| port.get()).chain([DNS]).collect();
     process::forbid_new_privileges().map_err(ConfineError::NewPrivileges)?;
 
@@ -116,7 +130,7 @@ pub(super) fn close(
         ports: landlock
             .is_some_and(|enforced| enforced.tcp)
             .then_some(ports),
-        agent: needs.agent || !seccomp,
+        agent: agent || !seccomp,
     })
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Outcome, say};
 use crate::audit::{self, Filter, Since, Ts};
+use crate::config::init;
 use crate::sys::version;
 
 /// What was printed, and whether all is well.
@@ -27,6 +28,16 @@ pub(super) fn version() -> Outcome {
         writeln!(out, "zlib {}", libraries.zlib)?;
         Ok(true)
     })
+}
+
+pub(super) fn init(dir: &Path) -> Outcome {
+    match init::init(dir) {
+        Ok(text) => print(|out| out.write_all(text.as_bytes()).map(|()| true)),
+        Err(error) => {
+            say(&error.to_string());
+            Outcome::Problems
+        }
+    }
 }
 
 pub(super) fn audit_verify(files: &[PathBuf], head: Option<&str>) -> Outcome {

@@ -86,6 +86,11 @@ pub fn can_write_beside(path: &Path) -> bool {
     file && allowed(directory, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 
+/// Whether a variable of the environment is set and not empty.
+pub fn variable_is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
 /// Wipes the values of all environment variables in place and empties the environment,
 /// but for the names in `keep`. What a secret's variable held is then only where the
 /// configuration keeps it.
