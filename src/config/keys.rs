@@ -51,6 +51,8 @@ pub enum Kind {
     Text,
     /// A text that no message repeats.
     SecretText,
+    /// A secret's name or a path: a text whose bounds are a type's own, with an event.
+    Guarded,
     Texts,
     /// A whole number within bounds, both included.
     Number {
@@ -74,7 +76,7 @@ impl Kind {
     /// The type in words.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Text | Self::SecretText => "text",
+            Self::Text | Self::SecretText | Self::Guarded => "text",
             Self::Texts => "list of texts",
             Self::Number { .. } => "whole number",
             Self::Numbers { .. } => "list of whole numbers",
@@ -233,19 +235,19 @@ pub const CREDENTIAL: Table = Table {
         ),
         key(
             "key_path",
-            Kind::Text,
+            Kind::Guarded,
             Need::Optional,
             "at most 500 characters: a path within the keys directory, without '..'",
         ),
         key(
             "key_passphrase_secret",
-            Kind::Text,
+            Kind::Guarded,
             Need::Optional,
             "a secret's name: 1 to 100 of A-Z a-z 0-9 - _",
         ),
         key(
             "password_secret",
-            Kind::Text,
+            Kind::Guarded,
             Need::Optional,
             "a secret's name: 1 to 100 of A-Z a-z 0-9 - _",
         ),
@@ -257,7 +259,7 @@ pub const CREDENTIAL: Table = Table {
         ),
         key(
             "cert_path",
-            Kind::Text,
+            Kind::Guarded,
             Need::Optional,
             "at most 500 characters: a path within the keys directory, without '..'",
         ),

@@ -86,7 +86,10 @@ pub(super) fn list(table: &Table) -> String {
 
 /// What a node is, in words, beside the key that it was given for.
 pub(super) fn found(node: &Node, kind: Kind) -> String {
-    let wants_text = matches!(kind, Kind::Text | Kind::SecretText | Kind::Texts);
+    let wants_text = matches!(
+        kind,
+        Kind::Text | Kind::SecretText | Kind::Guarded | Kind::Texts
+    );
     let hint = if wants_text {
         " (in quotes it is a text)"
     } else {

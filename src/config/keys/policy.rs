@@ -11,7 +11,7 @@ pub const POLICY: Table = Table {
     keys: &[
         key(
             "known_hosts_path",
-            Kind::Text,
+            Kind::Guarded,
             Need::Default("known_hosts"),
             "a path within the keys directory or the config directory, without '..'",
         ),
