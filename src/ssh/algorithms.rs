@@ -61,6 +61,19 @@ pub(super) fn offer(
     prefer(Method::MacIn, MACS.to_owned())
 }
 
+/// Narrows the offer to host keys of one type.
+///
+/// # Errors
+/// libssh2 does not know the type.
+pub(super) fn offer_only(session: &mut Session, kind: &str) -> Result<(), Fault> {
+    let of_kind = HOST_KEYS.iter().filter(|(_, other)| *other == kind);
+    let names: Vec<&str> = of_kind.map(|(name, _)| *name).collect();
+    session.prefer(
+        Method::HostKey,
+        &CString::new(names.join(",")).unwrap_or_default(),
+    )
+}
+
 fn host_keys(known_kinds: &[&str]) -> String {
     let is_known = |kind: &str| known_kinds.contains(&kind);
     let known = HOST_KEYS.iter().filter(|(_, kind)| is_known(kind));

@@ -13,6 +13,7 @@ use super::error::SshError;
 use super::exec;
 use super::link::Link;
 use super::login::{self, Established, Means, Proof};
+use super::material;
 use super::pool::{Key, Parked, Pool};
 use super::report::{Ended, RunReport, Sink, Stage};
 use super::resolve::Resolver;
@@ -185,7 +186,7 @@ fn still_holds(proof: &Proof, job: &Job<'_>, route: &[&Host]) -> bool {
             job.snapshot.policy().network().pin(socket.ip(), host.port) == Ok(hop.address)
         })
     };
-    let Ok((known_hosts, digest)) = login::read_known_hosts(job.snapshot) else {
+    let Ok((known_hosts, digest)) = material::read_known_hosts(job.snapshot) else {
         return false;
     };
     let on_record = digest == proof.known_hosts
@@ -195,5 +196,5 @@ fn still_holds(proof: &Proof, job: &Job<'_>, route: &[&Host]) -> bool {
             .all(|hop| known_hosts.verify(&hop.name, &hop.key).is_ok());
     on_record
         && proof.hops.iter().all(allowed)
-        && login::material_digest(job.snapshot, route) == proof.material
+        && material::material_digest(job.snapshot, route) == proof.material
 }

@@ -98,6 +98,16 @@ impl fmt::Display for PublicKey {
     }
 }
 
+/// Whether a key can be added for a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    New,
+    OnRecord,
+    /// This line has another key of this type for the host.
+    Another(usize),
+    Revoked,
+}
+
 /// The name under which a host is on record: the bare name in lower case for port 22,
 /// `[name]:port` for any other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +196,23 @@ impl KnownHosts {
             host: name.to_string(),
             presented: presented.to_string(),
         }))
+    }
+
+    /// What the file says about a key that somebody wants to add.
+    pub fn standing(&self, name: &RecordName, key: &PublicKey) -> Standing {
+        if self.check_revoked(name, key).is_err() {
+            return Standing::Revoked;
+        }
+        if self.has(&name.full, key) {
+            return Standing::OnRecord;
+        }
+        let other = self.matching(&name.full, Marker::Plain).find(|entry| {
+            entry
+                .key
+                .as_ref()
+                .is_some_and(|other| other.kind == key.kind)
+        });
+        other.map_or(Standing::New, |entry| Standing::Another(entry.line))
     }
 
     fn check_revoked(&self, name: &RecordName, presented: &PublicKey) -> Result<(), SshError> {

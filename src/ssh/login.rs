@@ -10,19 +10,19 @@ use std::ffi::CString;
 use std::net::IpAddr;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
-
 use super::algorithms;
 use super::auth::{self, Credentials};
 use super::connect::connect;
 use super::control::{Control, Phase};
-use super::error::{HostKeyProblem, KeyProblem, ResolveFailure, SshError};
+use super::error::{KeyProblem, ResolveFailure, SshError};
+use super::events::{host_key_event, rate_limit_event};
 use super::ffi::FaultKind;
 use super::known_hosts::{KnownHosts, PublicKey, RecordName};
 use super::link::{Carrier, Link, explain};
-use super::resolve::{LOOKUPS_PER_SECOND, Resolver};
-use crate::config::event::{EventValue, SecurityEvent};
-use crate::config::{Dirs, FileError, Host, HostAddress, KeyPath, Resolve, Secret, Snapshot};
+use super::material::{material_digest, read_certificate, read_key, read_known_hosts};
+use super::resolve::Resolver;
+use crate::config::event::SecurityEvent;
+use crate::config::{Host, HostAddress, Resolve, Secret, Snapshot};
 use crate::policy::network::{NetworkPolicy, PinnedAddress};
 
 /// A session at the end of its route.
@@ -110,6 +110,50 @@ fn in_hop(host: &Host, error: SshError) -> SshError {
     }
 }
 
+/// The key that the last host of a route presents when it is asked for one of this type,
+/// believed by nobody. The hosts before it are logged in to as for a command.
+///
+/// # Errors
+/// As [`establish`], up to the key exchange with the last host; one that has no key of this
+/// type ends that exchange with [`SshError::Protocol`].
+pub(super) fn presented_key(
+    means: &Means<'_>,
+    route: &[&Host],
+    kind: &str,
+    control: &Control,
+) -> Result<PublicKey, SshError> {
+    let (known_hosts, _) = read_known_hosts(means.snapshot)?;
+    let mut reached: Option<Link> = None;
+    let mut events = Vec::new();
+    for (index, host) in route.iter().enumerate() {
+        let hop = Hop {
+            means,
+            host,
+            known_hosts: &known_hosts,
+            control,
+        };
+        if index.saturating_add(1) < route.len() {
+            let logged_in = hop.log_in(reached.take(), &mut events);
+            reached = Some(logged_in.map_err(|error| in_hop(host, error))?.0);
+            continue;
+        }
+        let addresses = hop.addresses(&mut events)?;
+        let (carrier, _) = hop.connect(reached.take(), &addresses)?;
+        let mut link = Link::new(carrier)?;
+        let session = link.session();
+        algorithms::offer(session, &[], host.legacy_algorithms)
+            .and_then(|()| algorithms::offer_only(session, kind))
+            .map_err(|fault| explain(Phase::Handshake, &fault))?;
+        let key = shake_hands(&mut link, control)?;
+        link.goodbye();
+        return Ok(key);
+    }
+    Err(SshError::Local {
+        what: "route",
+        cause: "no such host".into(),
+    })
+}
+
 /// One host of the route.
 struct Hop<'a> {
     means: &'a Means<'a>,
@@ -128,7 +172,10 @@ impl Hop<'_> {
         let (carrier, address) = self.connect(before, &addresses)?;
         let mut link = Link::new(carrier)?;
         let name = record_name(self.host);
-        let key = self.shake_hands(&mut link, &name)?;
+        let kinds = self.known_hosts.kinds_for(&name);
+        algorithms::offer(link.session(), &kinds, self.host.legacy_algorithms)
+            .map_err(|fault| explain(Phase::Handshake, &fault))?;
+        let key = shake_hands(&mut link, self.control)?;
         self.known_hosts
             .verify(&name, &key)
             .inspect_err(|error| events.extend(host_key_event(self.host, error)))?;
@@ -199,11 +246,6 @@ impl Hop<'_> {
         })
     }
 
-    fn shake_hands(&self, link: &mut Link, name: &RecordName) -> Result<PublicKey, SshError> {
-        let kinds = self.known_hosts.kinds_for(name);
-        handshake(link, &kinds, self.host.legacy_algorithms, self.control)
-    }
-
     fn sign_in(&self, link: &mut Link) -> Result<(), SshError> {
         let login = &self.host.login;
         let dirs = self.means.snapshot.dirs();
@@ -238,19 +280,9 @@ impl Hop<'_> {
     }
 }
 
-/// Banner and key exchange; the host's key, not yet believed.
-///
-/// # Errors
-/// The link fails, or there is no algorithm in common.
-pub(super) fn handshake(
-    link: &mut Link,
-    known_kinds: &[&str],
-    legacy: bool,
-    control: &Control,
-) -> Result<PublicKey, SshError> {
+/// Banner and key exchange, with what was offered before; the host's key, not yet believed.
+fn shake_hands(link: &mut Link, control: &Control) -> Result<PublicKey, SshError> {
     let phase = Phase::Handshake;
-    algorithms::offer(link.session(), known_kinds, legacy)
-        .map_err(|fault| explain(phase, &fault))?;
     let watch = control.begin(phase);
     link.drive_faults(&watch, |session, descriptor| session.handshake(descriptor))?
         .map_err(|fault| explain(phase, &fault))?;
@@ -304,126 +336,4 @@ pub(super) fn pin(
 
 pub(super) fn record_name(host: &Host) -> RecordName {
     RecordName::new(&host.address.to_string(), host.port)
-}
-
-/// The file as it is now; a missing one has no entries.
-///
-/// # Errors
-/// It is there and cannot be read.
-pub(super) fn read_known_hosts(snapshot: &Snapshot) -> Result<(KnownHosts, [u8; 32]), SshError> {
-    let bytes = known_hosts_bytes(snapshot)?;
-    Ok((KnownHosts::parse(&bytes), Sha256::digest(&bytes).into()))
-}
-
-pub(super) fn known_hosts_bytes(snapshot: &Snapshot) -> Result<Vec<u8>, SshError> {
-    match snapshot.dirs().read_known_hosts(snapshot.known_hosts()) {
-        Ok(content) => Ok(content.bytes.to_vec()),
-        Err(FileError::Missing) => Ok(Vec::new()),
-        Err(error) => Err(SshError::KnownHosts {
-            cause: error.to_string(),
-        }),
-    }
-}
-
-/// A digest of every file that the logins of a route would use now. A file that cannot be
-/// read leaves its mark too.
-pub(super) fn material_digest(snapshot: &Snapshot, route: &[&Host]) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    for host in route {
-        for path in [&host.login.key_path, &host.login.cert_path]
-            .into_iter()
-            .flatten()
-        {
-            match snapshot.dirs().read_key(path) {
-                Ok(secret) => {
-                    digest.update([1]);
-                    digest.update(Sha256::digest(secret.expose()));
-                }
-                Err(_) => digest.update([0]),
-            }
-        }
-    }
-    digest.finalize().into()
-}
-
-fn read_key(dirs: &Dirs, path: &KeyPath) -> Result<Secret, SshError> {
-    dirs.read_key(path).map_err(|error| {
-        let cause = format!("{path}: {error}");
-        SshError::Key(match error {
-            FileError::Missing => KeyProblem::Missing { cause },
-            _ => KeyProblem::Unreadable { cause },
-        })
-    })
-}
-
-fn read_certificate(dirs: &Dirs, path: &KeyPath) -> Result<Secret, SshError> {
-    dirs.read_key(path).map_err(|error| {
-        SshError::Key(KeyProblem::Certificate {
-            cause: format!("{path}: {error}"),
-        })
-    })
-}
-
-fn rate_limit_event(error: &SshError) -> Option<SecurityEvent> {
-    let SshError::Resolve {
-        name,
-        why: ResolveFailure::RateLimit,
-    } = error
-    else {
-        return None;
-    };
-    let limit = u64::try_from(LOOKUPS_PER_SECOND).unwrap_or(u64::MAX);
-    Some(SecurityEvent {
-        event_type: "dns_rate_limit_exceeded",
-        extra: vec![
-            ("hostname", EventValue::Text(name.clone())),
-            ("max_per_second", EventValue::Number(limit)),
-        ],
-        ..SecurityEvent::default()
-    })
-}
-
-fn host_key_event(host: &Host, error: &SshError) -> Option<SecurityEvent> {
-    let SshError::HostKey(problem) = error else {
-        return None;
-    };
-    let text = |value: &String| EventValue::Text(value.clone());
-    let mut extra = vec![("alias", EventValue::Text(host.alias.to_string()))];
-    let event_type = match problem {
-        HostKeyProblem::Unknown { host, presented } => {
-            extra.extend([("host", text(host)), ("presented_key", text(presented))]);
-            "host_key_unknown"
-        }
-        HostKeyProblem::Mismatch {
-            host,
-            presented,
-            recorded,
-            line,
-        } => {
-            extra.extend([("host", text(host)), ("presented_key", text(presented))]);
-            extra.extend([
-                ("recorded_key", text(recorded)),
-                ("known_hosts_line", number(*line)),
-            ]);
-            "host_key_mismatch"
-        }
-        HostKeyProblem::Revoked {
-            host,
-            presented,
-            line,
-        } => {
-            extra.extend([("host", text(host)), ("presented_key", text(presented))]);
-            extra.push(("known_hosts_line", number(*line)));
-            "host_key_revoked"
-        }
-    };
-    Some(SecurityEvent {
-        event_type,
-        extra,
-        ..SecurityEvent::default()
-    })
-}
-
-fn number(value: usize) -> EventValue {
-    EventValue::Number(u64::try_from(value).unwrap_or(u64::MAX))
 }

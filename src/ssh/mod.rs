@@ -17,6 +17,7 @@ pub mod client;
 mod connect;
 pub mod control;
 pub mod error;
+mod events;
 mod exec;
 #[expect(
     unsafe_code,
@@ -27,9 +28,11 @@ mod key;
 pub mod known_hosts;
 mod link;
 mod login;
+mod material;
 mod pool;
 pub mod report;
 mod resolve;
+pub mod trust;
 mod wire;
 
 use self::known_hosts::KnownHosts;
