@@ -1,1 +1,332 @@
-//! (being written)
+//! Tasks: every command that was allowed runs as one, whoever asked for it and however.
+//!
+//! Owns the registry of all tasks, their fair and bounded queue, a thread for each that
+//! runs, their output and its expiry, fan-out over tags, and the end of all of them when
+//! the server ends. Judges nothing and speaks no SSH; takes only what was judged
+//! ([`crate::policy::Authorised`]). Called by the tools in [`crate::mcp`].
+//!
+//! ```text
+//! start → queue → thread: start on record → ssh → end on record → listener → result → expiry
+//! ```
+
+mod clean;
+mod clock;
+mod fanout;
+mod fit;
+mod lifecycle;
+mod outcome;
+mod output;
+mod plan;
+mod queue;
+mod registry;
+mod report;
+mod results;
+mod run;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use lifecycle::{Task, millis};
+use registry::Registry;
+
+pub use clean::{Cleaner, clean};
+pub use fanout::{TagEvent, TagHandle, TagListener, TagOptions};
+pub use fit::Cost;
+pub use lifecycle::{Kind, Listener, Phase, Progress, TaskEvent};
+pub use outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
+pub use output::{Page, Tail};
+pub use plan::TagPlan;
+pub use registry::{Counts, Missing, OUTPUT_BUDGET, Order, Refused};
+pub use report::{Group, HostResult, NotRun, Ran, Summary, TagOutcome};
+
+use crate::audit::{Audit, Record};
+use crate::config::types::{CommandHash, CommandText, HostAlias, Tag, TaskId};
+use crate::config::{Host, Snapshot};
+use crate::policy::{EffectiveLimits, Subject, Verdict};
+use crate::ssh::Client;
+
+/// All tasks of the server. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Tasks {
+    registry: Arc<Registry>,
+    clock: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// A task that was taken on. Dropping it changes nothing for the task.
+#[derive(Clone)]
+pub struct TaskHandle {
+    task: Arc<Task>,
+    tasks: Tasks,
+}
+
+/// What can be said of a task at any time.
+#[derive(Debug, Clone)]
+pub struct Status {
+    pub id: TaskId,
+    pub alias: HostAlias,
+    pub hash: CommandHash,
+    pub kind: Kind,
+    pub state: State,
+    /// How far it has come, while it runs.
+    pub phase: Option<Phase>,
+    pub created: SystemTime,
+    /// When its state last changed.
+    pub updated: SystemTime,
+    /// Since it began to run; stands still when it has ended.
+    pub elapsed_ms: u64,
+    /// Of stdout and stderr together, as read from the host.
+    pub bytes_read: u64,
+    pub output_lines: u64,
+    pub max_seconds: u32,
+    /// How long its result is kept from its end, in seconds; after the end, what is left.
+    pub keep_alive_seconds: u64,
+    /// How often it is worth asking, in seconds.
+    pub poll_seconds: u32,
+    /// Elapsed of allowed time, 0 to 99; 100 when it has ended.
+    pub progress_percent: u8,
+    /// How many of the same host wait before it, while it waits.
+    pub ahead: Option<usize>,
+}
+
+/// Why a task could not be cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelError {
+    Missing(Missing),
+    /// It had ended already, like this.
+    Finished(State),
+}
+
+impl Tasks {
+    /// Starts the timekeeper's thread, so call it after the process was confined.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn new(audit: Audit, client: Client) -> io::Result<Self> {
+        let registry = Arc::new(Registry::new(audit, client, OUTPUT_BUDGET));
+        let clock = clock::start(Arc::clone(&registry))?;
+        Ok(Self {
+            registry,
+            clock: Arc::new(Mutex::new(Some(clock))),
+        })
+    }
+
+    /// Takes a command on; it runs as soon as the bounds of `concurrency:` allow. Its
+    /// decision is on record when this returns. Waits for no host, name or disk.
+    ///
+    /// # Errors
+    /// The queue is full, the server ends, or the configuration has no such host.
+    pub fn start(&self, order: Order, listener: Arc<dyn Listener>) -> Result<TaskHandle, Refused> {
+        let task = self.registry.enqueue(order, listener)?;
+        self.registry.admit();
+        Ok(TaskHandle {
+            task,
+            tasks: self.clone(),
+        })
+    }
+
+    /// Runs a command on the hosts of a plan, so many at a time. Those that are denied are
+    /// on record as such when this returns, before any host is begun.
+    pub fn run_on_tag(
+        &self,
+        plan: TagPlan,
+        options: TagOptions,
+        listener: Arc<dyn TagListener>,
+    ) -> TagHandle {
+        TagHandle::begin(self, plan, options, listener)
+    }
+
+    /// # Errors
+    /// There is no such task (any more).
+    pub fn status(&self, id: &TaskId) -> Result<Status, Missing> {
+        Ok(self.describe(&*self.registry.find(id)?))
+    }
+
+    /// The last `lines` lines of its output so far.
+    ///
+    /// # Errors
+    /// There is no such task (any more).
+    pub fn tail(&self, id: &TaskId, lines: usize) -> Result<Tail, Missing> {
+        Ok(self.registry.find(id)?.output.tail(lines))
+    }
+
+    /// Its output so far from a byte offset on, at most `max_bytes` of it: both streams in
+    /// the order of arrival. To read all of it once, begin at 0, go on at `next_offset`,
+    /// and end when it is `finished` and `next_offset` is `available`.
+    ///
+    /// # Errors
+    /// There is no such task (any more).
+    pub fn page(&self, id: &TaskId, offset: u64, max_bytes: usize) -> Result<Page, Missing> {
+        Ok(self.registry.find(id)?.output.page(offset, max_bytes))
+    }
+
+    /// # Errors
+    /// There is no such task (any more), or it has not ended.
+    pub fn result(&self, id: &TaskId) -> Result<Arc<Outcome>, Missing> {
+        self.registry.find(id)?.outcome().ok_or(Missing::Unfinished)
+    }
+
+    /// Ends a waiting or running task. Returns at once; the end of a running one follows.
+    ///
+    /// # Errors
+    /// There is no such task (any more), or it has ended.
+    pub fn cancel(&self, id: &TaskId) -> Result<(), CancelError> {
+        let task = self.registry.find(id).map_err(CancelError::Missing)?;
+        self.end(&task)
+    }
+
+    /// All tasks that can be asked for, in the order of their creation.
+    pub fn list(&self) -> Vec<Status> {
+        let all = self.registry.all();
+        all.iter().map(|task| self.describe(task)).collect()
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.registry.counts()
+    }
+
+    /// Judges a command for one host, and puts on record what the security log is to be
+    /// told of it. A denial is to be followed by [`Tasks::record_denial`].
+    pub fn judge(&self, snapshot: &Snapshot, host: &Host, command: &CommandText) -> Verdict {
+        let subject = Subject {
+            alias: &host.alias,
+            tags: &host.tags,
+            shell: host.shell,
+        };
+        let verdict = snapshot.policy().judge(&subject, command);
+        let audit = &self.registry.audit;
+        audit.trail(&host.alias, command.hash(), verdict.trail());
+        verdict
+    }
+
+    /// Judges a command for every host that has this very tag, in the order of the file.
+    pub fn plan(&self, snapshot: Arc<Snapshot>, tag: &Tag, command: &CommandText) -> TagPlan {
+        let judge = |host: &Host| (host.alias.clone(), self.judge(&snapshot, host, command));
+        TagPlan {
+            hosts: snapshot.hosts_with_tag(tag).map(judge).collect(),
+            hash: command.hash(),
+            snapshot,
+        }
+    }
+
+    /// Puts on record that a command was denied, before it became a task, and the end of
+    /// the call, which began at `since`.
+    pub fn record_denial(&self, alias: &HostAlias, hash: CommandHash, since: Instant) {
+        self.registry.audit.deny(alias, hash);
+        self.registry
+            .audit
+            .emit(Record::run_done(millis(since.elapsed())));
+    }
+
+    /// Takes nothing on any more and ends all that there is: what waits at once, what runs
+    /// by signals to its remote process. After `grace` what has not ended by then is put
+    /// on record as cancelled, its end on the host unconfirmed. True if all ended in time.
+    pub fn shutdown(&self, grace: Duration) -> bool {
+        self.registry.close();
+        // Half of the time for a remote process to go by itself, half to see it killed.
+        for task in self.registry.all() {
+            // What has ended needs no ending.
+            let _ = run::cancel(&self.registry, &task, Some(grace / 2));
+        }
+        let idle = self.registry.wait_idle(grace);
+        for task in self.registry.all() {
+            run::abandon(&self.registry, &task);
+        }
+        self.registry.ticks.stop();
+        let clock = self
+            .clock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(clock) = clock {
+            // It only ends by returning: a panic anywhere aborts the process.
+            let _ = clock.join();
+        }
+        idle
+    }
+
+    fn end(&self, task: &Task) -> Result<(), CancelError> {
+        self.registry.unqueue(task);
+        run::cancel(&self.registry, task, None).map_err(CancelError::Finished)
+    }
+
+    fn describe(&self, task: &Task) -> Status {
+        let view = task.view();
+        let (out, err) = task.output.bytes_read();
+        let limits = &task.limits;
+        let left = view
+            .expires
+            .map(|at| at.saturating_duration_since(Instant::now()).as_secs());
+        let elapsed_ms = millis(view.elapsed);
+        let percent = elapsed_ms / (u64::from(limits.max_seconds) * 10).max(1);
+        Status {
+            id: task.id.clone(),
+            alias: task.alias.clone(),
+            hash: task.hash,
+            kind: task.kind,
+            state: view.state,
+            phase: view.phase,
+            created: task.created_at,
+            updated: view.updated,
+            elapsed_ms,
+            bytes_read: out.saturating_add(err),
+            output_lines: task.output.lines(),
+            max_seconds: limits.max_seconds,
+            keep_alive_seconds: left.unwrap_or(limits.task_result_ttl.into()),
+            poll_seconds: limits.task_progress_interval,
+            progress_percent: if view.state.is_finished() {
+                100
+            } else {
+                u8::try_from(percent).unwrap_or(99).min(99)
+            },
+            ahead: match view.state {
+                State::Pending => self.registry.ahead(task),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl TaskHandle {
+    pub fn id(&self) -> &TaskId {
+        &self.task.id
+    }
+
+    pub fn alias(&self) -> &HostAlias {
+        &self.task.alias
+    }
+
+    pub fn hash(&self) -> CommandHash {
+        self.task.hash
+    }
+
+    /// What it runs under, as the configuration it was judged by says.
+    pub fn limits(&self) -> &EffectiveLimits {
+        &self.task.limits
+    }
+
+    pub fn status(&self) -> Status {
+        self.tasks.describe(&self.task)
+    }
+
+    /// Ends it, if it has not ended. Returns at once.
+    pub fn cancel(&self) {
+        // What has ended needs no ending.
+        let _ = self.tasks.end(&self.task);
+    }
+
+    /// Waits for its end.
+    pub fn wait(&self) -> Arc<Outcome> {
+        loop {
+            if let Some(outcome) = self.task.wait(None) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Waits for its end, not longer than this.
+    pub fn wait_timeout(&self, most: Duration) -> Option<Arc<Outcome>> {
+        self.task.wait(Instant::now().checked_add(most))
+    }
+}

@@ -1,0 +1,205 @@
+//! How a task ended, as facts and as text.
+//!
+//! Owns the words for the end of a run: its state, what is said beside the output when
+//! something is missing from it, and what an assistant may read of a failure. Runs
+//! nothing and writes no record. Made by [`super::run`], read by the tools.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::output::Output;
+use crate::audit::AuditEnd;
+use crate::config::types::{CommandHash, HostAlias, TaskId};
+use crate::ssh::{Phase, Terminated};
+
+/// Where a task stands. The only ways are pending → running → one of the other four, and
+/// pending → cancelled or failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Waits for its turn.
+    Pending,
+    Running,
+    /// Ended with exit status 0.
+    Completed,
+    /// Ended with another status or a signal, or could not run to its end.
+    Failed,
+    Cancelled,
+    /// The time limit ended it.
+    Timeout,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Timeout => "timeout",
+        }
+    }
+
+    pub fn is_finished(self) -> bool {
+        !matches!(self, Self::Pending | Self::Running)
+    }
+}
+
+/// Why output is missing from a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// `max_output_bytes` of the host.
+    Limit,
+    /// The outputs of all tasks together needed more memory than the server allows.
+    Memory,
+}
+
+/// Output that was read from the host, or still came, and was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Truncated {
+    /// Bytes as the host sent them. What the host would have sent had it not been
+    /// stopped is not known and not counted.
+    pub bytes_left_out: u64,
+    pub why: Cut,
+}
+
+/// Why a run failed, in words that an assistant may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// A fixed text; nothing of the host in it.
+    pub text: String,
+    /// Set if the network policy, or a name without an address, kept it from connecting.
+    pub network: Option<&'static str>,
+}
+
+/// What is known of a finished task, without its output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    pub id: TaskId,
+    pub alias: HostAlias,
+    pub hash: CommandHash,
+    pub state: State,
+    /// The remote exit status; -1 where none was had.
+    pub exit_code: i32,
+    /// The signal that ended the remote command, without `SIG` (RFC 4254 §6.10).
+    pub exit_signal: Option<String>,
+    /// Milliseconds from the start of the connection to the end.
+    pub duration_ms: u64,
+    pub cancelled: bool,
+    pub timeout: bool,
+    /// What the run was doing when its time was up.
+    pub timeout_phase: Option<Phase>,
+    pub truncated: Option<Truncated>,
+    /// Whether the remote process is known to have ended, where it had to be ended.
+    pub terminated: Option<Terminated>,
+    /// The link broke after the command was sent: it may have run to its end or not.
+    pub outcome_unknown: bool,
+    /// The address that was connected to.
+    pub target_ip: Option<IpAddr>,
+    /// Bytes of stdout as read from the host.
+    pub bytes_out: u64,
+    /// Bytes of stderr as read from the host.
+    pub bytes_err: u64,
+    pub error: Option<Failure>,
+    /// The time limit it ran under.
+    pub max_seconds: u32,
+}
+
+impl Facts {
+    /// What is on record of it.
+    pub(super) fn audit_end(&self) -> AuditEnd {
+        AuditEnd {
+            exit_code: self.exit_code,
+            duration_ms: self.duration_ms,
+            bytes_out: self.bytes_out,
+            bytes_err: self.bytes_err,
+            cancelled: self.cancelled,
+            timeout: self.timeout,
+            target_ip: self.target_ip,
+        }
+    }
+
+    /// The reason, if the network policy or the name kept it from connecting.
+    pub fn network_denial(&self) -> Option<&'static str> {
+        self.error.as_ref()?.network
+    }
+
+    /// What a reader of the output has to know beside it, a sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(Truncated {
+            bytes_left_out,
+            why,
+        }) = self.truncated
+        {
+            let limit = match why {
+                Cut::Limit => "max_output_bytes of this host",
+                Cut::Memory => "the memory that the server keeps for all outputs",
+            };
+            notes.push(format!(
+                "Output truncated at {limit}: at least {bytes_left_out} bytes left out."
+            ));
+        }
+        if self.timeout {
+            let phase = self.timeout_phase.map_or("run", Phase::as_str);
+            notes.push(format!(
+                "Timed out after {} s (limit {} s) in phase {phase}; the output until then is kept.",
+                self.duration_ms / 1_000,
+                self.max_seconds
+            ));
+        }
+        if self.outcome_unknown {
+            notes.push(
+                "Outcome unknown: the connection was lost after the command was sent. It was \
+                 not sent again; check the host before you repeat it."
+                    .into(),
+            );
+        }
+        if self.terminated == Some(Terminated::Unconfirmed) {
+            notes.push(
+                "The remote process was signalled, but the host did not confirm that it ended."
+                    .into(),
+            );
+        }
+        notes
+    }
+}
+
+/// A finished task: the facts, and its output.
+#[derive(Clone)]
+pub struct Outcome {
+    pub(super) facts: Arc<Facts>,
+    pub(super) output: Arc<Output>,
+}
+
+impl Outcome {
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// stdout, a newline, stderr, blanks around it trimmed; clean and without secrets.
+    /// Where the host said nothing and the run failed, the reason.
+    pub fn output(&self) -> String {
+        let output = self.output.joined();
+        match &self.facts.error {
+            Some(failure) if output.is_empty() => failure.text.clone(),
+            _ => output,
+        }
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.facts.fmt(f)
+    }
+}
+
+impl Deref for Outcome {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
+}

@@ -1,0 +1,340 @@
+//! The one table of all tasks, waiting, running and finished, and what bounds it.
+//!
+//! Owns names, admission, expiry and the memory budget. Runs nothing itself
+//! ([`super::run`] does) and has no timer ([`super::clock`] has). Called by
+//! [`super::Tasks`] for clients and by the threads of the tasks.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{fmt, thread};
+
+use super::clock::Ticks;
+use super::lifecycle::{Errand, Kind, Listener, Name, Task};
+use super::output::{Budget, Output};
+use super::queue::{Bounds, MAX_WAITING, Queue};
+use super::results::{MAX_KEPT, Results};
+use super::run;
+use crate::audit::Audit;
+use crate::config::Snapshot;
+use crate::config::types::{CommandHash, HostAlias, TaskId};
+use crate::policy::Authorised;
+use crate::ssh::Client;
+
+/// Bytes that the outputs of all tasks may hold together. Finished ones are given up for
+/// running ones, oldest first; if that is not enough, running commands are stopped as if
+/// they had reached their own limit.
+pub const OUTPUT_BUDGET: usize = 128 * 1024 * 1024;
+
+/// Stack of a task's thread. Only what is touched is backed by memory.
+const STACK: usize = 256 * 1024;
+
+/// Why a command was not taken on. The text is for the assistant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// As many wait as may.
+    QueueFull,
+    ShuttingDown,
+    /// The configuration has no such host.
+    UnknownHost,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::QueueFull => write!(
+                f,
+                "the queue is full: {MAX_WAITING} commands wait already; nothing was run, try again \
+                 when some of them have ended"
+            ),
+            Self::ShuttingDown => f.write_str("the server is shutting down; nothing was run"),
+            Self::UnknownHost => f.write_str("Host alias not found"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Why there is nothing to read of a task. The text is for the assistant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Never was, or its result expired.
+    Unknown,
+    /// Its result went before its time, because memory was needed.
+    Dropped,
+    /// It has not ended yet, and was asked for its result.
+    Unfinished,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "Task not found or expired",
+            Self::Dropped => {
+                "Task result dropped early: the server's memory for results was needed, and the \
+                 oldest go first"
+            }
+            Self::Unfinished => "Task still running: its result is there when it has ended",
+        })
+    }
+}
+
+impl std::error::Error for Missing {}
+
+pub(super) struct Registry {
+    pub(super) audit: Audit,
+    pub(super) client: Client,
+    pub(super) budget: Arc<Budget>,
+    pub(super) ticks: Ticks,
+    tables: Mutex<Tables>,
+    /// Somebody ended.
+    released: Condvar,
+}
+
+struct Tables {
+    tasks: HashMap<TaskId, Arc<Task>>,
+    queue: Queue<TaskId>,
+    results: Results,
+    bounds: Bounds,
+    last_id: u64,
+    closing: bool,
+}
+
+/// What is to be run, judged already.
+pub struct Order {
+    /// The configuration that it was judged by.
+    pub snapshot: Arc<Snapshot>,
+    pub command: Authorised,
+    pub kind: Kind,
+}
+
+impl Registry {
+    pub(super) fn new(audit: Audit, client: Client, budget: usize) -> Self {
+        Self {
+            audit,
+            client,
+            budget: Arc::new(Budget::new(budget)),
+            ticks: Ticks::default(),
+            tables: Mutex::new(Tables {
+                tasks: HashMap::new(),
+                queue: Queue::default(),
+                results: Results::default(),
+                bounds: Bounds {
+                    tasks: 1,
+                    per_host: 1,
+                },
+                last_id: 0,
+                closing: false,
+            }),
+            released: Condvar::new(),
+        }
+    }
+
+    /// Takes a command on: it waits from now on.
+    ///
+    /// # Errors
+    /// The queue is full, the server ends, or the host is not in the configuration.
+    pub(super) fn enqueue(
+        &self,
+        order: Order,
+        listener: Arc<dyn Listener>,
+    ) -> Result<Arc<Task>, Refused> {
+        let Order {
+            snapshot,
+            command,
+            kind,
+        } = order;
+        let alias = command.alias().clone();
+        let hash = command.hash();
+        let host = snapshot.host(&alias).ok_or(Refused::UnknownHost)?;
+        let limits = snapshot.policy().limits(alias.as_str(), &host.tags);
+        let bounds = bounds(&snapshot);
+        let name = Name {
+            id: self.tables().name(&alias, hash),
+            alias,
+            hash,
+            kind,
+        };
+        let output = Output::new(Arc::clone(&self.budget), &self.audit.secrets());
+        let errand = Errand {
+            snapshot,
+            command,
+            decided: self.audit.allow(&name.alias, hash),
+        };
+        let task = Arc::new(Task::new(name, limits, errand, output, listener));
+        task.create(|| self.tables().insert(&task, bounds))?;
+        Ok(task)
+    }
+
+    /// Starts whatever may run now, a thread each.
+    pub(super) fn admit(self: &Arc<Self>) {
+        while let Some(task) = self.tables().admit() {
+            let registry = Arc::clone(self);
+            let spawned = thread::Builder::new()
+                .name("task".into())
+                .stack_size(STACK)
+                .spawn({
+                    let task = Arc::clone(&task);
+                    move || {
+                        run::run(&registry, &task);
+                        registry.release(&task);
+                        registry.admit();
+                    }
+                });
+            if let Err(error) = spawned {
+                run::fail_unstarted(self, &task, "start a thread", &error);
+                self.release(&task);
+            }
+        }
+    }
+
+    /// An admitted task no longer takes up a place.
+    fn release(&self, task: &Task) {
+        self.tables().queue.release(&task.alias);
+        self.released.notify_all();
+    }
+
+    /// Keeps a finished task for its time, and gives up what there is no room for.
+    pub(super) fn keep(&self, task: &Task, expires: Instant) {
+        let mut tables = self.tables();
+        tables.results.keep(task.id.clone(), expires);
+        tables.shrink(&self.budget);
+        drop(tables);
+        self.ticks.wake_by(expires);
+    }
+
+    /// Gives up finished results until the budget is kept; false if that is not enough.
+    pub(super) fn make_room(&self) -> bool {
+        self.tables().shrink(&self.budget);
+        !self.budget.is_exceeded()
+    }
+
+    /// Forgets whatever expired; says when the next one does.
+    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+        let mut tables = self.tables();
+        while let Some(id) = tables.results.expire(now) {
+            tables.tasks.remove(&id);
+        }
+        tables.results.next_expiry()
+    }
+
+    /// # Errors
+    /// There is no such task (any more).
+    pub(super) fn find(&self, id: &TaskId) -> Result<Arc<Task>, Missing> {
+        let tables = self.tables();
+        let Some(task) = tables.tasks.get(id) else {
+            return Err(if tables.results.was_dropped(id) {
+                Missing::Dropped
+            } else {
+                Missing::Unknown
+            });
+        };
+        // The timekeeper may be a moment late; the clock is not.
+        match task.view().expires {
+            Some(expires) if expires <= Instant::now() => Err(Missing::Unknown),
+            _ => Ok(Arc::clone(task)),
+        }
+    }
+
+    /// All that can be found, in the order of their creation.
+    pub(super) fn all(&self) -> Vec<Arc<Task>> {
+        let mut all: Vec<_> = self.tables().tasks.values().cloned().collect();
+        all.sort_by_key(|task| task.created);
+        all
+    }
+
+    /// Takes a task out of the queue, if it waits there.
+    pub(super) fn unqueue(&self, task: &Task) {
+        self.tables().queue.remove(&task.alias, &task.id);
+    }
+
+    /// How many of the same host wait before it.
+    pub(super) fn ahead(&self, task: &Task) -> Option<usize> {
+        self.tables().queue.ahead(&task.alias, &task.id)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let tables = self.tables();
+        Counts {
+            waiting: tables.queue.waiting(),
+            running: tables.queue.running(),
+            finished: tables.results.len(),
+        }
+    }
+
+    /// Takes nothing on from now on, and lets nothing that waits begin.
+    pub(super) fn close(&self) {
+        let mut tables = self.tables();
+        tables.closing = true;
+        tables.queue.clear();
+    }
+
+    /// Waits until nothing runs; false if something still does then.
+    pub(super) fn wait_idle(&self, grace: Duration) -> bool {
+        let waited = self
+            .released
+            .wait_timeout_while(self.tables(), grace, |tables| tables.queue.running() > 0);
+        let (tables, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        tables.queue.running() == 0
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many tasks there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub waiting: usize,
+    pub running: usize,
+    pub finished: usize,
+}
+
+impl Tables {
+    /// A name that no other task has: the time of its creation in microseconds, later
+    /// than that of the task before.
+    fn name(&mut self, alias: &HostAlias, hash: CommandHash) -> TaskId {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        self.last_id = now.max(self.last_id.saturating_add(1));
+        TaskId::new(alias, hash, self.last_id)
+    }
+
+    fn insert(&mut self, task: &Arc<Task>, bounds: Bounds) -> Result<(), Refused> {
+        if self.closing {
+            return Err(Refused::ShuttingDown);
+        }
+        let queued = self.queue.push(&task.alias, task.id.clone());
+        queued.map_err(|_| Refused::QueueFull)?;
+        self.bounds = bounds;
+        self.tasks.insert(task.id.clone(), Arc::clone(task));
+        Ok(())
+    }
+
+    fn admit(&mut self) -> Option<Arc<Task>> {
+        let id = self.queue.admit(self.bounds)?;
+        self.tasks.get(&id).cloned()
+    }
+
+    /// Takes out finished tasks, oldest first, until their number and the budget are kept.
+    fn shrink(&mut self, budget: &Budget) {
+        while (self.results.len() > MAX_KEPT || budget.is_exceeded())
+            && let Some(id) = self.results.evict()
+        {
+            self.tasks.remove(&id);
+        }
+    }
+}
+
+/// The bounds of `concurrency:`, those of the newest configuration that ran something.
+fn bounds(snapshot: &Snapshot) -> Bounds {
+    let concurrency = snapshot.concurrency();
+    let bound = |most: u32| usize::try_from(most).unwrap_or(usize::MAX);
+    Bounds {
+        tasks: bound(concurrency.max_tasks),
+        per_host: bound(concurrency.max_per_host),
+    }
+}

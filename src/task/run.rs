@@ -1,0 +1,353 @@
+//! The life of one task on its own thread: on record, over SSH, and how it ended.
+//!
+//! Owns the order of these steps and that each of them happens once, on every path:
+//! decision (when the task was taken on), start on record, command, end on record,
+//! listener. Judges nothing and connects to nothing itself ([`crate::ssh`] does). Called
+//! by [`super::registry`] when the task's turn has come, and by whoever ends one early.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::lifecycle::{Claim, Errand, Kind, Stop, Task, TaskEvent, millis};
+use super::outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
+use super::output::Stream;
+use super::registry::Registry;
+use crate::audit::{AuditError, Phase, Record, Started};
+use crate::policy::source::OutputCap;
+use crate::ssh::{
+    self, Cancel, Control, Deadline, Ended, Exit, Flow, Job, RunReport, Sink, SshError, Stage,
+    Terminated,
+};
+
+/// The whole of a task's life, from its turn to its end.
+pub(super) fn run(registry: &Registry, task: &Arc<Task>) {
+    let cancel = match Cancel::new() {
+        Ok(cancel) => cancel,
+        Err(error) => return fail_unstarted(registry, task, "open a descriptor", &error),
+    };
+    let Some(errand) = task.begin(cancel.clone()) else {
+        return;
+    };
+    task.tell(&TaskEvent::Started);
+    registry.ticks.follow(task);
+    let Errand {
+        snapshot,
+        command,
+        decided,
+    } = errand;
+    match decided.start(&task.id) {
+        Ok(started) => {
+            if let Err(started) = task.opened(started) {
+                return close(started, task);
+            }
+        }
+        Err(error) => return end(registry, task, not_recorded(task, &error)),
+    }
+    let deadline = Deadline::after(Duration::from_secs(task.limits.max_seconds.into()));
+    let mut intake = Intake::new(registry, task);
+    let report = match snapshot.host(&task.alias) {
+        Some(host) => {
+            let job = Job {
+                snapshot: &snapshot,
+                host,
+                command: &command,
+            };
+            let control = Control::new(deadline, cancel);
+            registry.client.run(&job, &control, &mut intake)
+        }
+        // The order was taken on with this very configuration.
+        None => return end(registry, task, failed(task, "Host alias not found")),
+    };
+    let truncated = intake.truncated(report.bytes_not_given);
+    drop((snapshot, command));
+    note(registry, task, &report);
+    end(registry, task, facts(task, report, truncated));
+}
+
+/// Ends a task that this machine could not run.
+pub(super) fn fail_unstarted(registry: &Registry, task: &Task, what: &str, error: &io::Error) {
+    let cause = format!("could not {what} for this task: {error}");
+    registry.audit.emit(Record::host_error(
+        fault_name(task.kind),
+        &task.alias,
+        cause,
+    ));
+    let text =
+        "The server is out of threads or descriptors: The command was not run, try again later";
+    end(registry, task, failed(task, text));
+}
+
+/// Ends a task that waits at once, and one that runs by its switch.
+///
+/// # Errors
+/// It had ended, like this.
+pub(super) fn cancel(
+    registry: &Registry,
+    task: &Task,
+    grace: Option<Duration>,
+) -> Result<(), State> {
+    match task.stop(grace) {
+        Stop::Claimed(claim) => {
+            settle(registry, task, claim, cancelled(task));
+            Ok(())
+        }
+        Stop::Signalled => Ok(()),
+        Stop::Finished(state) => Err(state),
+    }
+}
+
+/// Ends a task whose thread did not come back in time.
+pub(super) fn abandon(registry: &Registry, task: &Task) {
+    let mut facts = cancelled(task);
+    facts.terminated = Some(Terminated::Unconfirmed);
+    end(registry, task, facts);
+}
+
+/// Ends a task, if nobody else did.
+fn end(registry: &Registry, task: &Task, facts: Facts) {
+    if let Some(claim) = task.claim() {
+        settle(registry, task, claim, facts);
+    }
+}
+
+/// The last steps, for the holder of the claim: record, result, listener.
+fn settle(registry: &Registry, task: &Task, claim: Claim, mut facts: Facts) {
+    task.output.finish();
+    (facts.bytes_out, facts.bytes_err) = task.output.bytes_read();
+    match claim {
+        Claim::Pending(decided) => decided.not_started(facts.audit_end()),
+        Claim::Running(since, record) => {
+            facts.duration_ms = millis(since.elapsed());
+            if let Some(started) = record {
+                started.finish(facts.audit_end());
+            }
+        }
+    }
+    registry
+        .audit
+        .emit(Record::run_done(millis(task.created.elapsed())));
+    let outcome = Arc::new(Outcome {
+        facts: Arc::new(facts),
+        output: Arc::clone(&task.output),
+    });
+    let expires = task.finished(Arc::clone(&outcome));
+    registry.keep(task, expires);
+    task.tell_last(outcome);
+}
+
+/// The task was ended while its start was being written: nothing was sent.
+fn close(started: Started, task: &Task) {
+    started.finish(cancelled(task).audit_end());
+}
+
+/// What the run noticed, on the log.
+fn note(registry: &Registry, task: &Task, report: &RunReport) {
+    for event in &report.events {
+        registry.audit.emit(Record::security(event.clone()));
+    }
+    if let Some(error) = report.error.as_ref().filter(|error| !is_expected(error)) {
+        let cause = error.for_operator();
+        registry.audit.emit(Record::host_error(
+            fault_name(task.kind),
+            &task.alias,
+            cause,
+        ));
+    }
+}
+
+/// Cancels and time limits have their flags on the audit record.
+fn is_expected(error: &SshError) -> bool {
+    matches!(error, SshError::Cancelled(_))
+}
+
+fn fault_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sync => "run_exception",
+        Kind::Async => "async_run_exception",
+        Kind::Tag => "run_on_tag_host_failed",
+    }
+}
+
+fn not_recorded(task: &Task, error: &AuditError) -> Facts {
+    failed(task, &error.for_assistant())
+}
+
+fn cancelled(task: &Task) -> Facts {
+    let mut facts = Facts::of(task);
+    facts.state = State::Cancelled;
+    facts.cancelled = true;
+    facts
+}
+
+fn failed(task: &Task, text: &str) -> Facts {
+    let mut facts = Facts::of(task);
+    facts.error = Some(Failure {
+        text: text.to_owned(),
+        network: None,
+    });
+    facts
+}
+
+fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts {
+    let mut facts = Facts::of(task);
+    match report.exit {
+        Some(Exit::Status(status)) => facts.exit_code = status,
+        Some(Exit::Signal(name)) => facts.exit_signal = Some(name),
+        None => {}
+    }
+    match report.ended {
+        Ended::TimedOut(phase) => {
+            facts.timeout = true;
+            facts.timeout_phase = Some(phase);
+        }
+        Ended::Cancelled(_) => facts.cancelled = true,
+        Ended::Exited | Ended::Failed | Ended::Stopped => {}
+    }
+    // What was ended by the server has no exit status, even if it was quick to leave one.
+    if facts.timeout || facts.cancelled {
+        facts.exit_code = -1;
+    }
+    facts.state = match (facts.cancelled, facts.timeout, facts.exit_code) {
+        (true, ..) => State::Cancelled,
+        (_, true, _) => State::Timeout,
+        (_, _, 0) => State::Completed,
+        _ => State::Failed,
+    };
+    facts.target_ip = report.target_ip;
+    facts.truncated = truncated;
+    facts.terminated = report.terminated;
+    facts.outcome_unknown = report.outcome_unknown;
+    facts.error = report.error.map(|error| Failure {
+        text: error.for_assistant().to_owned(),
+        network: network_denial(&error),
+    });
+    facts
+}
+
+/// The words of a network denial, if it is one: nothing was connected to.
+fn network_denial(error: &SshError) -> Option<&'static str> {
+    match error {
+        SshError::Resolve { .. }
+        | SshError::Timeout {
+            phase: ssh::Phase::Resolve,
+            whole_run: false,
+        } => Some("DNS resolution failed"),
+        SshError::NoAddressAllowed { .. } => Some("No resolved IPs allowed by policy.network"),
+        SshError::Hop { error, .. } => network_denial(error),
+        _ => None,
+    }
+}
+
+impl Facts {
+    /// A run of this task that came to nothing; what is known more is filled in.
+    fn of(task: &Task) -> Self {
+        Self {
+            id: task.id.clone(),
+            alias: task.alias.clone(),
+            hash: task.hash,
+            state: State::Failed,
+            exit_code: -1,
+            exit_signal: None,
+            duration_ms: 0,
+            cancelled: false,
+            timeout: false,
+            timeout_phase: None,
+            truncated: None,
+            terminated: None,
+            outcome_unknown: false,
+            target_ip: None,
+            bytes_out: 0,
+            bytes_err: 0,
+            error: None,
+            max_seconds: task.limits.max_seconds,
+        }
+    }
+}
+
+/// Takes in what the run hands over, until it is enough.
+struct Intake<'a> {
+    registry: &'a Registry,
+    task: &'a Task,
+    began: Instant,
+    /// Bytes that may still be kept.
+    room: u64,
+    cut: Option<Truncated>,
+    /// Whether the command is ended when there is no more room, or runs on unread.
+    beyond: Flow,
+}
+
+impl<'a> Intake<'a> {
+    fn new(registry: &'a Registry, task: &'a Task) -> Self {
+        Self {
+            registry,
+            task,
+            began: Instant::now(),
+            room: task.limits.max_output_bytes,
+            cut: None,
+            beyond: match task.limits.on_output_cap {
+                OutputCap::Stop => Flow::Stop,
+                OutputCap::Discard => Flow::Continue,
+            },
+        }
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8]) -> Flow {
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if let Some(cut) = &mut self.cut {
+            cut.bytes_left_out = cut.bytes_left_out.saturating_add(count);
+            return self.beyond;
+        }
+        let fits = usize::try_from(self.room).unwrap_or(usize::MAX);
+        let kept = bytes.get(..fits).unwrap_or(bytes);
+        self.task.output.push(stream, kept);
+        self.room = self.room.saturating_sub(count);
+        let why = if kept.len() < bytes.len() {
+            Cut::Limit
+        } else if self.registry.budget.is_exceeded() && !self.registry.make_room() {
+            Cut::Memory
+        } else {
+            return Flow::Continue;
+        };
+        self.cut = Some(Truncated {
+            bytes_left_out: count - u64::try_from(kept.len()).unwrap_or(count),
+            why,
+        });
+        self.beyond
+    }
+
+    /// What was left out, with what the run did not even hand over.
+    fn truncated(&self, not_given: u64) -> Option<Truncated> {
+        let mut cut = self.cut?;
+        cut.bytes_left_out = cut.bytes_left_out.saturating_add(not_given);
+        Some(cut)
+    }
+}
+
+impl Sink for Intake<'_> {
+    fn stage(&mut self, stage: Stage) {
+        let phase = match stage {
+            Stage::Connecting => Phase::Connecting,
+            Stage::Connected => Phase::Connected,
+            Stage::Running => Phase::Running,
+        };
+        // The first phase is that of a task that was just begun.
+        if !self.task.enter(phase) && phase != Phase::Connecting {
+            return;
+        }
+        let elapsed = millis(self.began.elapsed());
+        let record = Record::progress(&self.task.id, phase, 0, elapsed);
+        self.registry.audit.emit(record);
+        if let Some(progress) = self.task.progress() {
+            self.task.tell(&TaskEvent::Progress(progress));
+        }
+    }
+
+    fn stdout(&mut self, bytes: &[u8]) -> Flow {
+        self.take(Stream::Out, bytes)
+    }
+
+    fn stderr(&mut self, bytes: &[u8]) -> Flow {
+        self.take(Stream::Err, bytes)
+    }
+}
