@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 /// A server with running, waiting and finished tasks, and one on a host that hangs.
 fn busy(fleet: &Fleet, sleep: &str) -> Server {
     for alias in ["web1", "web2"] {
-        fleet.host(alias).stub("hostname", &format!("#!/bin/sh\nsleep {sleep} | cat\n"));
+        fleet
+            .host(alias)
+            .stub("hostname", &format!("#!/bin/sh\nsleep {sleep} | cat\n"));
     }
     fleet.setup.write(
         "policy.yml",
@@ -26,22 +28,41 @@ fn busy(fleet: &Fleet, sleep: &str) -> Server {
     let server = Server::start(&fleet.setup);
     assert_eq!(server.run("web1", "echo before")["exit_code"], 0);
     for alias in ["web1", "web1", "web1", "web2", "hung"] {
-        let task = server.tool("ssh_run_async", json!({"alias": alias, "command": "hostname"}));
+        let task = server.tool(
+            "ssh_run_async",
+            json!({"alias": alias, "command": "hostname"}),
+        );
         assert_eq!(task["status"], "pending");
     }
-    wait_until("the remote commands", || processes_with(&format!("sleep {sleep}")).len() == 3);
+    wait_until("the remote commands", || {
+        processes_with(&format!("sleep {sleep}")).len() == 3
+    });
     server.wait_record("the hung host", |r| {
-        r["type"] == "progress" && r["task_id"].as_str().is_some_and(|id| id.starts_with("hung:"))
+        r["type"] == "progress"
+            && r["task_id"]
+                .as_str()
+                .is_some_and(|id| id.starts_with("hung:"))
     });
     server
 }
 
 fn check(records: &[Value]) {
-    let of = |kind: &str| records.iter().filter(|r| r["type"] == kind).collect::<Vec<_>>();
+    let of = |kind: &str| {
+        records
+            .iter()
+            .filter(|r| r["type"] == kind)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(of("policy_decision").len(), 6);
     let audits = of("audit");
-    assert_eq!(audits.len(), 6, "each command has its end on record: {audits:?}");
-    let cancelled = audits.iter().filter(|r| r["cancelled"] == true && r["exit_code"] == -1);
+    assert_eq!(
+        audits.len(),
+        6,
+        "each command has its end on record: {audits:?}"
+    );
+    let cancelled = audits
+        .iter()
+        .filter(|r| r["cancelled"] == true && r["exit_code"] == -1);
     assert_eq!(cancelled.count(), 5);
 }
 
@@ -55,7 +76,9 @@ fn the_end_of_input_ends_everything() {
     let server = busy(&fleet, "4721");
     let done = server.finish();
     assert_eq!(done.status.code(), Some(0));
-    wait_until("the end of the remote commands", || processes_with("sleep 4721").is_empty());
+    wait_until("the end of the remote commands", || {
+        processes_with("sleep 4721").is_empty()
+    });
     check(&done.records);
     fleet.host("hung").thaw();
 }
@@ -67,7 +90,9 @@ fn sigterm_ends_everything() {
     server.signal(Signal::SIGTERM);
     let status = server.wait_exit();
     assert_eq!(status.code(), Some(0));
-    wait_until("the end of the remote commands", || processes_with("sleep 4722").is_empty());
+    wait_until("the end of the remote commands", || {
+        processes_with("sleep 4722").is_empty()
+    });
     check(&server.finish().records);
     fleet.host("hung").thaw();
 }
@@ -75,13 +100,23 @@ fn sigterm_ends_everything() {
 #[test]
 fn a_remote_process_that_ignores_term_is_killed_in_time() {
     let fleet = Fleet::of(&["web1"]);
-    fleet.host("web1").stub("hostname", "#!/bin/sh\ntrap '' TERM HUP\nsleep 4723\nsleep 4723\n");
+    fleet.host("web1").stub(
+        "hostname",
+        "#!/bin/sh\ntrap '' TERM HUP\nsleep 4723\nsleep 4723\n",
+    );
     let server = Server::start(&fleet.setup);
-    server.tool("ssh_run_async", json!({"alias": "web1", "command": "hostname"}));
-    wait_until("the remote command", || !processes_with("sleep 4723").is_empty());
+    server.tool(
+        "ssh_run_async",
+        json!({"alias": "web1", "command": "hostname"}),
+    );
+    wait_until("the remote command", || {
+        !processes_with("sleep 4723").is_empty()
+    });
     let done = server.finish();
     assert_eq!(done.status.code(), Some(0));
-    wait_until("the end of the remote command", || processes_with("sleep 4723").is_empty());
+    wait_until("the end of the remote command", || {
+        processes_with("sleep 4723").is_empty()
+    });
     let audit = done.records.iter().find(|r| r["type"] == "audit").unwrap();
     assert_eq!(audit["cancelled"], true);
 }

@@ -18,10 +18,14 @@ fn after_its_time_nothing_of_a_task_can_be_read() {
     let fleet = Fleet::of(&["web1"]);
     fleet.setup.write(
         "policy.yml",
-        &policy_allowing(&["echo *"]).replace("max_seconds: 30", "max_seconds: 30\n  task_result_ttl: 2"),
+        &policy_allowing(&["echo *"])
+            .replace("max_seconds: 30", "max_seconds: 30\n  task_result_ttl: 2"),
     );
     let server = Server::start(&fleet.setup);
-    let task = server.tool("ssh_run_async", json!({"alias": "web1", "command": "echo async"}));
+    let task = server.tool(
+        "ssh_run_async",
+        json!({"alias": "web1", "command": "echo async"}),
+    );
     assert_eq!(task["keepAlive"], 2);
     let sync = server.run("web1", "echo sync");
     let ended = Instant::now();
@@ -41,7 +45,10 @@ fn after_its_time_nothing_of_a_task_can_be_read() {
     // Not before its time: the clock of the test began after that of the result.
     assert!(ended.elapsed().as_millis() >= 1_500);
     for tool in ["ssh_cancel", "ssh_cancel_async_task"] {
-        assert_eq!(server.tool(tool, json!({"task_id": task["task_id"]}))["cancelled"], false);
+        assert_eq!(
+            server.tool(tool, json!({"task_id": task["task_id"]}))["cancelled"],
+            false
+        );
     }
     server.finish();
 }
@@ -51,11 +58,18 @@ fn an_id_that_never_was_is_not_found() {
     let fleet = Fleet::of(&["web1"]);
     let server = Server::start(&fleet.setup);
     let arguments = json!({"task_id": "web1.example:dd291cd6294b:1700000000000000"});
-    for tool in ["ssh_get_task_result", "ssh_get_task_status", "ssh_get_task_output"] {
+    for tool in [
+        "ssh_get_task_result",
+        "ssh_get_task_status",
+        "ssh_get_task_output",
+    ] {
         let error = server.tool_error(tool, arguments.clone());
         assert!(error.starts_with("Error: Task not found"), "{error}");
     }
-    assert_eq!(server.tool("ssh_cancel", arguments.clone())["message"], "Task not found");
+    assert_eq!(
+        server.tool("ssh_cancel", arguments.clone())["message"],
+        "Task not found"
+    );
     assert_eq!(
         server.tool("ssh_cancel_async_task", arguments)["message"],
         "Task not found or not cancellable"
@@ -69,8 +83,10 @@ fn the_oldest_results_go_first_when_memory_is_needed_and_it_is_said() {
     // Two outputs of this size fit into the budget of 128 MiB, three do not.
     fleet.setup.write(
         "policy.yml",
-        &policy_allowing(&["seq *"])
-            .replace("max_seconds: 30", "max_seconds: 120\n  max_output_bytes: 60000000"),
+        &policy_allowing(&["seq *"]).replace(
+            "max_seconds: 30",
+            "max_seconds: 120\n  max_output_bytes: 60000000",
+        ),
     );
     let server = Server::start(&fleet.setup);
     let ids: Vec<_> = (0..3)

@@ -13,12 +13,18 @@ use common::{Fleet, Gate, Server, policy_allowing, wait_until};
 use serde_json::{Value, json};
 
 fn start(server: &Server, command: &str) -> Value {
-    let task = server.tool("ssh_run_async", json!({"alias": "web1", "command": command}));
+    let task = server.tool(
+        "ssh_run_async",
+        json!({"alias": "web1", "command": command}),
+    );
     task["task_id"].clone()
 }
 
 fn page(server: &Server, id: &Value, offset: &Value) -> Value {
-    server.tool("ssh_get_task_output", json!({"task_id": id, "offset": offset}))
+    server.tool(
+        "ssh_get_task_output",
+        json!({"task_id": id, "offset": offset}),
+    )
 }
 
 /// Reads on from an offset until all there is so far has been read.
@@ -50,7 +56,13 @@ fn paging_through_a_growing_output_gives_every_byte_once() {
     };
     fleet.host("web1").stub(
         "hostname",
-        &format!("#!/bin/sh\n{}{}\n{}{}\n", part("first"), gate.wait(), part("second"), gate.wait()),
+        &format!(
+            "#!/bin/sh\n{}{}\n{}{}\n",
+            part("first"),
+            gate.wait(),
+            part("second"),
+            gate.wait()
+        ),
     );
     let server = Server::start(&fleet.setup);
     let id = start(&server, "hostname");
@@ -73,7 +85,11 @@ fn paging_through_a_growing_output_gives_every_byte_once() {
     let result = server.tool("ssh_get_task_result", json!({"task_id": id}));
     let (mut out, mut err) = (String::new(), String::new());
     for line in text.lines() {
-        let to = if line.starts_with("err") { &mut err } else { &mut out };
+        let to = if line.starts_with("err") {
+            &mut err
+        } else {
+            &mut out
+        };
         to.push_str(line);
         to.push('\n');
     }
@@ -117,7 +133,10 @@ fn the_last_lines_are_counted_as_documented() {
         );
         let expected: Vec<String> = (count - shown + 1..=count).map(|n| n.to_string()).collect();
         assert_eq!(tail["output_lines"], json!(expected));
-        assert_eq!((&tail["total_lines"], &tail["has_more"]), (&json!(count), &json!(more)));
+        assert_eq!(
+            (&tail["total_lines"], &tail["has_more"]),
+            (&json!(count), &json!(more))
+        );
         assert_eq!(tail["finished"], true);
     }
     server.finish();
@@ -126,11 +145,16 @@ fn the_last_lines_are_counted_as_documented() {
 #[test]
 fn a_capped_output_is_kept_up_to_the_cap_and_says_what_is_missing() {
     let fleet = Fleet::of(&["web1"]);
-    let policy = policy_allowing(&["seq *", "hostname"])
-        .replace("max_seconds: 30", "max_seconds: 30\n  max_output_bytes: 1000");
+    let policy = policy_allowing(&["seq *", "hostname"]).replace(
+        "max_seconds: 30",
+        "max_seconds: 30\n  max_output_bytes: 1000",
+    );
     fleet.setup.write("policy.yml", &policy);
     // The command that is stopped goes on for ever otherwise.
-    fleet.host("web1").stub("hostname", "#!/bin/sh\nwhile :; do echo 0123456789abcde; done\n");
+    fleet.host("web1").stub(
+        "hostname",
+        "#!/bin/sh\nwhile :; do echo 0123456789abcde; done\n",
+    );
     let server = Server::start(&fleet.setup);
     let run = server.run("web1", "hostname");
     assert_eq!(run["truncated"], true);
@@ -138,19 +162,31 @@ fn a_capped_output_is_kept_up_to_the_cap_and_says_what_is_missing() {
     assert_eq!(run["terminated"], "confirmed");
     let output = run["output"].as_str().unwrap();
     assert!(output.starts_with("0123456789abcde\n0123456789abcde\n"));
-    assert!(run.to_string().contains("max_output_bytes"), "the note says which limit");
+    assert!(
+        run.to_string().contains("max_output_bytes"),
+        "the note says which limit"
+    );
     let page = page(&server, &run["task_id"], &json!(0));
     assert_eq!(page["available"], 1000);
 
     // With `discard` it runs to its end, and the count is exact.
     fleet.setup.write(
         "policy.yml",
-        &policy.replace("max_output_bytes: 1000", "max_output_bytes: 1000\n  on_output_cap: discard"),
+        &policy.replace(
+            "max_output_bytes: 1000",
+            "max_output_bytes: 1000\n  on_output_cap: discard",
+        ),
     );
-    assert_eq!(server.tool("ssh_reload_config", json!({}))["status"], "reloaded");
+    assert_eq!(
+        server.tool("ssh_reload_config", json!({}))["status"],
+        "reloaded"
+    );
     let run = server.run("web1", "seq 300000");
     let whole: usize = (1..=300_000).map(|n: u32| n.to_string().len() + 1).sum();
-    assert_eq!((&run["exit_code"], &run["truncated"]), (&json!(0), &json!(true)));
+    assert_eq!(
+        (&run["exit_code"], &run["truncated"]),
+        (&json!(0), &json!(true))
+    );
     assert_eq!(run["omitted_bytes"], whole - 1000);
     server.finish();
 }

@@ -34,7 +34,10 @@ pub enum HostResult {
         alias: HostAlias,
         denial: Box<Denial>,
     },
-    NotRun { alias: HostAlias, why: NotRun },
+    NotRun {
+        alias: HostAlias,
+        why: NotRun,
+    },
 }
 
 /// A host that was begun.
