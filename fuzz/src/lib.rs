@@ -1,0 +1,21 @@
+//! The bodies of the fuzz targets: bytes in, a panic where a property does not hold.
+//!
+//! Called by `fuzz_targets/` with what libFuzzer makes up, and by `tests/corpus_replay.rs`
+//! (which includes this file) with the corpora and the regressions, on stable, in every
+//! run of the tests. They use nothing but the crate's public interface.
+
+pub mod dice;
+pub mod paths;
+pub mod redaction;
+pub mod secrets;
+pub mod yaml;
+
+/// A target: its name (of its corpus, dictionary and binary, too) and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+pub const TARGETS: &[Target] = &[
+    ("paths", paths::run),
+    ("redaction", redaction::run),
+    ("secrets", secrets::run),
+    ("yaml", yaml::run),
+];
