@@ -12,7 +12,9 @@ impl<'a> Dice<'a> {
     }
 
     pub fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.bytes.split_first() else { return 0 };
+        let Some((first, rest)) = self.bytes.split_first() else {
+            return 0;
+        };
         self.bytes = rest;
         *first
     }
@@ -39,7 +41,11 @@ impl<'a> Dice<'a> {
 
     /// Bytes up to the next zero byte, or all.
     pub fn field(&mut self) -> &'a [u8] {
-        let end = self.bytes.iter().position(|byte| *byte == 0).unwrap_or(self.bytes.len());
+        let end = self
+            .bytes
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(self.bytes.len());
         let field = self.take(end);
         self.byte();
         field

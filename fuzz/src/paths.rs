@@ -24,10 +24,19 @@ pub fn run(data: &[u8]) {
     // `@` stands for the directory, so that absolute paths into it are reached.
     let text = text.replace('@', scene.keys.to_str().unwrap_or_default());
     for (dirs, links) in [(&scene.strict, false), (&scene.beneath, true)] {
-        let Ok(path) = KeyPath::parse(&text, dirs) else { continue };
-        let Ok(secret) = dirs.read_key(&path) else { continue };
-        assert_eq!(secret.expose(), INSIDE.as_bytes(), "{text:?} read something outside");
-        let real = fs::canonicalize(scene.keys.join(path.relative().as_path())).expect("what was read is there");
+        let Ok(path) = KeyPath::parse(&text, dirs) else {
+            continue;
+        };
+        let Ok(secret) = dirs.read_key(&path) else {
+            continue;
+        };
+        assert_eq!(
+            secret.expose(),
+            INSIDE.as_bytes(),
+            "{text:?} read something outside"
+        );
+        let real = fs::canonicalize(scene.keys.join(path.relative().as_path()))
+            .expect("what was read is there");
         assert!(real.starts_with(&scene.keys), "{text:?} is {real:?}");
         if !links {
             let asked = scene.keys.join(path.relative().as_path());
@@ -70,6 +79,10 @@ fn scene() -> &'static Scene {
             symlink(to, keys.join(link)).expect("linked");
         }
         let open = |links| Dirs::open(&keys, &keys, &keys, links);
-        Scene { strict: open(Links::Refused), beneath: open(Links::Beneath), keys }
+        Scene {
+            strict: open(Links::Refused),
+            beneath: open(Links::Beneath),
+            keys,
+        }
     })
 }

@@ -14,7 +14,10 @@ const LETTERS: [&str; 4] = ["0", "1", "ä", "\n"];
 pub fn run(data: &[u8]) {
     let mut dice = Dice::new(data);
     let secrets: Vec<String> = (0..dice.below(5)).map(|_| word(&mut dice, 10)).collect();
-    let pieces: Vec<String> = std::iter::from_fn(|| (!dice.is_empty()).then(|| word(&mut dice, 24))).take(64).collect();
+    let pieces: Vec<String> =
+        std::iter::from_fn(|| (!dice.is_empty()).then(|| word(&mut dice, 24)))
+            .take(64)
+            .collect();
     let whole = pieces.concat();
 
     let patterns = Patterns::new(secrets.iter().map(String::as_bytes));
@@ -25,12 +28,24 @@ pub fn run(data: &[u8]) {
     }
     redactor.finish(&mut out);
 
-    let sought: Vec<&str> = secrets.iter().map(String::as_str).filter(|secret| secret.len() >= SHORTEST).collect();
+    let sought: Vec<&str> = secrets
+        .iter()
+        .map(String::as_str)
+        .filter(|secret| secret.len() >= SHORTEST)
+        .collect();
     for secret in &sought {
         assert!(!out.contains(secret), "{secret:?} came through: {out:?}");
     }
-    assert_eq!(out, naive(&whole, &sought), "secrets {sought:?} in pieces {pieces:?}");
-    assert_eq!(patterns.redact(&whole).unwrap_or(whole), out, "the whole and the pieces differ");
+    assert_eq!(
+        out,
+        naive(&whole, &sought),
+        "secrets {sought:?} in pieces {pieces:?}"
+    );
+    assert_eq!(
+        patterns.redact(&whole).unwrap_or(whole),
+        out,
+        "the whole and the pieces differ"
+    );
 }
 
 fn word(dice: &mut Dice<'_>, max: usize) -> String {
@@ -41,8 +56,12 @@ fn word(dice: &mut Dice<'_>, max: usize) -> String {
 fn naive(text: &str, secrets: &[&str]) -> String {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     for at in 0..text.len() {
-        let here = secrets.iter().filter(|secret| text.as_bytes()[at..].starts_with(secret.as_bytes()));
-        let Some(longest) = here.map(|secret| secret.len()).max() else { continue };
+        let here = secrets
+            .iter()
+            .filter(|secret| text.as_bytes()[at..].starts_with(secret.as_bytes()));
+        let Some(longest) = here.map(|secret| secret.len()).max() else {
+            continue;
+        };
         match ranges.last_mut() {
             Some((_, end)) if at < *end => *end = (*end).max(at + longest),
             _ => ranges.push((at, at + longest)),

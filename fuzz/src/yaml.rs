@@ -51,12 +51,23 @@ fn load(files: [&[u8]; 3]) -> Result<Loaded, String> {
 fn hosts_are_sound(loaded: &Loaded) {
     let snapshot = &loaded.snapshot;
     for host in snapshot.hosts() {
-        assert!(snapshot.host(&host.alias).is_some(), "a listed host is not found");
+        assert!(
+            snapshot.host(&host.alias).is_some(),
+            "a listed host is not found"
+        );
         let route = snapshot.route(&host.alias);
-        assert!((1..=4).contains(&route.len()), "a route of {} hops", route.len());
+        assert!(
+            (1..=4).contains(&route.len()),
+            "a route of {} hops",
+            route.len()
+        );
         assert_eq!(route.last().map(|last| &last.alias), Some(&host.alias));
         for tag in &host.tags {
-            assert!(snapshot.hosts_with_tag(tag).any(|other| other.alias == host.alias));
+            assert!(
+                snapshot
+                    .hosts_with_tag(tag)
+                    .any(|other| other.alias == host.alias)
+            );
         }
     }
 }
