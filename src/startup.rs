@@ -8,6 +8,7 @@ mod checkup;
 mod confine;
 mod identity;
 mod reports;
+mod trusting;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -63,6 +64,9 @@ fn dispatch(options: Options, environment: Environment) -> Outcome {
         Command::Version => reports::version(),
         Command::Check { json } => checkup::check(&settings, &environment, json),
         Command::Init { dir } => reports::init(&dir),
+        Command::Trust { alias, fingerprint } => {
+            trusting::run(&settings, &environment, &alias, fingerprint)
+        }
         Command::AuditVerify { files, head } => reports::audit_verify(&files, head.as_deref()),
         Command::AuditShow {
             file,

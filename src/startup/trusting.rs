@@ -1,0 +1,112 @@
+//! `trust ALIAS`: the command line's side of fetching a host's key.
+//!
+//! Owns the confinement of a process that talks to a host nobody knows yet: it becomes
+//! the owner of known_hosts, and the sandbox lets it write that directory and nothing
+//! else. The questions and what is added are `ssh`'s. Called by `startup`.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::confine::{self, ConfineError, Scope};
+use super::identity::{self, IdentityError};
+use super::{Outcome, grants, open, say};
+use crate::cli::{Settings, User};
+use crate::config::types::{HostAlias, InputError};
+use crate::config::{Environment, LoadError, Loaded, Snapshot, load};
+use crate::ssh::trust::{Consent, Talk, TrustError, Trusted, trust};
+use crate::ssh::{self, SshError};
+use crate::sys::privileges;
+
+/// Why nothing was added.
+#[derive(Debug)]
+enum Refusal {
+    Alias(InputError),
+    Configuration(LoadError),
+    Libraries(SshError),
+    Identity(IdentityError),
+    Confine(ConfineError),
+    Trust(TrustError),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alias(error) => error.fmt(f),
+            Self::Configuration(error) => f.write_str(&error.for_operator()),
+            Self::Libraries(error) => f.write_str(&error.for_operator()),
+            Self::Identity(error) => error.fmt(f),
+            Self::Confine(error) => error.fmt(f),
+            Self::Trust(error) => error.fmt(f),
+        }
+    }
+}
+
+pub(super) fn run(
+    settings: &Settings,
+    environment: &Environment,
+    alias: &str,
+    fingerprint: Option<String>,
+) -> Outcome {
+    match attempt(settings, environment, alias, fingerprint) {
+        Ok(Trusted::Added(_) | Trusted::Already) => Outcome::Done,
+        Ok(Trusted::Declined) => Outcome::Problems,
+        Err(refusal) => {
+            say(&refusal.to_string());
+            Outcome::Problems
+        }
+    }
+}
+
+fn attempt(
+    settings: &Settings,
+    environment: &Environment,
+    alias: &str,
+    fingerprint: Option<String>,
+) -> Result<Trusted, Refusal> {
+    let alias = HostAlias::parse(alias).map_err(Refusal::Alias)?;
+    let dirs = open(settings);
+    let Loaded { snapshot, .. } = load(&dirs, environment).map_err(Refusal::Configuration)?;
+    ssh::warm_up().map_err(Refusal::Libraries)?;
+
+    let user = settings.user.or_else(|| owner(&snapshot));
+    let identity = identity::settle(user, || false).map_err(Refusal::Identity)?;
+    let file = dirs.known_hosts_file(snapshot.known_hosts());
+    let mut grants = grants(&dirs, None);
+    let directories = [dirs.keys(), dirs.config()];
+    let home = directories
+        .into_iter()
+        .find(|directory| file.starts_with(directory.path()));
+    grants
+        .write
+        .extend(home.and_then(|directory| directory.handle()));
+    confine::close(settings.sandbox, identity, Scope::of(&snapshot), grants)
+        .map_err(Refusal::Confine)?;
+
+    let consent = fingerprint.map_or(Consent::Ask, Consent::Fingerprint);
+    let (mut answers, mut out) = (io::stdin().lock(), io::stdout().lock());
+    let mut talk = Talk {
+        answers: &mut answers,
+        out: &mut out,
+    };
+    let agent = environment.setting("SSH_AUTH_SOCK").map(PathBuf::from);
+    trust(&Arc::new(snapshot), &alias, &consent, agent, &mut talk).map_err(Refusal::Trust)
+}
+
+/// Whose known_hosts is, or would be: for root, who could otherwise leave a file there
+/// that the server cannot replace.
+fn owner(snapshot: &Snapshot) -> Option<User> {
+    if !privileges::is_root() {
+        return None;
+    }
+    let file = snapshot.dirs().known_hosts_file(snapshot.known_hosts());
+    let found = [Some(file.as_path()), file.parent()].into_iter().flatten();
+    let found = found.filter_map(|path| fs::metadata(path).ok()).next();
+    found.map(|metadata| User {
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+    })
+}
