@@ -44,7 +44,7 @@ pub use run::{Decided, Started};
 pub use security::{HostKeyFinding, HostKeyKind};
 pub use show::{Filter, Since, show};
 pub use time::Ts;
-pub use verify::verify;
+pub use verify::{verify, verify_reader};
 
 use crate::config::types::{CommandHash, HostAlias, OnAuditFailure, TaskId};
 use crate::policy::verdict::Trail;

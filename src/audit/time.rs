@@ -26,7 +26,7 @@ impl Ts {
         Self(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
-    pub fn from_micros(micros: u64) -> Self {
+    pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 

@@ -8,7 +8,7 @@
 //! it takes a head that was kept elsewhere. Called by `startup` for the subcommand.
 
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use super::chain::{Digest, Sealed, Tip};
@@ -26,13 +26,7 @@ const DESCRIBED: u64 = 50;
 /// # Errors
 /// The report can't be written. A file that can't be read is a finding, not an error.
 pub fn verify(files: &[PathBuf], head: Option<&str>, out: &mut dyn Write) -> io::Result<bool> {
-    let mut check = Check::new(out);
-    if let Some(head) = head {
-        check.wanted = Digest::parse(head.trim().to_ascii_lowercase().as_bytes());
-        if check.wanted.is_none() {
-            check.broken("--head is not 64 hex digits")?;
-        }
-    }
+    let mut check = Check::new(head, out)?;
     let mut ordered = Vec::new();
     for path in files {
         match first_number(path) {
@@ -42,10 +36,26 @@ pub fn verify(files: &[PathBuf], head: Option<&str>, out: &mut dyn Write) -> io:
     }
     ordered.sort_by_key(|(first, _)| *first);
     for (_, path) in ordered {
-        if let Err(error) = check.file(path) {
-            check.broken(&format!("{}: {error}", path.display()))?;
+        let shown = path.display().to_string();
+        let read = File::open(path).map(|file| BufReader::with_capacity(1 << 16, file));
+        if let Err(error) = read.and_then(|mut reader| check.lines(&shown, &mut reader)) {
+            check.broken(&format!("{shown}: {error}"))?;
         }
     }
+    check.conclude()
+}
+
+/// The same for one file that is open, or for bytes in memory.
+///
+/// # Errors
+/// As [`verify`], and what reading gives.
+pub fn verify_reader(
+    mut reader: impl BufRead,
+    head: Option<&str>,
+    out: &mut dyn Write,
+) -> io::Result<bool> {
+    let mut check = Check::new(head, out)?;
+    check.lines("input", &mut reader)?;
     check.conclude()
 }
 
@@ -74,8 +84,8 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(out: &'a mut dyn Write) -> Self {
-        Self {
+    fn new(head: Option<&str>, out: &'a mut dyn Write) -> io::Result<Self> {
+        let mut check = Self {
             out,
             tip: None,
             blind: false,
@@ -87,17 +97,22 @@ impl<'a> Check<'a> {
             last_kind: String::new(),
             wanted: None,
             wanted_at: None,
+        };
+        if let Some(head) = head {
+            check.wanted = Digest::parse(head.trim().to_ascii_lowercase().as_bytes());
+            if check.wanted.is_none() {
+                check.broken("--head is not 64 hex digits")?;
+            }
         }
+        Ok(check)
     }
 
-    fn file(&mut self, path: &Path) -> io::Result<()> {
-        let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
+    fn lines(&mut self, shown: &str, reader: &mut impl BufRead) -> io::Result<()> {
         let (mut line, mut length, mut number) = (Vec::new(), 0, 0_u64);
-        let shown = path.display();
         loop {
             number += 1;
             let at = format!("{shown}: line {number}");
-            match lines::next(&mut reader, &mut line, &mut length)? {
+            match lines::next(reader, &mut line, &mut length)? {
                 Line::End if number == 1 => self.broken(&format!("{shown}: holds no records"))?,
                 Line::End => {}
                 Line::Whole => {
