@@ -8,8 +8,8 @@
 )]
 
 use mcp_ssh_orchestrator::audit::{
-    Approval, ApprovalOutcome, Audit, AuditEnd, Decision, End, HostKeyFinding, HostKeyKind,
-    Patterns, Phase, Record, Reload, Sandbox, ServerStart, Ts,
+    Approval, ApprovalOutcome, Audit, AuditEnd, Decision, End, Patterns, Phase, Record, Reload,
+    Sandbox, ServerStart, Ts,
 };
 use mcp_ssh_orchestrator::config::event::{EventValue, SecurityEvent};
 use mcp_ssh_orchestrator::config::types::{
@@ -201,27 +201,33 @@ fn events_about_commands_quote_none_of_them_but_the_disguised() {
 
 #[test]
 fn events_about_hosts() {
+    let event = |event_type, extra: &[(&'static str, EventValue)]| {
+        Record::security(SecurityEvent {
+            event_type,
+            extra: extra.to_vec(),
+            ..SecurityEvent::default()
+        })
+    };
+    let text = |text: &str| EventValue::Text(text.into());
     holds(
-        &Record::dns_rate_limit("db.internal", 10),
+        &event(
+            "dns_rate_limit_exceeded",
+            &[
+                ("hostname", text("db.internal")),
+                ("max_per_second", EventValue::Number(10)),
+            ],
+        ),
         r#"{"type":"dns_rate_limit_exceeded","level":"error","msg":"security_event","ts":T,"hostname":"db.internal","max_per_second":10}"#,
     );
-    for (kind, word) in [
-        (HostKeyKind::Mismatch, "mismatch"),
-        (HostKeyKind::Unknown, "unknown"),
-        (HostKeyKind::Revoked, "revoked"),
-    ] {
-        let finding = HostKeyFinding {
-            kind,
-            host: "10.0.0.11".into(),
-            port: 22,
-            key_type: "ssh-ed25519".into(),
-            fingerprint: "SHA256:new".into(),
-            expected: vec!["SHA256:old".into()],
-        };
+    for kind in ["host_key_mismatch", "host_key_unknown", "host_key_revoked"] {
+        let extra = [
+            ("alias", text("web1")),
+            ("presented_key", text("SHA256:new")),
+        ];
         holds(
-            &Record::host_key(&alias(), finding),
+            &event(kind, &extra),
             &format!(
-                r#"{{"type":"host_key_{word}","level":"error","msg":"security_event","ts":T,"alias":"web1","host":"10.0.0.11","port":22,"key_type":"ssh-ed25519","fingerprint":"SHA256:new","expected":["SHA256:old"]}}"#
+                r#"{{"type":"{kind}","level":"error","msg":"security_event","ts":T,"alias":"web1","presented_key":"SHA256:new"}}"#
             ),
         );
     }

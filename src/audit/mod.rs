@@ -12,6 +12,7 @@ mod group;
 mod keeper;
 mod ledger;
 mod lines;
+mod make;
 mod mark;
 mod panic;
 mod place;
@@ -41,7 +42,6 @@ pub use record::{
 };
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
 pub use run::{Decided, Started};
-pub use security::{HostKeyFinding, HostKeyKind};
 pub use show::{Filter, Since, show};
 pub use time::Ts;
 pub use verify::{verify, verify_reader};

@@ -51,23 +51,28 @@ impl Serialize for Noticed {
         map.serialize_entry("event_type", event.event_type)?;
         map.serialize_entry("ts", &self.ts)?;
         map.serialize_entry("timestamp", &self.ts.iso())?;
-        if let Some(path) = &event.attempted_path {
-            map.serialize_entry("attempted_path", path)?;
-        }
-        if let Some(path) = &event.resolved_path {
-            map.serialize_entry("resolved_path", path)?;
-        }
-        if let Some(reason) = event.reason {
-            map.serialize_entry("reason", reason)?;
-        }
-        for (key, value) in &event.extra {
-            match value {
-                EventValue::Text(text) => map.serialize_entry(key, text)?,
-                EventValue::Number(number) => map.serialize_entry(key, number)?,
-            }
-        }
+        details(event, &mut map)?;
         map.end()
     }
+}
+
+fn details<M: SerializeMap>(event: &SecurityEvent, map: &mut M) -> Result<(), M::Error> {
+    if let Some(path) = &event.attempted_path {
+        map.serialize_entry("attempted_path", path)?;
+    }
+    if let Some(path) = &event.resolved_path {
+        map.serialize_entry("resolved_path", path)?;
+    }
+    if let Some(reason) = event.reason {
+        map.serialize_entry("reason", reason)?;
+    }
+    for (key, value) in &event.extra {
+        match value {
+            EventValue::Text(text) => map.serialize_entry(key, text)?,
+            EventValue::Number(number) => map.serialize_entry(key, number)?,
+        }
+    }
+    Ok(())
 }
 
 /// A character in an argument that has no business there.
@@ -142,58 +147,48 @@ pub struct ChainDenied {
     position: usize,
 }
 
-/// The fields of `dns_rate_limit_exceeded`.
-#[derive(Debug, Clone, Serialize)]
-pub struct DnsRateLimit {
-    level: Level,
-    msg: &'static str,
-    ts: Ts,
-    hostname: String,
-    max_per_second: u32,
+/// Events that are their own `type` and not a `security_event`.
+const OWN_TYPES: [&str; 4] = [
+    "dns_rate_limit_exceeded",
+    "host_key_mismatch",
+    "host_key_unknown",
+    "host_key_revoked",
+];
+
+/// What a connection came upon. Keys appear as fingerprints in OpenSSH's form.
+#[derive(Debug, Clone)]
+pub struct Connection(Noticed);
+
+impl Connection {
+    pub(super) fn each_text(&mut self, clean: impl Fn(&mut String)) {
+        self.0.each_text(clean);
+    }
 }
 
-/// The fields of `host_key_mismatch`, `host_key_unknown` and `host_key_revoked`.
-/// Fingerprints are OpenSSH's form, `SHA256:` and unpadded base64.
-#[derive(Debug, Clone, Serialize)]
-pub struct HostKeyEvent {
-    level: Level,
-    msg: &'static str,
-    ts: Ts,
-    #[serde(serialize_with = "display")]
-    alias: HostAlias,
-    host: String,
-    port: u16,
-    key_type: String,
-    /// Of the key that the server showed.
-    fingerprint: String,
-    /// Of the keys that known_hosts holds for this host.
-    expected: Vec<String>,
-}
-
-/// What was wrong with a server's key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostKeyFinding {
-    pub kind: HostKeyKind,
-    /// The name or address that known_hosts was asked for.
-    pub host: String,
-    pub port: u16,
-    pub key_type: String,
-    pub fingerprint: String,
-    pub expected: Vec<String>,
-}
-
-/// How a server's key stands to known_hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostKeyKind {
-    Mismatch,
-    Unknown,
-    Revoked,
+impl Serialize for Connection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(Noticed { ts, event }) = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", event.event_type)?;
+        map.serialize_entry("level", "error")?;
+        map.serialize_entry("msg", MSG)?;
+        map.serialize_entry("ts", ts)?;
+        details(event, &mut map)?;
+        map.end()
+    }
 }
 
 impl Record {
+    /// The record of an event that `config` or `ssh` noticed.
     pub fn security(event: SecurityEvent) -> Self {
+        let own = OWN_TYPES.contains(&event.event_type);
         let ts = Ts::now();
-        Self::SecurityEvent(Noticed { ts, event })
+        let noticed = Noticed { ts, event };
+        if own {
+            Self::Connection(Connection(noticed))
+        } else {
+            Self::SecurityEvent(noticed)
+        }
     }
 
     /// The record of a rejected argument, where its rejection is an event at all.
@@ -264,35 +259,6 @@ impl Record {
             normalized_command: bypass.normalized_command.clone(),
             blocked_pattern: bypass.blocked_pattern.clone(),
         })
-    }
-
-    pub fn dns_rate_limit(hostname: &str, max_per_second: u32) -> Self {
-        Self::DnsRateLimitExceeded(DnsRateLimit {
-            level: Level::Error,
-            msg: MSG,
-            ts: Ts::now(),
-            hostname: hostname.to_owned(),
-            max_per_second,
-        })
-    }
-
-    pub fn host_key(alias: &HostAlias, finding: HostKeyFinding) -> Self {
-        let event = HostKeyEvent {
-            level: Level::Error,
-            msg: MSG,
-            ts: Ts::now(),
-            alias: alias.clone(),
-            host: finding.host,
-            port: finding.port,
-            key_type: finding.key_type,
-            fingerprint: finding.fingerprint,
-            expected: finding.expected,
-        };
-        match finding.kind {
-            HostKeyKind::Mismatch => Self::HostKeyMismatch(event),
-            HostKeyKind::Unknown => Self::HostKeyUnknown(event),
-            HostKeyKind::Revoked => Self::HostKeyRevoked(event),
-        }
     }
 }
 
