@@ -157,7 +157,17 @@ impl Load<'_> {
             policy_file::read(root, to, load.dirs, &mut load.noticed.events)
         });
 
-        if let (Some(servers), Some(policy)) = (&servers, &policy) {
+        // A host that could not be read may be the one that is named.
+        let whole = |file| {
+            !self
+                .noticed
+                .problems
+                .iter()
+                .any(|problem| problem.place.file == file)
+        };
+        if let (Some(servers), Some(policy)) = (&servers, &policy)
+            && whole(servers_yml)
+        {
             self.policy_names(policy, &servers.hosts);
         }
         let (policy, settings) = self.compile(policy?)?;

@@ -26,6 +26,7 @@ pub enum Field {
     Tag,
     Command,
     TaskId,
+    MaxLines,
 }
 
 impl Field {
@@ -36,6 +37,7 @@ impl Field {
             Self::Tag => "tag",
             Self::Command => "command",
             Self::TaskId => "task_id",
+            Self::MaxLines => "max_lines",
         }
     }
 }
@@ -58,6 +60,11 @@ pub enum InputError {
         field: Field,
         code: u32,
     },
+    OutOfRange {
+        field: Field,
+        min: u32,
+        max: u32,
+    },
 }
 
 impl fmt::Display for InputError {
@@ -75,6 +82,9 @@ impl fmt::Display for InputError {
                 )
             }
             Self::NullByte(field) => write!(f, "{} contains null bytes", field.name()),
+            Self::OutOfRange { field, min, max } => {
+                write!(f, "{} must be between {min} and {max}", field.name())
+            }
             Self::ControlCharacter { field, code } => {
                 write!(
                     f,
@@ -239,6 +249,35 @@ impl CommandText {
 
     pub fn hash(&self) -> CommandHash {
         CommandHash::of(&self.0)
+    }
+}
+
+/// How many of the last lines of an output are asked for, 1 to 1,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxLines(u16);
+
+impl MaxLines {
+    /// Lines that are given where nothing is asked for.
+    pub const DEFAULT: Self = Self(50);
+    /// Most lines.
+    pub const MAX: u16 = 1_000;
+
+    /// # Errors
+    /// Less than 1, or more than [`MaxLines::MAX`].
+    pub fn new(lines: i64) -> Result<Self, InputError> {
+        let lines = u16::try_from(lines).ok();
+        lines
+            .filter(|lines| (1..=Self::MAX).contains(lines))
+            .map(Self)
+            .ok_or(InputError::OutOfRange {
+                field: Field::MaxLines,
+                min: 1,
+                max: u32::from(Self::MAX),
+            })
+    }
+
+    pub fn get(self) -> usize {
+        usize::from(self.0)
     }
 }
 
