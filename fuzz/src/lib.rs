@@ -4,7 +4,9 @@
 //! (which includes this file) with the corpora and the regressions, on stable, in every
 //! run of the tests. They use nothing but the crate's public interface.
 
+pub mod audit_verify;
 pub mod dice;
+pub mod known_hosts;
 pub mod paths;
 pub mod redaction;
 pub mod secrets;
@@ -14,6 +16,8 @@ pub mod yaml;
 pub type Target = (&'static str, fn(&[u8]));
 
 pub const TARGETS: &[Target] = &[
+    ("known_hosts", known_hosts::run),
+    ("audit_verify", audit_verify::run),
     ("paths", paths::run),
     ("redaction", redaction::run),
     ("secrets", secrets::run),
