@@ -13,6 +13,7 @@ use super::error::SshError;
 use super::exec;
 use super::link::Link;
 use super::login::{self, Established, Means, Proof};
+use super::logins::Logins;
 use super::material;
 use super::pool::{Key, Parked, Pool};
 use super::report::{Ended, RunReport, Sink, Stage};
@@ -27,6 +28,7 @@ const PROBE: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct Client {
     resolver: Resolver,
+    logins: Logins,
     pool: Pool,
     agent: Option<Arc<PathBuf>>,
 }
@@ -43,6 +45,7 @@ impl Client {
     pub fn new(agent: Option<PathBuf>) -> Self {
         Self {
             resolver: Resolver::new(),
+            logins: Logins::default(),
             pool: Pool::default(),
             agent: agent.map(Arc::new),
         }
@@ -124,17 +127,24 @@ impl Client {
         let means = Means {
             snapshot: job.snapshot,
             resolver: &self.resolver,
+            logins: &self.logins,
             agent: self.agent.as_deref().map(PathBuf::as_path),
         };
         let Established {
             mut link,
             proof,
             negotiated,
+            permit,
         } = login::establish(&means, &route, control, &mut report.events)?;
         report.negotiated = Some(negotiated);
         report.target_ip = proof.hops.last().map(|hop| hop.address.socket_addr().ip());
-        exec::open(&mut link, &control.begin(Phase::Run))?;
-        Ok((link, proof))
+        match exec::open(&mut link, &control.begin(Phase::Run)) {
+            Ok(()) => Ok((link, proof)),
+            Err(error) => {
+                permit.failed();
+                Err(error)
+            }
+        }
     }
 
     /// Whether a host's name resolves to an address that the policy allows, without

@@ -19,6 +19,7 @@ use super::events::{host_key_event, rate_limit_event};
 use super::ffi::FaultKind;
 use super::known_hosts::{KnownHosts, PublicKey, RecordName};
 use super::link::{Carrier, Link, explain};
+use super::logins::{Logins, Permit};
 use super::material::{material_digest, read_certificate, read_key, read_known_hosts};
 use super::resolve::Resolver;
 use crate::config::event::SecurityEvent;
@@ -30,6 +31,8 @@ pub(super) struct Established {
     pub(super) link: Link,
     pub(super) proof: Proof,
     pub(super) negotiated: String,
+    /// To be given back when the host has answered on a channel.
+    pub(super) permit: Permit,
 }
 
 /// What the logins of a route relied on: as long as all of it still holds, the session is
@@ -50,6 +53,7 @@ pub(super) struct Verified {
 pub(super) struct Means<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) resolver: &'a Resolver,
+    pub(super) logins: &'a Logins,
     pub(super) agent: Option<&'a Path>,
 }
 
@@ -62,7 +66,7 @@ pub(super) fn establish(
     events: &mut Vec<SecurityEvent>,
 ) -> Result<Established, SshError> {
     let (known_hosts, known_hosts_digest) = read_known_hosts(means.snapshot)?;
-    let mut reached: Option<Link> = None;
+    let mut reached: Option<(Link, Permit)> = None;
     let mut hops = Vec::new();
     let mut negotiated = Vec::new();
     for (index, host) in route.iter().enumerate() {
@@ -80,10 +84,10 @@ pub(super) fn establish(
                 in_hop(host, error)
             }
         };
-        let (link, verified) = hop.log_in(reached.take(), events).map_err(through)?;
+        let (link, permit, verified) = hop.log_in(reached.take(), events).map_err(through)?;
         negotiated.push(link.describe());
         hops.push(verified);
-        reached = Some(link);
+        reached = Some((link, permit));
     }
     let proof = Proof {
         hops,
@@ -91,8 +95,9 @@ pub(super) fn establish(
         material: material_digest(means.snapshot, route),
     };
     match reached {
-        Some(link) => Ok(Established {
+        Some((link, permit)) => Ok(Established {
             link,
+            permit,
             proof,
             negotiated: negotiated.join("; "),
         }),
@@ -123,7 +128,7 @@ pub(super) fn presented_key(
     control: &Control,
 ) -> Result<PublicKey, SshError> {
     let (known_hosts, _) = read_known_hosts(means.snapshot)?;
-    let mut reached: Option<Link> = None;
+    let mut reached: Option<(Link, Permit)> = None;
     let mut events = Vec::new();
     for (index, host) in route.iter().enumerate() {
         let hop = Hop {
@@ -134,11 +139,14 @@ pub(super) fn presented_key(
         };
         if index.saturating_add(1) < route.len() {
             let logged_in = hop.log_in(reached.take(), &mut events);
-            reached = Some(logged_in.map_err(|error| in_hop(host, error))?.0);
+            let (link, permit, _) = logged_in.map_err(|error| in_hop(host, error))?;
+            reached = Some((link, permit));
             continue;
         }
         let addresses = hop.addresses(&mut events)?;
-        let (carrier, _) = hop.connect(reached.take(), &addresses)?;
+        let (before, passed) = reached.take().unzip();
+        let (carrier, _, _permit) = hop.connect(before, &addresses)?;
+        drop(passed);
         let mut link = Link::new(carrier)?;
         let session = link.session();
         algorithms::offer(session, &[], host.legacy_algorithms)
@@ -165,11 +173,29 @@ struct Hop<'a> {
 impl Hop<'_> {
     fn log_in(
         &self,
-        before: Option<Link>,
+        before: Option<(Link, Permit)>,
         events: &mut Vec<SecurityEvent>,
-    ) -> Result<(Link, Verified), SshError> {
+    ) -> Result<(Link, Permit, Verified), SshError> {
         let addresses = self.addresses(events)?;
-        let (carrier, address) = self.connect(before, &addresses)?;
+        let (before, passed) = before.unzip();
+        let (carrier, address, permit) = self.connect(before, &addresses)?;
+        // The host before has answered on a channel.
+        drop(passed);
+        match self.enter(carrier, events) {
+            Ok((link, name, key)) => Ok((link, permit, Verified { address, name, key })),
+            Err(error) => {
+                permit.failed();
+                Err(error)
+            }
+        }
+    }
+
+    /// Key exchange, host key, login.
+    fn enter(
+        &self,
+        carrier: Carrier,
+        events: &mut Vec<SecurityEvent>,
+    ) -> Result<(Link, RecordName, PublicKey), SshError> {
         let mut link = Link::new(carrier)?;
         let name = record_name(self.host);
         let kinds = self.known_hosts.kinds_for(&name);
@@ -181,7 +207,7 @@ impl Hop<'_> {
             .inspect_err(|error| events.extend(host_key_event(self.host, error)))?;
         self.sign_in(&mut link)?;
         link.set_logged_in();
-        Ok((link, Verified { address, name, key }))
+        Ok((link, name, key))
     }
 
     /// The host's addresses that the policy allows.
@@ -198,12 +224,14 @@ impl Hop<'_> {
         &self,
         before: Option<Link>,
         addresses: &[PinnedAddress],
-    ) -> Result<(Carrier, PinnedAddress), SshError> {
+    ) -> Result<(Carrier, PinnedAddress, Permit), SshError> {
         let mut last = SshError::NoAddressAllowed {
             refused: Vec::new(),
         };
         let mut before = before;
         for &address in addresses {
+            let logins = self.means.logins;
+            let permit = logins.acquire(address.socket_addr(), self.control)?;
             let result = match before.as_mut() {
                 None => {
                     let watch = self.control.begin(Phase::Connect);
@@ -212,9 +240,11 @@ impl Hop<'_> {
                 Some(outer) => self.tunnel(outer, address).map(|()| None),
             };
             match result {
-                Ok(Some(carrier)) => return Ok((carrier, address)),
+                Ok(Some(carrier)) => return Ok((carrier, address, permit)),
                 Ok(None) => match before.take() {
-                    Some(outer) => return Ok((Carrier::Tunnel(Box::new(outer)), address)),
+                    Some(outer) => {
+                        return Ok((Carrier::Tunnel(Box::new(outer)), address, permit));
+                    }
                     None => return Err(last),
                 },
                 Err(

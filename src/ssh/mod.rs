@@ -28,6 +28,7 @@ mod key;
 pub mod known_hosts;
 mod link;
 mod login;
+mod logins;
 mod material;
 mod pool;
 pub mod report;

@@ -17,6 +17,7 @@ use super::error::SshError;
 use super::key::take_string;
 use super::known_hosts::{KnownHosts, PublicKey, RecordName, Standing};
 use super::login::{Means, presented_key, record_name};
+use super::logins::Logins;
 use super::material::known_hosts_bytes;
 use super::resolve::Resolver;
 use crate::config::types::HostAlias;
@@ -149,6 +150,7 @@ fn fetch(
     let means = Means {
         snapshot,
         resolver: &resolver,
+        logins: &Logins::default(),
         agent,
     };
     let route = snapshot.route(&host.alias);

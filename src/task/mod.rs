@@ -126,6 +126,20 @@ impl Tasks {
         })
     }
 
+    /// Whether a host has an address that the network policy allows, for an answer before a
+    /// task is made. May wait for a name to be looked up, as long as a run would.
+    ///
+    /// # Errors
+    /// The words of the network denial.
+    pub fn check_network(&self, snapshot: &Arc<Snapshot>, alias: &HostAlias) -> Result<(), String> {
+        run::check_network(&self.registry, snapshot, alias).map_err(str::to_owned)
+    }
+
+    /// Makes the next run on each host log in anew: for a reload.
+    pub fn drop_sessions(&self) {
+        self.registry.client.drop_sessions();
+    }
+
     /// Runs a command on the hosts of a plan, so many at a time. Those that are denied are
     /// on record as such when this returns, before any host is begun.
     pub fn run_on_tag(

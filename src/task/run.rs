@@ -14,10 +14,11 @@ use super::outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
 use super::output::Stream;
 use super::registry::Registry;
 use crate::audit::{AuditError, Phase, Record, Started};
+use crate::config::Snapshot;
+use crate::config::types::HostAlias;
 use crate::policy::source::OutputCap;
 use crate::ssh::{
-    self, Cancel, Control, Deadline, Ended, Exit, Flow, Job, RunReport, Sink, SshError, Stage,
-    Terminated,
+    Cancel, Control, Deadline, Ended, Exit, Flow, Job, RunReport, Sink, SshError, Stage, Terminated,
 };
 
 /// The whole of a task's life, from its turn to its end.
@@ -76,6 +77,26 @@ pub(super) fn fail_unstarted(registry: &Registry, task: &Task, what: &str, error
     let text =
         "The server is out of threads or descriptors: The command was not run, try again later";
     end(registry, task, failed(task, text));
+}
+
+/// Judges a host's addresses without a task.
+///
+/// # Errors
+/// The words of the network denial. Whatever else fails here will fail the run as well,
+/// which says it better.
+pub(super) fn check_network(
+    registry: &Registry,
+    snapshot: &Snapshot,
+    alias: &HostAlias,
+) -> Result<(), &'static str> {
+    let (Some(host), Ok(cancel)) = (snapshot.host(alias), Cancel::new()) else {
+        return Ok(());
+    };
+    let control = Control::new(Deadline::Never, cancel);
+    match registry.client.check_network(snapshot, host, &control) {
+        Ok(()) => Ok(()),
+        Err(error) => error.network_denial().map_or(Ok(()), Err),
+    }
 }
 
 /// Ends a task that waits at once, and one that runs by its switch.
@@ -220,23 +241,9 @@ fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts 
     facts.outcome_unknown = report.outcome_unknown;
     facts.error = report.error.map(|error| Failure {
         text: error.for_assistant().to_owned(),
-        network: network_denial(&error),
+        network: error.network_denial(),
     });
     facts
-}
-
-/// The words of a network denial, if it is one: nothing was connected to.
-fn network_denial(error: &SshError) -> Option<&'static str> {
-    match error {
-        SshError::Resolve { .. }
-        | SshError::Timeout {
-            phase: ssh::Phase::Resolve,
-            whole_run: false,
-        } => Some("DNS resolution failed"),
-        SshError::NoAddressAllowed { .. } => Some("No resolved IPs allowed by policy.network"),
-        SshError::Hop { error, .. } => network_denial(error),
-        _ => None,
-    }
 }
 
 impl Facts {
