@@ -18,6 +18,8 @@ pub enum SshError {
     NoAddressAllowed { refused: Vec<IpAddr> },
     /// TCP could not connect to any allowed address; the last failure.
     Connect { address: SocketAddr, errno: i32 },
+    /// The jump host did not connect us to the next address, and says why.
+    Tunnel { address: SocketAddr, cause: String },
     /// The deadline of a phase passed; `whole_run` if it was the run's own.
     Timeout { phase: Phase, whole_run: bool },
     /// The run's switch was thrown.
@@ -108,6 +110,9 @@ impl SshError {
             Self::Resolve { .. } => "SSH hostname resolution failed: DNS lookup failed",
             Self::NoAddressAllowed { .. } => "No resolved IPs allowed by policy.network",
             Self::Connect { errno, .. } => connect_text(*errno),
+            Self::Tunnel { .. } => {
+                "SSH connection refused: Port may be closed or firewall blocking"
+            }
             Self::Timeout { phase, .. } => timeout_text(*phase),
             Self::Cancelled(_) => "Cancelled",
             Self::LinkLost {
@@ -176,7 +181,7 @@ impl SshError {
     pub fn phase(&self) -> Option<Phase> {
         match self {
             Self::Resolve { .. } | Self::NoAddressAllowed { .. } => Some(Phase::Resolve),
-            Self::Connect { .. } => Some(Phase::Connect),
+            Self::Connect { .. } | Self::Tunnel { .. } => Some(Phase::Connect),
             Self::Timeout { phase, .. }
             | Self::Cancelled(phase)
             | Self::LinkLost { phase, .. }
@@ -226,6 +231,7 @@ impl fmt::Display for SshError {
                     std::io::Error::from_raw_os_error(*errno)
                 )
             }
+            Self::Tunnel { address, cause } => write!(f, "tunnel to {address}: {cause}"),
             Self::Timeout {
                 phase,
                 whole_run: true,

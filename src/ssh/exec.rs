@@ -23,7 +23,7 @@ const PACKET: u32 = 32 * 1024;
 /// Bytes handed to the sink at once, at most.
 const READ: usize = 32 * 1024;
 /// How long a remote process may take to be gone after `KILL`.
-const KILL_WAIT: Duration = Duration::from_millis(500);
+const KILL_WAIT: Duration = Duration::from_millis(900);
 
 /// Opens the channel. Nothing is sent that could run.
 ///
@@ -205,8 +205,8 @@ impl Running<'_> {
                 }
             });
         report.terminated = Some(match ended {
-            Ok(true) => Terminated::Confirmed,
-            Ok(false) | Err(_) => Terminated::Unconfirmed,
+            Ok(true) if self.link.signals_groups() => Terminated::Confirmed,
+            _ => Terminated::Unconfirmed,
         });
         if let Ok(true) = ended {
             let session = self.link.session();

@@ -267,6 +267,15 @@ impl Link {
         algorithms::describe(&self.session)
     }
 
+    /// Whether the host hands a signal to all processes of a command and closes a channel
+    /// only when none of them holds it any more. OpenSSH does; dropbear signals the first
+    /// process alone and closes when that one is gone.
+    pub(super) fn signals_groups(&self) -> bool {
+        self.session
+            .peer_version()
+            .is_some_and(|version| version.starts_with("SSH-2.0-OpenSSH_"))
+    }
+
     /// Gives up buffers while nothing happens.
     pub(super) fn shrink(&self) {
         self.session.wire().shrink();

@@ -249,6 +249,7 @@ impl Hop<'_> {
                 },
                 Err(
                     error @ (SshError::Connect { .. }
+                    | SshError::Tunnel { .. }
                     | SshError::Timeout {
                         whole_run: false, ..
                     }),
@@ -268,9 +269,9 @@ impl Hop<'_> {
         let opened =
             outer.drive_faults(&watch, |session, _| session.open_tunnel(&ip, socket.port()))?;
         opened.map_err(|fault| match fault.kind {
-            FaultKind::Channel => SshError::Connect {
+            FaultKind::Channel => SshError::Tunnel {
                 address: socket,
-                errno: nix::libc::ECONNREFUSED,
+                cause: fault.text,
             },
             _ => explain(Phase::Connect, &fault),
         })

@@ -121,7 +121,10 @@ impl Machine {
     pub(crate) fn logins(&self) -> usize {
         self.log()
             .iter()
-            .filter(|line| line.contains("Accepted ") || line.contains("auth succeeded"))
+            .filter(|line| {
+                (line.contains("Accepted ") && line.contains(" for "))
+                    || line.contains("auth succeeded")
+            })
             .count()
     }
 

@@ -1,0 +1,370 @@
+//! Every key form, certificate, password and prompt that is promised gets in, by SHA-2 at
+//! least; what does not get in says why, to the assistant without a name or a path.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step is a failed test"
+)]
+
+mod common;
+mod direct;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use common::{Fleet, HostSpec, login, run, tool};
+use direct::{Direct, Ran};
+use mcp_ssh_orchestrator::ssh::SshError;
+use mcp_ssh_orchestrator::ssh::error::KeyProblem;
+
+/// Gives the fleet's hosts another login, as lines of its entry.
+fn log_in_with(fleet: &Fleet, lines: &[&str]) {
+    let mut text = format!(
+        "entries:\n  - name: fleet\n    username: {}\n",
+        login().name
+    );
+    for line in lines {
+        text += &format!("    {line}\n");
+    }
+    fleet.setup.write("credentials.yml", &text);
+}
+
+fn hello(fleet: &Fleet, alias: &str) -> Ran {
+    Direct::of(&fleet.setup).run(alias, "echo hello")
+}
+
+#[track_caller]
+fn gets_in(fleet: &Fleet, alias: &str) {
+    let ran = hello(fleet, alias);
+    assert_eq!(ran.ok().out(), "hello\n");
+}
+
+#[test]
+fn every_form_of_key_gets_in() {
+    let fleet = Fleet::with(vec![
+        HostSpec::new("openssh"),
+        HostSpec::new("dropbear").dropbear(),
+    ]);
+    let kinds: &[(&str, &[&str])] = &[
+        ("ed25519", &["-t", "ed25519"]),
+        ("ecdsa256", &["-t", "ecdsa", "-b", "256"]),
+        ("ecdsa384", &["-t", "ecdsa", "-b", "384"]),
+        ("ecdsa521", &["-t", "ecdsa", "-b", "521"]),
+        ("rsa2048", &["-t", "rsa", "-b", "2048"]),
+        ("rsa3072", &["-t", "rsa", "-b", "3072"]),
+    ];
+    let forms: &[(&str, &[&str])] = &[
+        ("openssh", &[]),
+        ("pem", &["-m", "PEM"]),
+        ("pkcs8", &["-m", "PKCS8"]),
+    ];
+    for (kind, kind_args) in kinds {
+        for (form, form_args) in forms {
+            // OpenSSH writes ed25519 in its own form only.
+            if *kind == "ed25519" && *form != "openssh" {
+                continue;
+            }
+            for phrase in ["", "open sesame"] {
+                let name = format!("{kind}-{form}-{}", phrase.len());
+                let quick = ["-a", "1", "-N", phrase];
+                fleet.new_key(&name, &[kind_args, form_args, &quick[..]].concat());
+                fleet.setup.secret("phrase", "open sesame");
+                let key_line = format!("key_path: {name}");
+                let mut lines = vec![key_line.as_str()];
+                if !phrase.is_empty() {
+                    lines.push("key_passphrase_secret: phrase");
+                }
+                log_in_with(&fleet, &lines);
+                for alias in ["openssh", "dropbear"] {
+                    let ran = hello(&fleet, alias);
+                    assert!(
+                        ran.report.error.is_none(),
+                        "{name} at {alias}: {:?}",
+                        ran.report.error
+                    );
+                    assert_eq!(ran.out(), "hello\n", "{name} at {alias}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rsa_signs_with_sha2() {
+    let fleet = Fleet::with(vec![HostSpec::new("web1").sshd("LogLevel DEBUG2")]);
+    fleet.new_key("id_rsa", &["-t", "rsa", "-b", "2048", "-N", ""]);
+    log_in_with(&fleet, &["key_path: id_rsa"]);
+    gets_in(&fleet, "web1");
+    let log = fleet.host("web1").log().join("\n");
+    assert!(log.contains("rsa-sha2-512"), "{log}");
+    assert!(!log.contains("signature algorithm ssh-rsa "), "{log}");
+}
+
+#[test]
+fn a_certificate_gets_in_where_its_key_alone_does_not() {
+    let fleet = Fleet::with(vec![HostSpec::new("web1")]);
+    let keys = &fleet.setup.keys;
+    for (name, kind) in [
+        ("ed", &["-t", "ed25519"][..]),
+        ("rsa", &["-t", "rsa", "-b", "2048"]),
+        ("ec", &["-t", "ecdsa"]),
+    ] {
+        let ca = keys.join(format!("ca-{name}"));
+        run(
+            "ssh-keygen",
+            &["-q", "-t", "ed25519", "-N", "", "-f", ca.to_str().unwrap()],
+        );
+        let file = keys.join(format!("id-{name}"));
+        run(
+            "ssh-keygen",
+            &[kind, &["-q", "-N", "", "-f", file.to_str().unwrap()]].concat(),
+        );
+        let public = file.with_extension("pub");
+        run(
+            "ssh-keygen",
+            &[
+                "-q",
+                "-s",
+                ca.to_str().unwrap(),
+                "-I",
+                "fleet",
+                "-n",
+                &login().name,
+                public.to_str().unwrap(),
+            ],
+        );
+        let key_line = format!("key_path: id-{name}");
+        let cert_line = format!("cert_path: id-{name}-cert.pub");
+        let ca_file = Path::new("/run/mcp-ssh-orchestrator-test").join(format!("ca-{name}.pub"));
+        fs::copy(ca.with_extension("pub"), &ca_file).unwrap();
+        let trusting = Fleet::with(vec![
+            HostSpec::new("web1").sshd(&format!("TrustedUserCAKeys {}", ca_file.display())),
+        ]);
+        for file in [format!("id-{name}"), format!("id-{name}-cert.pub")] {
+            trusting
+                .setup
+                .key(&file, &fs::read_to_string(keys.join(&file)).unwrap());
+        }
+        log_in_with(&trusting, &[&key_line]);
+        let ran = hello(&trusting, "web1");
+        assert!(matches!(ran.error(), SshError::Denied { .. }), "{name}");
+        log_in_with(&trusting, &[&key_line, &cert_line]);
+        gets_in(&trusting, "web1");
+        fs::remove_file(ca_file).unwrap();
+    }
+}
+
+#[test]
+fn a_password_gets_in() {
+    let fleet = Fleet::with(vec![
+        HostSpec::new("web1").password_login(),
+        HostSpec::new("web2")
+            .sshd("UsePAM yes")
+            .sshd("PasswordAuthentication no")
+            .sshd("KbdInteractiveAuthentication yes"),
+        HostSpec::new("web3").dropbear(),
+    ]);
+    fleet.setup.secret("login", login().password());
+    log_in_with(&fleet, &["password_secret: login"]);
+    gets_in(&fleet, "web1");
+    assert!(fleet.host("web1").wait_log("Accepted password").len() > 1);
+    gets_in(&fleet, "web2");
+    assert!(
+        fleet
+            .host("web2")
+            .wait_log("Accepted keyboard-interactive")
+            .len()
+            > 1
+    );
+    gets_in(&fleet, "web3");
+}
+
+#[test]
+fn key_then_password() {
+    let fleet = Fleet::with(vec![
+        HostSpec::new("either").password_login(),
+        HostSpec::new("both")
+            .password_login()
+            .sshd("AuthenticationMethods publickey,password"),
+    ]);
+    fleet.setup.secret("login", login().password());
+    fleet.setup.key("stranger", &stranger_key());
+    log_in_with(&fleet, &["key_path: stranger", "password_secret: login"]);
+    gets_in(&fleet, "either");
+    let log = fleet.host("either").log().join("\n");
+    let (key, password) = (log.find("Failed publickey"), log.find("Accepted password"));
+    assert!(password.is_some() && key < password, "{log}");
+    log_in_with(&fleet, &["key_path: id_fleet", "password_secret: login"]);
+    gets_in(&fleet, "both");
+}
+
+/// A key that no host knows.
+fn stranger_key() -> String {
+    let dir = common::Scratch::new("stranger");
+    let file = dir.path().join("id");
+    run(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-f",
+            file.to_str().unwrap(),
+        ],
+    );
+    fs::read_to_string(file).unwrap()
+}
+
+#[test]
+fn an_agent_signs() {
+    let fleet = Fleet::with(vec![HostSpec::new("web1").sshd("LogLevel DEBUG2")]);
+    for args in [
+        &["-t", "ed25519", "-N", ""][..],
+        &["-t", "rsa", "-b", "2048", "-N", ""],
+        &["-t", "ecdsa", "-N", ""],
+    ] {
+        let agent = Agent::start();
+        fleet.new_key(&format!("id_{}", args[1]), args);
+        let key = fleet.setup.keys.join(format!("id_{}", args[1]));
+        agent.add(&key);
+        log_in_with(&fleet, &["agent: true"]);
+        let direct = Direct::with_agent(&fleet.setup, Some(agent.socket.clone()));
+        let ran = direct.run("web1", "echo hello");
+        assert_eq!(ran.ok().out(), "hello\n");
+    }
+    let direct = Direct::with_agent(&fleet.setup, Some("/nonexistent".into()));
+    let ran = direct.run("web1", "echo hello");
+    assert!(matches!(
+        ran.error(),
+        SshError::Key(KeyProblem::Agent { .. })
+    ));
+}
+
+struct Agent {
+    process: Child,
+    socket: std::path::PathBuf,
+    _dir: common::Scratch,
+}
+
+impl Agent {
+    fn start() -> Self {
+        let dir = common::Scratch::new("agent");
+        let socket = dir.path().join("socket");
+        let process = Command::new(tool("ssh-agent"))
+            .args(["-D", "-a"])
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        common::wait_until("the agent listens", || socket.exists());
+        Agent {
+            process,
+            socket,
+            _dir: dir,
+        }
+    }
+
+    fn add(&self, key: &Path) {
+        let done = Command::new(tool("ssh-add"))
+            .arg("-q")
+            .arg(key)
+            .env("SSH_AUTH_SOCK", &self.socket)
+            .status()
+            .unwrap();
+        assert!(done.success());
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn what_does_not_get_in_says_why() {
+    let fleet = Fleet::with(vec![HostSpec::new("web1").password_login()]);
+    fleet.new_key("locked", &["-t", "ed25519", "-a", "1", "-N", "open sesame"]);
+    fleet.new_key(
+        "locked-pem",
+        &["-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "open sesame"],
+    );
+    fleet.new_key(
+        "locked-pkcs8",
+        &["-t", "ecdsa", "-m", "PKCS8", "-N", "open sesame"],
+    );
+    fleet.setup.secret("wrong", "not-the-word");
+    fleet.setup.key("stranger", &stranger_key());
+    fleet.setup.key("nonsense", "this is no key\n");
+    fleet.setup.key(
+        "cut",
+        &fs::read_to_string(fleet.setup.keys.join("id_fleet")).unwrap()[..200],
+    );
+    fleet.setup.key("cut2", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU=\n-----END OPENSSH PRIVATE KEY-----\n");
+    fs::create_dir(fleet.setup.keys.join("folder")).unwrap();
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &["key_path: stranger"],
+            "SSH authentication failed: Invalid credentials",
+        ),
+        (
+            &["password_secret: wrong"],
+            "SSH authentication failed: Invalid credentials",
+        ),
+        (
+            &["key_path: absent"],
+            "SSH key file not found: Check key path configuration",
+        ),
+        (
+            &["key_path: locked"],
+            "SSH key requires passphrase: Provide key_passphrase_secret",
+        ),
+        (
+            &["key_path: locked-pem"],
+            "SSH key requires passphrase: Provide key_passphrase_secret",
+        ),
+        (
+            &["key_path: locked-pkcs8"],
+            "SSH key requires passphrase: Provide key_passphrase_secret",
+        ),
+        (
+            &["key_path: locked", "key_passphrase_secret: wrong"],
+            "SSH key passphrase wrong: Check key_passphrase_secret",
+        ),
+        (
+            &["key_path: locked-pem", "key_passphrase_secret: wrong"],
+            "SSH key passphrase wrong: Check key_passphrase_secret",
+        ),
+        (
+            &["key_path: locked-pkcs8", "key_passphrase_secret: wrong"],
+            "SSH key passphrase wrong: Check key_passphrase_secret",
+        ),
+        (
+            &["key_path: nonsense"],
+            "SSH key format invalid: Check key file format (RSA/Ed25519/ECDSA)",
+        ),
+        (
+            &["key_path: cut"],
+            "SSH key format invalid: Check key file format (RSA/Ed25519/ECDSA)",
+        ),
+        (
+            &["key_path: cut2"],
+            "SSH key format invalid: Check key file format (RSA/Ed25519/ECDSA)",
+        ),
+        (
+            &["key_path: id_fleet", "cert_path: id_fleet"],
+            "SSH certificate invalid: Check cert_path file",
+        ),
+    ];
+    for (lines, text) in cases {
+        log_in_with(&fleet, lines);
+        let ran = hello(&fleet, "web1");
+        assert_eq!(ran.error().for_assistant(), *text, "{lines:?}");
+        assert!(!ran.error().for_operator().contains("open sesame"));
+    }
+}

@@ -1,0 +1,188 @@
+//! Whatever ends a run ends the command over there, all of its pipeline, and keeps what it
+//! said until then; and the result says whether that is certain.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step is a failed test"
+)]
+
+mod common;
+mod direct;
+
+use std::time::Duration;
+
+use common::{Fleet, HostSpec, processes_with, wait_until};
+use direct::{Direct, Event, Order, order};
+use mcp_ssh_orchestrator::ssh::{Ended, Exit, Phase, RunReport, Terminated};
+
+/// Says something and then stays for a day; `$1` finds it in the list of processes.
+const STAYS: &str = "#!/bin/sh\necho \"$1 is here\"\nexec sleep \"$1\"\n";
+/// As `stays`, and does not go when it is asked to.
+const STUBBORN: &str =
+    "#!/bin/sh\ntrap '' TERM\necho \"$1 is here\"\nwhile :; do sleep \"$1\"; done\n";
+/// Hands on what it reads, and is found by its own name.
+const PIPE: &str = "#!/bin/sh\nwhile read -r line; do echo \"$line\"; done\n";
+const FLOOD: &str = "#!/bin/sh\nexec yes \"$1\"\n";
+/// Says something more when it is told to go.
+const POLITE: &str =
+    "#!/bin/sh\ntrap 'echo \"last words\"; exit 7' TERM\necho ready\nwhile :; do sleep 0.1; done\n";
+
+fn fleet() -> Fleet {
+    with_host(HostSpec::new("web1"))
+}
+
+fn with_host(spec: HostSpec) -> Fleet {
+    let fleet = Fleet::with(vec![spec]);
+    let stubs = [
+        ("stays", STAYS),
+        ("stubborn", STUBBORN),
+        ("hand-on", PIPE),
+        ("flood", FLOOD),
+        ("polite", POLITE),
+    ];
+    for (name, script) in stubs {
+        fleet.host("web1").stub(name, script);
+    }
+    fleet.allow(&[
+        "stays *",
+        "stubborn *",
+        "hand-on",
+        "flood *",
+        "polite",
+        "echo *",
+        "sleep *",
+    ]);
+    fleet
+}
+
+fn within(command: &str, seconds: u64) -> Order {
+    Order {
+        deadline: Duration::from_secs(seconds),
+        ..order("web1", command)
+    }
+}
+
+#[track_caller]
+fn is_gone(report: &RunReport, traces: &[&str]) {
+    assert_eq!(report.terminated, Some(Terminated::Confirmed), "{report:?}");
+    for trace in traces {
+        assert_eq!(processes_with(trace), Vec::<i32>::new(), "{trace}");
+    }
+}
+
+#[test]
+fn a_deadline_ends_it_and_keeps_the_output() {
+    let fleet = fleet();
+    let ran = Direct::of(&fleet.setup).order(within("stays 86401", 3));
+    assert_eq!(ran.report.ended, Ended::TimedOut(Phase::Run));
+    assert_eq!(ran.out(), "86401 is here\n");
+    assert_eq!(ran.report.exit, Some(Exit::Signal("TERM".into())));
+    assert!(!ran.report.outcome_unknown);
+    is_gone(&ran.report, &["sleep 86401"]);
+}
+
+#[test]
+fn a_cancel_ends_a_whole_pipeline() {
+    let fleet = fleet();
+    let running = Direct::of(&fleet.setup).begin(order("web1", "stays 86402 | hand-on | hand-on"));
+    running.wait(&Event::Output);
+    assert_eq!(processes_with("sleep 86402").len(), 1);
+    // The interpreter's command line has the path, the wrapper's only the name.
+    assert_eq!(processes_with("bin/hand-on").len(), 2);
+    running.cancel.cancel();
+    let ran = running.join();
+    assert_eq!(ran.report.ended, Ended::Cancelled(Phase::Run));
+    assert_eq!(ran.out(), "86402 is here\n");
+    is_gone(&ran.report, &["sleep 86402", "bin/hand-on"]);
+}
+
+#[test]
+fn enough_output_ends_it() {
+    let fleet = fleet();
+    let ran = Direct::of(&fleet.setup).order(Order {
+        cap: 100_000,
+        ..order("web1", "flood 86403")
+    });
+    assert_eq!(ran.report.ended, Ended::Stopped);
+    assert!(ran.stdout.len() >= 100_000 && ran.stdout.len() < 100_000 + 64 * 1024);
+    is_gone(&ran.report, &["yes 86403"]);
+}
+
+#[test]
+fn what_does_not_go_when_asked_is_killed() {
+    let fleet = fleet();
+    let running = Direct::of(&fleet.setup).begin(order("web1", "stubborn 86404"));
+    running.wait(&Event::Output);
+    running.cancel.cancel_within(Duration::from_millis(300));
+    let ran = running.join();
+    assert_eq!(ran.report.exit, Some(Exit::Signal("KILL".into())));
+    is_gone(&ran.report, &["sleep 86404"]);
+}
+
+#[test]
+fn last_words_are_kept() {
+    let fleet = fleet();
+    let running = Direct::of(&fleet.setup).begin(order("web1", "polite"));
+    running.wait(&Event::Output);
+    running.cancel.cancel();
+    let ran = running.join();
+    assert_eq!(ran.out(), "ready\nlast words\n");
+    is_gone(&ran.report, &["bin/polite"]);
+}
+
+#[test]
+fn a_host_that_takes_no_signals_leaves_it_unconfirmed() {
+    // sshd refuses signals to a forced command.
+    let spec = HostSpec::new("web1").force_command("sh -c \"$SSH_ORIGINAL_COMMAND\"");
+    let fleet = with_host(spec);
+    let running = Direct::of(&fleet.setup).begin(order("web1", "stays 86406"));
+    running.wait(&Event::Output);
+    running.cancel.cancel_within(Duration::from_millis(100));
+    let ran = running.join();
+    assert_eq!(ran.report.terminated, Some(Terminated::Unconfirmed));
+    assert_eq!(ran.report.ended, Ended::Cancelled(Phase::Run));
+    fleet.host("web1").stop();
+}
+
+#[test]
+fn dropbear_ends_one_process_and_is_not_believed_about_more() {
+    let fleet = Fleet::with(vec![HostSpec::new("web1").dropbear()]);
+    let direct = Direct::of(&fleet.setup);
+    let running = direct.begin(order("web1", "sleep 86407"));
+    // Not the shell that is about to become it.
+    let sleeps = || {
+        let of = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        let all = processes_with("sleep 86407");
+        all.iter()
+            .any(|pid| of(pid).is_ok_and(|name| name == "sleep\n"))
+    };
+    wait_until("the command runs", sleeps);
+    running.cancel.cancel();
+    let ran = running.join();
+    assert_eq!(processes_with("sleep 86407"), Vec::<i32>::new());
+    assert_eq!(ran.report.terminated, Some(Terminated::Unconfirmed));
+}
+
+#[test]
+fn a_cut_link_leaves_the_outcome_unknown_and_is_not_tried_again() {
+    let fleet = fleet();
+    fleet.host("web1").stub(
+        "count",
+        "#!/bin/sh\necho started >> \"$1\"\necho going\nexec sleep 86408\n",
+    );
+    fleet.allow(&["count *"]);
+    let file = common::Scratch::new("count");
+    common::run("chmod", &["777", file.path().to_str().unwrap()]);
+    let file = file.path().join("starts");
+    let running =
+        Direct::of(&fleet.setup).begin(order("web1", &format!("count {}", file.display())));
+    running.wait(&Event::Output);
+    fleet.host("web1").cut();
+    let ran = running.join();
+    assert!(ran.report.outcome_unknown, "{:?}", ran.report);
+    assert_eq!(ran.report.ended, Ended::Failed);
+    assert_eq!(ran.error().phase(), Some(Phase::Run));
+    assert_eq!(ran.out(), "going\n");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "started\n");
+}
