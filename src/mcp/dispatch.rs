@@ -1,0 +1,130 @@
+//! Methods → handlers, per era.
+//!
+//! Owns which methods there are in which revision. What is quick is answered on the
+//! reading thread; tools that can take time get a thread of their own there. Called by
+//! `session` with requests whose id and era are settled.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::call::Call;
+use super::caller::Caller;
+use super::inflight::Ticket;
+use super::json::{Json, array};
+use super::message::{Params, RpcError};
+use super::session::Session;
+use super::tools::table;
+use super::{completion, lifecycle, prompts, protocol_tasks, resources, subscriptions, tools};
+
+/// Answers a request, now or later.
+pub(crate) fn request(
+    session: &Arc<Session>,
+    ticket: Ticket,
+    caller: Caller,
+    method: &str,
+    params: Params,
+) {
+    match method {
+        "tools/call" => call_tool(session, ticket, caller, params),
+        "subscriptions/listen" if caller.version.is_modern() => {
+            subscriptions::listen(session, ticket, &caller, &params);
+        }
+        "tasks/result" if caller.version.has_core_tasks() => {
+            protocol_tasks::result(session, ticket, caller, &params);
+        }
+        _ => ticket.answer(answer(session, &caller, method, &params)),
+    }
+}
+
+/// The methods that are answered at once.
+fn answer(
+    session: &Arc<Session>,
+    caller: &Caller,
+    method: &str,
+    params: &Params,
+) -> Result<Json, RpcError> {
+    match method {
+        "tools/list" => list_tools(session, caller, params),
+        "resources/list" => resources::list(session, caller, params),
+        "resources/templates/list" => resources::templates(session, caller, params),
+        "resources/read" => resources::read(session, caller, params),
+        "prompts/list" => {
+            session.pager.page::<()>("prompts", params, Vec::new())?;
+            Ok(prompts::list(caller))
+        }
+        "prompts/get" => prompts::read(caller, params),
+        "completion/complete" => completion::complete(session, caller, params),
+        _ if caller.version.is_modern() => answer_modern(session, caller, method, params),
+        _ => answer_legacy(session, caller, method, params),
+    }
+}
+
+fn answer_modern(
+    session: &Arc<Session>,
+    caller: &Caller,
+    method: &str,
+    params: &Params,
+) -> Result<Json, RpcError> {
+    match method {
+        "server/discover" => Ok(lifecycle::discover(caller)),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => {
+            protocol_tasks::answer_modern(session, caller, method, params)
+        }
+        _ => Err(RpcError::method_not_found(method)),
+    }
+}
+
+fn answer_legacy(
+    session: &Arc<Session>,
+    caller: &Caller,
+    method: &str,
+    params: &Params,
+) -> Result<Json, RpcError> {
+    let done = Json::empty_object();
+    match method {
+        "initialize" => Ok(lifecycle::initialize(&session.initialize(params)?)),
+        "ping" => Ok(done),
+        "logging/setLevel" => {
+            session.set_level(params.get("level").unwrap_or(&Value::Null))?;
+            Ok(done)
+        }
+        "resources/subscribe" | "resources/unsubscribe" => {
+            let uri = resources::known_uri(session, caller, params)?;
+            session.watch(&uri, method == "resources/subscribe")?;
+            Ok(done)
+        }
+        "tasks/get" | "tasks/list" | "tasks/cancel" if caller.version.has_core_tasks() => {
+            protocol_tasks::answer_core(session, caller, method, params)
+        }
+        _ => Err(RpcError::method_not_found(method)),
+    }
+}
+
+fn list_tools(session: &Arc<Session>, caller: &Caller, params: &Params) -> Result<Json, RpcError> {
+    // All tools are one page, so no cursor was ever given out for them.
+    session.pager.page::<()>("tools", params, Vec::new())?;
+    let result = caller.result().json("tools", &table::list(caller.version));
+    Ok(caller.keep_for(lifecycle::STATIC_MS, result).end())
+}
+
+fn call_tool(session: &Arc<Session>, ticket: Ticket, caller: Caller, params: Params) {
+    let name = params.get("name").and_then(Value::as_str);
+    let tool = match name.map(table::find) {
+        Some(Some(tool)) => tool,
+        Some(None) => return ticket.answer(Err(unknown_tool())),
+        None => return ticket.answer(Err(RpcError::invalid_params("tools/call needs a name"))),
+    };
+    match Call::new(session, caller, ticket, tool, params) {
+        Ok(call) => tools::serve(call),
+        Err((ticket, error)) => ticket.answer(Err(error)),
+    }
+}
+
+fn unknown_tool() -> RpcError {
+    let names: Vec<Json> = table::TOOLS
+        .iter()
+        .map(|tool| Json::of(tool.name))
+        .collect();
+    RpcError::invalid_params("Unknown tool").with_data(array(&names))
+}
