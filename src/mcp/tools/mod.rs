@@ -1,0 +1,183 @@
+//! What the tools do: a call with its arguments → an answer.
+//!
+//! Owns how arguments are read and what a bad one is told, and which tools are quick
+//! enough for the reading thread. Every value is checked before anything looks at it: the
+//! alias first, then the command. Called by `dispatch`.
+
+mod async_run;
+mod inventory;
+mod plan;
+mod reload;
+mod run;
+pub(super) mod table;
+mod tag;
+mod task;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+pub(super) use self::run::answer as run_answer;
+use self::table::Id;
+use super::answer::Answer;
+use super::call::Call;
+use crate::audit::Record;
+use crate::config::Host;
+use crate::config::types::{CommandText, HostAlias, InputError, Tag, TaskId};
+use crate::policy::Subject;
+use crate::task::Phase;
+
+/// Stack of a thread that serves a call, in bytes. Only what is touched is backed.
+const STACK: usize = 512 * 1024;
+
+/// Serves a call, now or later.
+pub(super) fn serve(call: Arc<Call>) {
+    match call.tool.id {
+        Id::Ping => call.finish(&inventory::ping(&call)),
+        Id::ListHosts => call.finish(&inventory::list_hosts(&call)),
+        Id::DescribeHost => call.finish(&inventory::describe_host(&call)),
+        Id::Plan => call.finish(&plan::plan(&call)),
+        Id::Cancel => call.finish(&task::cancel(&call)),
+        Id::CancelAsync => call.finish(&task::cancel_async(&call)),
+        Id::TaskStatus => call.finish(&task::status(&call)),
+        Id::TaskResult => call.finish(&task::result(&call)),
+        Id::TaskOutput => call.finish(&task::output(&call)),
+        // Judging is quick; only a question to a person takes a thread.
+        Id::Run => run::run(&call),
+        Id::RunAsync => spawn(&call, async_run::run),
+        Id::RunOnTag => spawn(&call, tag::run),
+        Id::ReloadConfig => spawn(&call, reload::reload),
+    }
+}
+
+/// Goes on with a call on a thread of its own.
+fn spawn(call: &Arc<Call>, work: impl FnOnce(&Arc<Call>) + Send + 'static) {
+    let owned = Arc::clone(call);
+    let thread = std::thread::Builder::new()
+        .name("mcp-call".to_owned())
+        .stack_size(STACK);
+    if let Err(error) = thread.spawn(move || work(&owned)) {
+        let audit = &call.session.server.audit;
+        audit.emit(Record::error("thread_exception", error));
+        let text = "Error: the server is out of threads; nothing was run, try again later";
+        call.finish(&Answer::error(text));
+    }
+}
+
+/// The arguments of a call; what is wrong with one is said in words for the assistant.
+struct Args<'a>(&'a Call);
+
+impl<'a> Args<'a> {
+    /// # Errors
+    /// An argument that the tool does not have.
+    fn of(call: &'a Call) -> Result<Self, Answer> {
+        let known = |name: &String| call.tool.params.iter().any(|param| param.name == name);
+        let Some(unknown) = call.arguments.keys().find(|name| !known(name)) else {
+            return Ok(Self(call));
+        };
+        let names: Vec<&str> = call.tool.params.iter().map(|param| param.name).collect();
+        let accepted = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        let unknown: String = unknown
+            .chars()
+            .take(50)
+            .flat_map(char::escape_debug)
+            .collect();
+        Err(fault(format!(
+            "unknown argument '{unknown}' (accepted: {accepted})"
+        )))
+    }
+
+    /// A text; the empty one where there is none.
+    fn text(&self, name: &str) -> Result<&'a str, Answer> {
+        match self.0.arguments.get(name) {
+            None | Some(Value::Null) => Ok(""),
+            Some(Value::String(text)) => Ok(text),
+            Some(_) => Err(fault(format!("{name} must be text"))),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, Answer> {
+        match self.0.arguments.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(fault(format!("{name} must be true or false"))),
+        }
+    }
+
+    /// A whole number within the bounds that the schema tells, or the default there.
+    fn number(&self, name: &str) -> Result<Option<u64>, Answer> {
+        let param = self.0.tool.params.iter().find(|param| param.name == name);
+        let (min, max, default) =
+            param
+                .and_then(|param| param.bounds())
+                .unwrap_or((0, u64::MAX, None));
+        let number = match self.0.arguments.get(name) {
+            None | Some(Value::Null) => return Ok(default),
+            Some(Value::Number(number)) => number,
+            Some(_) => return Err(fault(format!("{name} must be a whole number"))),
+        };
+        number
+            .as_u64()
+            .filter(|number| (min..=max).contains(number))
+            .map(Some)
+            .ok_or_else(|| fault(format!("{name} must be between {min} and {max}")))
+    }
+
+    fn alias(&self) -> Result<HostAlias, Answer> {
+        self.accept(HostAlias::parse(self.text("alias")?))
+    }
+
+    fn command(&self) -> Result<CommandText, Answer> {
+        self.accept(CommandText::parse(self.text("command")?))
+    }
+
+    fn tag(&self) -> Result<Tag, Answer> {
+        self.accept(Tag::parse(self.text("tag")?))
+    }
+
+    fn task_id(&self) -> Result<TaskId, Answer> {
+        self.accept(TaskId::parse(self.text("task_id")?))
+    }
+
+    /// Puts what looks like an attack on the record.
+    fn accept<T>(&self, parsed: Result<T, InputError>) -> Result<T, Answer> {
+        parsed.map_err(|error| {
+            if let Some(record) = Record::injection(&error) {
+                self.0.session.server.audit.emit(record);
+            }
+            fault(error.to_string())
+        })
+    }
+}
+
+/// What an invalid argument is answered.
+fn fault(text: impl std::fmt::Display) -> Answer {
+    Answer::error(format!("Error: {text}"))
+}
+
+/// What an alias that no host has is answered; it is an alias, so it may be repeated.
+fn unknown_host(prefix: &str, alias: &HostAlias) -> Answer {
+    Answer::error(format!("{prefix}: Host alias not found: {alias}"))
+}
+
+/// For whom a command is judged.
+pub(super) fn subject(host: &Host) -> Subject<'_> {
+    Subject {
+        alias: &host.alias,
+        tags: &host.tags,
+        shell: host.shell,
+    }
+}
+
+/// A phase, as the log spells it too.
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Connecting => "connecting",
+        Phase::Connected => "connected",
+        Phase::Running => "running",
+    }
+}

@@ -1,0 +1,87 @@
+//! Would this run? The policy's judgement without a run.
+//!
+//! Owns `ssh_plan`. Judges the same trimmed text, under the same snapshot rules, as a run
+//! does; contacts nothing and leaves no decision on the record. Called by
+//! [`super::serve`].
+
+use super::super::answer::Answer;
+use super::super::call::Call;
+use super::super::json::{Json, Object};
+use super::{Args, subject, unknown_host};
+use crate::config::types::CommandText;
+use crate::config::{Host, HostAddress, Snapshot};
+use crate::policy::Verdict;
+
+const ASK_WHY: &str = "A rule of the policy wants a person's approval before this runs.";
+const ASK_HINT: &str = "Call ssh_run as planned with ssh_plan: the client asks the person, who sees the exact command. \
+    A client that cannot ask gets a denial.";
+
+/// `ssh_plan`.
+pub(super) fn plan(call: &Call) -> Answer {
+    let arguments = Args::of(call).and_then(|args| Ok((args.alias()?, args.command()?)));
+    let (alias, command) = match arguments {
+        Ok(arguments) => arguments,
+        Err(answer) => return answer,
+    };
+    let snapshot = call.session.server.store.current();
+    match snapshot.host(&alias) {
+        Some(host) => Answer::of(judge(&snapshot, host, &command)),
+        None => unknown_host("Error", &alias),
+    }
+}
+
+fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText) -> Object {
+    let verdict = snapshot.policy().judge(&subject(host), command);
+    let planned = Object::new()
+        .field("alias", host.alias.as_str())
+        .field("command", command.as_str())
+        .field("hash", &command.hash().to_string())
+        .field("allowed", &matches!(verdict, Verdict::Allow(_)))
+        .field("verdict", verdict.name())
+        .field("code", verdict.code().as_str());
+    let planned = match &verdict {
+        Verdict::Allow(authorised) => planned.field("canonical", authorised.canonical()),
+        Verdict::Ask(question) => planned
+            .field("canonical", question.canonical())
+            .field("why", ASK_WHY)
+            .field("hint", ASK_HINT),
+        Verdict::Deny(denial) => planned
+            .field("why", denial.why())
+            .field("hint", denial.hint())
+            .maybe("denied_command", denial.denied_command())
+            .maybe("position", denial.position()),
+    };
+    planned
+        .json("limits", &limits(snapshot, host))
+        .json("network", &network(snapshot, host))
+}
+
+fn limits(snapshot: &Snapshot, host: &Host) -> Json {
+    let limits = snapshot.policy().limits(host.alias.as_str(), &host.tags);
+    Object::new()
+        .field("max_seconds", &limits.max_seconds)
+        .field("max_output_bytes", &limits.max_output_bytes)
+        .field("host_key_auto_add", &false)
+        .field("require_known_host", &true)
+        .end()
+}
+
+/// What the network policy holds of the host's address. A name is not looked up for a
+/// plan: it is resolved, and each of its addresses judged, when a command runs.
+fn network(snapshot: &Snapshot, host: &Host) -> Json {
+    let (verdict, detail) = match &host.address {
+        HostAddress::Literal(address) => match snapshot.policy().network().pin(*address, host.port)
+        {
+            Ok(_) => ("allow", "the address is allowed".to_owned()),
+            Err(refused) => ("deny", format!("the address is {refused}")),
+        },
+        HostAddress::Name(_) => (
+            "unknown",
+            "the name is resolved and its addresses are checked at each run".to_owned(),
+        ),
+    };
+    Object::new()
+        .field("verdict", verdict)
+        .field("detail", &detail)
+        .end()
+}

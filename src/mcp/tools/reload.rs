@@ -1,0 +1,120 @@
+//! Taking in a changed configuration.
+//!
+//! Owns `ssh_reload_config`: whole or not at all, on the record either way, and told to
+//! who watches what changed. The assistant learns where the problems are, not what the
+//! files say. Called by [`super::serve`] on a thread of its own.
+
+use std::sync::Arc;
+
+use super::super::answer::Answer;
+use super::super::approval::hex;
+use super::super::call::Call;
+use super::super::json::Object;
+use super::super::logging::{Event, Level};
+use super::super::subscriptions;
+use super::Args;
+use crate::audit::{Patterns, Record, Reload, Ts};
+use crate::config::event::SecurityEvent;
+use crate::config::{LoadError, Reloaded, Warning, WarningKind};
+
+/// Most problems that an answer lists.
+const MOST: usize = 100;
+
+/// `ssh_reload_config`.
+pub(super) fn reload(call: &Arc<Call>) {
+    if let Err(answer) = Args::of(call) {
+        return call.finish(&answer);
+    }
+    let answer = match call.session.server.store.reload() {
+        Ok(reloaded) => taken_in(call, &reloaded),
+        Err(error) => refused(call, &error),
+    };
+    call.finish(&answer);
+}
+
+fn taken_in(call: &Call, reloaded: &Reloaded) -> Answer {
+    let server = &call.session.server;
+    let snapshot = &reloaded.snapshot;
+    let secrets = snapshot.secrets();
+    let patterns = Patterns::new(secrets.iter().map(|secret| secret.expose()));
+    server
+        .audit
+        .configure(patterns, snapshot.on_audit_failure());
+    server.tasks.drop_sessions();
+    record(call, &reloaded.events, snapshot.warnings(), "reloaded", 0);
+    subscriptions::announce(&call.session, &reloaded.before, snapshot);
+    call.tell(&Event::new(Level::Info, "ssh_reload_config", |fields| {
+        fields.field("status", "reloaded")
+    }));
+    let warnings: Vec<String> = snapshot
+        .warnings()
+        .iter()
+        .take(MOST)
+        .map(|warning| format!("{}: {}", warning.place, warning.kind.code()))
+        .collect();
+    Answer::of(
+        Object::new()
+            .field("status", "reloaded")
+            .when(!warnings.is_empty(), |answer| {
+                answer.field("warnings", &warnings)
+            }),
+    )
+}
+
+fn refused(call: &Call, error: &LoadError) -> Answer {
+    let text = error.for_assistant();
+    let audit = &call.session.server.audit;
+    for problem in &error.problems {
+        audit.emit(Record::config_error(problem.place, problem.for_operator()));
+    }
+    record(
+        call,
+        &error.events,
+        &error.warnings,
+        "error",
+        error.problems.len(),
+    );
+    call.tell(&Event::new(
+        Level::Debug,
+        "ssh_reload_config_error",
+        |fields| fields.field("error", &text),
+    ));
+    let problems: Vec<String> = error
+        .problems
+        .iter()
+        .take(MOST)
+        .map(|problem| problem.for_assistant())
+        .collect();
+    let text = format!("Nothing was changed, the configuration in force stays. {text}");
+    Answer::refusal(
+        Object::new()
+            .field("status", "error")
+            .field("error", &text)
+            .field("problems", &problems),
+    )
+}
+
+fn record(
+    call: &Call,
+    events: &[SecurityEvent],
+    warnings: &[Warning],
+    status: &'static str,
+    problems: usize,
+) {
+    let server = &call.session.server;
+    for event in events {
+        server.audit.emit(Record::security(event.clone()));
+    }
+    for warning in warnings {
+        server.audit.emit(match warning.kind {
+            WarningKind::HostKeyPolicy => Record::host_key_policy_deprecated(warning, None),
+            _ => Record::config_warning(warning.place, warning),
+        });
+    }
+    server.audit.emit(Record::Reload(Reload {
+        ts: Ts::now(),
+        status,
+        config_hash: hex(&server.store.current().hash()),
+        problems,
+    }));
+}

@@ -1,0 +1,335 @@
+//! One command on one host, waited for.
+//!
+//! Owns `ssh_run`: the steps before a task (arguments, host, judgement, approval), which
+//! `async_run` shares, and the answer made of a task's end. The call waits without a
+//! thread: the task answers it. Called by [`super::serve`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::answer::{Answer, OUTPUT_BUDGET, fit};
+use super::super::approval::{self, Ruling};
+use super::super::call::Call;
+use super::super::json::Object;
+use super::super::logging::{Event, Level};
+use super::super::protocol_tasks::{self, Work};
+use super::{Args, phase_name, spawn, unknown_host};
+use crate::audit::Record;
+use crate::config::types::{CommandHash, CommandText, HostAlias, TaskId};
+use crate::config::{Host, Snapshot};
+use crate::policy::{Approval, Authorised, Denial, NeedsApproval, Verdict};
+use crate::ssh::Terminated;
+use crate::task::{Facts, Kind, Listener, Order, Outcome, Progress, TaskEvent};
+
+/// What the members that a host wrote are called.
+pub(super) const UNTRUSTED: &[&str] = &["output"];
+
+pub(super) const NETWORK_HINT: &str = "The network policy, not the command, is the reason. Check the host with ssh_describe_host and \
+    ssh_plan; a person can allow its address in policy.yml.";
+
+/// What a run is about, once arguments and host are settled.
+pub(super) struct Target {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) alias: HostAlias,
+    pub(super) command: CommandText,
+    pub(super) hash: CommandHash,
+    pub(super) begun: Instant,
+}
+
+impl Target {
+    /// # Errors
+    /// A bad argument, or a host that is not there: what to answer.
+    pub(super) fn of(call: &Call, prefix: &str) -> Result<Self, Answer> {
+        let begun = Instant::now();
+        let args = Args::of(call)?;
+        let (alias, command) = (args.alias()?, args.command()?);
+        let snapshot = call.session.server.store.current();
+        if snapshot.host(&alias).is_none() {
+            return Err(unknown_host(prefix, &alias));
+        }
+        Ok(Self {
+            snapshot,
+            hash: command.hash(),
+            alias,
+            command,
+            begun,
+        })
+    }
+
+    /// The host, which was found when this was made.
+    ///
+    /// # Errors
+    /// As for a host that is not there.
+    pub(super) fn host(&self) -> Result<&Host, Answer> {
+        let host = self.snapshot.host(&self.alias);
+        host.ok_or_else(|| unknown_host("Run error", &self.alias))
+    }
+
+    /// Judges the command and puts on record what has to be there.
+    pub(super) fn judge(&self, call: &Call) -> Result<Verdict, Answer> {
+        let tasks = &call.session.server.tasks;
+        Ok(tasks.judge(&self.snapshot, self.host()?, &self.command))
+    }
+
+    /// What a denial is answered, put on the record first.
+    pub(super) fn deny(&self, call: &Call, denial: &Denial) -> Answer {
+        let tasks = &call.session.server.tasks;
+        tasks.record_denial(&self.alias, self.hash, self.begun);
+        denied(&self.alias, self.hash, self.command.as_str(), denial)
+    }
+
+    /// Asks a person.
+    ///
+    /// # Errors
+    /// What to answer: a denial, or the question to a modern client.
+    pub(super) fn ask(
+        &self,
+        call: &Arc<Call>,
+        question: NeedsApproval,
+    ) -> Result<Authorised, Answer> {
+        match approval::obtain(call, &[&question]) {
+            Ruling::Approved => {
+                let given = Approval::by_a_person(question.digest());
+                question
+                    .approve(given)
+                    .map_err(|denial| self.deny(call, &denial))
+            }
+            Ruling::Refused(failure) => Err(self.deny(call, &question.refuse(failure))),
+            Ruling::Ask(answer) => Err(answer),
+        }
+    }
+}
+
+/// `ssh_run`.
+pub(super) fn run(call: &Arc<Call>) {
+    let begun = Instant::now();
+    let judged = Target::of(call, "Run error").and_then(|target| {
+        let start = event(
+            Level::Debug,
+            "ssh_run_start",
+            &target.alias,
+            target.hash,
+            |fields| fields,
+        );
+        call.tell(&start);
+        let verdict = target.judge(call)?;
+        Ok((target, verdict))
+    });
+    match judged {
+        Ok((target, Verdict::Allow(authorised))) => start(call, &target, authorised),
+        Ok((target, Verdict::Deny(denial))) => {
+            protocol_tasks::finish_early(call, &target.deny(call, &denial));
+        }
+        Ok((target, Verdict::Ask(question))) => {
+            spawn(call, move |call| match target.ask(call, question) {
+                Ok(authorised) => start(call, &target, authorised),
+                Err(answer) => protocol_tasks::finish_early(call, &answer),
+            })
+        }
+        Err(answer) => give_up(call, begun, &answer),
+    }
+}
+
+/// Answers a call that came to no judgement.
+fn give_up(call: &Call, begun: Instant, answer: &Answer) {
+    let elapsed = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    call.session.server.audit.emit(Record::run_done(elapsed));
+    protocol_tasks::finish_early(call, answer);
+}
+
+fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) {
+    let hostname = target
+        .host()
+        .map(|host| host.address.to_string())
+        .unwrap_or_default();
+    let watch = Arc::new(Watch {
+        call: Arc::clone(call),
+        alias: target.alias.clone(),
+        hash: target.hash,
+        hostname: hostname.clone(),
+    });
+    let order = Order {
+        snapshot: Arc::clone(&target.snapshot),
+        command: authorised,
+        kind: Kind::Sync,
+    };
+    match call.session.server.tasks.start(order, watch) {
+        Ok(handle) if call.as_task => {
+            protocol_tasks::begin(call, Work::Run { handle, hostname });
+        }
+        Ok(handle) => call.cancellation.then(move || handle.cancel()),
+        Err(refused) => {
+            let text = refused.to_string();
+            call.tell(&event(
+                Level::Debug,
+                "ssh_run_error",
+                &target.alias,
+                target.hash,
+                |fields| fields.field("error", &text),
+            ));
+            give_up(
+                call,
+                target.begun,
+                &Answer::error(format!("Run error: {text}")),
+            );
+        }
+    }
+}
+
+/// Answers the call when its task ends, and tells of its progress until then.
+struct Watch {
+    call: Arc<Call>,
+    alias: HostAlias,
+    hash: CommandHash,
+    hostname: String,
+}
+
+impl Listener for Watch {
+    fn on_event(&self, id: &TaskId, happened: &TaskEvent) {
+        match happened {
+            TaskEvent::Created => self.tell(Level::Debug, "ssh_run_task_created", |fields| {
+                fields.field("task_id", id.as_str())
+            }),
+            TaskEvent::Started => {}
+            TaskEvent::Progress(progress) => report(&self.call, progress),
+            TaskEvent::Finished(outcome) => {
+                self.tell(Level::Info, "ssh_run_complete", |fields| {
+                    fields
+                        .field("task_id", id.as_str())
+                        .field("exit_code", &outcome.exit_code)
+                        .field("timeout", &outcome.timeout)
+                        .field("cancelled", &outcome.cancelled)
+                });
+                if self.call.as_task {
+                    protocol_tasks::finished(&self.call.session, id.as_str(), None);
+                } else {
+                    self.call.finish(&answer(outcome, &self.hostname));
+                }
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn tell(&self, level: Level, name: &str, more: impl FnOnce(Object) -> Object) {
+        self.call
+            .tell(&event(level, name, &self.alias, self.hash, more));
+    }
+}
+
+/// Elapsed time of the time limit; the rest in words.
+fn report(call: &Call, progress: &Progress) {
+    let elapsed = Duration::from_millis(progress.elapsed_ms).as_secs_f64();
+    let text = format!(
+        "{}: {elapsed:.1} s of {} s, {} bytes, {} lines",
+        phase_name(progress.phase),
+        progress.max_seconds,
+        progress.bytes_read,
+        progress.output_lines
+    );
+    call.progress(elapsed, f64::from(progress.max_seconds), &text);
+}
+
+/// The answer to a run that came to its end, however that looks.
+pub(crate) fn answer(outcome: &Outcome, hostname: &str) -> Answer {
+    let facts = outcome.facts();
+    if let Some(detail) = facts.network_denial() {
+        return network_denied(&facts.alias, facts.hash, hostname, detail);
+    }
+    let output = outcome.output();
+    let (shown, left_out) = fit(&output, OUTPUT_BUDGET);
+    let head = Object::new()
+        .field("task_id", facts.id.as_str())
+        .field("alias", facts.alias.as_str())
+        .field("hash", &facts.hash.to_string());
+    Answer::of(result_fields(head, facts, shown, left_out)).untrusted(UNTRUSTED)
+}
+
+/// The members that say how a run ended, in every answer that does.
+pub(super) fn result_fields(head: Object, facts: &Facts, output: &str, left_out: usize) -> Object {
+    let mut notes = facts.notes();
+    if left_out > 0 {
+        notes.push(format!(
+            "Output shown in part: its last {left_out} bytes did not fit into this answer. Read all of it with \
+             ssh_get_task_output, task_id '{}', offset 0.",
+            facts.id
+        ));
+    }
+    let omitted = facts.truncated.map_or(0, |cut| cut.bytes_left_out);
+    let omitted = omitted.saturating_add(left_out as u64);
+    let target_ip = facts.target_ip.map(|address| address.to_string());
+    head.field("exit_code", &facts.exit_code)
+        .maybe("exit_signal", facts.exit_signal.as_ref())
+        .field("duration_ms", &facts.duration_ms)
+        .field("cancelled", &facts.cancelled)
+        .field("timeout", &facts.timeout)
+        .field("target_ip", &target_ip.unwrap_or_default())
+        .field("output", output)
+        .field("truncated", &(facts.truncated.is_some() || left_out > 0))
+        .when(omitted > 0, |result| {
+            result.field("omitted_bytes", &omitted)
+        })
+        .maybe("terminated", facts.terminated.map(Terminated::as_str))
+        .when(facts.outcome_unknown, |result| {
+            result.field("outcome", "unknown")
+        })
+        .when(!notes.is_empty(), |result| result.field("notes", &notes))
+}
+
+/// The answer to a command that the policy, or a person, did not allow.
+pub(super) fn denied(
+    alias: &HostAlias,
+    hash: CommandHash,
+    command: &str,
+    denial: &Denial,
+) -> Answer {
+    Answer::refusal(
+        Object::new()
+            .field("status", "denied")
+            .field("reason", "policy")
+            .field("code", denial.code().as_str())
+            .field("alias", alias.as_str())
+            .field("hash", &hash.to_string())
+            .field("command", command)
+            .field("why", denial.why())
+            .maybe("denied_command", denial.denied_command())
+            .field("hint", denial.hint()),
+    )
+}
+
+/// The answer to a command whose host may not be connected to.
+pub(super) fn network_denied(
+    alias: &HostAlias,
+    hash: CommandHash,
+    hostname: &str,
+    detail: &str,
+) -> Answer {
+    Answer::refusal(
+        Object::new()
+            .field("status", "denied")
+            .field("reason", "network")
+            .field("code", "network")
+            .field("alias", alias.as_str())
+            .field("hash", &hash.to_string())
+            .field("hostname", hostname)
+            .field("detail", detail)
+            .field("hint", NETWORK_HINT),
+    )
+}
+
+/// An event about a command on a host, which it names by its hash.
+pub(super) fn event(
+    level: Level,
+    name: &str,
+    alias: &HostAlias,
+    hash: CommandHash,
+    more: impl FnOnce(Object) -> Object,
+) -> Event {
+    Event::new(level, name, |fields| {
+        more(
+            fields
+                .field("alias", alias.as_str())
+                .field("hash", &hash.to_string()),
+        )
+    })
+}
