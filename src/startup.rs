@@ -13,18 +13,20 @@ mod trusting;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::audit::{self, Audit, AuditError, Place, Record, ServerStart, Ts};
 use crate::cli::{self, Command, Options, Settings, UsageError};
 use crate::config::{
-    Dirs, Environment, Links, LoadError, Loaded, Snapshot, Warning, WarningKind, load,
+    Dirs, Environment, Links, LoadError, Loaded, Snapshot, Store, Warning, WarningKind, load,
 };
+use crate::mcp;
 use crate::ssh::{self, SshError};
 use crate::sys::landlock::{Grants, RESOLVER_FILES};
-use crate::sys::{process, signals, stdio};
+use crate::sys::{process, random, signals, stdio};
+use crate::task::Tasks;
 
 use self::confine::{ConfineError, Confinement, Scope};
 use self::identity::IdentityError;
@@ -155,7 +157,19 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
 
     let input = stdio::Input::new(client.input, Arc::clone(&stop));
     let output = stdio::Output::new(client.output);
-    drop((input, output));
+    let gone = stdio::Gone::watching(&input).map_err(StartError::Limits)?;
+    let agent = environment.setting("SSH_AUTH_SOCK").map(PathBuf::from);
+    let ssh = ssh::Client::new(agent);
+    let tasks = Tasks::new(audit.clone(), ssh).map_err(StartError::Limits)?;
+    let server = mcp::Server {
+        store: Arc::new(Store::new(environment, snapshot, confined.admission())),
+        tasks,
+        audit: audit.clone(),
+        sandbox: confined.report.clone(),
+        settings: mcp::Settings::default(),
+        key: random::key().map_err(StartError::Limits)?,
+    };
+    mcp::serve(server, input, output, || gone.now()).map_err(StartError::Limits)?;
     audit.close(if signals::raised(&stop) {
         "signal"
     } else {

@@ -13,6 +13,7 @@
 pub mod landlock;
 pub mod privileges;
 pub mod process;
+pub mod random;
 pub mod seccomp;
 pub mod signals;
 pub mod stdio;
