@@ -45,10 +45,7 @@ use crate::audit::{Audit, Record};
 use crate::config::types::{CommandHash, CommandText, HostAlias, Tag, TaskId};
 use crate::config::{Host, Snapshot};
 use crate::policy::{EffectiveLimits, Subject, Verdict};
-use crate::ssh::{Cancel, Client, Control, Deadline};
-
-/// How long a name server is waited for before a task is made.
-const CHECK_TIME: Duration = Duration::from_secs(5);
+use crate::ssh::Client;
 
 /// All tasks of the server. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -234,28 +231,6 @@ impl Tasks {
         self.registry
             .audit
             .emit(Record::run_done(millis(since.elapsed())));
-    }
-
-    /// Whether a host may be connected to at all, for an answer before there is a task.
-    /// May wait for a name server: not to be called where waiting is out of place.
-    ///
-    /// # Errors
-    /// Why not, in words for the assistant. What cannot be told without a task is not an
-    /// error here: the run itself will say it.
-    pub fn check_network(&self, snapshot: &Snapshot, host: &Host) -> Result<(), &'static str> {
-        let Ok(cancel) = Cancel::new() else {
-            return Ok(());
-        };
-        let control = Control::new(Deadline::after(CHECK_TIME), cancel);
-        let checked = self.registry.client.check_network(snapshot, host, &control);
-        let denial = checked.err().and_then(|error| error.network_denial());
-        denial.map_or(Ok(()), Err)
-    }
-
-    /// Closes the connections that are kept for further commands, after a reload: what
-    /// they rest on may have changed.
-    pub fn drop_sessions(&self) {
-        self.registry.client.drop_sessions();
     }
 
     /// Takes nothing on any more and ends all that there is: what waits at once, what runs

@@ -44,15 +44,19 @@ fn authorise(call: &Arc<Call>, target: &Target) -> Result<Authorised, Answer> {
 }
 
 fn check_network(call: &Call, target: &Target) -> Result<(), Answer> {
-    let host = target.host()?;
     let tasks = &call.session.server.tasks;
-    tasks
-        .check_network(&target.snapshot, host)
-        .map_err(|detail| {
-            tasks.record_denial(&target.alias, target.hash, target.begun);
-            let hostname = host.address.to_string();
-            network_denied(&target.alias, target.hash, &hostname, detail)
-        })
+    let checked = tasks.check_network(&target.snapshot, &target.alias);
+    let Err(detail) = checked else {
+        return Ok(());
+    };
+    tasks.record_denial(&target.alias, target.hash, target.begun);
+    let hostname = target.host()?.address.to_string();
+    Err(network_denied(
+        &target.alias,
+        target.hash,
+        &hostname,
+        &detail,
+    ))
 }
 
 fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<Answer, Answer> {
