@@ -33,18 +33,17 @@ pub(super) struct Credentials {
     pub(super) names: BTreeMap<String, Mark>,
 }
 
+/// `None` where there is no list of entries at all: then no reference to one is a mistake.
 pub(super) fn read(
     root: &Node,
     findings: &mut Findings,
     dirs: &Dirs,
     sources: &Sources<'_>,
     events: &mut Vec<SecurityEvent>,
-) -> Credentials {
+) -> Option<Credentials> {
     let mut credentials = Credentials::default();
-    let Some(file) = findings.section(root, &CREDENTIALS, "") else {
-        return credentials;
-    };
-    for entry in findings.subsections(&file, "entries").unwrap_or_default() {
+    let file = findings.section(root, &CREDENTIALS, "")?;
+    for entry in findings.subsections(&file, "entries")? {
         let mut reader = Reader {
             findings,
             entry,
@@ -59,7 +58,7 @@ pub(super) fn read(
             credentials.by_name.insert(name, Arc::new(credential));
         }
     }
-    credentials
+    Some(credentials)
 }
 
 struct Reader<'a, 'n> {

@@ -141,15 +141,8 @@ impl Load<'_> {
         let env_file = gather::env_file(self.dirs, &mut self.noticed);
         let sources = Sources::new(environment, self.dirs, &env_file);
         let credentials = self.read(credentials_yml, credential_text, |root, to, load| {
-            Some(credentials::read(
-                root,
-                to,
-                load.dirs,
-                &sources,
-                &mut load.noticed.events,
-            ))
+            credentials::read(root, to, load.dirs, &sources, &mut load.noticed.events)
         });
-        // Without credentials.yml every reference would be a mistake of its own.
         let servers = self.read(servers_yml, server_text, |root, to, _| {
             Some(servers::read(root, to, credentials.as_ref()))
         });

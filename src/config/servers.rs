@@ -27,8 +27,7 @@ pub(super) struct Servers {
     pub(super) places: BTreeMap<HostAlias, Mark>,
 }
 
-/// `credentials` is `None` where that file could not be read at all: then no reference
-/// to it is a mistake.
+/// Without `credentials` no reference to them is judged: that file has its own problem.
 pub(super) fn read(
     root: &Node,
     findings: &mut Findings,

@@ -373,7 +373,7 @@ impl Findings {
         found_word
     }
 
-    /// A list of texts, none of them empty.
+    /// A list of texts, none of them empty; with one that isn't a text, no list.
     pub(super) fn texts<'n>(&mut self, section: &Section<'n>, name: &str) -> Option<Vec<Text<'n>>> {
         let (key, node) = section.value(name)?;
         let Value::List(items) = &node.value else {
@@ -386,6 +386,7 @@ impl Findings {
             );
             return None;
         };
+        let before = self.problems.len();
         let mut texts = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let path = format!("{}[{index}]", section.key(name));
@@ -409,7 +410,7 @@ impl Findings {
                 ),
             }
         }
-        Some(texts)
+        (self.problems.len() == before).then_some(texts)
     }
 
     /// The mapping under a key.
