@@ -8,8 +8,9 @@ use zeroize::Zeroizing;
 use super::dirs::{Dirs, YAML_MAX};
 use super::env_file::{self, ENV_FILE_MAX, EnvFile};
 use super::event::{EventValue, SecurityEvent};
+use super::load::FILES;
 use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, quote};
-use super::safe_path::{Directory, FileError, RelativePath};
+use super::safe_path::{Directory, FileContent, FileError, RelativePath};
 
 /// What was noticed on the way.
 #[derive(Default)]
@@ -97,30 +98,62 @@ pub(super) fn directories(dirs: &Dirs, noticed: &mut Noticed) {
     }
 }
 
-/// The bytes of one of the three files.
-pub(super) fn file(
-    dirs: &Dirs,
-    name: &'static str,
-    noticed: &mut Noticed,
-) -> Option<Zeroizing<Vec<u8>>> {
+/// The bytes of the three files, all of one moment: where one of them changed while the
+/// others were read (an edit, a swap of the whole mount), they are read again.
+pub(super) fn files(dirs: &Dirs, noticed: &mut Noticed) -> [Option<Zeroizing<Vec<u8>>>; 3] {
+    const TRIES: usize = 8;
     let directory = dirs.config();
     // Reported as a whole, not once a file.
-    directory.available().ok()?;
-    let path = RelativePath::new(name)?;
-    match directory.read(&path, YAML_MAX) {
-        Ok(content) => Some(content.bytes),
-        Err(error) => {
-            let full = directory.path().join(name).display().to_string();
-            noticed.refused(directory, &full, &path, error, "yaml_file_too_large");
-            noticed.problem(
-                Place::file(name),
-                Fault::Unreadable,
-                format!("the file can't be read: {error}"),
-                error.remedy(),
-            );
-            None
+    if directory.available().is_err() {
+        return [None, None, None];
+    }
+    for _ in 0..TRIES {
+        let contents = FILES.map(|name| (name, yaml(directory, name)));
+        let unchanged = contents.iter().all(|(name, content)| match content {
+            Ok(content) => RelativePath::new(name)
+                .and_then(|path| directory.state(&path))
+                .is_some_and(|now| now == content.state),
+            Err(_) => true,
+        });
+        if unchanged {
+            return contents.map(|(name, content)| taken(directory, name, content, noticed));
         }
     }
+    noticed.problem(
+        Place::file("config directory"),
+        Fault::Unreadable,
+        "the files changed again and again while they were read".to_owned(),
+        "files that rest for a moment",
+    );
+    [None, None, None]
+}
+
+fn yaml(directory: &Directory, name: &str) -> Result<FileContent, FileError> {
+    let path = RelativePath::new(name).ok_or(FileError::Missing)?;
+    directory.read(&path, YAML_MAX)
+}
+
+/// The bytes, or the problem and the event of a file that wasn't taken.
+fn taken(
+    directory: &Directory,
+    name: &'static str,
+    content: Result<FileContent, FileError>,
+    noticed: &mut Noticed,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let error = match content {
+        Ok(content) => return Some(content.bytes),
+        Err(error) => error,
+    };
+    let full = directory.path().join(name).display().to_string();
+    let path = RelativePath::new(name)?;
+    noticed.refused(directory, &full, &path, error, "yaml_file_too_large");
+    noticed.problem(
+        Place::file(name),
+        Fault::Unreadable,
+        format!("the file can't be read: {error}"),
+        error.remedy(),
+    );
+    None
 }
 
 /// The values of `.env`, which need not be there.

@@ -74,7 +74,7 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
 pub fn load(dirs: &Arc<Dirs>, environment: &Environment) -> Result<Loaded, LoadError> {
     let mut noticed = Noticed::default();
     gather::directories(dirs, &mut noticed);
-    let bytes = FILES.map(|file| gather::file(dirs, file, &mut noticed));
+    let bytes = gather::files(dirs, &mut noticed);
     let texts = bytes
         .each_ref()
         .map(|bytes| bytes.as_ref().map(|bytes| bytes.as_slice()));

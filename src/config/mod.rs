@@ -11,6 +11,7 @@ pub mod dirs;
 pub mod env_file;
 pub mod environment;
 pub mod event;
+mod file_error;
 mod gather;
 pub mod host;
 pub mod init;

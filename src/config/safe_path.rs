@@ -7,7 +7,7 @@
 //! stay beneath are followed. Regular files only, and never more bytes than asked for.
 //! Called by `dirs`.
 
-use std::fmt;
+use std::fs::Metadata;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -20,6 +20,8 @@ use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use zeroize::Zeroizing;
 
 use super::event::{EventValue, SecurityEvent};
+pub use super::file_error::FileError;
+use super::file_error::{file_error, io_error};
 
 /// What becomes of symbolic links beneath a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct RelativePath(PathBuf);
 
 /// A file's bytes, wiped when dropped, and who may read it.
 pub struct FileContent {
+    /// Which file in which state this is.
+    pub state: FileState,
     pub bytes: Zeroizing<Vec<u8>>,
     /// Permission bits, `0o000` to `0o777`.
     pub mode: u32,
@@ -53,94 +57,26 @@ pub struct FileContent {
     pub own: bool,
 }
 
-/// Why a file wasn't read.
+/// Which file in which state: another one after an edit, a replacement, or a swap of the
+/// directory that its link leads into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileError {
-    Missing,
-    /// Its permissions, or those of a directory on the way.
-    NotPermitted,
-    Directory,
-    /// A link, at the end of the path or on the way.
-    Link,
-    /// A device, a socket or a pipe.
-    NotRegular,
-    /// The path leads out of the directory, by a link.
-    Outside,
-    TooLarge {
-        size: u64,
-        max: u64,
-    },
-    /// It grew while it was read.
-    Changed,
-    /// The kernel has no `openat2` (before Linux 5.6), or a container's profile hides it.
-    Unsupported,
-    Io(Errno),
+pub struct FileState {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
 }
 
-impl FileError {
-    /// The word of the log contract, where it has one.
-    pub fn reason(self) -> Option<&'static str> {
-        match self {
-            Self::Missing => Some("file_not_found"),
-            Self::Directory => Some("path_is_directory"),
-            Self::Link => Some("path_is_symlink"),
-            Self::NotRegular => Some("path_not_regular_file"),
-            Self::Outside => Some("path_outside_allowed_directory"),
-            Self::TooLarge { .. }
-            | Self::NotPermitted
-            | Self::Changed
-            | Self::Unsupported
-            | Self::Io(_) => None,
-        }
-    }
-
-    /// Whether the file may be there, and all right, tomorrow: no reason to refuse a
-    /// whole configuration.
-    pub fn may_pass(self) -> bool {
-        matches!(self, Self::Missing | Self::NotPermitted)
-    }
-
-    /// What to do about it.
-    pub fn remedy(self) -> &'static str {
-        match self {
-            Self::Missing => "put the file there, or mend the path",
-            Self::NotPermitted => "let the server's user read it (mode 0400 or 0600, its own)",
-            Self::Directory | Self::NotRegular => "name a regular file",
-            Self::Link => {
-                "put the file itself there, or start with --allow-links-beneath if the link \
-                 stays within the directory (Kubernetes mounts)"
-            }
-            Self::Outside => "keep the file within the directory",
-            Self::TooLarge { .. } => "use a smaller file",
-            Self::Changed => "try again",
-            Self::Unsupported => {
-                "use Linux 5.6 or newer, and a container profile that permits openat2"
-            }
-            Self::Io(_) => "see the cause",
+impl FileState {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
 }
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("there is no such file"),
-            Self::NotPermitted => f.write_str("its permissions don't let the server read it"),
-            Self::Directory => f.write_str("it is a directory"),
-            Self::Link => f.write_str("it is a link, or there is one on the way"),
-            Self::NotRegular => f.write_str("it isn't a regular file"),
-            Self::Outside => f.write_str("it leads out of its directory"),
-            Self::TooLarge { size, max } => {
-                write!(f, "it has {size} bytes, of which at most {max} are read")
-            }
-            Self::Changed => f.write_str("it grew while it was read"),
-            Self::Unsupported => f.write_str("this system doesn't offer openat2"),
-            Self::Io(errno) => write!(f, "{}", errno.desc()),
-        }
-    }
-}
-
-impl std::error::Error for FileError {}
 
 impl FileContent {
     /// Whether someone else can read or change it. The group's bits count only for a
@@ -262,10 +198,17 @@ impl Directory {
         }
         bytes.truncate(filled);
         Ok(FileContent {
+            state: FileState::of(&metadata),
             bytes,
             mode: metadata.mode() & 0o777,
             own: metadata.uid() == nix::unistd::geteuid().as_raw(),
         })
+    }
+
+    /// The state that the file is in now; `None` if it can't be opened.
+    pub fn state(&self, path: &RelativePath) -> Option<FileState> {
+        let file = std::fs::File::from(self.open_beneath(path).ok()?);
+        Some(FileState::of(&file.metadata().ok()?))
     }
 
     /// Puts a file with these bytes (mode 0600) in the place of `path`, atomically: it is
@@ -322,6 +265,7 @@ impl Directory {
         // A rename in the directory can make the kernel unsure that it stayed beneath
         // (EAGAIN, openat2(2)); a Kubernetes swap is such a rename.
         const TRIES: usize = 64;
+        const RACES: usize = 3;
         let handle = self.handle.as_ref().map_err(|errno| file_error(*errno))?;
         let resolve = match self.links {
             Links::Refused => ResolveFlag::RESOLVE_NO_SYMLINKS,
@@ -330,9 +274,15 @@ impl Directory {
         let how = OpenHow::new()
             .flags(flags | OFlag::O_CLOEXEC)
             .resolve(resolve | ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let mut missing = 0;
         for _ in 0..TRIES {
             match openat2(handle, path.as_path(), how) {
                 Err(Errno::EAGAIN) => {}
+                // What a link led to may have gone while it was followed; the link leads
+                // to its successor by then.
+                Err(Errno::ENOENT) if self.links == Links::Beneath && missing < RACES => {
+                    missing += 1;
+                }
                 result => return result.map_err(file_error),
             }
         }
@@ -384,24 +334,6 @@ impl Directory {
     pub fn base(&self) -> EventValue {
         EventValue::Text(self.path.display().to_string())
     }
-}
-
-fn file_error(errno: Errno) -> FileError {
-    match errno {
-        Errno::ENOENT | Errno::ENOTDIR => FileError::Missing,
-        Errno::EACCES => FileError::NotPermitted,
-        Errno::ELOOP => FileError::Link,
-        Errno::EXDEV => FileError::Outside,
-        // Opening a socket, or a device without a driver.
-        Errno::ENXIO | Errno::ENODEV => FileError::NotRegular,
-        // Container profiles older than openat2 answer EPERM for it.
-        Errno::ENOSYS | Errno::EPERM => FileError::Unsupported,
-        other => FileError::Io(other),
-    }
-}
-
-fn io_error(error: &std::io::Error) -> FileError {
-    file_error(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
 }
 
 #[cfg(test)]
