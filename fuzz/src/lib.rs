@@ -5,6 +5,7 @@
 //! run of the tests. They use nothing but the crate's public interface.
 
 pub mod audit_verify;
+pub mod cleaning;
 pub mod dice;
 pub mod known_hosts;
 pub mod paths;
@@ -16,6 +17,7 @@ pub mod yaml;
 pub type Target = (&'static str, fn(&[u8]));
 
 pub const TARGETS: &[Target] = &[
+    ("cleaning", cleaning::run),
     ("known_hosts", known_hosts::run),
     ("audit_verify", audit_verify::run),
     ("paths", paths::run),
