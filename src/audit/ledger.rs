@@ -27,6 +27,9 @@ use crate::config::types::TaskId;
 /// Most bytes of records that wait in memory for a disk.
 const BEHIND_MAX: usize = 1_048_576;
 
+/// Most waiting records written at once.
+const BATCH: usize = 64;
+
 /// The file and everything known about it.
 pub(super) struct Ledger {
     place: Place,
@@ -73,6 +76,12 @@ impl Entry {
 
     pub(super) fn start(body: String, task: &TaskId) -> Self {
         let meaning = Meaning::Start(task.to_string());
+        Self { body, meaning }
+    }
+
+    /// The end of a start whose command was not sent after all.
+    pub(super) fn withdrawal(body: String, task: &TaskId) -> Self {
+        let meaning = Meaning::End(task.to_string());
         Self { body, meaning }
     }
 
@@ -236,7 +245,7 @@ impl State {
         }
     }
 
-    /// Writes what waits in memory and then `entry`, all or nothing.
+    /// Writes what waits in memory and then `entry`.
     fn catch_up(&mut self, entry: Option<&Entry>, ledger: &Ledger) -> Result<(), Failure> {
         self.check(&ledger.place)?;
         self.mend()?;
@@ -246,17 +255,25 @@ impl State {
             self.rotate_at = ledger.place.rotate_at(self.length);
             self.unrotated = Some(failure);
         }
-        let behind = std::mem::take(&mut self.behind);
-        let ts = Ts::now();
-        let lost = self.lost;
-        let gap = (lost > 0).then(|| Entry::report(Mark::Gap { ts, lost }.to_json()));
-        let entries: Vec<&Entry> = behind.iter().chain(&gap).chain(entry).collect();
-        let written = self.write(&entries, &ledger.boot);
-        match written {
-            Ok(()) => (self.behind_bytes, self.lost) = (0, 0),
-            Err(_) => self.behind = behind,
+        // In small batches: while the disk is full, each try costs one of them.
+        while !self.behind.is_empty() {
+            let batch: Vec<_> = self.behind.drain(..self.behind.len().min(BATCH)).collect();
+            if let Err(failure) = self.write(&batch.iter().collect::<Vec<_>>(), &ledger.boot) {
+                batch
+                    .into_iter()
+                    .rev()
+                    .for_each(|kept| self.behind.push_front(kept));
+                return Err(failure);
+            }
+            let written: usize = batch.iter().map(|entry| entry.body.len()).sum();
+            self.behind_bytes -= written;
         }
-        written
+        let (ts, lost) = (Ts::now(), self.lost);
+        let gap = (lost > 0).then(|| Entry::report(Mark::Gap { ts, lost }.to_json()));
+        let entries: Vec<&Entry> = gap.iter().chain(entry).collect();
+        self.write(&entries, &ledger.boot)?;
+        self.lost = 0;
+        Ok(())
     }
 
     /// Makes sure that the bytes will be found where the operator looks for them.

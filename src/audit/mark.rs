@@ -56,6 +56,13 @@ pub(super) enum Mark<'a> {
         #[serde(serialize_with = "display")]
         hash: &'a CommandHash,
     },
+    /// The start before could not be brought to disk: the command was not sent.
+    #[serde(rename = "audit_withdrawn")]
+    Withdrawn {
+        ts: Ts,
+        #[serde(serialize_with = "display")]
+        task_id: &'a TaskId,
+    },
 }
 
 /// Which program, with which configuration, in which confinement.

@@ -50,7 +50,7 @@ use crate::config::types::{CommandHash, HostAlias, OnAuditFailure, TaskId};
 use crate::policy::verdict::Trail;
 use keeper::Bell;
 use ledger::{Entry, Ledger};
-use mark::Origin;
+use mark::{Mark, Origin};
 use stderr::Sink;
 
 /// How long the last lines wait for a reader of stderr.
@@ -246,6 +246,13 @@ impl Audit {
             bell.ring();
         }
         let _ = self.send(json, false);
+    }
+
+    /// Closes a start whose command was not sent.
+    fn withdraw(&self, task: &TaskId) {
+        let ts = Ts::now();
+        let body = Mark::Withdrawn { ts, task_id: task }.to_json();
+        let _ = self.append(Entry::withdrawal(body, task));
     }
 
     fn ledger(&self) -> Option<&Arc<Ledger>> {

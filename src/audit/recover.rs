@@ -88,7 +88,7 @@ impl Found {
         };
         match (kind, sealed.fields.task_id) {
             ("audit_start", Some(task)) => drop(self.open.insert(task)),
-            ("audit", Some(task)) => drop(self.open.remove(&task)),
+            ("audit" | "audit_withdrawn", Some(task)) => drop(self.open.remove(&task)),
             ("audit_open", _) => self.open.extend(sealed.fields.tasks),
             _ => {}
         }

@@ -39,10 +39,10 @@ impl Decided {
     /// The command must not run. Whatever could be written of it has been, and the cause
     /// is on stderr: the caller has nothing to add.
     pub fn start(self, task: &TaskId) -> Result<Started, AuditError> {
-        let recorded = match self.audit.ledger() {
-            // With a file, the file is the record and stderr is its plain copy.
+        // With a file, the file is the record and stderr is its plain copy.
+        let (recorded, recorded_as) = match self.audit.ledger() {
             Some(_) => self.record_start(task),
-            None => self.written,
+            None => (self.written, None),
         };
         let started = |task| Started {
             audit: self.audit.clone(),
@@ -52,7 +52,7 @@ impl Decided {
             ended: false,
         };
         match recorded {
-            Ok(()) => Ok(started(Some(task.clone()))),
+            Ok(()) => Ok(started(recorded_as)),
             Err(error) => {
                 let msg = if self.audit.refuses() {
                     "audit_refused"
@@ -61,24 +61,29 @@ impl Decided {
                 };
                 self.audit
                     .emit(Record::host_error(msg, &self.alias, &error));
-                if self.audit.refuses() {
-                    Err(error)
-                } else {
-                    Ok(started(None))
+                if !self.audit.refuses() {
+                    return Ok(started(recorded_as));
                 }
+                if let Some(task) = &recorded_as {
+                    self.audit.withdraw(task);
+                }
+                Err(error)
             }
         }
     }
 
-    fn record_start(&self, task: &TaskId) -> Result<(), AuditError> {
+    /// Whether the start is on disk, and under which id it is in the file at least.
+    fn record_start(&self, task: &TaskId) -> (Result<(), AuditError>, Option<TaskId>) {
         let mark = Mark::Start {
             ts: Ts::now(),
             task_id: task,
             alias: &self.alias,
             hash: &self.hash,
         };
-        let next = self.audit.append(Entry::start(mark.to_json(), task))?;
-        self.audit.reach_disk(next)
+        match self.audit.append(Entry::start(mark.to_json(), task)) {
+            Ok(next) => (self.audit.reach_disk(next), Some(task.clone())),
+            Err(error) => (Err(error), None),
+        }
     }
 
     /// Records the end of a command that was allowed and never started, such as one that
@@ -102,7 +107,7 @@ pub struct Started {
     audit: Audit,
     alias: HostAlias,
     hash: CommandHash,
-    /// Absent where the start could not be recorded and the command runs all the same.
+    /// Under which id the start is in the file, if it is.
     task: Option<TaskId>,
     ended: bool,
 }

@@ -78,6 +78,7 @@ struct Check<'a> {
     started: u64,
     ended: u64,
     interrupted: u64,
+    withdrawn: u64,
     last_kind: String,
     wanted: Option<Digest>,
     wanted_at: Option<u64>,
@@ -94,6 +95,7 @@ impl<'a> Check<'a> {
             started: 0,
             ended: 0,
             interrupted: 0,
+            withdrawn: 0,
             last_kind: String::new(),
             wanted: None,
             wanted_at: None,
@@ -212,6 +214,7 @@ impl<'a> Check<'a> {
                 self.ended += 1;
                 self.interrupted += u64::from(fields.interrupted);
             }
+            "audit_withdrawn" => self.withdrawn += 1,
             _ => {}
         }
         self.last_kind.clear();
@@ -261,11 +264,13 @@ impl<'a> Check<'a> {
             started,
             ended,
             interrupted,
+            withdrawn,
             ..
         } = self;
         writeln!(
             self.out,
-            "{records} records; {started} commands started, {ended} ended ({interrupted} interrupted)"
+            "{records} records; {started} commands started, {ended} ended \
+             ({interrupted} interrupted), {withdrawn} refused at the start"
         )?;
         if self.breaks > 0 {
             writeln!(self.out, "NOT SOUND: {} breaks", self.breaks)?;
