@@ -17,14 +17,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::audit::{self, Audit, AuditError, Place, Record, ServerStart, Ts};
+use crate::audit::{self, Audit, AuditError, Patterns, Place, Record, ServerStart, Ts};
 use crate::cli::{self, Command, Options, Settings, UsageError};
+use crate::config::report;
 use crate::config::{
     Dirs, Environment, Links, LoadError, Loaded, Snapshot, Store, Warning, WarningKind, load,
 };
 use crate::mcp;
 use crate::ssh::{self, SshError};
 use crate::sys::landlock::{Grants, RESOLVER_FILES};
+use crate::sys::signals::EventFd;
+use crate::sys::stdio::Stdio;
 use crate::sys::{process, random, signals, stdio};
 use crate::task::Tasks;
 
@@ -86,6 +89,8 @@ enum StartError {
     Descriptors(io::Error),
     Limits(io::Error),
     Signals(io::Error),
+    Threads(io::Error),
+    Random(io::Error),
     /// Each problem has its record already.
     Configuration,
     Libraries(SshError),
@@ -100,6 +105,8 @@ impl fmt::Display for StartError {
             Self::Descriptors(error) => write!(f, "cannot move stdin and stdout: {error}"),
             Self::Limits(error) => write!(f, "cannot set the process's limits: {error}"),
             Self::Signals(error) => write!(f, "cannot take the signals: {error}"),
+            Self::Threads(error) => write!(f, "cannot start a thread: {error}"),
+            Self::Random(error) => write!(f, "the system gives no random bytes: {error}"),
             Self::Configuration => f.write_str("the configuration does not load"),
             Self::Libraries(error) => f.write_str(&error.for_operator()),
             Self::Identity(error) => error.fmt(f),
@@ -131,7 +138,7 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
 
     let dirs = open(settings);
     let place = open_audit_file(settings)?;
-    let (snapshot, noticed) = configure(&dirs, &environment, audit)?;
+    let (snapshot, mut noticed) = configure(&dirs, &environment, audit)?;
     raise_limits(&snapshot).map_err(StartError::Limits)?;
     ssh::warm_up().map_err(StartError::Libraries)?;
     process::reduce_environment(&[]).map_err(StartError::Limits)?;
@@ -141,41 +148,64 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
     let grants = grants(&dirs, place.as_ref());
     let confined = confine::close(settings.sandbox, identity, Scope::of(&snapshot), grants);
     let confined = confined.map_err(StartError::Confine)?;
+    noticed.extend(snapshot.unreadable().iter().map(|path| unreadable(path)));
 
+    audit.configure(secrets(&snapshot), snapshot.on_audit_failure());
     let start = first_record(&snapshot, &confined, place.is_some());
     audit.begin(place, start).map_err(StartError::Audit)?;
     noticed.into_iter().for_each(|record| audit.emit(record));
-    snapshot
-        .unreadable()
-        .iter()
-        .for_each(|path| audit.emit(unreadable(path)));
-    let stop = signals.stop();
-    let hang_up = audit.clone();
-    signals
-        .watch(move || hang_up.reopen())
-        .map_err(StartError::Signals)?;
 
-    let input = stdio::Input::new(client.input, Arc::clone(&stop));
+    let stop = signals.stop();
+    signals
+        .watch(reopening(audit))
+        .map_err(StartError::Threads)?;
+    converse(client, &stop, environment, snapshot, &confined, audit)?;
+    audit.close(ending(&stop));
+    Ok(())
+}
+
+/// The conversation with the client, from its first byte to its end.
+fn converse(
+    client: Stdio,
+    stop: &Arc<EventFd>,
+    environment: Environment,
+    snapshot: Snapshot,
+    confined: &Confinement,
+    audit: &Audit,
+) -> Result<(), StartError> {
+    let input = stdio::Input::new(client.input, Arc::clone(stop));
     let output = stdio::Output::new(client.output);
-    let gone = stdio::Gone::watching(&input).map_err(StartError::Limits)?;
+    let gone = stdio::Gone::watching(&input).map_err(StartError::Descriptors)?;
     let agent = environment.setting("SSH_AUTH_SOCK").map(PathBuf::from);
-    let ssh = ssh::Client::new(agent);
-    let tasks = Tasks::new(audit.clone(), ssh).map_err(StartError::Limits)?;
+    let tasks = Tasks::new(audit.clone(), ssh::Client::new(agent));
     let server = mcp::Server {
         store: Arc::new(Store::new(environment, snapshot, confined.admission())),
-        tasks,
+        tasks: tasks.map_err(StartError::Threads)?,
         audit: audit.clone(),
         sandbox: confined.report.clone(),
         settings: mcp::Settings::default(),
-        key: random::key().map_err(StartError::Limits)?,
+        key: random::key().map_err(StartError::Random)?,
     };
-    mcp::serve(server, input, output, || gone.now()).map_err(StartError::Limits)?;
-    audit.close(if signals::raised(&stop) {
+    mcp::serve(server, input, output, || gone.now()).map_err(StartError::Threads)
+}
+
+/// What SIGHUP does: the audit file was set aside, and a new one is begun.
+fn reopening(audit: &Audit) -> impl Fn() + Send + 'static {
+    let audit = audit.clone();
+    move || audit.reopen()
+}
+
+fn ending(stop: &EventFd) -> &'static str {
+    if signals::raised(stop) {
         "signal"
     } else {
         "end_of_input"
-    });
-    Ok(())
+    }
+}
+
+fn secrets(snapshot: &Snapshot) -> Arc<Patterns> {
+    let secrets = snapshot.secrets();
+    Patterns::new(secrets.iter().map(|secret| secret.expose()))
 }
 
 fn open(settings: &Settings) -> Arc<Dirs> {
@@ -202,9 +232,9 @@ fn configure(
     match load(dirs, environment) {
         Ok(Loaded { snapshot, events }) => {
             let events = events.into_iter().map(Record::security);
-            let noticed = events
-                .chain(snapshot.warnings().iter().map(warning))
-                .collect();
+            let unknown = report::unknown_hosts(&snapshot, &ssh::is_known);
+            let warnings = snapshot.warnings().iter().chain(&unknown).map(warning);
+            let noticed = events.chain(warnings).collect();
             Ok((snapshot, noticed))
         }
         Err(LoadError {

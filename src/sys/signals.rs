@@ -12,12 +12,14 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::eventfd::EfdFlags;
+pub use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// How long an orderly end may take before the process is ended as it is.
-pub const GRACE: Duration = Duration::from_secs(2);
+/// When a process that was told to stop is ended as it is. An orderly end takes at most
+/// two seconds; this is for what no deadline reaches, such as a write to a frozen disk.
+pub const GRACE: Duration = Duration::from_secs(4);
 
 /// The process's signals, taken from their default actions.
 pub struct Signals {
