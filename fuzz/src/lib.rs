@@ -7,16 +7,20 @@
 pub mod audit_verify;
 pub mod cleaning;
 pub mod dice;
+pub mod frames;
 pub mod known_hosts;
 pub mod paths;
 pub mod redaction;
 pub mod secrets;
+pub mod session;
 pub mod yaml;
 
 /// A target: its name (of its corpus, dictionary and binary, too) and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 pub const TARGETS: &[Target] = &[
+    ("session", session::run),
+    ("frames", frames::run),
     ("cleaning", cleaning::run),
     ("known_hosts", known_hosts::run),
     ("audit_verify", audit_verify::run),

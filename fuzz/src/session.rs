@@ -1,0 +1,158 @@
+//! The server's core with a transport of its own: any sequence of lines, in both eras,
+//! gives frames that are JSON-RPC, no more answers than there were requests, and a server
+//! that still answers. Nothing is connected to: the network policy blocks every address.
+//!
+//! Input: lines. `@M` stands for the `_meta` of the modern era, `@I` for the handshake of
+//! a legacy one.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use mcp_ssh_orchestrator::audit::{Audit, Sandbox};
+use mcp_ssh_orchestrator::config::{Dirs, Environment, Links, Store, load_texts};
+use mcp_ssh_orchestrator::mcp::{Outbox, Server, Session, Settings};
+use mcp_ssh_orchestrator::ssh::Client;
+use mcp_ssh_orchestrator::task::Tasks;
+use serde_json::Value;
+
+const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}}"#;
+const HANDSHAKE: &str = concat!(
+    r#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{}},"clientInfo":{"name":"f","version":"0"}}}"#,
+    "\n",
+    r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#
+);
+/// The id of the request that must be answered at the end.
+const PROBE: &str = "the last one";
+
+const SERVERS: &[u8] = b"hosts:\n  - {alias: web1, host: 192.0.2.1, credentials: c, tags: [web]}\n";
+const CREDENTIALS: &[u8] = b"entries:\n  - {name: c, username: u, key_path: k}\n";
+const POLICY: &[u8] = b"network: {block_cidrs: [0.0.0.0/0, '::/0']}\nrules:\n  - {action: allow, tags: [web], commands: ['uptime*']}\n  - {action: ask, tags: [web], commands: [id]}\n";
+
+pub fn run(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    // Bytes that are not UTF-8 go in as they are.
+    let bytes = if text.contains('\u{fffd}') {
+        data.to_vec()
+    } else {
+        text.replace("@M", META)
+            .replace("@I", HANDSHAKE)
+            .into_bytes()
+    };
+    let outbox = Arc::new(Outbox::new());
+    let session = Session::new(server().clone(), Arc::clone(&outbox));
+    let mut asked: HashMap<String, usize> = HashMap::new();
+    let mut frames = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n').take(64) {
+        count_requests(line, &mut asked);
+        session.handle_line(line);
+        frames.extend(outbox.drain());
+    }
+    let probe =
+        format!(r#"{{"jsonrpc":"2.0","id":"{PROBE}","method":"tools/list","params":{{{META}}}}}"#);
+    session.handle_line(probe.as_bytes());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut alive = false;
+    while !alive {
+        assert!(
+            Instant::now() < deadline,
+            "the server does not answer any more"
+        );
+        let new = outbox.drain();
+        alive = new.iter().any(|frame| frame.contains(PROBE));
+        frames.extend(new);
+        std::thread::yield_now();
+    }
+    frames.iter().for_each(|frame| hold(frame, &mut asked));
+}
+
+fn count_requests(line: &[u8], asked: &mut HashMap<String, usize>) {
+    let Ok(message) = serde_json::from_slice::<Value>(line.trim_ascii()) else {
+        return;
+    };
+    let each = match message {
+        Value::Array(batch) => batch,
+        one => vec![one],
+    };
+    for message in each {
+        if let Some(id) = message.get("id") {
+            *asked.entry(id.to_string()).or_default() += 1;
+        }
+    }
+}
+
+fn hold(frame: &str, asked: &mut HashMap<String, usize>) {
+    assert!(
+        !frame.trim_end_matches('\n').contains('\n'),
+        "a frame of several lines: {frame}"
+    );
+    let value: Value = serde_json::from_str(frame).expect("a frame is JSON");
+    let each = match value {
+        Value::Array(batch) => batch,
+        one => vec![one],
+    };
+    for message in each {
+        assert_eq!(message["jsonrpc"], "2.0", "{message}");
+        let is_answer = message.get("method").is_none();
+        if !is_answer {
+            continue;
+        }
+        assert!(
+            message.get("result").is_some() != message.get("error").is_some(),
+            "{message}"
+        );
+        let id = message["id"].to_string();
+        if id == format!("{PROBE:?}") {
+            continue;
+        }
+        let left = asked
+            .get_mut(&id)
+            .unwrap_or_else(|| panic!("nobody asked: {message}"));
+        assert!(*left > 0, "answered too often: {message}");
+        *left -= 1;
+    }
+}
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let nowhere = Path::new("/nonexistent/fuzz");
+        let dirs = Arc::new(Dirs::open(nowhere, nowhere, nowhere, Links::Refused));
+        let loaded = load_texts(
+            [SERVERS, CREDENTIALS, POLICY],
+            &dirs,
+            &Environment::default(),
+        );
+        let snapshot = loaded.expect("the configuration loads").snapshot;
+        let silence = File::options()
+            .write(true)
+            .open("/dev/null")
+            .expect("there is /dev/null");
+        let audit = Audit::to(silence);
+        Server {
+            store: Arc::new(Store::new(
+                Environment::default(),
+                snapshot,
+                Box::new(|_| Ok(())),
+            )),
+            tasks: Tasks::new(audit.clone(), Client::new(None)).expect("a thread can be started"),
+            audit,
+            sandbox: Sandbox {
+                level: "off",
+                landlock_abi: 0,
+                seccomp: false,
+                no_new_privs: false,
+                uid: 0,
+                gid: 0,
+                capabilities_dropped: false,
+                missing: Vec::new(),
+            },
+            settings: Settings {
+                approval_wait: Duration::from_millis(1),
+            },
+            key: [7; 64],
+        }
+    })
+}
