@@ -287,7 +287,11 @@ pub struct CommandHash([u8; 6]);
 
 impl CommandHash {
     pub fn of(text: &str) -> Self {
-        let digest = Sha256::digest(text.as_bytes());
+        Self::of_bytes(text.as_bytes())
+    }
+
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let digest = Sha256::digest(bytes);
         let mut short = [0; 6];
         short
             .iter_mut()

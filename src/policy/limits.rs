@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::deny::DenyList;
 use super::source::{LimitsSource, OutputCap};
 use crate::config::types::Tag;
 
@@ -55,11 +56,19 @@ pub struct EffectiveLimits {
 }
 
 /// The compiled `limits:` and `overrides:`.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Limits {
     base: EffectiveLimits,
-    aliases: HashMap<String, LimitsSource>,
-    tags: HashMap<String, LimitsSource>,
+    base_deny: DenyList,
+    aliases: HashMap<String, Override>,
+    tags: HashMap<String, Override>,
+}
+
+/// What one alias or tag has otherwise.
+#[derive(Debug)]
+struct Override {
+    source: LimitsSource,
+    deny: Option<DenyList>,
 }
 
 impl Limits {
@@ -78,10 +87,18 @@ impl Limits {
             deny_substrings: BUILT_IN_DENY_SUBSTRINGS.map(String::from).into(),
         };
         base.apply(global);
+        let compile = |overrides: Vec<(String, LimitsSource)>| {
+            let compiled = overrides.into_iter().map(|(name, source)| {
+                let deny = source.deny_substrings.as_deref().map(DenyList::compile);
+                (name, Override { source, deny })
+            });
+            compiled.collect()
+        };
         Self {
+            base_deny: DenyList::compile(&base.deny_substrings),
             base,
-            aliases: aliases.into_iter().collect(),
-            tags: tags.into_iter().collect(),
+            aliases: compile(aliases),
+            tags: compile(tags),
         }
     }
 
@@ -89,24 +106,16 @@ impl Limits {
     pub(super) fn of(&self, alias: &str, tags: &[Tag]) -> EffectiveLimits {
         let mut limits = self.base.clone();
         self.overrides(alias, tags)
-            .for_each(|source| limits.apply(source));
+            .for_each(|each| limits.apply(&each.source));
         limits
     }
 
-    /// The deny list alone, without copying the rest.
-    pub(super) fn deny_substrings(&self, alias: &str, tags: &[Tag]) -> &Arc<[String]> {
+    /// The deny list alone, ready to search.
+    pub(super) fn deny_list(&self, alias: &str, tags: &[Tag]) -> &DenyList {
         self.overrides(alias, tags)
-            .filter_map(|source| source.deny_substrings.as_ref())
+            .filter_map(|each| each.deny.as_ref())
             .last()
-            .unwrap_or(&self.base.deny_substrings)
-    }
-
-    /// Every list that may apply to some host.
-    pub(super) fn deny_lists(&self) -> impl Iterator<Item = &Arc<[String]>> {
-        let overrides = self.tags.values().chain(self.aliases.values());
-        overrides
-            .filter_map(|source| source.deny_substrings.as_ref())
-            .chain([&self.base.deny_substrings])
+            .unwrap_or(&self.base_deny)
     }
 
     /// Weakest first.
@@ -114,7 +123,7 @@ impl Limits {
         &'a self,
         alias: &'h str,
         tags: &'h [Tag],
-    ) -> impl Iterator<Item = &'a LimitsSource> + use<'a, 'h> {
+    ) -> impl Iterator<Item = &'a Override> + use<'a, 'h> {
         tags.iter()
             .filter_map(|tag| self.tags.get(tag.as_str()))
             .chain(self.aliases.get(alias))
@@ -174,7 +183,9 @@ mod tests {
             ..LimitsSource::default()
         };
         let limits = Limits::compile(&list(&["x"]), vec![("off".into(), list(&[]))], vec![]);
-        assert_eq!(**limits.deny_substrings("web", &[]), ["x".to_string()]);
-        assert!(limits.deny_substrings("off", &[]).is_empty());
+        assert_eq!(*limits.of("web", &[]).deny_substrings, ["x".to_string()]);
+        assert!(limits.of("off", &[]).deny_substrings.is_empty());
+        assert!(limits.deny_list("web", &[]).in_text("a x").is_some());
+        assert!(limits.deny_list("off", &[]).in_text("a x").is_none());
     }
 }

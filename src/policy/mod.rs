@@ -4,16 +4,36 @@
 //! no file, no clock, no log; what others should know is returned as data. Called by
 //! `config` (to compile at load), and by `mcp`, `task` and the command line (to judge).
 
+mod awk;
+mod chars;
 pub mod code;
+mod compile;
+pub mod deny;
+mod deny_rules;
+mod examples;
+mod filter;
+pub mod glob;
+mod hazard;
+mod hazard_table;
+mod judge;
+mod legacy;
+pub mod lex;
 pub mod limits;
+mod lint;
 pub mod network;
+pub mod pattern;
+mod program;
 mod render;
+mod rules;
+mod sed;
 pub mod source;
+mod structured;
+mod tables;
 pub mod verdict;
 
 use std::fmt;
 
-use crate::config::types::{CommandText, Tag};
+use crate::config::types::{CommandHash, CommandText, Tag};
 
 pub use code::Code;
 pub use limits::EffectiveLimits;
@@ -28,6 +48,8 @@ pub use verdict::{
 pub struct Policy {
     limits: limits::Limits,
     network: NetworkPolicy,
+    rules: rules::Rules,
+    options: lex::Options,
 }
 
 /// A policy with what its author should know about it.
@@ -73,22 +95,29 @@ impl Policy {
     /// # Errors
     /// Every [`Problem`] of the source, in its order.
     pub fn compile(source: PolicySource) -> Result<Compiled, Vec<Problem>> {
-        let limits =
-            limits::Limits::compile(&source.limits, source.alias_overrides, source.tag_overrides);
-        let policy = Self {
-            limits,
-            network: NetworkPolicy::compile(source.network),
-        };
-        Ok(Compiled {
-            policy,
-            warnings: Vec::new(),
-        })
+        compile::compile(source)
     }
 
     /// Decides what may become of a command on a host. Never touches the host.
     pub fn judge(&self, subject: &Subject<'_>, command: &CommandText) -> Verdict {
-        let _ = subject;
-        Verdict::Deny(Denial::new(Code::NoRule, command.hash(), None))
+        self.verdict(subject, command.as_str())
+    }
+
+    /// The same for a text that no client sent: examples, expectations, operators.
+    pub fn judge_text(&self, subject: &Subject<'_>, text: &str) -> Verdict {
+        self.verdict(subject, text)
+    }
+
+    /// The same for bytes that may not even be text.
+    pub fn judge_bytes(&self, subject: &Subject<'_>, bytes: &[u8]) -> Verdict {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.verdict(subject, text),
+            Err(error) => {
+                let hash = CommandHash::of_bytes(bytes);
+                let position = Some(error.valid_up_to());
+                Verdict::Deny(Denial::new(Code::NotUtf8, hash, position))
+            }
+        }
     }
 
     /// What a run on this host may use up.

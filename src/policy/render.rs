@@ -6,6 +6,47 @@
 //! `!` does). Refuses nothing: whatever words there are can be quoted. Called by
 //! `judge` and by [`super::verdict::Authorised::exec_line`].
 
+use super::lex::{Parsed, Word};
+
+/// The whole list, every word quoted.
+pub(super) fn canonical(parsed: &Parsed<'_>) -> String {
+    let length: usize = parsed.commands.iter().map(|each| each.text.len()).sum();
+    let mut out = String::with_capacity(length * 2);
+    for command in &parsed.commands {
+        out.push_str(command.joint.as_str());
+        for (index, word) in command.words.iter().enumerate() {
+            if index > 0 {
+                out.push(' ');
+            }
+            quote_word(word, &mut out);
+        }
+        for redirect in &command.redirects {
+            out.push(' ');
+            out.push_str(redirect.as_str());
+        }
+    }
+    out
+}
+
+/// Appends one word; its wildcards, if the policy lets the shell expand any, stay bare.
+fn quote_word(word: &Word<'_>, out: &mut String) {
+    let mut rest = &*word.text;
+    let mut done = 0;
+    for at in &word.globs {
+        let (before, wildcard) = rest.split_at_checked(at - done).unwrap_or((rest, ""));
+        if !before.is_empty() {
+            quote(before, out);
+        }
+        let after = wildcard.get(1..).unwrap_or_default();
+        out.push_str(wildcard.get(..1).unwrap_or_default());
+        done = at + 1;
+        rest = after;
+    }
+    if !rest.is_empty() || word.globs.is_empty() {
+        quote(rest, out);
+    }
+}
+
 /// Appends `text` as one word.
 pub(super) fn quote(text: &str, out: &mut String) {
     if text.is_empty() {
@@ -29,11 +70,37 @@ pub(super) fn quote(text: &str, out: &mut String) {
     }
 }
 
+/// Programs that exist within a shell only, or not everywhere besides.
+const BUILTINS: &[&str] = &[
+    "cd", "chdir", "command", "echo", "false", "help", "kill", "pwd", "true", "type", "umask",
+];
+
+/// Whether the list is one program that can take the shell's place.
+pub(super) fn is_alone(parsed: &Parsed<'_>) -> bool {
+    match parsed.commands.as_slice() {
+        [only] => only
+            .words
+            .first()
+            .is_some_and(|program| !BUILTINS.contains(&&*program.text)),
+        _ => false,
+    }
+}
+
 /// The line that hands a canonical command to `/bin/sh`, whatever the login shell is.
-pub(super) fn exec_line(canonical: &str) -> String {
-    let mut line = String::with_capacity(canonical.len() * 2 + 16);
+///
+/// A run is ended by TERM to the session's process group, then KILL. An sshd forgets the
+/// session when the process that it started is gone, so that process must not go before
+/// the program does: a single program takes the shell's place, and before anything else
+/// the shell gets a trap, which makes it wait for its child and then not go on.
+pub(super) fn exec_line(canonical: &str, alone: bool) -> String {
+    let before = if alone {
+        "exec "
+    } else {
+        "trap \"exit 143\" TERM; "
+    };
+    let mut line = String::with_capacity(canonical.len() * 2 + 48);
     line.push_str("exec /bin/sh -c ");
-    quote(canonical, &mut line);
+    quote(&format!("{before}{canonical}"), &mut line);
     line
 }
 
@@ -60,9 +127,12 @@ mod tests {
 
     #[test]
     fn the_wrapper_quotes_once_more() {
+        let line = exec_line("'id' '-u'", true);
+        assert_eq!(line, r"exec /bin/sh -c 'exec '\''id'\'' '\''-u'\'");
+        let line = exec_line("'a' ; 'b'", false);
         assert_eq!(
-            exec_line("'id' '-u'"),
-            r"exec /bin/sh -c \''id'\'' '\''-u'\'"
+            line,
+            r#"exec /bin/sh -c 'trap "exit 143" TERM; '\''a'\'' ; '\''b'\'"#
         );
     }
 }

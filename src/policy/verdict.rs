@@ -76,6 +76,8 @@ pub struct Authorised {
     pub(super) hash: CommandHash,
     pub(super) canonical: String,
     pub(super) shell: ShellMode,
+    /// Whether it is one program, so that no shell need wait for it.
+    pub(super) alone: bool,
     pub(super) code: Code,
     pub(super) rules: Vec<Line>,
     pub(super) trail: Trail,
@@ -100,7 +102,7 @@ impl Authorised {
     /// The bytes for the `exec` request (RFC 4254 section 6.5): nothing else is sent.
     pub fn exec_line(&self) -> String {
         match self.shell {
-            ShellMode::Sh => super::render::exec_line(&self.canonical),
+            ShellMode::Sh => super::render::exec_line(&self.canonical, self.alone),
             ShellMode::Direct => self.canonical.clone(),
         }
     }
@@ -184,11 +186,11 @@ impl NeedsApproval {
     ///
     /// # Errors
     /// A denial with `approval:mismatch` if it is not.
-    pub fn approve(self, approval: Approval) -> Result<Authorised, Denial> {
+    pub fn approve(self, approval: Approval) -> Result<Authorised, Box<Denial>> {
         if approval.0 == self.digest() {
             Ok(self.0)
         } else {
-            Err(self.refuse(ApprovalFailure::Mismatch))
+            Err(Box::new(self.refuse(ApprovalFailure::Mismatch)))
         }
     }
 

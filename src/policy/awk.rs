@@ -1,0 +1,314 @@
+//! The awk programs that may follow a pipe without a rule.
+//!
+//! Owns a scan that can tell code from strings and regular expressions for certain, and
+//! refuses a program where it cannot: what one awk takes for a division another may take
+//! for the start of a regex, and a pipe could hide behind that. In the code it refuses
+//! `getline`, `system`, pipes, output to files, `ENVIRON`, `ARGV`, `@` and what reaches
+//! them. Called by the filters.
+
+/// Whether a program can only compute and print.
+pub(super) fn is_plain(program: &str) -> bool {
+    let mut scan = Scan {
+        rest: program,
+        last: Last::Start,
+        parens: Vec::new(),
+        printing: false,
+    };
+    while let Some(c) = scan.rest.chars().next() {
+        if scan.token(c).is_none() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Names that reach outside of the program.
+const OUTSIDE: &[&str] = &[
+    "ARGC",
+    "ARGIND",
+    "ARGV",
+    "BINMODE",
+    "ENVIRON",
+    "FUNCTAB",
+    "PROCINFO",
+    "SYMTAB",
+    "close",
+    "extension",
+    "fflush",
+    "getline",
+    "nextfile",
+    "system",
+];
+
+/// Words behind which a `/` starts an expression or could.
+const KEYWORDS: &[&str] = &[
+    "BEGIN",
+    "BEGINFILE",
+    "END",
+    "ENDFILE",
+    "break",
+    "case",
+    "continue",
+    "default",
+    "delete",
+    "do",
+    "else",
+    "exit",
+    "for",
+    "func",
+    "function",
+    "if",
+    "in",
+    "length",
+    "next",
+    "print",
+    "printf",
+    "return",
+    "switch",
+    "while",
+];
+
+/// What stood before, as far as it says what a `/` means.
+#[derive(Clone, Copy, PartialEq)]
+enum Last {
+    Start,
+    /// `(`, `,`, an operator: a regex follows.
+    Open,
+    /// A value: a division follows.
+    Value,
+    /// A keyword of control flow: a `(` that follows may be followed by a regex.
+    Control,
+    /// Anything may follow.
+    Unclear,
+}
+
+struct Scan<'p> {
+    rest: &'p str,
+    last: Last,
+    /// For each open parenthesis, whether a `/` behind it is clearly a division.
+    parens: Vec<bool>,
+    /// Within a `print` or `printf` statement, where `>` writes a file.
+    printing: bool,
+}
+
+impl Scan<'_> {
+    /// Takes one token; `None` refuses the program.
+    fn token(&mut self, c: char) -> Option<()> {
+        let next = self.rest.chars().nth(1);
+        match c {
+            ' ' => self.skip(1),
+            '"' => {
+                self.enclosed('"', false)?;
+                self.last = Last::Value;
+            }
+            '/' => match self.last {
+                Last::Value => self.operator(),
+                Last::Start | Last::Open => {
+                    self.enclosed('/', true)?;
+                    self.last = Last::Value;
+                }
+                Last::Control | Last::Unclear => return None,
+            },
+            c if c.is_ascii_alphabetic() || c == '_' => self.name()?,
+            c if c.is_ascii_digit() || c == '.' => {
+                let end = self
+                    .rest
+                    .find(|c: char| !(c.is_ascii_alphanumeric() || c == '.'));
+                self.skip(end.unwrap_or(self.rest.len()));
+                self.last = Last::Value;
+            }
+            '|' if next == Some('|') => {
+                self.skip(1);
+                self.operator();
+            }
+            '|' | '@' | '#' | '`' | '\'' => return None,
+            '>' if self.printing && self.parens.is_empty() => return None,
+            '(' => {
+                self.parens.push(self.last != Last::Control);
+                self.operator();
+            }
+            ')' => {
+                let value = self.parens.pop()?;
+                self.skip(1);
+                self.last = if value { Last::Value } else { Last::Open };
+            }
+            ']' => {
+                self.skip(1);
+                self.last = Last::Value;
+            }
+            ';' | '{' | '}' => {
+                if !self.parens.is_empty() && c != ';' {
+                    return None;
+                }
+                self.printing &= !self.parens.is_empty();
+                self.skip(1);
+                self.last = Last::Start;
+            }
+            '+' | '-' if next == Some(c) => {
+                self.skip(2);
+                self.last = Last::Unclear;
+            }
+            '$' | '!' | '~' | '<' | '>' | '=' | '+' | '-' | '*' | '%' | '^' | '&' | '?' | ':'
+            | ',' | '[' => self.operator(),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn name(&mut self) -> Option<()> {
+        let end = self
+            .rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .unwrap_or(self.rest.len());
+        let name = self.rest.get(..end)?;
+        if OUTSIDE.contains(&name) {
+            return None;
+        }
+        self.last = match name {
+            "print" | "printf" => {
+                self.printing = true;
+                Last::Open
+            }
+            "if" | "while" | "for" | "switch" => Last::Control,
+            "return" => Last::Open,
+            keyword if KEYWORDS.contains(&keyword) => Last::Unclear,
+            _ => Last::Value,
+        };
+        self.skip(end);
+        Some(())
+    }
+
+    /// A string or a regex, from its first delimiter to behind its last.
+    fn enclosed(&mut self, delimiter: char, regex: bool) -> Option<()> {
+        let mut chars = self.rest.chars();
+        chars.next()?;
+        let mut brackets = false;
+        loop {
+            match chars.next()? {
+                '\\' => {
+                    chars.next()?;
+                }
+                // Within […] a / ends the regex for some and not for others.
+                c if c == delimiter && brackets => return None,
+                c if c == delimiter => break,
+                '[' if regex => brackets = true,
+                ']' if regex => brackets = false,
+                _ => {}
+            }
+        }
+        self.rest = chars.as_str();
+        Some(())
+    }
+
+    fn operator(&mut self) {
+        self.skip(1);
+        self.last = Last::Open;
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
+    }
+}
+
+/// Whether these words are a plain awk on standard input: options `-F` and `-v`, one
+/// program, no files. `words` begins with the program.
+pub(super) fn is_filter(words: &[&str]) -> bool {
+    let mut rest = words.iter().skip(1);
+    while let Some(word) = rest.next() {
+        match *word {
+            "-F" => {
+                if rest.next().is_none() {
+                    return false;
+                }
+            }
+            "-v" => match rest.next() {
+                Some(assignment) if is_assignment(assignment) => {}
+                _ => return false,
+            },
+            option if option.len() > 2 && option.starts_with("-F") => {}
+            option if option.starts_with('-') => return false,
+            program => return rest.next().is_none() && is_plain(program),
+        }
+    }
+    false
+}
+
+fn is_assignment(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty()
+            && !OUTSIDE.contains(&name)
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_programs() {
+        for program in [
+            "{print $1}",
+            "NR>1 && $3 > 50 {print $2, $3, $11}",
+            "$5+0 > 80 {print $6, $5}",
+            "/error|fail/ {n++} END {print n}",
+            "{ if ($3>50) print $1; else if ($2 > 1) print \"|\" }",
+            "{print ($2-$3)/$2*100}",
+            "{s+=$1} END {print s/NR}",
+            "!seen[$0]++",
+            "$1 ~ /a|b/ || $2 == \"x\"",
+            "BEGIN {FS=\":\"} {printf \"%s\\n\", $1}",
+            "{a[$1]++} END {for (k in a) print k, a[k]}",
+            "/systemd/ {print $2}",
+            "{print length($0)}",
+            "{print (a > b)}",
+            "$0 ~ \"system\"",
+        ] {
+            assert!(is_plain(program), "{program}");
+        }
+    }
+
+    #[test]
+    fn programs_that_reach_outside_or_are_unclear() {
+        for program in [
+            "BEGIN{system(\"id\")}",
+            "{print > \"/etc/x\"}",
+            "{print $1 >> \"x\"}",
+            "{print | \"sh\"}",
+            "BEGIN{\"id\"|getline x}",
+            "BEGIN{while((\"id\"|getline l)>0)print l}",
+            "BEGIN{getline x < \"/etc/shadow\"}",
+            "BEGIN{ARGV[1]=\"/etc/shadow\";ARGC=2}",
+            "BEGIN{print ENVIRON[\"HOME\"]}",
+            "@load \"x\"",
+            "BEGIN{f=\"system\";@f(\"id\")}",
+            "BEGIN{print PROCINFO[\"pid\"]}",
+            "{print /\"/ | \"id\" /\"/}",
+            "{x = 1; x++ /\"/ }",
+            "{if (x) /\"/ ; print | \"id\" /\"/}",
+            "{print length /\"/ | \"id\" /\"/}",
+            "/[/]/ {print}",
+            "{print} # x",
+            "{print \"a}",
+            "{print a, b > c}",
+            "{printf(\"x\") > \"y\"}",
+            "{(print) > \"y\"}",
+        ] {
+            assert!(!is_plain(program), "{program}");
+        }
+    }
+
+    #[test]
+    fn words_of_awk() {
+        assert!(is_filter(&["awk", "{print $1}"]));
+        assert!(is_filter(&["awk", "-F:", "-v", "x=1", "{print x}"]));
+        assert!(is_filter(&["awk", "-F", ",", "{print $2}"]));
+        assert!(!is_filter(&["awk", "-f", "/tmp/x"]));
+        assert!(!is_filter(&["awk", "{print}", "/etc/shadow"]));
+        assert!(!is_filter(&["awk", "{print}", "x=1"]));
+        assert!(!is_filter(&["awk"]));
+        assert!(!is_filter(&["awk", "-v", "x", "{print}"]));
+        assert!(!is_filter(&["awk", "--source", "{print}"]));
+    }
+}

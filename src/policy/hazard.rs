@@ -1,0 +1,408 @@
+//! What a wildcard never grants.
+//!
+//! Owns the judgement over the words that a rule left free: options and words that make
+//! a program execute, write, leak or never end (`find -exec`, `sort -o`), interpreters
+//! that were not spelled out whole, and wrappers whose inner program was not. A hazard
+//! makes the rule not match; the operator permits one by spelling it. Errs on the side of
+//! refusing: letters count anywhere in a cluster, long options with every abbreviation,
+//! and nothing is known of which option takes a value. Called by the rules.
+
+use super::code::Code;
+use super::lex::Word;
+use super::pattern::{Freedom, Pattern};
+use super::sed;
+use super::tables::{self, Hazards};
+
+/// A word that no wildcard grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hazard {
+    pub(super) code: Code,
+    /// Index of the word.
+    pub(super) word: usize,
+    /// Index of the program it is a hazard of.
+    pub(super) program: usize,
+}
+
+/// The first hazard among the words that `freedom` says were not spelled out.
+pub(super) fn find(words: &[Word<'_>], freedom: impl Fn(usize) -> Freedom) -> Option<Hazard> {
+    let freedoms: Vec<Freedom> = (0..words.len()).map(freedom).collect();
+    let first = freedoms.iter().position(|each| *each != Freedom::Spelled)?;
+    let texts: Vec<&str> = words.iter().map(|word| &*word.text).collect();
+    let judged = Judged {
+        texts: &texts,
+        freedoms: &freedoms,
+        first,
+    };
+    judged.programs()
+}
+
+/// Why a pattern can never match, whatever the words: its program is an interpreter or a
+/// wrapper that the wildcard would leave open.
+pub(super) fn of_pattern(pattern: &Pattern) -> Option<Code> {
+    if pattern.is_everything() || !pattern.is_wild() {
+        return None;
+    }
+    let mut texts: Vec<&str> = pattern.literal_words().collect();
+    // A stand-in for what the wildcard takes.
+    texts.push("");
+    never(&texts)
+}
+
+/// The same for the words of a structured rule that leaves something free behind them.
+pub(super) fn of_prefix(literal: &[&str]) -> Option<Code> {
+    let mut texts = literal.to_vec();
+    texts.push("");
+    never(&texts)
+}
+
+fn never(texts: &[&str]) -> Option<Code> {
+    let first = texts.len().checked_sub(1)?;
+    let mut freedoms = vec![Freedom::Spelled; first];
+    freedoms.push(Freedom::Free);
+    let judged = Judged {
+        texts,
+        freedoms: &freedoms,
+        first,
+    };
+    if first == 0 {
+        return None;
+    }
+    judged.chain().err().map(|hazard| hazard.code)
+}
+
+struct Judged<'a> {
+    texts: &'a [&'a str],
+    freedoms: &'a [Freedom],
+    /// The first word that was not spelled out.
+    first: usize,
+}
+
+impl Judged<'_> {
+    fn programs(&self) -> Option<Hazard> {
+        let wrapped = match self.chain() {
+            Ok(wrapped) => wrapped,
+            Err(hazard) => return Some(hazard),
+        };
+        if !wrapped {
+            return self.of_program(0);
+        }
+        // Whatever stands behind a wrapper may be a program to somebody.
+        (0..self.texts.len()).find_map(|index| self.of_program(index))
+    }
+
+    /// Follows wrappers to what they run. Tells whether there was one.
+    fn chain(&self) -> Result<bool, Hazard> {
+        let mut at = 0;
+        let mut wrapped = false;
+        loop {
+            let name = tables::base_name(self.text(at));
+            let hazard = |code| {
+                Err(Hazard {
+                    code,
+                    word: self.first,
+                    program: at,
+                })
+            };
+            if tables::is_interpreter(name) {
+                return hazard(Code::HazardInterpreter);
+            }
+            let Some(wrapper) = tables::wrapper(name) else {
+                return Ok(wrapped);
+            };
+            if name == "command" && matches!(self.text(at + 1), "-v" | "-V") {
+                return if self.first > at + 1 && self.options_after(at + 2).is_none() {
+                    Ok(wrapped)
+                } else {
+                    hazard(Code::HazardWrapper)
+                };
+            }
+            match inner_program(self.texts, at, wrapper) {
+                Some(inner) if inner < self.first => at = inner,
+                _ => return hazard(Code::HazardWrapper),
+            }
+            wrapped = true;
+        }
+    }
+
+    fn options_after(&self, from: usize) -> Option<usize> {
+        (from..self.texts.len()).find(|index| self.text(*index).starts_with('-'))
+    }
+
+    fn of_program(&self, program: usize) -> Option<Hazard> {
+        let name = tables::base_name(self.text(program));
+        let found = |(code, word)| Hazard {
+            code,
+            word,
+            program,
+        };
+        let after = self.texts.get(program..)?;
+        if matches!(name, "sed" | "gsed" | "ssed") {
+            let free = |index| self.is_free(program + index);
+            return sed::hazard(after, free)
+                .map(|index| found((Code::HazardSedScript, program + index)));
+        }
+        let hazards = tables::hazards(name)?;
+        (program + 1..self.texts.len())
+            .find_map(|index| Some((self.of_word(hazards, index)?, index)))
+            .or_else(|| {
+                let (first, valued) = hazards.operand?;
+                let index = program + operand(after, first, valued)?;
+                let free = self.freedoms.get(index) == Some(&Freedom::Free);
+                free.then_some((Code::HazardOperand, index))
+            })
+            .or_else(|| {
+                let remote = |index: &usize| is_remote_archive(self.text(*index));
+                let mut free = (program + 1..self.texts.len()).filter(|i| self.is_free(*i));
+                let tar = matches!(name, "tar" | "bsdtar");
+                Some((
+                    Code::HazardOperand,
+                    free.find(|index| tar && remote(index))?,
+                ))
+            })
+            .map(found)
+    }
+
+    fn of_word(&self, hazards: &Hazards, index: usize) -> Option<Code> {
+        let text = self.text(index);
+        let code = match text.starts_with('-') {
+            true => Code::HazardOption,
+            false => Code::HazardWord,
+        };
+        let is_hazard = match self.freedoms.get(index)? {
+            Freedom::Spelled => false,
+            Freedom::Begun => is_hazardous(hazards, text),
+            Freedom::Free => hazards.everything || is_hazardous(hazards, text),
+        };
+        if !is_hazard {
+            return None;
+        }
+        // A word such as `-exec` is one whole, unlike an option.
+        Some(match hazards.words.contains(text) {
+            true => Code::HazardWord,
+            false => code,
+        })
+    }
+
+    fn is_free(&self, index: usize) -> bool {
+        self.freedoms
+            .get(index)
+            .is_some_and(|each| *each != Freedom::Spelled)
+    }
+
+    fn text(&self, index: usize) -> &str {
+        self.texts.get(index).copied().unwrap_or_default()
+    }
+}
+
+fn is_hazardous(hazards: &Hazards, text: &str) -> bool {
+    let known = |long: &str| hazards.long.iter().any(|name| name.starts_with(long));
+    let option = match text.strip_prefix("--") {
+        Some("") => false,
+        Some(long) => known(long.split('=').next().unwrap_or(long)),
+        None => match text.strip_prefix('-') {
+            None | Some("") => false,
+            Some(letters) => {
+                let single = letters.split('=').next().unwrap_or(letters);
+                letters.contains(|c| hazards.short.contains(c)) || hazards.long.contains(&single)
+            }
+        },
+    };
+    option
+        || hazards.words.contains(text)
+        || hazards.parts.iter().any(|part| text.contains(part))
+        || (hazards.abbreviates
+            && !text.is_empty()
+            && hazards.words.iter().any(|word| word.starts_with(text)))
+}
+
+/// GNU tar takes `host:file` for a file on another host and runs `rsh` to get it.
+fn is_remote_archive(text: &str) -> bool {
+    let host = text.split('/').next().unwrap_or(text);
+    !text.starts_with('-') && host.contains(':')
+}
+
+/// The index of the operand that is a hazard, if there is one.
+fn operand(words: &[&str], first: usize, valued: &str) -> Option<usize> {
+    let mut operands = 0;
+    let mut value = false;
+    let mut only_operands = false;
+    for (index, text) in words.iter().enumerate().skip(1) {
+        if std::mem::take(&mut value) {
+            continue;
+        }
+        if !only_operands && *text == "--" {
+            only_operands = true;
+        } else if !only_operands && text.len() > 1 && text.starts_with('-') {
+            value = !text.starts_with("--") && text.ends_with(|c| valued.contains(c));
+        } else {
+            operands += 1;
+            if operands == first {
+                return Some(index);
+            }
+        }
+    }
+    None
+}
+
+/// The index of the program that the wrapper at `at` runs. Every option that may take a
+/// value is taken to have one, so that a value is never mistaken for the program.
+fn inner_program(texts: &[&str], at: usize, wrapper: tables::Wrapper) -> Option<usize> {
+    let mut operands = wrapper.operands?;
+    let mut value = false;
+    let mut only_operands = false;
+    for (index, text) in texts.iter().enumerate().skip(at + 1) {
+        if std::mem::take(&mut value) {
+            continue;
+        }
+        if only_operands || !text.starts_with('-') {
+            if text.contains('=') {
+                // An assignment, for env and sudo.
+            } else if operands == 0 {
+                return Some(index);
+            } else {
+                operands -= 1;
+            }
+            continue;
+        }
+        match text.strip_prefix("--") {
+            Some("") => only_operands = true,
+            Some(long) => value = !long.contains('='),
+            None => {
+                let letters = text.strip_prefix('-').unwrap_or_default();
+                let valued = letters.find(|c| !wrapper.flags.contains(c));
+                // A value may be glued to its letter; only a last letter waits for one.
+                value = valued.is_some_and(|first| first + 1 == letters.len());
+                if valued.is_none() && letters.is_empty() {
+                    return None;
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Where the words of programs begin that this command may run besides its own: behind a
+/// wrapper every word may be one. For deny rules, which look through generously.
+pub(super) fn inner_starts(words: &[Word<'_>]) -> std::ops::Range<usize> {
+    let Some(program) = words.first() else {
+        return 0..0;
+    };
+    let name = tables::base_name(&program.text);
+    if tables::wrapper(name).is_some() || tables::is_interpreter(name) {
+        return 1..words.len();
+    }
+    let Some(inner) = tables::inner_program_after(name) else {
+        return 0..0;
+    };
+    match words.iter().position(|word| inner.contains(&*word.text)) {
+        Some(index) => index + 1..words.len(),
+        None => 0..0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::lex;
+
+    fn code(pattern: &str, command: &str) -> Option<Code> {
+        let parsed = lex::parse(command, lex::Options::default()).unwrap();
+        let words = &parsed.commands[0].words;
+        let pattern = Pattern::parse(pattern).unwrap();
+        assert!(pattern.matches(words), "{command}");
+        if let Some(code) = of_pattern(&pattern) {
+            return Some(code);
+        }
+        find(words, |index| pattern.freedom(index, &words[index])).map(|hazard| hazard.code)
+    }
+
+    #[test]
+    fn a_wildcard_does_not_grant() {
+        use Code::{HazardInterpreter, HazardOperand, HazardOption, HazardWord, HazardWrapper};
+        for (pattern, command, expected) in [
+            ("find /x *", "find /x -exec a", HazardWord),
+            ("find /x *", "find /x -name -exec", HazardWord),
+            ("sort *", "sort -uo/x y", HazardOption),
+            ("sort *", "sort --outp=/x y", HazardOption),
+            ("ss -tulpn*", "ss -tulpnK", HazardOption),
+            ("systemctl status *", "systemctl status -- -H", HazardOption),
+            (
+                "sudo systemctl restart *",
+                "sudo systemctl restart --host=x a",
+                HazardOption,
+            ),
+            ("ip addr*", "ip addr a 1.2.3.4/8", HazardWord),
+            ("docker r*", "docker run x", HazardWord),
+            ("docker r* x", "docker run x", HazardWord),
+            ("curl *", "curl http://x", HazardWord),
+            ("hostname*", "hostname evil", HazardOperand),
+            (
+                "sudo crontab -l -u *",
+                "sudo crontab -l -u x /tmp/y",
+                HazardOperand,
+            ),
+            ("crontab *", "crontab -", HazardOperand),
+            ("sysctl net.*", "sysctl net.a=1", HazardWord),
+            ("tar tf *", "tar tf evil:x", HazardOperand),
+            ("python3*", "python3", HazardInterpreter),
+            ("python3 /opt/x/*", "python3 /opt/x/y", HazardInterpreter),
+            ("* --version", "perl5.36 --version", HazardInterpreter),
+            ("sudo *", "sudo ls", HazardWrapper),
+            ("sudo -u postgres *", "sudo -u postgres rm", HazardWrapper),
+            (
+                "sudo --user postgres *",
+                "sudo --user postgres rm",
+                HazardWrapper,
+            ),
+            ("timeout 5 *", "timeout 5 rm", HazardWrapper),
+            ("env A=b *", "env A=b rm", HazardWrapper),
+            (
+                "sudo timeout -k 1 5 *",
+                "sudo timeout -k 1 5 rm",
+                HazardWrapper,
+            ),
+            ("su x -c *", "su x -c id", HazardWrapper),
+            (
+                "sudo -u postgres psql *",
+                "sudo -u postgres psql -l",
+                HazardInterpreter,
+            ),
+            ("ssh db1 uptime*", "ssh db1 uptime", HazardWrapper),
+            ("command *", "command -v ls", HazardWrapper),
+            ("command -v *", "command -v -p ls", HazardWrapper),
+            ("busybox find /x *", "busybox find /x -delete", HazardWord),
+        ] {
+            assert_eq!(
+                code(pattern, command),
+                Some(expected),
+                "{pattern} | {command}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_spelled_or_harmless_passes() {
+        for (pattern, command) in [
+            ("find /x * -delete", "find /x a -delete"),
+            ("find /x *", "find /x -name '*.log' -printf '%s'"),
+            (
+                "curl -s http://localhost/*",
+                "curl -s http://localhost/health",
+            ),
+            ("rpm -qi *", "rpm -qi bash"),
+            ("command -v *", "command -v docker"),
+            ("sudo systemctl restart *", "sudo systemctl restart mysql"),
+            ("sudo -n systemctl status *", "sudo -n systemctl status x"),
+            ("sudo -u postgres ls *", "sudo -u postgres ls /x"),
+            ("timeout -k 1 5 df *", "timeout -k 1 5 df /"),
+            ("nice -n 10 du *", "nice -n 10 du /"),
+            ("sudo crontab -l -u *", "sudo crontab -l -u deploy"),
+            ("tar tf *", "tar tf /backup/12:00.tar"),
+            ("ip addr*", "ip addr show dev eth0"),
+            ("hostname*", "hostname -f"),
+            ("* --version", "ls --version"),
+        ] {
+            assert_eq!(code(pattern, command), None, "{pattern} | {command}");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The rules of a policy, compiled, and what they say of one simple command.
+//!
+//! Owns the compilation of `rules:`, the index by program and first argument that keeps a
+//! decision independent of how many rules there are, and the order: deny beats ask beats
+//! allow, wherever they stand. Refuses patterns and rules that cannot mean anything.
+//! Called by `judge` for every command of a list.
+
+use std::collections::HashMap;
+
+use super::code::Code;
+use super::deny_rules::DenyRules;
+use super::filter;
+use super::glob::Glob;
+use super::hazard::{self, Hazard};
+use super::legacy::Legacy;
+use super::lex::{Joint, Simple, Word};
+use super::pattern::{Freedom, Pattern};
+use super::source::{Action, Line};
+use super::structured::Structured;
+use super::tables;
+use super::verdict::Subject;
+
+/// All rules of a policy.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    pub(super) rules: Vec<Rule>,
+    /// What allows or asks.
+    pub(super) grants: Vec<Grant>,
+    by_program: HashMap<String, Group>,
+    /// Grants whose program is a wildcard.
+    others: Vec<usize>,
+    /// What each deny entry belongs to.
+    pub(super) denials: Vec<Denied>,
+    pub(super) deny: DenyRules,
+    pub(super) filters: bool,
+}
+
+/// For whom a rule is, and what it does.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) action: Action,
+    pub(super) aliases: Vec<Glob>,
+    pub(super) tags: Vec<Glob>,
+}
+
+/// One pattern or structured rule that allows or asks.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) rule: usize,
+    pub(super) line: Line,
+    pub(super) what: What,
+    /// Why it can never match, if it cannot: an interpreter or a wrapper left open.
+    pub(super) never: Option<Code>,
+}
+
+/// One pattern or structured rule that denies.
+#[derive(Debug)]
+pub(super) struct Denied {
+    pub(super) rule: usize,
+    pub(super) line: Line,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Pattern(Pattern),
+    Legacy(Legacy),
+    Structured(Structured),
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    by_argument: HashMap<String, Vec<usize>>,
+    others: Vec<usize>,
+}
+
+/// What became of one simple command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) action: Action,
+    pub(super) code: Code,
+    /// Of the rule that decided.
+    pub(super) line: Option<Line>,
+    pub(super) hazard: Option<Hazard>,
+}
+
+impl Rule {
+    pub(super) fn is_for(&self, subject: &Subject<'_>) -> bool {
+        let alias = subject.alias.as_str();
+        (self.aliases.is_empty() || self.aliases.iter().any(|glob| glob.matches(alias)))
+            && (self.tags.is_empty()
+                || subject
+                    .tags
+                    .iter()
+                    .any(|tag| self.tags.iter().any(|glob| glob.matches(tag.as_str()))))
+    }
+}
+
+impl What {
+    fn matches(&self, words: &[Word<'_>]) -> bool {
+        match self {
+            Self::Pattern(pattern) => pattern.matches(words),
+            Self::Legacy(legacy) => legacy.matches(words),
+            Self::Structured(structured) => structured.matches(words),
+        }
+    }
+
+    fn freedom(&self, index: usize, word: &Word<'_>) -> Freedom {
+        match self {
+            Self::Pattern(pattern) => pattern.freedom(index, word),
+            Self::Legacy(legacy) => legacy.freedom(word),
+            Self::Structured(structured) => structured.freedom(index, word),
+        }
+    }
+
+    pub(super) fn is_everything(&self) -> bool {
+        match self {
+            Self::Pattern(pattern) => pattern.is_everything(),
+            Self::Legacy(legacy) => legacy.is_everything(),
+            Self::Structured(_) => false,
+        }
+    }
+
+    fn never(&self) -> Option<Code> {
+        match self {
+            Self::Pattern(pattern) => hazard::of_pattern(pattern),
+            Self::Legacy(legacy) => legacy.never(),
+            Self::Structured(structured) => hazard::of_prefix(&structured.spelled_before_free()?),
+        }
+    }
+
+    /// The program and the first argument, where they are spelled out.
+    fn key(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Pattern(pattern) => (pattern.literal(0), pattern.literal(1)),
+            Self::Legacy(_) => (None, None),
+            Self::Structured(structured) => (Some(structured.program()), structured.argument()),
+        }
+    }
+}
+
+impl Rules {
+    pub(super) fn add_grant(&mut self, rule: usize, line: Line, what: What) {
+        let index = self.grants.len();
+        match what.key() {
+            (None, _) => self.others.push(index),
+            (Some(program), argument) => {
+                let group = self.by_program.entry(program.to_owned()).or_default();
+                let place = match argument {
+                    Some(argument) => group.by_argument.entry(argument.to_owned()).or_default(),
+                    None => &mut group.others,
+                };
+                place.push(index);
+            }
+        }
+        let never = what.never();
+        self.grants.push(Grant {
+            rule,
+            line,
+            what,
+            never,
+        });
+    }
+
+    /// The line of a deny rule that holds for the text as a whole.
+    pub(super) fn denies_text(&self, subject: &Subject<'_>, raw: &str) -> Option<Line> {
+        let id = self
+            .deny
+            .of_raw(raw, |id| self.denial_is_for(id, subject))?;
+        Some(self.denials.get(id)?.line)
+    }
+
+    /// What the rules say of one command.
+    pub(super) fn decide(&self, subject: &Subject<'_>, command: &Simple<'_>) -> Finding {
+        let words = &command.words;
+        let finding = |action, code, line| Finding {
+            action,
+            code,
+            line,
+            hazard: None,
+        };
+        let hit = |id| self.denial_is_for(id, subject);
+        if let Some(id) = self.deny.of_command(words, hit) {
+            let line = self.denials.get(id).map(|denied| denied.line);
+            return finding(Action::Deny, Code::DenyRule, line);
+        }
+        let mut allowed = None;
+        let mut hazard = None;
+        for grant in self.candidates(words) {
+            let Some(rule) = self.rules.get(grant.rule) else {
+                continue;
+            };
+            let decided = allowed.is_some() && rule.action == Action::Allow;
+            if decided || !grant.what.matches(words) || !rule.is_for(subject) {
+                continue;
+            }
+            match grant.hazard(words) {
+                Some(found) => {
+                    hazard.get_or_insert((found, grant.line));
+                }
+                None if rule.action == Action::Ask => {
+                    return finding(Action::Ask, Code::Rule, Some(grant.line));
+                }
+                None => allowed = Some(grant.line),
+            }
+        }
+        if allowed.is_some() {
+            finding(Action::Allow, Code::Rule, allowed)
+        } else if is_always_allowed(words) {
+            finding(Action::Allow, Code::Safe, None)
+        } else if self.filters && command.joint == Joint::Pipe && filter::is_filter(words) {
+            finding(Action::Allow, Code::Filter, None)
+        } else if let Some((hazard, line)) = hazard {
+            Finding {
+                hazard: Some(hazard),
+                ..finding(Action::Deny, hazard.code, Some(line))
+            }
+        } else {
+            finding(Action::Deny, Code::NoRule, None)
+        }
+    }
+
+    fn denial_is_for(&self, id: usize, subject: &Subject<'_>) -> bool {
+        let rule = self.denials.get(id).and_then(|d| self.rules.get(d.rule));
+        rule.is_some_and(|rule| rule.is_for(subject))
+    }
+
+    /// The grants that may match, found by program and first argument.
+    fn candidates<'a>(&'a self, words: &'a [Word<'a>]) -> impl Iterator<Item = &'a Grant> {
+        let program = words.first().map_or("", |word| &*word.text);
+        let base = tables::base_name(program);
+        let plain = tables::is_system_path_of(program, base).then_some(base);
+        let argument = words.get(1).map(|word| &*word.text);
+        [Some(program), plain]
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.by_program.get(name))
+            .flat_map(move |group| {
+                let by_argument = argument.and_then(|text| group.by_argument.get(text));
+                by_argument.into_iter().flatten().chain(&group.others)
+            })
+            .chain(&self.others)
+            .filter_map(|index| self.grants.get(*index))
+    }
+}
+
+impl Grant {
+    /// What it would have to grant without spelling it.
+    fn hazard(&self, words: &[Word<'_>]) -> Option<Hazard> {
+        if self.what.is_everything() {
+            return None;
+        }
+        let freedom = |index| match words.get(index) {
+            Some(word) => self.what.freedom(index, word),
+            None => Freedom::Free,
+        };
+        match self.never {
+            Some(code) => Some(Hazard {
+                code,
+                word: 0,
+                program: 0,
+            }),
+            None => hazard::find(words, freedom),
+        }
+    }
+}
+
+fn is_always_allowed(words: &[Word<'_>]) -> bool {
+    let program = words.first().map_or("", |word| &*word.text);
+    tables::ALWAYS_ALLOWED
+        .iter()
+        .any(|name| program == *name || tables::is_system_path_of(program, name))
+}
