@@ -78,7 +78,7 @@ impl Assessment<'_> {
         };
         let (mut denial, part) = if let Some(hit) = &self.hit {
             let mut denial = Denial::new(Code::DenySubstring, hash, None);
-            denial.entry = Some(hit.entry.clone());
+            denial.entry = Some(hit.entry.as_str().into());
             // Found across an operator, it is still good to name a part that no rule allows.
             let named = hit
                 .command
@@ -93,7 +93,7 @@ impl Assessment<'_> {
             denial.rule = Some(self.denied_whole?);
             (denial, None)
         };
-        denial.trail = self.trail(part);
+        *denial.trail = self.trail(part);
         let Some(index) = part else {
             return Some(denial);
         };
@@ -108,19 +108,20 @@ impl Assessment<'_> {
         {
             denial.position = Some(word.start);
             denial.why = match hazard.word == hazard.program {
-                true => format!("{}: {}.", hazard.code.why(), quoted(&program.text)),
+                true => format!("{}: {}.", hazard.code.why(), quoted(&program.text)).into(),
                 false => format!(
                     "{}: {} of {}.",
                     hazard.code.why(),
                     quoted(&word.text),
                     quoted(&program.text)
-                ),
+                )
+                .into(),
             };
         }
         if parsed.commands.len() > 1 {
             let part = quoted(command.text);
-            denial.why = format!("Policy blocked command in chain: {part}. {}", denial.why);
-            denial.denied_command = Some(command.text.to_owned());
+            denial.why = format!("Policy blocked command in chain: {part}. {}", denial.why).into();
+            denial.denied_command = Some(command.text.into());
         }
         Some(denial)
     }

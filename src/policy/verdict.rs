@@ -186,11 +186,11 @@ impl NeedsApproval {
     ///
     /// # Errors
     /// A denial with `approval:mismatch` if it is not.
-    pub fn approve(self, approval: Approval) -> Result<Authorised, Box<Denial>> {
+    pub fn approve(self, approval: Approval) -> Result<Authorised, Denial> {
         if approval.0 == self.digest() {
             Ok(self.0)
         } else {
-            Err(Box::new(self.refuse(ApprovalFailure::Mismatch)))
+            Err(self.refuse(ApprovalFailure::Mismatch))
         }
     }
 
@@ -204,7 +204,7 @@ impl NeedsApproval {
         };
         let mut denial = Denial::new(code, self.0.hash, None);
         denial.rule = self.0.rules.first().copied();
-        denial.trail = self.0.trail;
+        denial.trail = Box::new(self.0.trail);
         denial
     }
 }
@@ -239,13 +239,13 @@ impl Approval {
 pub struct Denial {
     pub(super) code: Code,
     pub(super) hash: CommandHash,
-    pub(super) why: String,
-    pub(super) hint: String,
-    pub(super) denied_command: Option<String>,
+    pub(super) why: Box<str>,
+    pub(super) hint: Box<str>,
+    pub(super) denied_command: Option<Box<str>>,
     pub(super) position: Option<usize>,
     pub(super) rule: Option<Line>,
-    pub(super) entry: Option<String>,
-    pub(super) trail: Trail,
+    pub(super) entry: Option<Box<str>>,
+    pub(super) trail: Box<Trail>,
 }
 
 impl Denial {
@@ -253,13 +253,13 @@ impl Denial {
         Self {
             code,
             hash,
-            why: format!("{}.", code.why()),
-            hint: format!("{}. Check the new form with ssh_plan.", code.hint()),
+            why: format!("{}.", code.why()).into(),
+            hint: format!("{}. Check the new form with ssh_plan.", code.hint()).into(),
             denied_command: None,
             position,
             rule: None,
             entry: None,
-            trail: Trail::default(),
+            trail: Box::default(),
         }
     }
 
