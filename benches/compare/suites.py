@@ -261,7 +261,7 @@ def stream(ctx):
     table = Table("1 GiB stream, throughput", OURS, "MiB/s", "≥ 0.8 × OpenSSH (more is better)")
     peer = peers.ours(ctx.binary, ctx.fleet)
     path = f"{peer.env['MCP_SSH_CONFIG_DIR']}/policy.yml"
-    text = open(path).read().replace("max_output_bytes: 67108864", "max_output_bytes: 1048576, output_cap_action: discard")
+    text = open(path).read().replace("max_output_bytes: 67108864", "max_output_bytes: 1048576, on_output_cap: discard")
     open(path, "w").write(text)
     client = started(peer)
     command = "head -c 1073741824 /dev/zero"
