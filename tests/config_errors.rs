@@ -1150,6 +1150,19 @@ fn chains_of_three_jumps_are_the_longest() {
     assert_eq!(error.problems.len(), 2, "{error}");
 }
 
+/// A file of mistakes is answered by as many as a person can use, in time and memory that
+/// don't grow with the square of it.
+#[test]
+fn a_flood_of_mistakes_is_bounded() {
+    let hosts =
+        (0..20_000).map(|n| format!("  - {{alias: h{n}, host: h{n}, credentials: op{n}}}\n"));
+    let servers = format!("hosts:\n{}", hosts.collect::<String>());
+    let error = load([&servers, CREDENTIALS, POLICY]).err().unwrap();
+    assert_eq!(error.problems.len(), 201);
+    let last = error.problems.last().unwrap();
+    assert_eq!(last.to_string(), "servers.yml: found 19800 more problems");
+}
+
 /// Any bytes give an answer: no panic, no snapshot out of garbage.
 #[test]
 fn garbage_is_refused_and_never_a_crash() {

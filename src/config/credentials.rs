@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::dirs::{Dirs, KEY_MAX, KeyPath};
 use super::event::SecurityEvent;
+use super::findings::Findings;
 use super::host::Credential;
 use super::keys::{CREDENTIAL, CREDENTIALS, Key};
 use super::problem::{Fault, Mark, WarningKind, quote};
@@ -19,7 +20,6 @@ use super::raw::Node;
 use super::safe_path::FileError;
 use super::secret::{Secret, SecretError, SecretName, Sources};
 use super::section::{Section, Text};
-use super::shape::Findings;
 
 const NAME_MAX: usize = 100;
 const USERNAME_MAX: usize = 100;

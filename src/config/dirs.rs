@@ -71,6 +71,14 @@ impl Dirs {
             .read(&path.relative, KNOWN_HOSTS_MAX)
     }
 
+    /// Whether the known_hosts file can be opened now, without reading it.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn try_known_hosts(&self, path: &KnownHostsPath) -> Result<(), FileError> {
+        self.directory(path.base).state(&path.relative).map(|_| ())
+    }
+
     /// Puts a new known_hosts file in the place of the old one, at once or not at all.
     ///
     /// # Errors

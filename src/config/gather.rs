@@ -111,7 +111,7 @@ pub(super) fn files(dirs: &Dirs, noticed: &mut Noticed) -> [Option<Zeroizing<Vec
         let contents = FILES.map(|name| (name, yaml(directory, name)));
         let unchanged = contents.iter().all(|(name, content)| match content {
             Ok(content) => RelativePath::new(name)
-                .and_then(|path| directory.state(&path))
+                .and_then(|path| directory.state(&path).ok())
                 .is_some_and(|now| now == content.state),
             Err(_) => true,
         });
@@ -151,7 +151,10 @@ fn taken(
         Place::file(name),
         Fault::Unreadable,
         format!("the file can't be read: {error}"),
-        error.remedy(),
+        match error {
+            FileError::Missing => "the three files (`init DIR` writes a first set)",
+            other => other.remedy(),
+        },
     );
     None
 }

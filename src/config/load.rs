@@ -14,13 +14,13 @@ use super::credentials;
 use super::dirs::Dirs;
 use super::environment::Environment;
 use super::event::SecurityEvent;
+use super::findings::Findings;
 use super::gather::{self, Noticed};
 use super::host::Host;
 use super::policy_file::{self, OverrideOf, PolicyFile};
 use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, quote};
 use super::secret::Sources;
 use super::servers;
-use super::shape::Findings;
 use super::snapshot::{Settings, Snapshot};
 use crate::policy::{self, Compiled, Policy};
 
@@ -114,7 +114,8 @@ impl Load<'_> {
         } = self.noticed;
         let order = |place: &Place| {
             let file = FILES.iter().position(|file| *file == place.file);
-            (file, place.at)
+            // What has no line is about the rest of its file.
+            (file, place.at.is_none(), place.at)
         };
         problems.sort_by_key(|problem| order(&problem.place));
         warnings.sort_by_key(|warning| order(&warning.place));
@@ -243,8 +244,9 @@ impl Load<'_> {
         let value = findings
             .document(bytes?)
             .and_then(|root| read(&root, &mut findings, self));
-        self.noticed.problems.append(&mut findings.problems);
-        self.noticed.warnings.append(&mut findings.warnings);
+        let (problems, warnings) = findings.into_parts();
+        self.noticed.problems.extend(problems);
+        self.noticed.warnings.extend(warnings);
         value
     }
 

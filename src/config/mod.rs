@@ -12,6 +12,7 @@ pub mod env_file;
 pub mod environment;
 pub mod event;
 mod file_error;
+mod findings;
 mod gather;
 pub mod host;
 pub mod init;

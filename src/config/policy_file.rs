@@ -11,11 +11,11 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::dirs::{Dirs, KnownHostsPath};
 use super::event::SecurityEvent;
+use super::findings::Findings;
 use super::keys::POLICY;
 use super::problem::{Fault, Mark, WarningKind, quote};
 use super::raw::Node;
 use super::section::{Section, Text};
-use super::shape::Findings;
 use super::types::OnAuditFailure;
 use crate::policy::source::{
     Action, LimitsSource, NetworkSource, OutputCap, PathArgs, PolicySource, RuleForm, RuleSource,

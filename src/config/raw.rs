@@ -3,7 +3,8 @@
 //! Owns the bounds of what is read at all: UTF-8, one document, at most [`DEPTH_MAX`]
 //! levels and [`NODES_MAX`] nodes (an alias counts as everything it stands for, so that
 //! a few lines can't stand for billions of nodes), no tags but `!!str`. Knows nothing of
-//! the files' keys. Called by `load` for the three files, and by the fuzz targets.
+//! the files' keys. What it keeps is wiped when dropped; the parser's own buffers aren't,
+//! which is one more reason for a password not to stand in a file. Called by `load` for the three files, and by the fuzz targets.
 
 use std::collections::HashMap;
 use std::sync::Arc;

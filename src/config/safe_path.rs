@@ -205,10 +205,14 @@ impl Directory {
         })
     }
 
-    /// The state that the file is in now; `None` if it can't be opened.
-    pub fn state(&self, path: &RelativePath) -> Option<FileState> {
-        let file = std::fs::File::from(self.open_beneath(path).ok()?);
-        Some(FileState::of(&file.metadata().ok()?))
+    /// The state that the file is in now, without reading it.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn state(&self, path: &RelativePath) -> Result<FileState, FileError> {
+        let file = std::fs::File::from(self.open_beneath(path)?);
+        let metadata = file.metadata().map_err(|error| io_error(&error))?;
+        Ok(FileState::of(&metadata))
     }
 
     /// Puts a file with these bytes (mode 0600) in the place of `path`, atomically: it is

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::credentials::Credentials;
+use super::findings::Findings;
 use super::host::{Credential, Host, HostAddress, JUMPS_MAX, Resolve};
 use super::keys::SERVERS;
 use super::problem::{Fault, Mark, WarningKind, quote};
 use super::raw::{Node, Value};
 use super::scalar::Meaning;
 use super::section::{Section, Text};
-use super::shape::Findings;
 use super::types::{HostAlias, InputError, Port, Tag};
 use crate::policy::ShellMode;
 

@@ -1,133 +1,21 @@
 //! Nodes → values of the types that the table of keys says, collecting every problem.
 //!
-//! Owns the wording of what was found and what is accepted. A reader gives `None` both
-//! for a key that isn't there and for one that is wrong: a wrong one has left a problem,
-//! and a load with a problem gives nothing at all, so neither can be mistaken for the
-//! other. Called by `servers`, `credentials` and `policy_file`.
+//! A reader gives `None` both for a key that isn't there and for one that is wrong: a
+//! wrong one has left a problem, and a load with a problem gives nothing at all, so
+//! neither can be mistaken for the other. Called by `servers`, `credentials` and
+//! `policy_file`.
 
-use std::sync::Arc;
-
+use super::findings::Findings;
 use super::keys::{Key, Kind, Need, Table};
-use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, nearest, quote};
-use super::raw::{Document, Entry, Node, RawFault, RawFaultKind, Value, parse};
+use super::problem::{Fault, Mark, nearest, quote};
+use super::raw::{Entry, Node, Value};
 use super::scalar::{Meaning, decimal};
 use super::section::{Section, Text, found, list, plain};
-
-/// What reading one file has found.
-pub(super) struct Findings {
-    pub(super) file: &'static str,
-    pub(super) problems: Vec<Problem>,
-    pub(super) warnings: Vec<Warning>,
-}
 
 /// Longest text of any key, in characters; the keys' own bounds are tighter.
 const TEXT_MAX: usize = 10_000;
 
 impl Findings {
-    pub(super) fn new(file: &'static str) -> Self {
-        Self {
-            file,
-            problems: Vec::new(),
-            warnings: Vec::new(),
-        }
-    }
-
-    /// Reads the file's bytes as YAML; what is wrong with it on that level becomes
-    /// problems.
-    pub(super) fn document(&mut self, bytes: &[u8]) -> Option<Arc<Node>> {
-        match parse(bytes) {
-            Ok(Document { root, faults }) => {
-                for fault in faults {
-                    self.raw_fault(fault);
-                }
-                Some(root)
-            }
-            Err(fault) => {
-                self.raw_fault(fault);
-                None
-            }
-        }
-    }
-
-    fn raw_fault(&mut self, fault: RawFault) {
-        let RawFault { at, kind } = fault;
-        match kind {
-            RawFaultKind::Syntax(text) => self.problem(at, "", Fault::Syntax, text, ""),
-            RawFaultKind::DuplicateKey { key, first } => self.problem(
-                at,
-                "",
-                Fault::Duplicate,
-                format!(
-                    "found the key {} a second time (first at line {})",
-                    quote(&key),
-                    first.line
-                ),
-                "each key once in a mapping",
-            ),
-            RawFaultKind::Merge => self.problem(
-                at,
-                "<<",
-                Fault::WrongType,
-                "found something that can't be merged",
-                "a mapping, or a list of mappings",
-            ),
-        }
-    }
-
-    pub(super) fn problem(
-        &mut self,
-        at: Mark,
-        key: impl Into<String>,
-        fault: Fault,
-        found: impl Into<String>,
-        accepted: impl Into<String>,
-    ) {
-        self.problems.push(Problem {
-            place: Place::at(self.file, at),
-            key: key.into(),
-            fault,
-            found: found.into(),
-            accepted: accepted.into(),
-            nearest: None,
-        });
-    }
-
-    /// A name that nothing has; `known` are those that something has.
-    pub(super) fn no_such_name<'a>(
-        &mut self,
-        text: Text<'_>,
-        key: impl Into<String>,
-        known: impl IntoIterator<Item = &'a str>,
-        accepted: &str,
-    ) {
-        self.problem(
-            text.at,
-            key,
-            Fault::NoSuchName,
-            format!("found {}, which nothing is called", quote(text.value)),
-            accepted,
-        );
-        let near = nearest(text.value, known).map(str::to_owned);
-        if let Some(problem) = self.problems.last_mut() {
-            problem.nearest = near;
-        }
-    }
-
-    pub(super) fn warning(
-        &mut self,
-        at: Mark,
-        key: impl Into<String>,
-        kind: WarningKind,
-        text: impl Into<String>,
-    ) {
-        self.warnings.push(Warning {
-            place: Place::at(self.file, at),
-            key: key.into(),
-            kind,
-            text: text.into(),
-        });
-    }
-
     /// Opens a mapping: reports another type, keys that aren't in the table, and
     /// required keys that aren't there.
     pub(super) fn section<'n>(
@@ -182,14 +70,14 @@ impl Findings {
         } else {
             ""
         };
-        self.problems.push(Problem {
-            place: Place::at(self.file, entry.key_at),
-            key: section.path.clone(),
-            fault: Fault::UnknownKey,
-            found: format!("found the unknown key {}", quote(&entry.key)),
-            accepted: format!("{}{extra}", list(section.table)),
-            nearest: nearest(&entry.key, section.table.names()).map(str::to_owned),
-        });
+        self.near(
+            entry.key_at,
+            section.path.as_str(),
+            Fault::UnknownKey,
+            format!("found the unknown key {}", quote(&entry.key)),
+            format!("{}{extra}", list(section.table)),
+            || nearest(&entry.key, section.table.names()).map(str::to_owned),
+        );
     }
 
     /// A value of the wrong type.
@@ -358,17 +246,14 @@ impl Findings {
         };
         let found_word = words.iter().find(|word| **word == scalar.text()).copied();
         if found_word.is_none() {
-            self.problem(
+            self.near(
                 node.at,
                 section.key(name),
                 Fault::BadValue,
                 found(node, key.kind),
                 key.accepted(),
+                || nearest(scalar.text(), words.iter().copied()).map(str::to_owned),
             );
-            let near = nearest(scalar.text(), words.iter().copied()).map(str::to_owned);
-            if let Some(problem) = self.problems.last_mut() {
-                problem.nearest = near;
-            }
         }
         found_word
     }
@@ -386,7 +271,7 @@ impl Findings {
             );
             return None;
         };
-        let before = self.problems.len();
+        let before = self.count();
         let mut texts = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let path = format!("{}[{index}]", section.key(name));
@@ -410,7 +295,7 @@ impl Findings {
                 ),
             }
         }
-        (self.problems.len() == before).then_some(texts)
+        (self.count() == before).then_some(texts)
     }
 
     /// The mapping under a key.

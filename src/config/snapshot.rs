@@ -124,8 +124,8 @@ impl Snapshot {
         &self.known_hosts
     }
 
-    /// SHA-256 of the three files' bytes. Says that two configurations are the same, and
-    /// nothing of what is in them.
+    /// SHA-256 of the three files' bytes. Says that two configurations are the same; who
+    /// has it can confirm a guess at their whole content, and learns nothing else.
     pub fn hash(&self) -> [u8; 32] {
         self.hash
     }
@@ -171,12 +171,12 @@ impl Snapshot {
         let mut paths = Vec::new();
         for login in self.logins() {
             for path in [&login.key_path, &login.cert_path].into_iter().flatten() {
-                if self.dirs.read_key(path).err() == Some(FileError::NotPermitted) {
+                if keys.state(path.relative()) == Err(FileError::NotPermitted) {
                     paths.push(keys.path().join(path.relative().as_path()));
                 }
             }
         }
-        if self.dirs.read_known_hosts(&self.known_hosts).err() == Some(FileError::NotPermitted) {
+        if self.dirs.try_known_hosts(&self.known_hosts) == Err(FileError::NotPermitted) {
             paths.push(self.dirs.known_hosts_file(&self.known_hosts));
         }
         paths

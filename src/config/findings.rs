@@ -1,0 +1,176 @@
+//! What reading one file has found: problems and warnings, each with its place.
+//!
+//! Owns their collection, bounded, and what is said of a file that isn't YAML. Called by
+//! `shape` and by the readers of the three files.
+
+use std::sync::Arc;
+
+use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, nearest, quote};
+use super::raw::{Document, Node, RawFault, RawFaultKind, parse};
+use super::section::Text;
+
+/// What reading one file has found.
+pub(super) struct Findings {
+    pub(super) file: &'static str,
+    problems: Vec<Problem>,
+    /// Problems that were found and not kept.
+    more: usize,
+    warnings: Vec<Warning>,
+}
+
+/// Most problems of one file that are kept; a person mends the first few and asks again.
+const PROBLEMS_MAX: usize = 200;
+
+impl Findings {
+    pub(super) fn new(file: &'static str) -> Self {
+        Self {
+            file,
+            problems: Vec::new(),
+            more: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The problems of the file, with a last one for those that were not kept.
+    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<Warning>) {
+        let Self {
+            file,
+            mut problems,
+            more,
+            warnings,
+        } = self;
+        if more > 0 {
+            problems.push(Problem {
+                place: Place::file(file),
+                key: String::new(),
+                fault: Fault::BadValue,
+                found: format!("found {more} more problems"),
+                accepted: String::new(),
+                nearest: None,
+            });
+        }
+        (problems, warnings)
+    }
+
+    /// How many problems there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.problems.len() + self.more
+    }
+
+    /// Keeps a problem, with the nearest of some words, which are looked at only then.
+    fn keep(&mut self, problem: Problem, near: impl FnOnce() -> Option<String>) {
+        if self.problems.len() < PROBLEMS_MAX {
+            let nearest = near();
+            self.problems.push(Problem { nearest, ..problem });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Reads the file's bytes as YAML; what is wrong with it on that level becomes
+    /// problems.
+    pub(super) fn document(&mut self, bytes: &[u8]) -> Option<Arc<Node>> {
+        match parse(bytes) {
+            Ok(Document { root, faults }) => {
+                for fault in faults {
+                    self.raw_fault(fault);
+                }
+                Some(root)
+            }
+            Err(fault) => {
+                self.raw_fault(fault);
+                None
+            }
+        }
+    }
+
+    fn raw_fault(&mut self, fault: RawFault) {
+        let RawFault { at, kind } = fault;
+        match kind {
+            RawFaultKind::Syntax(text) => self.problem(at, "", Fault::Syntax, text, ""),
+            RawFaultKind::DuplicateKey { key, first } => self.problem(
+                at,
+                "",
+                Fault::Duplicate,
+                format!(
+                    "found the key {} a second time (first at line {})",
+                    quote(&key),
+                    first.line
+                ),
+                "each key once in a mapping",
+            ),
+            RawFaultKind::Merge => self.problem(
+                at,
+                "<<",
+                Fault::WrongType,
+                "found something that can't be merged",
+                "a mapping, or a list of mappings",
+            ),
+        }
+    }
+
+    pub(super) fn problem(
+        &mut self,
+        at: Mark,
+        key: impl Into<String>,
+        fault: Fault,
+        found: impl Into<String>,
+        accepted: impl Into<String>,
+    ) {
+        self.near(at, key, fault, found, accepted, || None);
+    }
+
+    /// As [`Self::problem`], with a word that may have been meant.
+    pub(super) fn near(
+        &mut self,
+        at: Mark,
+        key: impl Into<String>,
+        fault: Fault,
+        found: impl Into<String>,
+        accepted: impl Into<String>,
+        near: impl FnOnce() -> Option<String>,
+    ) {
+        let problem = Problem {
+            place: Place::at(self.file, at),
+            key: key.into(),
+            fault,
+            found: found.into(),
+            accepted: accepted.into(),
+            nearest: None,
+        };
+        self.keep(problem, near);
+    }
+
+    /// A name that nothing has; `known` are those that something has.
+    pub(super) fn no_such_name<'a>(
+        &mut self,
+        text: Text<'_>,
+        key: impl Into<String>,
+        known: impl IntoIterator<Item = &'a str>,
+        accepted: &str,
+    ) {
+        self.near(
+            text.at,
+            key,
+            Fault::NoSuchName,
+            format!("found {}, which nothing is called", quote(text.value)),
+            accepted,
+            || nearest(text.value, known).map(str::to_owned),
+        );
+    }
+
+    pub(super) fn warning(
+        &mut self,
+        at: Mark,
+        key: impl Into<String>,
+        kind: WarningKind,
+        text: impl Into<String>,
+    ) {
+        self.warnings.push(Warning {
+            place: Place::at(self.file, at),
+            key: key.into(),
+            kind,
+            text: text.into(),
+        });
+    }
+}
