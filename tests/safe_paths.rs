@@ -400,13 +400,13 @@ fn replacing_replaces_the_name_alone() {
     ] {
         let path = KnownHostsPath::parse(path, dirs).unwrap();
         dirs.replace_known_hosts(&path, b"new").unwrap();
-        dirs.replace_known_hosts(&path, b"newer").unwrap();
         let file = tree.root.join("keys").join(lands);
+        let mode = || fs::symlink_metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode(), 0o100_644);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        dirs.replace_known_hosts(&path, b"newer").unwrap();
+        assert_eq!(mode(), 0o100_640);
         assert_eq!(fs::read(&file).unwrap(), b"newer");
-        assert_eq!(
-            fs::symlink_metadata(file).unwrap().permissions().mode(),
-            0o100_600
-        );
     }
     assert_eq!(fs::read(tree.root.join("outside")).unwrap(), b"OUTSIDE");
     let over_link = KnownHostsPath::parse("link_dir/known_hosts", dirs).unwrap();

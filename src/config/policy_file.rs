@@ -326,6 +326,9 @@ fn form(section: &Section<'_>, findings: &mut Findings) -> Option<RuleForm> {
             binaries: owned(Some(not_empty(section, findings, which, binaries?)?)),
             max_args: max_args.and_then(|number| usize::try_from(number).ok()),
         }),
+        // A restriction that is wrong is not the same as none.
+        _ if section.has("path_args") && path_args.is_none() => None,
+        _ if section.has("arg_prefix") && arg_prefix.is_none() => None,
         _ => Some(RuleForm::Structured {
             binary: binary?.value.to_owned(),
             arg_prefix: owned(arg_prefix),

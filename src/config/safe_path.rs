@@ -7,10 +7,10 @@
 //! stay beneath are followed. Regular files only, and never more bytes than asked for.
 //! Called by `dirs`.
 
-use std::fs::Metadata;
+use std::fs::{Metadata, Permissions};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
@@ -64,6 +64,7 @@ pub struct FileState {
     device: u64,
     inode: u64,
     size: u64,
+    mode: u32,
     modified: (i64, i64),
 }
 
@@ -73,6 +74,7 @@ impl FileState {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.len(),
+            mode: metadata.mode() & 0o777,
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
@@ -215,9 +217,9 @@ impl Directory {
         Ok(FileState::of(&metadata))
     }
 
-    /// Puts a file with these bytes (mode 0600) in the place of `path`, atomically: it is
-    /// written beside it, synchronised, and renamed. What was there, a link included, is
-    /// replaced, not written through.
+    /// Puts a file with these bytes in the place of `path`, atomically: it is written
+    /// beside it, synchronised, and renamed. What was there, a link included, is replaced,
+    /// not written through; its mode is kept, a new file's is 0644.
     ///
     /// # Errors
     /// See [`FileError`]; the old file is untouched.
@@ -230,17 +232,18 @@ impl Directory {
         let mut temporary = name.to_owned();
         temporary.push(format!(".{}.new", std::process::id()));
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         let file = openat(
             &parent,
             temporary.as_os_str(),
             flags | OFlag::O_CLOEXEC,
-            mode,
+            Mode::S_IRUSR | Mode::S_IWUSR,
         )
         .map_err(file_error)?;
+        let mode = self.state(path).map_or(0o644, |state| state.mode);
         let mut file = std::fs::File::from(file);
         let written = file
             .write_all(bytes)
+            .and_then(|()| file.set_permissions(Permissions::from_mode(mode)))
             .and_then(|()| file.sync_all())
             .map_err(|error| io_error(&error))
             .and_then(|()| {
