@@ -8,11 +8,14 @@
     reason = "a failed step is a failed test"
 )]
 
+mod common;
+
+use common::{Fleet, Server, text_of};
 use mcp_ssh_orchestrator::audit::Record;
 use mcp_ssh_orchestrator::config::types::{
     CommandText, HostAlias, InputError, MaxLines, Tag, TaskId,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn every_argument_is_accepted_or_refused_as_expected() {
@@ -39,7 +42,7 @@ fn cases() -> impl Iterator<Item = Value> {
 
 fn replay(case: &Value) -> Result<(), String> {
     let value = &case["value"];
-    let text = || text_of(value);
+    let text = || text_of_value(value);
     let result = match case["field"].as_str().unwrap() {
         "alias" => HostAlias::parse(&text()).map(|_| ()),
         "command" => CommandText::parse(&text()).map(|_| ()),
@@ -86,7 +89,7 @@ fn refused(case: &Value, error: &InputError) -> Result<(), String> {
     Ok(())
 }
 
-fn text_of(value: &Value) -> String {
+fn text_of_value(value: &Value) -> String {
     if let Some(text) = value.as_str() {
         return text.to_owned();
     }
@@ -98,4 +101,78 @@ fn text_of(value: &Value) -> String {
         part("repeat").repeat(count),
         part("suffix")
     )
+}
+
+/// Through the tools: every argument case as a call, with the text, the error flag and
+/// the record that a client and an operator see.
+#[test]
+fn the_tools_refuse_what_the_types_refuse() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.allow(&["uptime"]);
+    let server = Server::start(&fleet.setup);
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let (tool, arguments) = call_of(&case);
+        let result = match server.ask("tools/call", json!({"name": tool, "arguments": arguments})) {
+            // The schema's refusal of another type comes before the tool's.
+            answer if answer["error"].is_object() && case["expect"] == "error" => continue,
+            answer => answer["result"].clone(),
+        };
+        let text = text_of(&result);
+        let refused = result["isError"] == true && text.starts_with("Error: ");
+        let wanted = case["message_contains"].as_str().unwrap_or_default();
+        // An accepted name may still be one that nothing has.
+        let accepted = !refused || text.contains("not found") || text.contains("Host alias");
+        let good = match case["expect"].as_str().unwrap() {
+            "ok" => accepted,
+            _ => refused && text.contains(wanted),
+        };
+        if !good {
+            wrong.push(format!("{}: {result}", case["id"]));
+        }
+    }
+    for event in [
+        "null_byte_injection_attempt",
+        "control_character_injection_attempt",
+    ] {
+        let record = server.wait_type(event);
+        assert_eq!(record["field"], "command", "{record}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    server.finish();
+}
+
+/// The call that brings a case's argument to a tool.
+fn call_of(case: &Value) -> (String, Value) {
+    let value = &case["value"];
+    let argument = || match value {
+        Value::Object(_) => Value::String(text_of_value(value)),
+        other => other.clone(),
+    };
+    match case["field"].as_str().unwrap() {
+        "alias" => (
+            "ssh_plan".into(),
+            json!({"alias": argument(), "command": "uptime"}),
+        ),
+        "command" => (
+            "ssh_plan".into(),
+            json!({"alias": "web1", "command": argument()}),
+        ),
+        "tag" => (
+            "ssh_run_on_tag".into(),
+            json!({"tag": argument(), "command": "uptime"}),
+        ),
+        "task_id" => ("ssh_get_task_status".into(), json!({"task_id": argument()})),
+        "max_lines" => {
+            let id = "web1:dd291cd6294b:1700000000000000";
+            (
+                "ssh_get_task_output".into(),
+                json!({"task_id": id, "max_lines": argument()}),
+            )
+        }
+        _ => (
+            value["tool"].as_str().unwrap().into(),
+            value["arguments"].clone(),
+        ),
+    }
 }
