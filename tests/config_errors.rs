@@ -1079,6 +1079,20 @@ fn what_is_merely_surprising_is_a_warning() {
             Policy,
             "every command is denied",
         ),
+        (
+            "policy.yml",
+            "rules: [{action: allow, aliases: ['db*'], commands: [uptime]}]\n",
+            "rules[0]",
+            NoEffect,
+            "no host",
+        ),
+        (
+            "policy.yml",
+            "rules: [{action: deny, aliases: [web1], tags: [db], commands: [uptime]}]\n",
+            "rules[0]",
+            NoEffect,
+            "no host",
+        ),
     ];
     for (file, text, key, kind, part) in cases {
         let loaded = load(with(file, text)).unwrap_or_else(|error| panic!("{text}{error}"));

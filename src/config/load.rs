@@ -11,14 +11,14 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::credentials;
+use super::cross;
 use super::dirs::Dirs;
 use super::environment::Environment;
 use super::event::SecurityEvent;
 use super::findings::Findings;
 use super::gather::{self, Noticed};
-use super::host::Host;
-use super::policy_file::{self, OverrideOf, PolicyFile};
-use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, quote};
+use super::policy_file::{self, PolicyFile};
+use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
 use super::secret::Sources;
 use super::servers;
 use super::snapshot::{Settings, Snapshot};
@@ -162,7 +162,9 @@ impl Load<'_> {
         if let (Some(servers), Some(policy)) = (&servers, &policy)
             && whole(servers_yml)
         {
-            self.policy_names(policy, &servers.hosts);
+            self.noticed
+                .warnings
+                .extend(cross::warnings(policy, &servers.hosts));
         }
         let (policy, settings) = self.compile(policy?)?;
         Some(Snapshot::new(
@@ -248,45 +250,6 @@ impl Load<'_> {
         self.noticed.problems.extend(problems);
         self.noticed.warnings.extend(warnings);
         value
-    }
-
-    /// Overrides of names that nothing has: exact names, so a glob has no effect.
-    fn policy_names(&mut self, policy: &PolicyFile, hosts: &[Host]) {
-        for (of, name, at) in &policy.override_places {
-            let (what, key, known) = match of {
-                OverrideOf::Alias => (
-                    "host",
-                    "overrides.aliases",
-                    hosts.iter().any(|host| host.alias.as_str() == name),
-                ),
-                OverrideOf::Tag => (
-                    "tag",
-                    "overrides.tags",
-                    hosts
-                        .iter()
-                        .any(|host| host.tags.iter().any(|tag| tag.as_str() == name)),
-                ),
-            };
-            if !known {
-                self.noticed.warnings.push(Warning {
-                    place: Place::at(FILES[2], *at),
-                    key: key.to_owned(),
-                    kind: WarningKind::NoEffect,
-                    text: format!(
-                        "no {what} is called {}, and names here are exact, not globs",
-                        quote(name)
-                    ),
-                });
-            }
-        }
-        if policy.source.rules.is_empty() {
-            self.noticed.warnings.push(Warning {
-                place: Place::file(FILES[2]),
-                key: "rules".to_owned(),
-                kind: WarningKind::Policy,
-                text: "there is no rule, so every command is denied".to_owned(),
-            });
-        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! problem, and a problem means no configuration.
 
 mod credentials;
+mod cross;
 pub mod dirs;
 pub mod env_file;
 pub mod environment;
