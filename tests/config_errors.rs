@@ -12,7 +12,8 @@ mod common;
 
 use std::sync::{Arc, OnceLock};
 
-use common::Scratch;
+use common::{Scratch, Setup};
+use mcp_ssh_orchestrator::config::event::{EventValue, SecurityEvent};
 use mcp_ssh_orchestrator::config::{
     Dirs, Environment, Fault, Links, LoadError, Loaded, Mark, WarningKind, load_texts,
 };
@@ -1162,6 +1163,86 @@ fn chains_of_three_jumps_are_the_longest() {
     let ring = "hosts:\n  - {alias: a, host: a, credentials: ops, jump: b}\n  - {alias: b, host: b, credentials: ops, jump: a}\n";
     let error = load([ring, CREDENTIALS, POLICY]).err().unwrap();
     assert_eq!(error.problems.len(), 2, "{error}");
+}
+
+/// What is wrong with the files themselves, and with their directory.
+#[test]
+fn files_that_are_not_taken_are_named_with_their_event() {
+    let setup = Setup::new();
+    let write = || {
+        setup.write("servers.yml", SERVERS);
+        setup.write("credentials.yml", CREDENTIALS);
+        setup.write("policy.yml", POLICY);
+    };
+    write();
+    let dirs = || {
+        let dirs = Dirs::open(&setup.config, &setup.keys, &setup.secrets, Links::Refused);
+        Arc::new(dirs)
+    };
+    let load = |dirs: &Arc<Dirs>| mcp_ssh_orchestrator::config::load(dirs, &Environment::default());
+    assert!(load(&dirs()).is_ok());
+
+    let path = setup.config.join("policy.yml");
+    let full = path.display().to_string();
+    let large = format!("{POLICY}#{}", "x".repeat(10 * 1024 * 1024));
+    setup.write("policy.yml", &large);
+    let error = load(&dirs()).err().unwrap();
+    let expected = SecurityEvent {
+        event_type: "file_size_limit_exceeded",
+        attempted_path: Some(full.clone()),
+        resolved_path: Some(full.clone()),
+        reason: Some("yaml_file_too_large"),
+        extra: vec![
+            (
+                "file_size",
+                EventValue::Number(large.len().try_into().unwrap()),
+            ),
+            ("max_size", EventValue::Number(10 * 1024 * 1024)),
+        ],
+    };
+    assert_eq!(error.events, [expected]);
+    assert_eq!(error.problems[0].place.to_string(), "policy.yml");
+
+    std::fs::remove_file(&path).unwrap();
+    let error = load(&dirs()).err().unwrap();
+    assert_eq!(
+        (error.problems.len(), error.events.len()),
+        (1, 0),
+        "{error}"
+    );
+    assert!(error.problems[0].accepted.contains("init DIR"), "{error}");
+
+    std::fs::create_dir(&path).unwrap();
+    let error = load(&dirs()).err().unwrap();
+    assert_eq!(error.events[0].reason, Some("path_is_directory"));
+    std::fs::remove_dir(&path).unwrap();
+
+    // A directory put in the place of the one that was opened isn't read in silence.
+    write();
+    let opened = dirs();
+    assert!(load(&opened).is_ok());
+    let moved = setup.config.with_extension("old");
+    std::fs::rename(&setup.config, &moved).unwrap();
+    std::fs::create_dir(&setup.config).unwrap();
+    write();
+    let error = load(&opened).err().unwrap();
+    assert_eq!(error.problems.len(), 1, "{error}");
+    assert_eq!(error.problems[0].fault, Fault::NeedsRestart);
+    assert!(load(&dirs()).is_ok());
+
+    // Without the other two directories there are warnings, without this one nothing.
+    let none = setup.config.join("none");
+    let bare = Arc::new(Dirs::open(&setup.config, &none, &none, Links::Refused));
+    assert_eq!(load(&bare).unwrap().snapshot.warnings().len(), 2);
+    let bare = Arc::new(Dirs::open(
+        &none,
+        &setup.keys,
+        &setup.secrets,
+        Links::Refused,
+    ));
+    let error = load(&bare).err().unwrap();
+    assert_eq!(error.problems.len(), 1, "{error}");
+    assert_eq!(error.problems[0].place.to_string(), "config directory");
 }
 
 /// A file of mistakes is answered by as many as a person can use, in time and memory that
