@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::control::{Control, Deadline, Phase};
 use super::error::SshError;
 use super::exec;
+use super::known_hosts::KnownHosts;
 use super::link::Link;
 use super::login::{self, Established, Means, Proof};
 use super::logins::Logins;
@@ -66,7 +67,7 @@ impl Client {
                 cause: "judged for another host".into(),
             });
         }
-        let (mut link, proof) = match self.session(job, &key, control, &mut report) {
+        let (mut link, proof) = match self.session(job, &key, control, sink, &mut report) {
             Ok(session) => session,
             Err(error) => return report.fail(error),
         };
@@ -95,6 +96,7 @@ impl Client {
         job: &Job<'_>,
         key: &Key,
         control: &Control,
+        sink: &mut dyn Sink,
         report: &mut RunReport,
     ) -> Result<(Link, Proof), SshError> {
         let route = job.snapshot.route(&job.host.alias);
@@ -111,6 +113,7 @@ impl Client {
             ) {
                 Ok(()) => {
                     report.reused = true;
+                    sink.stage(Stage::Connected);
                     return Ok((link, proof));
                 }
                 Err(
@@ -136,6 +139,7 @@ impl Client {
             negotiated,
             permit,
         } = login::establish(&means, &route, control, &mut report.events)?;
+        sink.stage(Stage::Connected);
         report.negotiated = Some(negotiated);
         report.target_ip = proof.hops.last().map(|hop| hop.address.socket_addr().ip());
         match exec::open(&mut link, &control.begin(Phase::Run)) {
@@ -196,14 +200,14 @@ fn still_holds(proof: &Proof, job: &Job<'_>, route: &[&Host]) -> bool {
             job.snapshot.policy().network().pin(socket.ip(), host.port) == Ok(hop.address)
         })
     };
-    let Ok((known_hosts, digest)) = material::read_known_hosts(job.snapshot) else {
+    let Ok(file) = material::known_hosts_bytes(job.snapshot) else {
         return false;
     };
-    let on_record = digest == proof.known_hosts
-        || proof
-            .hops
-            .iter()
-            .all(|hop| known_hosts.verify(&hop.name, &hop.key).is_ok());
+    let on_record = material::digest(&file) == proof.known_hosts || {
+        let known_hosts = KnownHosts::parse(&file);
+        let verified = |hop: &login::Verified| known_hosts.verify(&hop.name, &hop.key).is_ok();
+        proof.hops.iter().all(verified)
+    };
     on_record
         && proof.hops.iter().all(allowed)
         && material::material_digest(job.snapshot, route) == proof.material

@@ -124,6 +124,8 @@ impl Running<'_> {
 
     /// Gives the sink what is there.
     fn take_in(&mut self, phase: Phase) -> Result<Option<Seen>, SshError> {
+        let arrived = self.link.session().take_in();
+        arrived.map_err(|fault| explain(phase, &fault))?;
         for stream in [Stream::Stdout, Stream::Stderr] {
             loop {
                 let count = match self.link.session().read(stream, &mut self.buffer) {

@@ -14,7 +14,7 @@ mod callbacks;
 mod channel;
 mod memory;
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::task::Poll;
@@ -208,6 +208,18 @@ impl Session {
         unsafe {
             let key = sys::libssh2_session_hostkey(self.ptr(), &mut length, &mut kind);
             (!key.is_null()).then(|| std::slice::from_raw_parts(key.cast::<u8>(), length).to_vec())
+        }
+    }
+
+    /// Whether that is still the host's key: a host can present another in a later key
+    /// exchange, and libssh2 takes it as it takes the first.
+    pub(super) fn host_key_is(&self, believed: &[u8]) -> bool {
+        let mut length = 0;
+        let mut kind = 0;
+        // SAFETY: as in `host_key`; compared before anything else is called.
+        unsafe {
+            let key = sys::libssh2_session_hostkey(self.ptr(), &mut length, &mut kind);
+            !key.is_null() && std::slice::from_raw_parts(key.cast::<u8>(), length) == believed
         }
     }
 
@@ -418,6 +430,14 @@ fn length(bytes: usize) -> c_uint {
     c_uint::try_from(bytes).unwrap_or(0)
 }
 
+/// Whether libcrypto has its locks. Built by other means than this repository's
+/// `.cargo/config.toml`, it may not, and two logins at once would corrupt the heap.
+pub(super) fn is_thread_safe() -> bool {
+    // SAFETY: takes nothing and returns the thread's number, which is 0 for all threads of
+    // a build without them (crypto/threads_none.c) and for none of a build with them.
+    unsafe { CRYPTO_THREAD_get_current_id() != 0 }
+}
+
 /// Copies a C string; null is none.
 ///
 /// # Safety
@@ -432,6 +452,7 @@ unsafe fn text(string: *const c_char) -> Option<String> {
 }
 
 unsafe extern "C" {
+    fn CRYPTO_THREAD_get_current_id() -> c_ulong;
     fn libssh2_session_callback_set2(
         session: *mut sys::LIBSSH2_SESSION,
         kind: c_int,

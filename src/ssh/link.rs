@@ -19,6 +19,7 @@ use super::algorithms;
 use super::control::{Phase, Watch};
 use super::error::SshError;
 use super::ffi::{Fault, FaultKind, Session, Step, Stream};
+use super::known_hosts::PublicKey;
 
 /// Bytes a host may send before the login is through. Banner, key exchange and login take
 /// a few KiB; a certificate or a long notice, some more.
@@ -42,7 +43,8 @@ pub(super) struct Link {
     session: Session,
     carrier: Carrier,
     received: u64,
-    logged_in: bool,
+    /// Set after the login: the host's key, verified.
+    believed: Option<PublicKey>,
 }
 
 /// What ended a wait.
@@ -64,7 +66,7 @@ impl Link {
             session,
             carrier,
             received: 0,
-            logged_in: false,
+            believed: None,
         })
     }
 
@@ -72,9 +74,10 @@ impl Link {
         &mut self.session
     }
 
-    /// From now on the host is believed to be who it should be, and we are known to it.
-    pub(super) fn set_logged_in(&mut self) {
-        self.logged_in = true;
+    /// From now on the host is believed to be who it should be as long as it keeps this
+    /// key, and we are known to it.
+    pub(super) fn set_logged_in(&mut self, key: &PublicKey) {
+        self.believed = Some(key.clone());
         self.session.keep_alive(KEEP_ALIVE_SECONDS);
     }
 
@@ -160,6 +163,14 @@ impl Link {
         if self.session.wire().allocated() > HELD_MAX {
             return Err(excess(watch.phase, "the peer sends faster than it may"));
         }
+        if let Some(key) = &self.believed
+            && !self.session.host_key_is(key.blob())
+        {
+            return Err(excess(
+                watch.phase,
+                "the host changed its key within the session",
+            ));
+        }
         if self.session.wire().has_inbound() {
             return Ok(Filled::Bytes);
         }
@@ -167,7 +178,7 @@ impl Link {
             watch.check()?;
             if let Some(count) = self.receive(watch.phase)? {
                 self.received = self.received.saturating_add(count);
-                if !self.logged_in && self.received > BEFORE_LOGIN_MAX {
+                if self.believed.is_none() && self.received > BEFORE_LOGIN_MAX {
                     return Err(excess(
                         watch.phase,
                         "the peer sends too much before the login",
@@ -241,7 +252,7 @@ impl Link {
     }
 
     fn keep_alive(&mut self, phase: Phase) -> Result<(), SshError> {
-        if self.logged_in {
+        if self.believed.is_some() {
             self.session
                 .keep_alive_now()
                 .map_err(|fault| explain(phase, &fault))?;

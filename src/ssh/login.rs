@@ -206,7 +206,7 @@ impl Hop<'_> {
             .verify(&name, &key)
             .inspect_err(|error| events.extend(host_key_event(self.host, error)))?;
         self.sign_in(&mut link)?;
-        link.set_logged_in();
+        link.set_logged_in(&key);
         Ok((link, name, key))
     }
 

@@ -17,7 +17,11 @@ use crate::config::{Dirs, FileError, Host, KeyPath, Secret, Snapshot};
 /// It is there and cannot be read.
 pub(super) fn read_known_hosts(snapshot: &Snapshot) -> Result<(KnownHosts, [u8; 32]), SshError> {
     let bytes = known_hosts_bytes(snapshot)?;
-    Ok((KnownHosts::parse(&bytes), Sha256::digest(&bytes).into()))
+    Ok((KnownHosts::parse(&bytes), digest(&bytes)))
+}
+
+pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 pub(super) fn known_hosts_bytes(snapshot: &Snapshot) -> Result<Vec<u8>, SshError> {

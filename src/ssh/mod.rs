@@ -55,8 +55,14 @@ pub fn is_known(file: &[u8], host: &Host) -> bool {
 /// that a sandbox refuses later. To be called before it closes.
 ///
 /// # Errors
-/// Out of memory.
+/// Out of memory; or OpenSSL was built without threads.
 pub fn warm_up() -> Result<(), SshError> {
+    if !ffi::is_thread_safe() {
+        return Err(SshError::Local {
+            what: "OpenSSL",
+            cause: "built without threads; build with this repository's .cargo/config.toml".into(),
+        });
+    }
     ffi::Session::new()
         .map(drop)
         .map_err(|fault| SshError::Local {

@@ -80,6 +80,28 @@ impl Session {
         self.step(code)
     }
 
+    /// Lets libssh2 take in what has arrived, before any of it is read.
+    ///
+    /// # Errors
+    /// The peer sent more than the window or the packet size allows: libssh2 drops what is
+    /// over it and says so only until its next call, and the output would have a hole.
+    pub(in crate::ssh) fn take_in(&mut self) -> Result<(), Fault> {
+        let Some(channel) = self.channel else {
+            return Ok(());
+        };
+        // SAFETY: a live channel and a live session.
+        let (code, noted) = unsafe {
+            let code = sys::libssh2_channel_wait_eof(channel.as_ptr());
+            (code, sys::libssh2_session_last_errno(self.ptr()))
+        };
+        match noted {
+            sys::LIBSSH2_ERROR_CHANNEL_WINDOW_EXCEEDED
+            | sys::LIBSSH2_ERROR_CHANNEL_PACKET_EXCEEDED => self.done(noted),
+            _ if code == sys::LIBSSH2_ERROR_EAGAIN => Ok(()),
+            _ => self.done(code),
+        }
+    }
+
     /// `Ready(0)`: this stream has ended, or has nothing although the other has.
     pub(in crate::ssh) fn read(&mut self, stream: Stream, into: &mut [u8]) -> Step<usize> {
         let Some(channel) = self.channel else {

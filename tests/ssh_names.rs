@@ -1,0 +1,156 @@
+//! A name is looked up, every address it has is judged, and an allowed one is connected to
+//! as an address; the next one if that fails. (Times, sharing and the rate of look-ups are
+//! held beside the code, where a look-up can be counted.)
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step is a failed test"
+)]
+
+mod common;
+mod direct;
+
+use common::{Fleet, HostSpec, Setup};
+use direct::Direct;
+use mcp_ssh_orchestrator::ssh::SshError;
+use mcp_ssh_orchestrator::ssh::error::ResolveFailure;
+
+/// One sshd that also listens on these addresses; `localhost` is the one name that every
+/// machine resolves without a name server.
+fn listening(addresses: &[&str]) -> (Fleet, u16) {
+    // Picked by the system and let go: nothing else here asks for a port of these.
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let mut spec = HostSpec::new("web1");
+    for address in addresses {
+        let address = if address.contains(':') {
+            format!("[{address}]")
+        } else {
+            (*address).to_owned()
+        };
+        spec = spec.sshd(&format!("ListenAddress {address}:{port}"));
+    }
+    (Fleet::with(vec![spec]), port)
+}
+
+fn reach(fleet: &Fleet, host: &str, port: u16, network: &str, more: &str) -> Direct {
+    let setup: &Setup = &fleet.setup;
+    setup.write(
+        "servers.yml",
+        &format!("hosts:\n  - alias: web1\n    host: \"{host}\"\n    port: {port}\n    credentials: fleet\n{more}"),
+    );
+    let key = fleet.host("web1").public_host_key();
+    setup.key("known_hosts", &format!("[{host}]:{port} {key}\n"));
+    let policy = common::policy_allowing(&["echo *"]);
+    setup.write(
+        "policy.yml",
+        &policy.replace("network:\n  allow_cidrs: [127.0.0.0/8]\n", network),
+    );
+    Direct::of(setup)
+}
+
+#[test]
+fn a_name_is_known_by_its_name_and_reached_by_an_address() {
+    let (fleet, port) = listening(&["127.0.0.1"]);
+    let direct = reach(
+        &fleet,
+        "localhost",
+        port,
+        "network:\n  allow_cidrs: [127.0.0.0/8]\n",
+        "",
+    );
+    let ran = direct.run("web1", "echo hello");
+    assert_eq!(ran.ok().out(), "hello\n");
+    assert_eq!(ran.report.target_ip.unwrap().to_string(), "127.0.0.1");
+}
+
+#[test]
+fn every_address_is_judged() {
+    let (fleet, port) = listening(&["127.0.0.1"]);
+    let direct = reach(
+        &fleet,
+        "localhost",
+        port,
+        "network:\n  block_cidrs: [127.0.0.0/8, \"::1/128\"]\n",
+        "",
+    );
+    let ran = direct.run("web1", "echo hello");
+    assert!(
+        matches!(ran.error(), SshError::NoAddressAllowed { refused } if !refused.is_empty()),
+        "{:?}",
+        ran.report
+    );
+    assert_eq!(
+        ran.error().for_assistant(),
+        "No resolved IPs allowed by policy.network"
+    );
+    assert!(
+        !fleet
+            .host("web1")
+            .log()
+            .iter()
+            .any(|line| line.contains("Connection from"))
+    );
+}
+
+#[test]
+fn the_next_allowed_address_is_tried() {
+    // Where localhost is both ::1 and 127.0.0.1, nobody listens on the first; where it is
+    // only the one, this is the plain case.
+    let (fleet, port) = listening(&["127.0.0.1"]);
+    let direct = reach(
+        &fleet,
+        "localhost",
+        port,
+        "network:\n  allow_cidrs: [127.0.0.0/8, \"::1/128\"]\n",
+        "",
+    );
+    let ran = direct.run("web1", "echo hello");
+    assert_eq!(ran.ok().report.target_ip.unwrap().to_string(), "127.0.0.1");
+}
+
+#[test]
+fn ipv6_literals() {
+    let (fleet, port) = listening(&["::1"]);
+    let direct = reach(
+        &fleet,
+        "::1",
+        port,
+        "network:\n  allow_cidrs: [\"::1/128\"]\n",
+        "",
+    );
+    let ran = direct.run("web1", "echo hello");
+    assert_eq!(ran.ok().report.target_ip.unwrap().to_string(), "::1");
+    let direct = reach(
+        &fleet,
+        "::1",
+        port,
+        "network:\n  allow_cidrs: [127.0.0.0/8]\n",
+        "",
+    );
+    let ran = direct.run("web1", "echo hello");
+    assert!(matches!(ran.error(), SshError::NoAddressAllowed { .. }));
+}
+
+#[test]
+fn resolve_static_looks_nothing_up() {
+    let (fleet, port) = listening(&["127.0.0.1"]);
+    let network = "network:\n  allow_cidrs: [127.0.0.0/8]\n";
+    let direct = reach(&fleet, "localhost", port, network, "    resolve: static\n");
+    let ran = direct.run("web1", "echo hello");
+    assert!(
+        matches!(
+            ran.error(),
+            SshError::Resolve {
+                why: ResolveFailure::Static,
+                ..
+            }
+        ),
+        "{:?}",
+        ran.report
+    );
+    let direct = reach(&fleet, "127.0.0.1", port, network, "    resolve: static\n");
+    assert_eq!(direct.run("web1", "echo hello").ok().out(), "hello\n");
+}
