@@ -150,6 +150,13 @@ impl Facts {
                 self.max_seconds
             ));
         }
+        if let Some(failure) = &self.error
+            && self.bytes_out + self.bytes_err > 0
+            && !self.timeout
+            && !self.cancelled
+        {
+            notes.push(format!("Failed after this output: {}.", failure.text));
+        }
         if self.outcome_unknown {
             notes.push(
                 "Outcome unknown: the connection was lost after the command was sent. It was \
