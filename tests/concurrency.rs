@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// The usual policy with a `concurrency:` of its own.
 fn bounded(fleet: &Fleet, concurrency: &str) {
-    let policy = policy_allowing(&["hostname", "hostname *", "echo *"]);
+    let policy = policy_allowing(&["hostname", "uptime *", "echo *"]);
     fleet.setup.write(
         "policy.yml",
         &format!("{policy}concurrency: {{{concurrency}}}\n"),
@@ -36,11 +36,11 @@ fn beyond_the_bound_of_a_host_tasks_wait_in_order_and_other_hosts_do_not() {
     let gate = Gate::new();
     fleet
         .host("busy")
-        .stub("hostname", &format!("#!/bin/sh\n{}\n", gate.wait()));
+        .stub("uptime", &format!("#!/bin/sh\n{}\n", gate.wait()));
     bounded(&fleet, "max_per_host: 2");
     let server = Server::start(&fleet.setup);
     let ids: Vec<_> = (1..=5)
-        .map(|n| start(&server, "busy", &format!("hostname {n}")))
+        .map(|n| start(&server, "busy", &format!("uptime {n}")))
         .collect();
     for id in &ids[..2] {
         wait_until("it to run", || state(&server, id) == "running");

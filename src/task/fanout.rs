@@ -209,6 +209,13 @@ impl Fanout {
                 Ok(handle) => progress.keep(place, handle),
             }
         }
+        if let Some(why) = progress.stop {
+            for (place, (alias, command)) in std::mem::take(&mut progress.waiting) {
+                // It was allowed, and is on record as that; it has no start and no end.
+                drop(self.tasks.registry.audit.allow(&alias, command.hash()));
+                progress.left_out(place, alias, why);
+            }
+        }
         progress.beginning = false;
         let Some((listener, outcome)) = progress.end() else {
             return;
@@ -244,12 +251,7 @@ impl Fanout {
 impl Progress {
     /// Takes the next host that may be begun, and counts it as in flight.
     fn next(&mut self, width: usize) -> Option<(usize, HostAlias, Authorised)> {
-        if let Some(why) = self.stop {
-            while let Some((place, (alias, _))) = self.waiting.pop_first() {
-                self.left_out(place, alias, why);
-            }
-        }
-        if self.in_flight >= width {
+        if self.in_flight >= width || self.stop.is_some() {
             return None;
         }
         let (place, (alias, command)) = self.waiting.pop_first()?;
