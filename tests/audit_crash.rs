@@ -156,7 +156,7 @@ fn killed_at_random_moments() {
         let mut child = spawn(itself, &path, 8, 1_000_000, (round + 1) * 100_000_000);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Somewhere within the first records, or before any.
-        for line in lines.by_ref().take((seed % 400) as usize) {
+        for line in lines.by_ref().take(usize::try_from(seed % 400).unwrap()) {
             said.hear(&line.unwrap());
         }
         child.kill().unwrap();

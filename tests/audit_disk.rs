@@ -7,6 +7,7 @@
 //! its own, which takes the mounts with it when it ends. Needs root.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a failed step is a failed test"
@@ -99,8 +100,8 @@ fn a_full_disk_refuses_commands_until_there_is_room() {
     let open = start(&audit, 2).unwrap();
     let filler = fill(&directory);
     // What still fits into the last page goes through; then nothing does.
-    let mut fitted = 0;
-    while let Ok(started) = start(&audit, 100 + fitted) {
+    let mut fitted = 0_u32;
+    while let Ok(started) = start(&audit, 100 + u64::from(fitted)) {
         started.finish(ended());
         fitted += 1;
         assert!(fitted < 100, "the disk is not full");
@@ -116,7 +117,7 @@ fn a_full_disk_refuses_commands_until_there_is_room() {
     fs::remove_file(filler).unwrap();
     run(&audit, 3);
     audit.close("end_of_input");
-    let runs = 3 + fitted as usize;
+    let runs = 3 + usize::try_from(fitted).unwrap();
     complete(&[&path], runs + 6, runs);
     let found = records(&path);
     assert!(count(&found, "audit_gap") == 0);
@@ -194,7 +195,7 @@ fn more_than_memory_holds_is_counted_as_lost() {
     assert_sound(&[&path]);
     let found = records(&path);
     let gap = found.iter().find(|record| record["type"] == "audit_gap");
-    let lost = gap.unwrap()["lost"].as_u64().unwrap() as usize;
+    let lost = usize::try_from(gap.unwrap()["lost"].as_u64().unwrap()).unwrap();
     assert!(lost > 0);
     assert_eq!(count(&found, "policy_decision") + lost, 12_000);
 }
@@ -291,11 +292,10 @@ fn another_file_in_the_place_refuses_commands() {
     let audit = begin(&path, 0).unwrap();
     run(&audit, 1);
     let aside = scratch.path().join("aside");
-    let copy = |from: &Path, to: &Path| drop(fs::copy(from, to).unwrap());
 
     // Replaced by a copy of itself, as an editor does.
     fs::rename(&path, &aside).unwrap();
-    copy(&aside, &path);
+    fs::copy(&aside, &path).unwrap();
     refused(&audit, 2, "stands for another file");
     // The signal does not make the other file ours.
     audit.reopen();
