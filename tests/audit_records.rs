@@ -20,6 +20,7 @@ use mcp_ssh_orchestrator::policy::verdict::{Bypass, Chain, ChainPart, Trail};
 
 use std::fs::File;
 use std::io::Read;
+use std::process::{Command, Stdio};
 
 const TS: Ts = Ts::from_micros(1_761_489_054_143_455);
 
@@ -397,4 +398,44 @@ fn free_text_is_redacted_before_it_is_cut() {
     assert_eq!(lines[1]["blocked_pattern"], "[redacted]");
     assert_eq!(lines[2]["path"].as_str().unwrap().len(), 4_096 + 3);
     assert!(!log.contains("horse"));
+}
+
+/// Set for the child of the next test.
+const PANICS: &str = "MCP_SSH_TEST_PANICS";
+
+/// Not a test but the child: panics if it is told to.
+#[test]
+fn child() {
+    if let Ok(how) = std::env::var(PANICS) {
+        mcp_ssh_orchestrator::audit::install_panic_hook(&Audit::to_stderr());
+        match how.as_str() {
+            "literal" => panic!("an invariant that did not hold"),
+            _ => panic!("not found in the output: {how}"),
+        }
+    }
+}
+
+#[test]
+fn a_panic_is_one_record_that_quotes_no_data() {
+    for (how, message) in [
+        ("literal", "an invariant that did not hold"),
+        ("correct horse battery staple", "(left out: it may quote data)"),
+    ] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture"])
+            .env(PANICS, how)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(!log.contains("horse"), "{log}");
+        let line = log.lines().next().unwrap();
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line.starts_with(r#"{"type":"panic","level":"error","ts":"#), "{line}");
+        assert_eq!(record["message"], message);
+        assert_eq!(record["thread"], "child");
+        let location = record["location"].as_str().unwrap();
+        assert!(location.starts_with("tests/audit_records.rs:"), "{location}");
+    }
 }

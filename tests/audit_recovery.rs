@@ -369,3 +369,26 @@ fn a_cut_file_is_seen_at_once() {
             .contains("somebody else changed it")
     );
 }
+
+#[test]
+fn the_head_goes_to_the_log_from_time_to_time_once_it_is_on_disk() {
+    let scratch = Scratch::new("heads");
+    let path = place(&scratch);
+    let audit = begin(&path, 0).unwrap();
+    for number in 0..400 {
+        run(&audit, number);
+    }
+    let heads = || {
+        let log = log(&path);
+        let heads = log.into_iter().filter(|r| r["type"] == "audit_head");
+        heads.collect::<Vec<_>>()
+    };
+    common::wait_until("a head without an end", || !heads().is_empty());
+    let head = &heads()[0];
+    let record = &records(&path)[usize::try_from(head["seq"].as_u64().unwrap()).unwrap()];
+    assert_eq!((&head["seq"], &head["head"]), (&record["seq"], &record["sha256"]));
+    let given = head["head"].as_str().unwrap().to_owned();
+    audit.close("end_of_input");
+    let (sound, report) = ledger::verdict(&[&path], Some(&given));
+    assert!(sound, "{report}");
+}
