@@ -17,7 +17,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Fleet, Launch, Scratch, Server, record_types, run_cli, wait_until};
+use common::{Fleet, HostSpec, Launch, Scratch, Server, record_types, run_cli, wait_until};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -103,8 +103,9 @@ fn agree(log: &[Value], file: &[Value]) {
 
 #[test]
 fn many_clients_requests_at_once_leave_one_decision_and_one_end_each() {
-    let fleet = Fleet::of(&["web1", "web2"]);
-    fleet.allow(&["uptime*", "hostname*"]);
+    let tagged = |alias| HostSpec::new(alias).tags(&["web"]);
+    let fleet = Fleet::with(vec![tagged("web1"), tagged("web2")]);
+    fleet.allow(&["uptime", "hostname", "hostname -f"]);
     let scratch = Scratch::new("load");
     let path = place(&scratch);
     let server = server(&fleet, &path, &[]);
@@ -127,7 +128,7 @@ fn many_clients_requests_at_once_leave_one_decision_and_one_end_each() {
         if number % 5 == 0 {
             waiting.push(call(
                 "ssh_run_on_tag",
-                json!({"tag": "test", "command": "hostname -f"}),
+                json!({"tag": "web", "command": "hostname -f"}),
             ));
         }
     }
@@ -140,7 +141,7 @@ fn many_clients_requests_at_once_leave_one_decision_and_one_end_each() {
             .filter(|record| record["type"] == "audit")
             .count()
     };
-    wait_until("the asynchronous commands to end", || ends() >= 40);
+    wait_until("the asynchronous commands to end", || ends() == 48);
     let finished = server.finish();
     assert!(finished.status.success());
     let file = records(&path);
@@ -151,6 +152,7 @@ fn many_clients_requests_at_once_leave_one_decision_and_one_end_each() {
     assert_eq!(decided("uptime", true), 20);
     assert_eq!(decided("whoami", false), 20);
     assert_eq!(decided("hostname", true), 20);
+    assert_eq!(decided("hostname -f", true), 8);
 
     // stderr begins with what the server is and ends with the head of the chain.
     let kinds = record_types(&finished.records);

@@ -419,7 +419,10 @@ fn child() {
 fn a_panic_is_one_record_that_quotes_no_data() {
     for (how, message) in [
         ("literal", "an invariant that did not hold"),
-        ("correct horse battery staple", "(left out: it may quote data)"),
+        (
+            "correct horse battery staple",
+            "(left out: it may quote data)",
+        ),
     ] {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child", "--nocapture"])
@@ -432,10 +435,16 @@ fn a_panic_is_one_record_that_quotes_no_data() {
         assert!(!log.contains("horse"), "{log}");
         let line = log.lines().next().unwrap();
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(line.starts_with(r#"{"type":"panic","level":"error","ts":"#), "{line}");
+        assert!(
+            line.starts_with(r#"{"type":"panic","level":"error","ts":"#),
+            "{line}"
+        );
         assert_eq!(record["message"], message);
         assert_eq!(record["thread"], "child");
         let location = record["location"].as_str().unwrap();
-        assert!(location.starts_with("tests/audit_records.rs:"), "{location}");
+        assert!(
+            location.starts_with("tests/audit_records.rs:"),
+            "{location}"
+        );
     }
 }

@@ -386,7 +386,10 @@ fn the_head_goes_to_the_log_from_time_to_time_once_it_is_on_disk() {
     common::wait_until("a head without an end", || !heads().is_empty());
     let head = &heads()[0];
     let record = &records(&path)[usize::try_from(head["seq"].as_u64().unwrap()).unwrap()];
-    assert_eq!((&head["seq"], &head["head"]), (&record["seq"], &record["sha256"]));
+    assert_eq!(
+        (&head["seq"], &head["head"]),
+        (&record["seq"], &record["sha256"])
+    );
     let given = head["head"].as_str().unwrap().to_owned();
     audit.close("end_of_input");
     let (sound, report) = ledger::verdict(&[&path], Some(&given));
