@@ -288,6 +288,60 @@ fn a_killed_server_is_followed_by_one_that_closes_its_commands() {
 }
 
 #[test]
+fn a_server_killed_again_and_again_loses_nothing_it_had_answered() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.allow(&["uptime", "hostname"]);
+    let scratch = Scratch::new("again");
+    let path = place(&scratch);
+    let mut answered = Vec::new();
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..12 {
+        let server = server(&fleet, &path, &["--audit-rotate-bytes", "6000"]);
+        for number in 0..12 {
+            let command = ["uptime", "hostname"][number % 2];
+            server.begin_call("ssh_run", json!({"alias": "web1", "command": command}));
+        }
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        // Somewhere between the first record and the last.
+        let records = usize::try_from(seed % 70).unwrap();
+        server.wait_record("a number of records", {
+            let mut seen = 0;
+            move |_| {
+                seen += 1;
+                seen > records.min(40)
+            }
+        });
+        server.signal(Signal::SIGKILL);
+        server.wait_exit();
+        answered.extend(
+            server
+                .frames()
+                .iter()
+                .filter_map(|frame| frame["result"]["structuredContent"]["task_id"].as_str())
+                .map(str::to_owned),
+        );
+    }
+    assert!(server(&fleet, &path, &[]).finish().status.success());
+    let files = family(&path);
+    verify(&fleet, &files, None);
+    let all: Vec<Value> = files.iter().flat_map(|file| records(file)).collect();
+    let starts = tally(&all, "audit_start", &["task_id"]);
+    let ends = tally(&all, "audit", &["task_id"]);
+    assert_eq!(starts, ends);
+    assert!(starts.values().all(|count| *count == 1) && starts.len() > 12);
+    assert!(!answered.is_empty());
+    for task in answered {
+        let end = all
+            .iter()
+            .find(|record| record["type"] == "audit" && record["task_id"] == task.as_str());
+        let end = end.unwrap_or_else(|| panic!("{task} was answered and has no end"));
+        assert!(end.get("interrupted").is_none(), "{end}");
+    }
+}
+
+#[test]
 fn rotation_by_size_and_by_rename_keeps_one_chain() {
     let fleet = Fleet::of(&["web1"]);
     fleet.allow(&["uptime"]);
