@@ -8,6 +8,8 @@
     reason = "each test binary uses a part; a failed step is a failed test"
 )]
 
+pub mod generate;
+
 use std::path::Path;
 use std::sync::Arc;
 
