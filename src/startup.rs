@@ -7,6 +7,7 @@
 mod checkup;
 mod confine;
 mod identity;
+mod policing;
 mod reports;
 mod trusting;
 
@@ -79,7 +80,14 @@ fn dispatch(options: Options, environment: Environment) -> Outcome {
             since,
             denied,
         } => reports::audit_show(&file, alias, since.as_deref(), denied),
-        _ => serve(&settings, environment),
+        Command::Plan {
+            alias,
+            command,
+            json,
+        } => policing::plan(&settings, &environment, &alias, &command, json),
+        Command::PolicyTest { file } => policing::test(&settings, &environment, &file),
+        Command::PolicyTables => policing::tables(),
+        Command::Serve => serve(&settings, environment),
     }
 }
 

@@ -235,6 +235,15 @@ impl Glob {
         matches!(self.pieces.as_slice(), [Piece::Text(_)])
     }
 
+    /// Whether it takes any text.
+    pub(super) fn is_everything(&self) -> bool {
+        self.has_star()
+            && self
+                .pieces
+                .iter()
+                .all(|piece| *piece == Piece::Text(String::new()))
+    }
+
     pub(super) fn has_star(&self) -> bool {
         self.pieces.len() > 1
     }

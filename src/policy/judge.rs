@@ -22,7 +22,6 @@ const QUOTE_MAX: usize = 200;
 
 /// Everything a text was found to be, before it becomes a verdict or an explanation.
 pub(super) struct Assessment<'t> {
-    pub(super) text: &'t str,
     pub(super) parsed: Result<Parsed<'t>, Refusal>,
     /// What the deny list found.
     pub(super) hit: Option<Hit>,
@@ -37,7 +36,6 @@ impl Policy {
         let parsed = lex::parse(text, self.options);
         let deny = self.limits.deny_list(subject.alias.as_str(), subject.tags);
         let mut assessment = Assessment {
-            text,
             hit: None,
             findings: Vec::new(),
             denied_whole: None,

@@ -70,9 +70,12 @@ pub(super) fn quote(text: &str, out: &mut String) {
     }
 }
 
-/// Programs that exist within a shell only, or not everywhere besides.
+/// Programs that some /bin/sh has itself and that may not be a file as well. In doubt a
+/// name belongs here: it costs one process, and nothing else.
 const BUILTINS: &[&str] = &[
-    "cd", "chdir", "command", "echo", "false", "help", "kill", "pwd", "true", "type", "umask",
+    "array", "cat", "cd", "chdir", "command", "echo", "false", "getconf", "help", "kill", "mknod",
+    "nohup", "pwd", "realpath", "sleep", "strftime", "true", "type", "umask", "uname", "which",
+    "zftp",
 ];
 
 /// Whether the list is one program that can take the shell's place.
@@ -88,10 +91,12 @@ pub(super) fn is_alone(parsed: &Parsed<'_>) -> bool {
 
 /// The line that hands a canonical command to `/bin/sh`, whatever the login shell is.
 ///
-/// A run is ended by TERM to the session's process group, then KILL. An sshd forgets the
-/// session when the process that it started is gone, so that process must not go before
-/// the program does: a single program takes the shell's place, and before anything else
-/// the shell gets a trap, which makes it wait for its child and then not go on.
+/// A run is ended by TERM to the session's process group, then KILL. Measured with OpenSSH
+/// and dropbear: a dash that waits for a program dies of TERM at once, sshd then forgets
+/// the session, and a program that ignores TERM is never reached by KILL. So the process
+/// that sshd started must not go before the program does: a single program takes the
+/// shell's place, and before anything else the shell gets a trap, which makes it wait for
+/// its child and then not go on with the list.
 pub(super) fn exec_line(canonical: &str, alone: bool) -> String {
     let before = if alone {
         "exec "

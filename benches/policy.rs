@@ -1,0 +1,121 @@
+//! How long a decision takes under 10 to 10,000 rules, and under patterns and commands
+//! made to be slow. Prints a table; asserts nothing.
+//!
+//! Run with `cargo bench --bench policy`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a benchmark prints and stops at the first failure"
+)]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use mcp_ssh_orchestrator::config::types::{CommandText, HostAlias, Tag};
+use mcp_ssh_orchestrator::policy::source::{Action, PolicySource, RuleForm, RuleSource};
+use mcp_ssh_orchestrator::policy::{Policy, ShellMode, Subject};
+
+fn rule(line: usize, action: Action, command: String) -> RuleSource {
+    RuleSource {
+        line,
+        action,
+        aliases: vec!["web-*".into()],
+        tags: vec!["production".into()],
+        form: RuleForm::Commands {
+            patterns: vec![(line, command)],
+            legacy_glob: false,
+        },
+        examples_allow: Vec::new(),
+        examples_deny: Vec::new(),
+    }
+}
+
+fn policy(rules: Vec<RuleSource>) -> Policy {
+    let source = PolicySource {
+        rules,
+        ..PolicySource::default()
+    };
+    Policy::compile(source).unwrap().policy
+}
+
+/// Rules as a large fleet has them: most for other programs, many for the same one.
+fn mixed(count: usize) -> Policy {
+    let rules = (0..count).map(|n| match n % 4 {
+        0 => rule(n, Action::Allow, format!("tool{n} status *")),
+        1 => rule(n, Action::Allow, format!("systemctl status svc{n}*")),
+        2 => rule(n, Action::Deny, format!("forbidden{n} *")),
+        _ => rule(n, Action::Ask, format!("sudo systemctl restart svc{n}")),
+    });
+    let last = rule(count, Action::Allow, "journalctl -u *".into());
+    policy(rules.chain([last]).collect())
+}
+
+/// Median nanoseconds of a decision.
+fn measure(policy: &Policy, command: &str) -> u128 {
+    let alias = HostAlias::parse("web-1").unwrap();
+    let tags = [
+        Tag::parse("linux").unwrap(),
+        Tag::parse("production").unwrap(),
+    ];
+    let subject = Subject {
+        alias: &alias,
+        tags: &tags,
+        shell: ShellMode::Sh,
+    };
+    let command = CommandText::parse(command).unwrap();
+    let mut times: Vec<u128> = (0..101)
+        .map(|_| {
+            let start = Instant::now();
+            for _ in 0..20 {
+                let _ = black_box(policy.judge(&subject, black_box(&command)));
+            }
+            start.elapsed().as_nanos() / 20
+        })
+        .collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn main() {
+    let commands = [
+        ("one command", "journalctl -u nginx"),
+        ("no rule", "touch /tmp/x"),
+        (
+            "a pipeline",
+            "journalctl -u nginx -n 100 | grep -i error | tail -n 5",
+        ),
+        (
+            "quoted words",
+            "journalctl -u 'my service' --since \"1 hour ago\"",
+        ),
+    ];
+    println!("{:>8}  {:<16} {:>10}", "rules", "command", "ns");
+    for count in [10, 100, 1_000, 10_000] {
+        let policy = mixed(count);
+        for (name, command) in commands {
+            println!("{count:>8}  {name:<16} {:>10}", measure(&policy, command));
+        }
+    }
+    let stars = policy(vec![rule(
+        1,
+        Action::Allow,
+        format!("x {}b", "a*".repeat(500)),
+    )]);
+    let long = format!("x {}", "a".repeat(8_000));
+    println!(
+        "{:>8}  {:<16} {:>10}",
+        1,
+        "500 stars, 8 KB",
+        measure(&stars, &long)
+    );
+    let deny = (0..1_000).map(|n| rule(n, Action::Deny, format!("*a*{n}*b*c")));
+    let deny = policy(deny.collect());
+    let tails = format!("sudo{}", " rm".repeat(250));
+    println!(
+        "{:>8}  {:<16} {:>10}",
+        1_000,
+        "250 tails",
+        measure(&deny, &tails)
+    );
+}
