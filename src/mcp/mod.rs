@@ -136,7 +136,7 @@ fn end(session: &Arc<Session>, outbox: &Outbox) {
     session.close();
     session.server.tasks.shutdown(END_COMMANDS);
     let deadline = Instant::now() + END_CALLS;
-    while !session.inflight.is_empty() && Instant::now() < deadline {
+    while !session.is_idle() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
     outbox.close();

@@ -6,7 +6,7 @@
 //! the reading thread of `serve`, and by fuzz targets with a transport of their own.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ pub struct Session {
     pub(crate) subscriptions: Subscriptions,
     legacy: Mutex<Legacy>,
     closing: AtomicBool,
+    /// Threads that serve calls, also those whose client no longer waits for an answer.
+    busy: AtomicUsize,
 }
 
 /// What a handshake and the messages after it settled.
@@ -100,6 +102,7 @@ impl Session {
                 watched: BTreeSet::new(),
             }),
             closing: AtomicBool::new(false),
+            busy: AtomicUsize::new(0),
             server,
         })
     }
@@ -256,11 +259,32 @@ impl Session {
         self.inflight.stop_all();
     }
 
+    /// Counts a thread that serves a call, for as long as what is returned is held.
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// Whether no call is being served and every request has its answer.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) == 0 && self.inflight.is_empty()
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
     }
 
     fn legacy(&self) -> MutexGuard<'_, Legacy> {
         self.legacy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread that serves a call: the end of the server waits a moment for it, so that what
+/// it has to put on the record gets there.
+pub(crate) struct Busy(Arc<Session>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -52,11 +52,15 @@ pub(super) fn serve(call: Arc<Call>) {
 
 /// Goes on with a call on a thread of its own.
 fn spawn(call: &Arc<Call>, work: impl FnOnce(&Arc<Call>) + Send + 'static) {
-    let owned = Arc::clone(call);
+    let (owned, busy) = (Arc::clone(call), call.session.busy());
     let thread = std::thread::Builder::new()
         .name("mcp-call".to_owned())
         .stack_size(STACK);
-    if let Err(error) = thread.spawn(move || work(&owned)) {
+    let serve = move || {
+        work(&owned);
+        drop(busy);
+    };
+    if let Err(error) = thread.spawn(serve) {
         let audit = &call.session.server.audit;
         audit.emit(Record::error("thread_exception", error));
         let text = "Error: the server is out of threads; nothing was run, try again later";
