@@ -10,6 +10,8 @@
 //! where the generator starts.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
@@ -20,7 +22,7 @@ mod policy;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use mcp_ssh_orchestrator::policy::lex::{self, Joint, Parsed};

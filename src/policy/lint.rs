@@ -41,13 +41,12 @@ struct Lint<'a> {
 
 impl Lint<'_> {
     fn rule(&mut self, index: usize, rule: &RuleSource) {
-        for grant in self.policy.rules.grants.iter() {
-            if grant.rule == index && matches!(grant.what, What::Structured(_)) {
-                if let Some(code) = grant.never {
-                    let key = format!("rules[{index}]");
-                    let why = code.why();
-                    self.warn(grant.line, key, format!("can never match: {why}"));
-                }
+        for grant in &self.policy.rules.grants {
+            if grant.rule == index
+                && let (What::Structured(_), Some(code)) = (&grant.what, grant.never)
+            {
+                let key = format!("rules[{index}]");
+                self.warn(grant.line, key, format!("can never match: {}", code.why()));
             }
         }
         let RuleForm::Commands {
