@@ -192,7 +192,7 @@ fn names_are_found_as_ssh_keygen_finds_them() {
             let record = RecordName::new(name, Port::new(*port).unwrap());
             for pair in &pairs {
                 let is_listed = listed.lines().any(|line| {
-                    let is_marked = line.starts_with('@');
+                    let is_marked = line.trim_start().starts_with('@');
                     !line.starts_with('#')
                         && !is_marked
                         && line.replace('\t', " ").contains(&pair.line)

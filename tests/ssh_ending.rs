@@ -12,9 +12,10 @@ mod direct;
 
 use std::time::Duration;
 
-use common::{Fleet, HostSpec, processes_with, wait_until};
+use common::{Fleet, HostSpec, Server, processes_with, wait_until};
 use direct::{Direct, Event, Order, order};
 use mcp_ssh_orchestrator::ssh::{Ended, Exit, Phase, RunReport, Terminated};
+use serde_json::json;
 
 /// Says something and then stays for a day; `$1` finds it in the list of processes.
 const STAYS: &str = "#!/bin/sh\necho \"$1 is here\"\nexec sleep \"$1\"\n";
@@ -168,15 +169,15 @@ fn dropbear_ends_one_process_and_is_not_believed_about_more() {
 fn a_cut_link_leaves_the_outcome_unknown_and_is_not_tried_again() {
     let fleet = fleet();
     fleet.host("web1").stub(
-        "count",
+        "tally",
         "#!/bin/sh\necho started >> \"$1\"\necho going\nexec sleep 86408\n",
     );
-    fleet.allow(&["count *"]);
-    let file = common::Scratch::new("count");
+    fleet.allow(&["tally *"]);
+    let file = common::Scratch::new("tally");
     common::run("chmod", &["777", file.path().to_str().unwrap()]);
     let file = file.path().join("starts");
     let running =
-        Direct::of(&fleet.setup).begin(order("web1", &format!("count {}", file.display())));
+        Direct::of(&fleet.setup).begin(order("web1", &format!("tally {}", file.display())));
     running.wait(&Event::Output);
     fleet.host("web1").cut();
     let ran = running.join();
@@ -185,4 +186,46 @@ fn a_cut_link_leaves_the_outcome_unknown_and_is_not_tried_again() {
     assert_eq!(ran.error().phase(), Some(Phase::Run));
     assert_eq!(ran.out(), "going\n");
     assert_eq!(std::fs::read_to_string(file).unwrap(), "started\n");
+}
+
+#[test]
+fn through_the_server_too() {
+    let fleet = fleet();
+    let policy = common::policy_allowing(&["stays *", "stubborn *"]);
+    fleet.setup.write(
+        "policy.yml",
+        &policy.replace("max_seconds: 30", "max_seconds: 2"),
+    );
+    let server = Server::start(&fleet.setup);
+    let ran = server.run("web1", "stays 86409");
+    assert_eq!(
+        (&ran["timeout"], &ran["exit_code"]),
+        (&json!(true), &json!(-1))
+    );
+    assert_eq!(ran["terminated"], "confirmed", "{ran}");
+    assert!(
+        ran["output"].as_str().unwrap().contains("86409 is here"),
+        "{ran}"
+    );
+    assert_eq!(processes_with("sleep 86409"), Vec::<i32>::new());
+    server.finish();
+}
+
+#[test]
+fn a_client_that_goes_away_leaves_nothing_running() {
+    for killed in [false, true] {
+        let fleet = fleet();
+        let server = Server::start(&fleet.setup);
+        let trace = format!("sleep 8641{}", u8::from(killed));
+        let command = trace.replace("sleep", "stubborn");
+        server.begin_call("ssh_run", json!({"alias": "web1", "command": command}));
+        wait_until("the command runs", || !processes_with(&trace).is_empty());
+        if killed {
+            server.signal(nix::sys::signal::SIGTERM);
+        } else {
+            server.close_stdin();
+        }
+        server.wait_exit();
+        wait_until("it is gone", || processes_with(&trace).is_empty());
+    }
 }

@@ -16,6 +16,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{HostKeyProblem, SshError};
+use super::key::take_string;
 use crate::config::types::Port;
 
 /// All that is on record, in the order of the file.
@@ -56,11 +57,28 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// `None` if the blob does not start with a type.
+    /// `None` if the blob is not a type and some strings, whole: a key that was cut short
+    /// is no other key, it is none.
     pub fn from_blob(blob: Vec<u8>) -> Option<Self> {
-        let (length, rest) = blob.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        let kind = std::str::from_utf8(rest.get(..length)?).ok()?;
+        let (kind, mut rest) = take_string(&blob)?;
+        let kind = std::str::from_utf8(kind).ok()?;
+        // A certificate goes on with numbers, and is not put on record.
+        let is_certificate = kind.contains("-cert-v01@");
+        let mut parts = 0_usize;
+        while !rest.is_empty() && !is_certificate {
+            rest = take_string(rest)?.1;
+            parts = parts.saturating_add(1);
+        }
+        let whole = match kind {
+            _ if is_certificate => true,
+            "ssh-ed25519" => parts == 1,
+            "ssh-rsa" => parts == 2,
+            _ if kind.starts_with("ecdsa-sha2-") => parts == 2,
+            _ => true,
+        };
+        if !whole {
+            return None;
+        }
         if kind.is_empty() || !kind.bytes().all(|b| b.is_ascii_graphic()) {
             return None;
         }
@@ -374,9 +392,13 @@ mod tests {
     use super::*;
 
     fn key(kind: &str, body: u8) -> PublicKey {
+        let parts = if kind == "ssh-ed25519" { 1 } else { 2 };
         let mut blob = u32::try_from(kind.len()).unwrap().to_be_bytes().to_vec();
         blob.extend_from_slice(kind.as_bytes());
-        blob.extend_from_slice(&[body; 32]);
+        for _ in 0..parts {
+            blob.extend_from_slice(&[0, 0, 0, 32]);
+            blob.extend_from_slice(&[body; 32]);
+        }
         PublicKey::from_blob(blob).unwrap()
     }
 

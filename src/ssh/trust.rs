@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn lines_are_added_on_lines_of_their_own() {
-        let blob = [&[0, 0, 0, 3][..], b"abc", &[1]].concat();
+        let blob = [&[0, 0, 0, 3][..], b"abc", &[0, 0, 0, 1, 7]].concat();
         let key = PublicKey::from_blob(blob).unwrap();
         let name = RecordName::new("web1", Port::SSH);
         let file = with_lines(
