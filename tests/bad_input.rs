@@ -202,9 +202,9 @@ fn failing_run(fleet: &Fleet, server: &Server, alias: &str) -> (String, String) 
     let after: Vec<Value> = server.records().split_off(before);
     let cause = after
         .iter()
-        .find(|r| r["msg"] == "error_details")
+        .find(|r| r["msg"] == "run_exception")
         .unwrap_or_else(|| panic!("no cause on record: {after:?}"));
-    (said, cause["original"].as_str().unwrap().to_owned())
+    (said, cause["error"].as_str().unwrap().to_owned())
 }
 
 #[test]

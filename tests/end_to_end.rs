@@ -258,7 +258,7 @@ fn each_kind_of_record_has_the_fields_of_the_contract() {
         .find(|line| line.contains("path_traversal_attempt"))
         .unwrap();
     assert!(
-        keys(security).starts_with("level kind type event_type ts timestamp attempted_path"),
+        keys(security).starts_with("type level kind event_type ts timestamp attempted_path"),
         "{security}"
     );
     let security: Value = serde_json::from_str(security).unwrap();
