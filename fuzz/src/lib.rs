@@ -6,10 +6,13 @@
 
 pub mod audit_verify;
 pub mod cleaning;
+pub mod decision;
 pub mod dice;
 pub mod frames;
 pub mod known_hosts;
+pub mod lexer;
 pub mod paths;
+pub mod pattern;
 pub mod redaction;
 pub mod secrets;
 pub mod session;
@@ -19,6 +22,9 @@ pub mod yaml;
 pub type Target = (&'static str, fn(&[u8]));
 
 pub const TARGETS: &[Target] = &[
+    ("decision", decision::run),
+    ("pattern", pattern::run),
+    ("lexer", lexer::run),
     ("session", session::run),
     ("frames", frames::run),
     ("cleaning", cleaning::run),

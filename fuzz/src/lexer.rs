@@ -1,0 +1,146 @@
+//! The reading of a command: what is accepted stays within the bounds, its canonical form
+//! reads back as the same words (P4 of the policy), and that form is its own canonical
+//! form. Nothing panics and nothing takes long (P6; libFuzzer holds the clock).
+//!
+//! Input: the text.
+
+use std::sync::{Arc, OnceLock};
+
+use mcp_ssh_orchestrator::config::types::HostAlias;
+use mcp_ssh_orchestrator::policy::lex::{
+    self, MAX_BYTES, MAX_COMMANDS, MAX_WORDS, Options, Parsed,
+};
+use mcp_ssh_orchestrator::policy::source::{
+    Action, LimitsSource, PolicySource, RuleForm, RuleSource,
+};
+use mcp_ssh_orchestrator::policy::{Policy, ShellMode, Subject, Verdict, deny};
+
+pub fn run(data: &[u8]) {
+    for globs in [false, true] {
+        let Ok(parsed) = lex::parse_bytes(data, Options { globs }) else {
+            continue;
+        };
+        let text = std::str::from_utf8(data).expect("what was accepted is text");
+        bounded(text, &parsed);
+    }
+    let text = String::from_utf8_lossy(data);
+    if let Some(normal) = deny::normalised(&text) {
+        assert_eq!(
+            deny::normalised(&normal).as_ref(),
+            Some(&normal),
+            "not a fixpoint of {text:?}"
+        );
+    }
+    let Some(canonical) = canonical(&text) else {
+        return;
+    };
+    let before = lex::parse(&text, Options::default()).expect("what was allowed was understood");
+    let after = lex::parse(&canonical, Options::default())
+        .unwrap_or_else(|refusal| panic!("{canonical:?} of {text:?}: {refusal:?}"));
+    assert_eq!(
+        shape(&before),
+        shape(&after),
+        "{text:?} became {canonical:?}"
+    );
+    assert_eq!(self::canonical(&canonical).as_ref(), Some(&canonical));
+}
+
+fn bounded(text: &str, parsed: &Parsed<'_>) {
+    assert!(
+        text.len() <= MAX_BYTES && !text.contains(|c: char| c.is_control()),
+        "{text:?}"
+    );
+    assert!((1..=MAX_COMMANDS).contains(&parsed.commands.len()));
+    let words: usize = parsed
+        .commands
+        .iter()
+        .map(|command| command.words.len())
+        .sum();
+    assert!(words <= MAX_WORDS);
+    for command in &parsed.commands {
+        assert!(text[command.start..].starts_with(command.text), "{text:?}");
+        let program = &command.words[0];
+        assert!(!program.quoted && !program.text.is_empty(), "{text:?}");
+        assert!(
+            !program
+                .text
+                .split('/')
+                .any(|part| part == ".." || part == "."),
+            "{text:?}"
+        );
+        for word in &command.words {
+            assert!(text.is_char_boundary(word.start));
+            assert!(
+                !word.text.starts_with('=') && !word.text.starts_with('%'),
+                "{text:?}"
+            );
+            assert!(
+                word.globs
+                    .iter()
+                    .all(|at| matches!(word.text.as_bytes()[*at], b'*' | b'?'))
+            );
+        }
+    }
+}
+
+type Shape = Vec<(String, Vec<String>, Vec<String>)>;
+
+/// All that a shell will make of it.
+fn shape(parsed: &Parsed<'_>) -> Shape {
+    let texts = |command: &lex::Simple<'_>| {
+        let words = command
+            .words
+            .iter()
+            .map(|word| word.text.clone().into_owned());
+        let redirects = command
+            .redirects
+            .iter()
+            .map(|redirect| redirect.as_str().to_owned());
+        (
+            command.joint.as_str().to_owned(),
+            words.collect(),
+            redirects.collect(),
+        )
+    };
+    parsed.commands.iter().map(texts).collect()
+}
+
+/// The canonical form, if a policy that trusts everything allows the text.
+fn canonical(text: &str) -> Option<String> {
+    static TRUSTING: OnceLock<Policy> = OnceLock::new();
+    let policy = TRUSTING.get_or_init(|| {
+        let form = RuleForm::Commands {
+            patterns: vec![(1, "*".into())],
+            legacy_glob: false,
+        };
+        let rule = RuleSource {
+            line: 1,
+            action: Action::Allow,
+            aliases: Vec::new(),
+            tags: Vec::new(),
+            form,
+            examples_allow: Vec::new(),
+            examples_deny: Vec::new(),
+        };
+        let limits = LimitsSource {
+            deny_substrings: Some(Arc::new([])),
+            ..LimitsSource::default()
+        };
+        let source = PolicySource {
+            limits,
+            rules: vec![rule],
+            ..PolicySource::default()
+        };
+        Policy::compile(source).expect("the policy compiles").policy
+    });
+    let alias = HostAlias::parse("web1").expect("an alias");
+    let subject = Subject {
+        alias: &alias,
+        tags: &[],
+        shell: ShellMode::Sh,
+    };
+    match policy.judge_text(&subject, text) {
+        Verdict::Allow(authorised) => Some(authorised.canonical().to_owned()),
+        _ => None,
+    }
+}
