@@ -120,9 +120,9 @@ impl Scene {
         } else {
             for index in 0..1 + dice.below(10) {
                 if index > 0 {
-                    command += dice.pick(JOINTS);
+                    command += *dice.pick(JOINTS);
                 }
-                command += dice.pick(WORDS);
+                command += *dice.pick(WORDS);
             }
         }
         Scene {

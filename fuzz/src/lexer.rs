@@ -1,6 +1,6 @@
-//! The reading of a command: what is accepted stays within the bounds, its canonical form
-//! reads back as the same words (P4 of the policy), and that form is its own canonical
-//! form. Nothing panics and nothing takes long (P6; libFuzzer holds the clock).
+//! The reading of a command: what is accepted stays within the bounds, and its canonical
+//! form, read as a POSIX shell reads it, has the same words (P4 of the policy). Nothing
+//! panics and nothing takes long (P6; libFuzzer holds the clock).
 //!
 //! Input: the text.
 
@@ -35,14 +35,11 @@ pub fn run(data: &[u8]) {
         return;
     };
     let before = lex::parse(&text, Options::default()).expect("what was allowed was understood");
-    let after = lex::parse(&canonical, Options::default())
-        .unwrap_or_else(|refusal| panic!("{canonical:?} of {text:?}: {refusal:?}"));
     assert_eq!(
+        read(&canonical),
         shape(&before),
-        shape(&after),
         "{text:?} became {canonical:?}"
     );
-    assert_eq!(self::canonical(&canonical).as_ref(), Some(&canonical));
 }
 
 fn bounded(text: &str, parsed: &Parsed<'_>) {
@@ -61,17 +58,17 @@ fn bounded(text: &str, parsed: &Parsed<'_>) {
         assert!(text[command.start..].starts_with(command.text), "{text:?}");
         let program = &command.words[0];
         assert!(!program.quoted && !program.text.is_empty(), "{text:?}");
+        // `./run` is a program; a rule has to spell it.
+        let path = program.text.strip_prefix("./").unwrap_or(&program.text);
         assert!(
-            !program
-                .text
-                .split('/')
-                .any(|part| part == ".." || part == "."),
+            !path.split('/').any(|part| matches!(part, "." | "..")),
             "{text:?}"
         );
         for word in &command.words {
             assert!(text.is_char_boundary(word.start));
+            // Quoted, zsh leaves them alone.
             assert!(
-                !word.text.starts_with('=') && !word.text.starts_with('%'),
+                word.quoted || !word.text.starts_with(['=', '%']),
                 "{text:?}"
             );
             assert!(
@@ -103,6 +100,49 @@ fn shape(parsed: &Parsed<'_>) -> Shape {
         )
     };
     parsed.commands.iter().map(texts).collect()
+}
+
+/// Reads a canonical form by the few rules of POSIX that it uses (XCU 2.2 and 2.3), knowing
+/// nothing of the lexer: single quotes, backslashes, blanks, operators, redirections.
+fn read(canonical: &str) -> Shape {
+    let mut shape: Shape = vec![(String::new(), Vec::new(), Vec::new())];
+    for token in tokens(canonical) {
+        let (_, words, redirects) = shape.last_mut().expect("there is one");
+        match token {
+            (word, true) => words.push(word),
+            (operator, false) if [";", "&&", "||", "|"].contains(&operator.as_str()) => {
+                shape.push((format!(" {operator} "), Vec::new(), Vec::new()));
+            }
+            (redirect, false) => redirects.push(redirect),
+        }
+    }
+    shape
+}
+
+/// Tokens between blanks, and whether they hold a quote: all words do, nothing else does.
+fn tokens(text: &str) -> Vec<(String, bool)> {
+    let mut all: Vec<(String, bool)> = Vec::new();
+    let (mut token, mut quoted) = (String::new(), false);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            ' ' => {
+                all.push((std::mem::take(&mut token), quoted));
+                quoted = false;
+            }
+            '\'' => {
+                quoted = true;
+                token.extend(chars.by_ref().take_while(|c| *c != '\''));
+            }
+            '\\' => {
+                quoted = true;
+                token.extend(chars.next());
+            }
+            c => token.push(c),
+        }
+    }
+    all.push((token, quoted));
+    all
 }
 
 /// The canonical form, if a policy that trusts everything allows the text.
