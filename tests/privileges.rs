@@ -276,9 +276,9 @@ fn inherited_descriptors_are_closed_and_the_protocol_is_private() {
             "{number:?} is {target}"
         );
     }
-    // The input twice: once to read, once to see that the client is gone.
+    // The input once to read, and soon once more to see that the client is gone.
     let count = |client: &str| all.iter().filter(|(_, target)| target == client).count();
-    assert_eq!((count(&client_in), count(&client_out)), (2, 1), "{all:?}");
+    assert!(matches!((count(&client_in), count(&client_out)), (1 | 2, 1)), "{all:?}");
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
 }
