@@ -14,6 +14,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use base64::Engine;
 use common::{Fleet, Launch, Server, Setup, tool};
 use nix::unistd::Uid;
 use serde_json::Value;
@@ -278,7 +279,10 @@ fn inherited_descriptors_are_closed_and_the_protocol_is_private() {
     }
     // The input once to read, and soon once more to see that the client is gone.
     let count = |client: &str| all.iter().filter(|(_, target)| target == client).count();
-    assert!(matches!((count(&client_in), count(&client_out)), (1 | 2, 1)), "{all:?}");
+    assert!(
+        matches!((count(&client_in), count(&client_out)), (1 | 2, 1)),
+        "{all:?}"
+    );
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
 }
