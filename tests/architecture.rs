@@ -137,6 +137,31 @@ fn every_allow_has_its_reason() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// SECURITY.md names the tests that hold its promises; these are there.
+#[test]
+fn the_tests_that_are_promised_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let mut promised = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let last = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for name in last.split('`').skip(1).step_by(2) {
+            let word = |c: char| c.is_ascii_lowercase() || c == '_' || c == '-';
+            if name.chars().all(word) && !NO_TESTS.contains(&name) {
+                promised += 1;
+                let there = ["tests/NAME.rs", "scripts/NAME"]
+                    .iter()
+                    .any(|form| root.join(form.replace("NAME", name)).exists());
+                assert!(there, "{name}: {row}");
+            }
+        }
+    }
+    assert!(promised > 30, "only {promised}");
+}
+
+/// Words in those columns that are something else.
+const NO_TESTS: &[&str] = &["bind", "execve", "export", "declare", "libssh"];
+
 /// The checks above see what they should.
 #[test]
 fn the_reader_of_sources_reads() {

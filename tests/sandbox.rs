@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use child::{Ended, Idle};
+use mcp_ssh_orchestrator::audit;
 use mcp_ssh_orchestrator::sys::landlock::{self, Grants, RESOLVER_FILES};
 use mcp_ssh_orchestrator::sys::seccomp::{self, Needs};
 use mcp_ssh_orchestrator::sys::{privileges, process};
@@ -193,6 +194,32 @@ fn abort_ends_in_sigabrt() {
         let world = World::make(user);
         let ended = world.enter(Layer::Both, || std::process::abort());
         assert_eq!(ended, Ended::Killed(Signal::SIGABRT), "{user:?}");
+    }
+}
+
+/// A panic writes its record and ends the process as an abort, also in a thread. (Tests
+/// are built to unwind, the binary is not: here C's calling convention stops unwinding.)
+#[test]
+fn a_panic_ends_in_sigabrt() {
+    extern "C" fn fail() {
+        panic!("on purpose")
+    }
+    for user in users() {
+        let world = World::make(user);
+        let (log, stderr) = io::pipe().unwrap();
+        let ended = world.enter(Layer::Both, || {
+            nix::unistd::dup2_stderr(&stderr).unwrap();
+            audit::install_panic_hook(&audit::Audit::to_stderr());
+            let _ = std::thread::spawn(|| fail()).join();
+            0
+        });
+        assert_eq!(ended, Ended::Killed(Signal::SIGABRT), "{user:?}");
+        drop(stderr);
+        let log = io::read_to_string(log).unwrap();
+        let first = log.lines().next().unwrap();
+        let record: serde_json::Value = serde_json::from_str(first).unwrap();
+        assert_eq!(record["type"], "panic", "{log}");
+        assert_eq!(record["message"], "on purpose", "{log}");
     }
 }
 
