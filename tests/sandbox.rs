@@ -207,9 +207,11 @@ fn a_panic_ends_in_sigabrt() {
     for user in users() {
         let world = World::make(user);
         let (log, stderr) = io::pipe().unwrap();
-        let ended = world.enter(Layer::Both, || {
+        let prepare = || {
             nix::unistd::dup2_stderr(&stderr).unwrap();
             audit::install_panic_hook(&audit::Audit::to_stderr());
+        };
+        let ended = world.enter_after(prepare, Layer::Both, || {
             let _ = std::thread::spawn(|| fail()).join();
             0
         });
@@ -365,8 +367,19 @@ impl World {
     }
 
     fn enter(&self, layer: Layer, action: impl FnOnce() -> i32) -> Ended {
+        self.enter_after(|| {}, layer, action)
+    }
+
+    /// `prepare` is done before the sandbox closes.
+    fn enter_after(
+        &self,
+        prepare: impl FnOnce(),
+        layer: Layer,
+        action: impl FnOnce() -> i32,
+    ) -> Ended {
         let directories = [&self.readable, &self.writable].map(|path| File::open(path).unwrap());
         child::run(|| {
+            prepare();
             become_user(self.user);
             if layer != Layer::None {
                 let grants = Grants {

@@ -38,8 +38,17 @@ pub struct Report {
 pub struct Fact {
     pub name: &'static str,
     pub text: String,
-    /// Whether the server would start with it.
-    pub good: bool,
+    pub standing: Standing,
+}
+
+/// How a fact counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Good,
+    /// The server would start with it, but not as it should be.
+    Warning,
+    /// The server would not start with it.
+    Bad,
 }
 
 /// Loads the configuration as the server would, and looks at what that does not need:
@@ -115,9 +124,14 @@ pub fn unknown_hosts(snapshot: &Snapshot, known: HostIsKnown<'_>) -> Vec<Warning
 }
 
 impl Report {
-    /// Adds what the machine offers; a fact that isn't good fails the check.
+    /// Adds what the machine offers; a bad fact fails the check.
     pub fn add(&mut self, fact: Fact) {
         self.machine.push(fact);
+    }
+
+    fn facts(&self, standing: Standing) -> usize {
+        let same = self.machine.iter().filter(|fact| fact.standing == standing);
+        same.count()
     }
 
     /// The configuration, if it loads.
@@ -127,7 +141,7 @@ impl Report {
 
     /// Whether the server would start.
     pub fn is_good(&self) -> bool {
-        self.problems.is_empty() && self.machine.iter().all(|fact| fact.good)
+        self.problems.is_empty() && self.facts(Standing::Bad) == 0
     }
 
     /// 0, or 1 with errors.
@@ -165,11 +179,16 @@ impl Report {
                 line(&mut out, format_args!("{fact}"));
             }
         }
-        for Fact { name, text, good } in &self.machine {
-            let mark = if *good {
-                paint.green("ok")
-            } else {
-                paint.red("no")
+        for Fact {
+            name,
+            text,
+            standing,
+        } in &self.machine
+        {
+            let mark = match standing {
+                Standing::Good => paint.green("ok"),
+                Standing::Warning => paint.yellow("warning"),
+                Standing::Bad => paint.red("no"),
             };
             line(&mut out, format_args!("{name}: {mark}, {text}"));
         }
@@ -191,7 +210,8 @@ impl Report {
             "warnings": self.warnings.iter().map(warning_json).collect::<Vec<_>>(),
             "security_events": self.events.iter().map(event_json).collect::<Vec<_>>(),
             "machine": self.machine.iter().map(|fact| json!({
-                "name": fact.name, "ok": fact.good, "text": fact.text,
+                "name": fact.name, "ok": fact.standing == Standing::Good, "text": fact.text,
+                "warning": fact.standing == Standing::Warning,
             })).collect::<Vec<_>>(),
         });
         format!("{report:#}\n")
@@ -207,11 +227,12 @@ impl Report {
     }
 
     fn verdict(&self) -> String {
-        let errors = self.problems.len() + self.machine.iter().filter(|fact| !fact.good).count();
+        let errors = self.problems.len() + self.facts(Standing::Bad);
+        let warnings = self.warnings.len() + self.facts(Standing::Warning);
         let found = format!(
             "{}, {}",
             counted(errors, "error"),
-            counted(self.warnings.len(), "warning")
+            counted(warnings, "warning")
         );
         if self.is_good() {
             format!("{found}: the server would start.")

@@ -13,7 +13,7 @@ use super::confine::{self, Scope};
 use super::{Outcome, grants, identity, open, open_audit_file, reports, usable};
 use crate::audit;
 use crate::cli::{Sandbox as Level, Settings};
-use crate::config::report::{self, Fact, Report};
+use crate::config::report::{self, Fact, Report, Standing};
 use crate::config::{Dirs, Environment, Snapshot};
 use crate::ssh;
 use crate::sys::{privileges, process};
@@ -54,7 +54,7 @@ fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, rep
             "user",
             format!("uid {}, without capabilities", identity.uid),
         ),
-        Some(note) => good("user", note.clone()),
+        Some(note) => doubtful("user", note.clone()),
     });
     for path in report
         .snapshot()
@@ -62,7 +62,7 @@ fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, rep
         .unwrap_or_default()
     {
         let (uid, shown) = (privileges::user(), path.display());
-        report.add(good(
+        report.add(doubtful(
             "user",
             format!("uid {uid} cannot read {shown}: logins with it fail"),
         ));
@@ -115,23 +115,27 @@ fn sandbox(achieved: &audit::Sandbox, level: Level) -> Vec<Fact> {
         .iter()
         .filter(|text| !text.contains("uid 0"));
     if level != Level::Required {
-        facts.extend(missing.map(|text| good("sandbox", format!("missing: {text}"))));
+        facts.extend(missing.map(|text| doubtful("sandbox", format!("missing: {text}"))));
     }
     facts
 }
 
 fn good(name: &'static str, text: String) -> Fact {
-    Fact {
-        name,
-        text,
-        good: true,
-    }
+    fact(name, text, Standing::Good)
+}
+
+fn doubtful(name: &'static str, text: String) -> Fact {
+    fact(name, text, Standing::Warning)
 }
 
 fn bad(name: &'static str, text: impl ToString) -> Fact {
+    fact(name, text.to_string(), Standing::Bad)
+}
+
+fn fact(name: &'static str, text: String, standing: Standing) -> Fact {
     Fact {
         name,
-        text: text.to_string(),
-        good: false,
+        text,
+        standing,
     }
 }

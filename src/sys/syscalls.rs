@@ -222,6 +222,7 @@ pub const CALLS: &[Call] = &[
     both("getcwd", 79, 17, "a relative path in an error's text"),
     both("rename", 82, 0, "the audit file is rotated").x86_only(),
     both("unlink", 87, 0, "a rotated audit file beyond the number that is kept").x86_only(),
+    both("fchmod", 91, 52, "trust: known_hosts keeps its mode where it is replaced"),
     both("gettimeofday", 96, 169, "time where there is no vDSO"),
     both("sysinfo", 99, 179, "the C library's qsort(3) asks how much memory it may take"),
     both("getuid", 102, 174, "the C library asks whether it runs with raised privileges"),
