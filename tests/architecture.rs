@@ -75,7 +75,7 @@ fn modules_depend_in_one_direction() {
             let fits =
                 |allowed: &&str| used == **allowed || used.starts_with(&format!("{allowed}::"));
             let own = used == module || used.starts_with(&format!("{module}::"));
-            if !own && !allowed.iter().any(|allowed| fits(&allowed)) {
+            if !own && !allowed.iter().any(fits) {
                 wrong.push(format!("{}: crate::{used}", file.name));
             }
         }

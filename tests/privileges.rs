@@ -14,7 +14,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use base64::Engine;
 use common::{Fleet, Launch, Server, Setup, tool};
 use nix::unistd::Uid;
 use serde_json::Value;
