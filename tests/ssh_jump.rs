@@ -153,7 +153,7 @@ fn a_deadline_holds_behind_hops() {
     let fleet = chain();
     fleet.host("c").freeze();
     let ran = Direct::of(&fleet.setup).order(Order {
-        deadline: Duration::from_secs(3),
+        deadline: Duration::from_secs(8),
         ..order("d", "echo hello")
     });
     assert_eq!(

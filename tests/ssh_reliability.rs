@@ -263,7 +263,7 @@ fn every_phase_has_its_deadline_and_names_it() {
     fleet.write_all();
     fleet.allow(&["sleep *"]);
     let ran = Direct::of(&fleet.setup).order(Order {
-        deadline: Duration::from_secs(2),
+        deadline: Duration::from_secs(6),
         ..order("web1", "sleep 86501")
     });
     assert_eq!(ran.report.ended, Ended::TimedOut(Phase::Run));
