@@ -161,7 +161,7 @@ fn many_clients_requests_at_once_leave_one_decision_and_one_end_each() {
     assert_eq!(last["type"], "audit_head");
     assert_eq!(file.last().unwrap()["type"], "server_stop");
     let head = last["head"].as_str().unwrap();
-    let report = verify(&fleet, &[path.clone()], Some(head));
+    let report = verify(&fleet, std::slice::from_ref(&path), Some(head));
     assert!(report.contains("; 0 came after it"), "{report}");
     let cut = fs::read_to_string(&path).unwrap();
     let (kept, _) = cut.trim_end().rsplit_once('\n').unwrap();
@@ -425,7 +425,7 @@ fn on_a_full_disk_nothing_is_sent_to_the_host() {
     assert_eq!((says("audit_failed"), says("audit_recovered")), (1, 1));
     assert_eq!(says("audit_refused"), 5);
     agree(&finished.records, &records(&path));
-    let report = verify(&fleet, &[path.clone()], None);
+    let report = verify(&fleet, std::slice::from_ref(&path), None);
     let counted = format!("{0} commands started, {0} ended", ran());
     assert!(report.contains(&counted), "{report}");
 }

@@ -378,7 +378,7 @@ fn sizes_are_bounded() {
         Some(FileError::Changed)
     );
     // A file that its mode hides is told apart from one that isn't there.
-    fs::set_permissions(scratch.path().join("file"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(scratch.path().join("file"), fs::Permissions::from_mode(0o0)).unwrap();
     let hidden = directory.read(&path, 100).map(|content| content.mode);
     if Uid::effective().is_root() {
         assert_eq!(hidden, Ok(0));

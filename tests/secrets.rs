@@ -40,10 +40,13 @@ is_not!(Environment: std::fmt::Debug, Clone, serde::Serialize);
 const NAMED: &str =
     "entries: [{name: ops, username: u, agent: true, password_secret: Db-Pass_1}]\n";
 
+/// A source, and what puts a value there.
+type Source<'a> = (&'a str, &'a dyn Fn(&mut Vec<(OsString, OsString)>));
+
 #[test]
 fn the_sources_are_asked_in_order() {
     let setup = setup(NAMED);
-    let sources: &[(&str, &dyn Fn(&mut Vec<(OsString, OsString)>))] = &[
+    let sources: &[Source<'_>] = &[
         ("", &|_| {}),
         ("of a file", &|_| {
             write(&setup, "Db-Pass_1", " \n of a file\n", 0o600);
