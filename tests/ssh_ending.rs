@@ -149,19 +149,23 @@ fn a_host_that_takes_no_signals_leaves_it_unconfirmed() {
 #[test]
 fn dropbear_ends_one_process_and_is_not_believed_about_more() {
     let fleet = Fleet::with(vec![HostSpec::new("web1").dropbear()]);
+    // Not a builtin of any shell, so that it is the session's own process.
+    fleet.allow(&["tail -n 86407 -f /dev/null"]);
     let direct = Direct::of(&fleet.setup);
-    let running = direct.begin(order("web1", "sleep 86407"));
+    let running = direct.begin(order("web1", "tail -n 86407 -f /dev/null"));
     // Not the shell that is about to become it.
     let sleeps = || {
         let of = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm"));
-        let all = processes_with("sleep 86407");
+        let all = processes_with("tail -n 86407 -f /dev/null");
         all.iter()
-            .any(|pid| of(pid).is_ok_and(|name| name == "sleep\n"))
+            .any(|pid| of(pid).is_ok_and(|name| name == "tail\n"))
     };
     wait_until("the command runs", sleeps);
     running.cancel.cancel();
     let ran = running.join();
-    wait_until("it is gone", || processes_with("sleep 86407").is_empty());
+    wait_until("it is gone", || {
+        processes_with("tail -n 86407 -f /dev/null").is_empty()
+    });
     assert_eq!(ran.report.terminated, Some(Terminated::Unconfirmed));
 }
 
