@@ -82,6 +82,16 @@ fn init_never_writes_over_something() {
     assert_eq!(code(&run_cli(&setup, &["init"])), 2);
 }
 
+/// What this machine adds to a report: a server started by root that has to stay root,
+/// since the harness's files are root's alone.
+fn own_warnings() -> &'static str {
+    if nix::unistd::geteuid().is_root() {
+        "1 warning"
+    } else {
+        "0 warnings"
+    }
+}
+
 #[test]
 fn a_good_configuration_of_known_hosts_has_no_finding() {
     let fleet = Fleet::of(&["web1", "web2"]);
@@ -91,10 +101,8 @@ fn a_good_configuration_of_known_hosts_has_no_finding() {
     let text = stdout(&output);
     assert!(text.contains("2 hosts"), "{text}");
     assert!(text.contains("1 rule"), "{text}");
-    assert!(
-        text.ends_with("0 errors, 0 warnings: the server would start.\n"),
-        "{text}"
-    );
+    let end = format!("0 errors, {}: the server would start.\n", own_warnings());
+    assert!(text.ends_with(&end), "{text}");
     assert!(
         !text.contains('\x1b'),
         "colours without a terminal: {text:?}"
@@ -148,7 +156,10 @@ fn every_error_is_shown_with_its_line_and_none_with_a_secret() {
         "did you mean 'ops'?",
         "error: entries[0].password (credentials.yml:2:40)\n    found a list\n",
         "error: rules[0].commands (policy.yml:3:15)\n    3 |     commands: uptime\n",
-        "4 errors, 0 warnings: the server would not start.\n",
+        &format!(
+            "4 errors, {}: the server would not start.\n",
+            own_warnings()
+        ),
     ] {
         assert!(text.contains(part), "{part:?} isn't in:\n{text}");
     }

@@ -27,6 +27,10 @@ fn after_its_time_nothing_of_a_task_can_be_read() {
         json!({"alias": "web1", "command": "echo async"}),
     );
     assert_eq!(task["keepAlive"], 2);
+    // Until it ends, the error would be that it is unfinished.
+    wait_until("the asynchronous command to end", || {
+        server.call("ssh_get_task_result", json!({"task_id": task["task_id"]}))["isError"] != true
+    });
     let sync = server.run("web1", "echo sync");
     let ended = Instant::now();
     for (tool, text) in [
