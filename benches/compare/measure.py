@@ -65,17 +65,6 @@ def child_cpu(command):
     return wall, ((after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)) * 1000
 
 
-def cpu_now(pid):
-    """CPU nanoseconds of a process, all threads (schedstat; finer than clock ticks)."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        try:
-            total += int(open(f"/proc/{pid}/task/{task}/schedstat").read().split()[0])
-        except OSError:
-            continue
-    return total
-
-
 def machine():
     model = next((l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
     memory = int(next(l for l in open("/proc/meminfo") if l.startswith("MemTotal")).split()[1]) // 1048576
