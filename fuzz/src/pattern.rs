@@ -127,12 +127,19 @@ fn climbs(word: &str) -> bool {
     word.split('/').any(|component| component == "..")
 }
 
-/// `*` stands for any letters, everything else for itself.
+/// `*` stands for any letters, everything else for itself: after each sign of the glob,
+/// which beginnings of the text it can stand for.
 fn fits(glob: &[u8], text: &[u8]) -> bool {
-    match (glob, text) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => (0..=text.len()).any(|skip| fits(rest, &text[skip..])),
-        ([one, glob @ ..], [other, text @ ..]) => one == other && fits(glob, text),
-        _ => false,
+    let mut ends = vec![false; text.len() + 1];
+    ends[0] = true;
+    for sign in glob {
+        let before = ends.clone();
+        for end in 0..=text.len() {
+            ends[end] = match sign {
+                b'*' => before[..=end].contains(&true),
+                sign => end > 0 && before[end - 1] && text[end - 1] == *sign,
+            };
+        }
     }
+    ends[text.len()]
 }
