@@ -95,6 +95,9 @@ rm -rf "$root"
 # Whoever still holds the lock shared uses the user, and its own janitor will see to it.
 exec 9>>"$state.lock"
 flock -x -w 2 9 || exit 0
+# The file that was waited for may be gone with the janitor that held it, and another be
+# in its place: then the user is somebody else's.
+[ "$(stat -L -c %i /proc/$$/fd/9)" = "$(stat -c %i "$state.lock" 2>/dev/null)" ] || exit 0
 if [ -d "$state" ]; then
     userdel -f "$user"
     [ -e "$state/made-run-sshd" ] && rmdir /run/sshd
