@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::deny_globs::Expansion;
 use super::glob::{self, Glob, Token};
 use super::lex::Simple;
 use super::tables;
@@ -117,7 +118,8 @@ impl DenyList {
             let changed = views.into_iter().flatten();
             let hidden = self
                 .first_hidden(raw, changed.filter(|view| view != command.text))
-                .or_else(|| self.base_name(raw, command));
+                .or_else(|| self.base_name(raw, command))
+                .or_else(|| self.expanded(raw, command));
             hidden.map(|(entry, bypass)| (index, Some((entry, bypass))))
         };
         let mut parts = commands.iter().enumerate();
@@ -173,6 +175,19 @@ impl DenyList {
             };
             Some((written, bypass))
         })
+    }
+
+    /// An entry that the remote shell could make of the command's wildcards.
+    fn expanded(&self, raw: &str, command: &Simple<'_>) -> Option<(String, Bypass)> {
+        let expansion = Expansion::of(command)?;
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| expansion.may_contain(&entry.folded))?;
+        let bypass = Bypass {
+            original_command: raw.to_owned(),
+            normalized_command: join(command).into_owned(),
+            blocked_pattern: entry.written.clone(),
+        };
+        Some((entry.written.clone(), bypass))
     }
 
     /// One view: substrings, globs, tokens.
@@ -324,6 +339,19 @@ mod tests {
             find(&["time && rm"], "uptime && rm x").unwrap().command,
             None
         );
+    }
+
+    #[test]
+    fn a_remote_wildcard_hides_no_entry() {
+        let list = DenyList::compile(&["/etc/shadow".to_owned()]);
+        let found = |command| {
+            let parsed = lex::parse(command, lex::Options { globs: true }).unwrap();
+            list.find(command, &parsed.commands)
+        };
+        let hit = found("uptime; cat /etc/sh*w").unwrap();
+        assert_eq!((hit.entry.as_str(), hit.command), ("/etc/shadow", Some(1)));
+        assert!(hit.bypass.is_some());
+        assert_eq!(found("cat /etc/host*"), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod chars;
 pub mod code;
 mod compile;
 pub mod deny;
+mod deny_globs;
 mod deny_rules;
 mod examples;
 pub mod explain;
