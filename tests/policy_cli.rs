@@ -36,7 +36,10 @@ fn setup() -> Setup {
         "hosts:\n  - {alias: web1, host: 127.0.0.9, credentials: c, tags: []}\n  \
          - {alias: far, host: 192.0.2.1, credentials: c, tags: []}\n",
     );
-    setup.write("credentials.yml", "entries:\n  - {name: c, username: u, agent: true}\n");
+    setup.write(
+        "credentials.yml",
+        "entries:\n  - {name: c, username: u, agent: true}\n",
+    );
     setup.write("policy.yml", POLICY);
     setup
 }
