@@ -98,6 +98,53 @@ fn a_cancel_ends_a_whole_pipeline() {
     is_gone(&ran.report, &["sleep 86402", "bin/hand-on"]);
 }
 
+/// sshd says yes to a request before its child can be signalled: a single TERM would be
+/// lost now and then, and the command run on until it is killed.
+#[test]
+fn a_cancel_at_once_needs_no_kill() {
+    let fleet = fleet();
+    fleet.host("web1").stub(
+        "mark",
+        "#!/bin/sh\necho started >> \"$1\"\nexec sleep 86412\n",
+    );
+    fleet.allow(&["mark *"]);
+    let dir = common::Scratch::new("mark");
+    common::run("chmod", &["777", dir.path().to_str().unwrap()]);
+    let file = dir.path().join("starts");
+    let starts = || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        text.lines().count()
+    };
+    let direct = Direct::of(&fleet.setup);
+    let mut sent = 0;
+    for turn in 0..60 {
+        let before = starts();
+        let running = direct.begin(order("web1", &format!("mark {}", file.display())));
+        running.wait(&Event::Stage(mcp_ssh_orchestrator::ssh::Stage::Running));
+        let spin = std::time::Instant::now();
+        while spin.elapsed() < Duration::from_micros(turn * 100) {
+            std::hint::spin_loop();
+        }
+        running.cancel.cancel();
+        let ran = running.join();
+        assert_eq!(ran.report.ended, Ended::Cancelled(Phase::Run));
+        match ran.report.terminated {
+            // It came before the request was sent.
+            None => assert_eq!(starts(), before, "{:?}", ran.report),
+            Some(_) => {
+                sent += 1;
+                let signal = ran.report.exit.clone();
+                assert_eq!(signal, Some(Exit::Signal("TERM".into())), "turn {turn}");
+                is_gone(&ran.report, &["sleep 86412"]);
+            }
+        }
+    }
+    assert!(
+        sent >= 20,
+        "only {sent} of 60 were cancelled after the request"
+    );
+}
+
 #[test]
 fn enough_output_ends_it() {
     let fleet = fleet();

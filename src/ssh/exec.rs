@@ -7,7 +7,7 @@
 
 use std::ffi::CStr;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::control::{Control, Deadline, Phase, Watch};
 use super::error::SshError;
@@ -24,6 +24,12 @@ const PACKET: u32 = 32 * 1024;
 const READ: usize = 32 * 1024;
 /// How long a remote process may take to be gone after `KILL`.
 const KILL_WAIT: Duration = Duration::from_millis(900);
+/// How long after its request a silent command may not have begun: sshd says yes to a
+/// request before its child is a process group (a signal finds nobody) and before that
+/// child has become the user's shell (sshd's own handler takes the signal).
+const YOUNG: Duration = Duration::from_secs(1);
+/// When a signal that may have been lost is sent again; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(15);
 
 /// Opens the channel. Nothing is sent that could run.
 ///
@@ -56,6 +62,8 @@ pub(super) fn run(
         buffer: vec![0; READ],
         not_given: 0,
         stopped: false,
+        asked: None,
+        heard: false,
     };
     let result = running
         .start(command, control)
@@ -85,13 +93,19 @@ struct Running<'a> {
     /// Bytes read after the sink had said 'stop'.
     not_given: u64,
     stopped: bool,
+    /// When the request was handed to libssh2: from then on the command may run.
+    asked: Option<Instant>,
+    /// The command has said something: it has begun.
+    heard: bool,
 }
 
 impl Running<'_> {
     fn start(&mut self, command: &str, control: &Control) -> Result<(), SshError> {
         let watch = control.begin(Phase::Run);
         let mut first = true;
+        let asked = &mut self.asked;
         let result = self.link.drive_faults(&watch, |session, _| {
+            asked.get_or_insert_with(Instant::now);
             let step = session.exec(command);
             if std::mem::take(&mut first) && step.is_pending() {
                 // The end of the command's stdin travels with the request.
@@ -144,6 +158,7 @@ impl Running<'_> {
     }
 
     fn give(&mut self, stream: Stream, count: usize) -> Flow {
+        self.heard = true;
         let bytes = self.buffer.get(..count).unwrap_or_default();
         if self.stopped {
             self.not_given = self
@@ -177,6 +192,8 @@ impl Running<'_> {
     fn fail(&mut self, error: SshError, control: &Control, report: &mut RunReport) {
         report.ended = Ended::of(&error);
         match error {
+            // Nothing was sent: there is nothing to end.
+            SshError::Timeout { .. } | SshError::Cancelled(_) if self.asked.is_none() => {}
             SshError::Timeout { .. } | SshError::Cancelled(_) => self.end(control, report),
             SshError::Refused { .. } => {}
             // All was said: only the goodbye is missing.
@@ -197,13 +214,14 @@ impl Running<'_> {
     /// process says while it ends belongs to its output, and a full window would stop it
     /// from ending.
     fn end(&mut self, control: &Control, report: &mut RunReport) {
+        let maybe_unborn = self.asked.is_some_and(|at| at.elapsed() < YOUNG);
         let ended = self
-            .ask_to_end(c"TERM", control, || control.cancel.grace())
+            .ask_to_end(c"TERM", maybe_unborn, control, || control.cancel.grace())
             .and_then(|gone| {
                 if gone {
                     Ok(true)
                 } else {
-                    self.ask_to_end(c"KILL", control, || KILL_WAIT)
+                    self.ask_to_end(c"KILL", true, control, || KILL_WAIT)
                 }
             });
         report.terminated = Some(match ended {
@@ -217,25 +235,43 @@ impl Running<'_> {
     }
 
     /// Signals, and waits for the channel to be closed: the host closes it when the command
-    /// is gone and nothing holds its output any more.
+    /// is gone and nothing holds its output any more. Where the signal may have been lost
+    /// it is repeated, but a command that has begun gets one `TERM`: to some programs the
+    /// second means 'drop everything'.
     fn ask_to_end(
         &mut self,
         signal: &CStr,
+        may_be_lost: bool,
         control: &Control,
         patience: impl Fn() -> Duration,
     ) -> Result<bool, SshError> {
-        let began = std::time::Instant::now();
-        let watch = control.aftermath(Deadline::after(patience()));
-        self.link.drive(&watch, |session| session.signal(signal))?;
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        let mut due = Duration::ZERO;
         loop {
+            let left = patience().saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            if began.elapsed() >= due {
+                let watch = control.aftermath(Deadline::after(left));
+                match self.link.drive(&watch, |session| session.signal(signal)) {
+                    Ok(()) => {}
+                    Err(SshError::Timeout { .. }) => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+                due = began.elapsed().saturating_add(pause);
+                pause = pause.saturating_mul(2);
+            }
             if let Some(Seen::Closed) = self.take_in(Phase::Close)? {
                 return Ok(true);
             }
-            let left = patience().saturating_sub(began.elapsed());
-            let watch = control.aftermath(Deadline::after(left));
-            match self.link.fill(&watch) {
-                Ok(Filled::Bytes | Filled::Woken) => {}
-                Err(SshError::Timeout { .. }) => return Ok(false),
+            if !may_be_lost || (signal == c"TERM" && self.heard) {
+                due = Duration::MAX;
+            }
+            let wait = left.min(due.saturating_sub(began.elapsed()));
+            match self.link.fill(&control.aftermath(Deadline::after(wait))) {
+                Ok(Filled::Bytes | Filled::Woken) | Err(SshError::Timeout { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
