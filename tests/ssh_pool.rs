@@ -91,6 +91,45 @@ fn a_session_that_died_is_replaced_without_a_word() {
 }
 
 #[test]
+fn a_host_that_was_restarted_runs_the_next_command_once() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet
+        .host("web1")
+        .stub("tally", "#!/bin/sh\necho \"$2\" >> \"$1\"\necho \"$2\"\n");
+    fleet.allow(&["tally *"]);
+    let dir = common::Scratch::new("tally");
+    common::run("chmod", &["777", dir.path().to_str().unwrap()]);
+    let file = dir.path().join("ran");
+    let direct = Direct::of(&fleet.setup);
+    let run = |word: &str| direct.run("web1", &format!("tally {} {word}", file.display()));
+    run("one").ok();
+    // Listener and sessions go at once, as with a machine that loses power and comes back.
+    fleet.host("web1").stop();
+    fleet.host("web1").start();
+    assert_eq!(direct.client.idle_sessions(), 1);
+    let ran = run("two");
+    assert_eq!(ran.ok().out(), "two\n");
+    assert!(!ran.report.reused);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\n");
+    assert_eq!(fleet.host("web1").logins(), 2);
+    assert!(run("three").ok().report.reused);
+    // While it is down a command fails and is not kept for later.
+    fleet.host("web1").stop();
+    let ran = run("four");
+    assert_eq!(
+        ran.error().for_assistant(),
+        "SSH connection refused: Port may be closed or firewall blocking"
+    );
+    assert!(!ran.report.outcome_unknown);
+    fleet.host("web1").start();
+    run("five").ok();
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "one\ntwo\nthree\nfive\n"
+    );
+}
+
+#[test]
 fn a_frozen_session_is_given_up_for_a_new_one() {
     let fleet = Fleet::of(&["web1"]);
     let direct = Direct::of(&fleet.setup);

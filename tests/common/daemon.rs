@@ -93,11 +93,14 @@ impl Daemon {
             .unwrap();
         let stderr = child.stderr.take().unwrap();
         let log = Arc::clone(&self.log);
+        // Of this process: the end of one before it may be noticed only now.
+        let ended = format!("(the server process ended) {}", child.id());
+        let at_end = ended.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
                 log.push(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
-            log.push(ENDED.to_owned());
+            log.push(at_end);
         });
         *process = Some(child);
         for address in &self.listens {
@@ -110,7 +113,7 @@ impl Daemon {
                 Kind::Dropbear => "Not backgrounding".to_owned(),
             };
             let came = self.log.wait(from, DEADLINE, |line| {
-                (line.contains(&ready) || line == ENDED).then(|| line != ENDED)
+                (line.contains(&ready) || *line == ended).then(|| *line != ended)
             });
             assert!(
                 came == Some(true),
@@ -227,9 +230,6 @@ impl Drop for Daemon {
         self.stop();
     }
 }
-
-/// Marks in the log that the process, and all that held its log, ended.
-const ENDED: &str = "(the server process ended)";
 
 fn kill_all(pids: &[u32]) {
     for pid in pids {
