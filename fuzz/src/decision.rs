@@ -1,245 +1,76 @@
-//! The whole decision, over made-up policies and commands: a further deny never allows
-//! more (P5), the order of the rules does not matter, and what is allowed was matched:
-//! each of its commands by a rule that allows, or it is one that needs no rule.
+//! The whole decision, over made-up policies with rules of every form, for hosts with
+//! tags and overrides.
 //!
-//! Input: choices. See `Scene::new`.
+//! - The same policy and command give the same verdict, each time (P4).
+//! - A deny rule more, an entry of `deny_substrings` more, or a stricter action in a
+//!   rule's place never allows more (P5). The order of the rules does not matter, nor do
+//!   rules, overrides and entries that are for other hosts.
+//! - What is allowed was matched: each of its commands by a rule for this host that
+//!   allows, and spells what no wildcard grants, or it is one that needs no rule; and no
+//!   entry that holds here stands in it.
+//! - Limits are those of the alias, else the last tag that says something, else all.
 
-use std::sync::Arc;
+mod oracle;
+mod scene;
 
-use mcp_ssh_orchestrator::config::types::{HostAlias, Tag};
 use mcp_ssh_orchestrator::policy::lex::{self, Joint, Options};
-use mcp_ssh_orchestrator::policy::pattern::Pattern;
-use mcp_ssh_orchestrator::policy::source::{
-    Action, LimitsSource, PolicySource, RuleForm, RuleSource, ShellSource,
-};
+use mcp_ssh_orchestrator::policy::source::{Action, LimitsSource, PolicySource};
 use mcp_ssh_orchestrator::policy::{Policy, ShellMode, Subject, Verdict};
 
 use super::dice::Dice;
-
-const PATTERNS: &[&str] = &[
-    "uptime*",
-    "df -h*",
-    "cat /var/log/*",
-    "find /var/log *",
-    "sudo systemctl restart nginx",
-    "sudo *",
-    "systemctl status *",
-    "rm *",
-    "sed -n *",
-    "grep * /var/log/*",
-    "* /tmp/x",
-    "tail -n *",
-    "ls*",
-    "env *",
-    "/opt/app/run *",
-    "id",
-    "docker ps*",
-    "*",
-    "xargs *",
-    "awk *",
-];
-const WORDS: &[&str] = &[
-    "uptime",
-    "df",
-    "-h",
-    "-hT",
-    "cat",
-    "/var/log/syslog",
-    "/var/log/../x",
-    "find",
-    "/var/log",
-    "-name",
-    "'*.log'",
-    "-exec",
-    "-delete",
-    "sudo",
-    "systemctl",
-    "restart",
-    "status",
-    "nginx",
-    "rm",
-    "-rf",
-    "/",
-    "sed",
-    "-n",
-    "'1,5p'",
-    "grep",
-    "x",
-    "/tmp/x",
-    "tail",
-    "5",
-    "ls",
-    "env",
-    "/opt/app/run",
-    "id",
-    "docker",
-    "ps",
-    "xargs",
-    "awk",
-    "'{print $1}'",
-    "/bin/rm",
-    "\"a b\"",
-    "echo",
-    "true",
-    "head",
-    "wc",
-    "-l",
-    "sort",
-    "-o",
-    "2>&1",
-    ">/dev/null",
-];
-const JOINTS: &[&str] = &[" ", " ", " ", " ", " ", " ", " | ", "; ", " && ", " || "];
-const TRIPWIRES: &[&str] = &["rm ", "-delete", "sudo", "nginx", "log", "id", "passwd*"];
-
-struct Scene {
-    rules: Vec<(Action, String, bool)>,
-    tripwires: Vec<String>,
-    filters: bool,
-    command: String,
-}
-
-impl Scene {
-    fn new(dice: &mut Dice<'_>) -> Self {
-        let filters = dice.yes();
-        let rule = |dice: &mut Dice<'_>| {
-            let action = *dice.pick(&[Action::Allow, Action::Allow, Action::Ask, Action::Deny]);
-            (
-                action,
-                (*dice.pick(PATTERNS)).to_owned(),
-                dice.below(4) != 0,
-            )
-        };
-        let rules = (0..1 + dice.below(5)).map(|_| rule(dice)).collect();
-        let tripwires = (0..dice.below(3))
-            .map(|_| (*dice.pick(TRIPWIRES)).to_owned())
-            .collect();
-        let mut command = String::new();
-        if dice.below(8) == 0 {
-            command += &String::from_utf8_lossy(dice.take(200));
-        } else {
-            for index in 0..1 + dice.below(10) {
-                if index > 0 {
-                    command += *dice.pick(JOINTS);
-                }
-                command += *dice.pick(WORDS);
-            }
-        }
-        Scene {
-            rules,
-            tripwires,
-            filters,
-            command,
-        }
-    }
-
-    /// The policy of the scene, with a rule and an entry more, or the other way round.
-    fn policy(
-        &self,
-        extra: Option<(usize, &str)>,
-        entry: Option<&str>,
-        reversed: bool,
-    ) -> Option<Policy> {
-        let mut rules = self.rules.clone();
-        if let Some((at, pattern)) = extra {
-            rules.insert(
-                at.min(rules.len()),
-                (Action::Deny, pattern.to_owned(), true),
-            );
-        }
-        if reversed {
-            rules.reverse();
-        }
-        let tripwires = self
-            .tripwires
-            .iter()
-            .map(String::as_str)
-            .chain(entry)
-            .map(str::to_owned);
-        let source = PolicySource {
-            limits: LimitsSource {
-                deny_substrings: Some(tripwires.collect()),
-                ..LimitsSource::default()
-            },
-            rules: rules
-                .into_iter()
-                .enumerate()
-                .map(|(line, rule)| self.rule(line, rule))
-                .collect(),
-            shell: ShellSource {
-                filters: self.filters,
-                ..ShellSource::default()
-            },
-            ..PolicySource::default()
-        };
-        Some(Policy::compile(source).ok()?.policy)
-    }
-
-    fn rule(&self, line: usize, (action, pattern, here): (Action, String, bool)) -> RuleSource {
-        RuleSource {
-            line: line + 1,
-            action,
-            aliases: vec![if here { "web*" } else { "db*" }.to_owned()],
-            tags: Vec::new(),
-            form: RuleForm::Commands {
-                patterns: vec![(line + 1, pattern)],
-                legacy_glob: false,
-            },
-            examples_allow: Vec::new(),
-            examples_deny: Vec::new(),
-        }
-    }
-}
+use scene::Scene;
 
 pub fn run(data: &[u8]) {
     let mut dice = Dice::new(data);
     let scene = Scene::new(&mut dice);
-    let (at, pattern, entry) = (dice.below(6), *dice.pick(PATTERNS), *dice.pick(TRIPWIRES));
-    let Some(policy) = scene.policy(None, None, false) else {
+    let Some(policy) = compile(scene.source.clone()) else {
         return;
     };
-    let verdict = judge(&policy, &scene.command);
-    let rank = rank(&verdict);
-
-    let more = |extra, entry| {
-        scene
-            .policy(extra, entry, false)
-            .map(|policy| self::rank(&judge(&policy, &scene.command)))
-    };
-    let stricter = more(Some((at, pattern)), None)
-        .into_iter()
-        .chain(more(None, Some(entry)));
-    for other in stricter {
-        assert!(
-            other <= rank,
-            "a deny more ({pattern:?} or {entry:?}) allowed more: {:?}",
-            scene.command
-        );
-    }
-    if let Some(reversed) = scene.policy(None, None, true) {
-        assert_eq!(
-            self::rank(&judge(&reversed, &scene.command)),
-            rank,
-            "the order matters: {:?}",
-            scene.command
-        );
-    }
+    let verdict = judge(&policy, &scene);
+    it_is_one_decision(&scene, &policy, &verdict);
+    nothing_stricter_allows_more(&scene, &mut dice, rank(&verdict));
+    nothing_else_matters(&scene, rank(&verdict));
+    limits_are_the_nearest(&scene, &policy);
     match &verdict {
-        Verdict::Allow(_) => each_was_matched(&scene, &[Action::Allow]),
+        Verdict::Allow(authorised) => {
+            each_was_matched(&scene, &[Action::Allow]);
+            if scene.shell == ShellMode::Direct {
+                assert_eq!(authorised.exec_line(), authorised.canonical());
+            }
+        }
         Verdict::Ask(_) => each_was_matched(&scene, &[Action::Allow, Action::Ask]),
-        Verdict::Deny(denial) => assert!(!denial.why().is_empty() && !denial.hint().is_empty()),
+        Verdict::Deny(denial) => {
+            assert!(!denial.why().is_empty() && !denial.hint().is_empty());
+            let position = denial.position().unwrap_or_default();
+            assert!(
+                scene.command.is_char_boundary(position),
+                "{position} in {:?}",
+                scene.command
+            );
+        }
     }
 }
 
-fn judge(policy: &Policy, command: &str) -> Verdict {
-    let alias = HostAlias::parse("web1").expect("an alias");
-    let tags = [Tag::parse("web").expect("a tag")];
-    let subject = Subject {
-        alias: &alias,
-        tags: &tags,
-        shell: ShellMode::Sh,
-    };
-    policy.judge_text(&subject, command)
+fn compile(source: PolicySource) -> Option<Policy> {
+    match Policy::compile(source) {
+        Ok(compiled) => Some(compiled.policy),
+        Err(problems) => {
+            assert!(!problems.is_empty(), "refused without a reason");
+            None
+        }
+    }
+}
+
+fn judge(policy: &Policy, scene: &Scene) -> Verdict {
+    policy.judge_text(&subject(scene), &scene.command)
+}
+
+fn subject(scene: &Scene) -> Subject<'_> {
+    Subject {
+        alias: &scene.alias,
+        tags: &scene.tags,
+        shell: scene.shell,
+    }
 }
 
 fn rank(verdict: &Verdict) -> u8 {
@@ -250,22 +81,138 @@ fn rank(verdict: &Verdict) -> u8 {
     }
 }
 
+/// How another policy decides the scene's command, if it is one.
+fn other(scene: &Scene, source: PolicySource) -> Option<u8> {
+    compile(source).map(|policy| rank(&judge(&policy, scene)))
+}
+
+fn it_is_one_decision(scene: &Scene, policy: &Policy, verdict: &Verdict) {
+    let whole = |verdict: &Verdict| {
+        let text = match verdict {
+            Verdict::Allow(authorised) => authorised.exec_line(),
+            Verdict::Ask(question) => question.for_people(),
+            Verdict::Deny(denial) => format!("{} {}", denial.why(), denial.hint()),
+        };
+        (rank(verdict), verdict.code(), text)
+    };
+    let again = compile(scene.source.clone()).expect("it compiled before");
+    for policy in [policy, &again] {
+        let other = judge(policy, scene);
+        assert_eq!(whole(&other), whole(verdict), "{:?}", scene.command);
+    }
+    let explained = policy.explain(&subject(scene), &scene.command);
+    assert_eq!(whole(&explained.verdict), whole(verdict));
+    let strictest = explained.commands.iter().map(|each| each.verdict);
+    if rank(verdict) == 2 {
+        assert!(strictest.into_iter().all(|each| each == "allow"));
+    }
+}
+
+fn nothing_stricter_allows_more(scene: &Scene, dice: &mut Dice<'_>, rank: u8) {
+    let mut stricter = Vec::new();
+    let mut with_rule = scene.source.clone();
+    let at = dice.below(with_rule.rules.len() + 1);
+    let rule = scene::rule(dice, 100, Action::Deny);
+    with_rule.rules.insert(at, rule);
+    stricter.push(with_rule);
+
+    let entry = scene::entry(dice);
+    let mut with_entry = scene.source.clone();
+    let more = |limits: &mut LimitsSource| {
+        if let Some(entries) = &mut limits.deny_substrings {
+            *entries = entries.iter().cloned().chain([entry.clone()]).collect();
+        }
+    };
+    with_entry
+        .limits
+        .deny_substrings
+        .get_or_insert_with(|| built_in().into());
+    more(&mut with_entry.limits);
+    let overrides = with_entry.alias_overrides.iter_mut();
+    for (_, limits) in overrides.chain(&mut with_entry.tag_overrides) {
+        more(limits);
+    }
+    stricter.push(with_entry);
+
+    let mut with_action = scene.source.clone();
+    let at = dice.below(with_action.rules.len());
+    with_action.rules[at].action = match with_action.rules[at].action {
+        Action::Allow => Action::Ask,
+        Action::Ask | Action::Deny => Action::Deny,
+    };
+    stricter.push(with_action);
+
+    for source in stricter {
+        if let Some(other) = other(scene, source.clone()) {
+            assert!(
+                other <= rank,
+                "stricter, and allows more of {:?}: {source:#?}",
+                scene.command
+            );
+        }
+    }
+}
+
+fn built_in() -> Vec<String> {
+    use mcp_ssh_orchestrator::policy::limits::BUILT_IN_DENY_SUBSTRINGS;
+    BUILT_IN_DENY_SUBSTRINGS.map(str::to_owned).to_vec()
+}
+
+fn nothing_else_matters(scene: &Scene, rank: u8) {
+    let mut reversed = scene.source.clone();
+    reversed.rules.reverse();
+    let mut alone = scene.source.clone();
+    let unsure = |glob: &String| glob.contains('[');
+    alone.rules.retain(|rule| {
+        oracle::is_for(rule, scene) || rule.aliases.iter().chain(&rule.tags).any(unsure)
+    });
+    let mine = |(name, _): &(String, LimitsSource)| *name == scene.alias.as_str();
+    alone.alias_overrides.retain(mine);
+    let mine = |name: &str| scene.tags.iter().any(|tag| tag.as_str() == name);
+    alone.tag_overrides.retain(|(name, _)| mine(name));
+    for source in [reversed, alone] {
+        assert_eq!(
+            other(scene, source.clone()),
+            Some(rank),
+            "what should not matter does, for {:?}: {source:#?}",
+            scene.command
+        );
+    }
+}
+
+fn limits_are_the_nearest(scene: &Scene, policy: &Policy) {
+    let limits = policy.limits(scene.alias.as_str(), &scene.tags);
+    let seconds = oracle::effective(&scene.source, scene, |limits| limits.max_seconds);
+    assert_eq!(limits.max_seconds, seconds.unwrap_or(60));
+    let entries = oracle::tripwires(&scene.source, scene);
+    assert_eq!(*limits.deny_substrings, *entries);
+}
+
 fn each_was_matched(scene: &Scene, actions: &[Action]) {
-    let parsed = lex::parse(&scene.command, Options::default()).expect("what runs was understood");
-    let patterns: Vec<Arc<Pattern>> = scene
+    let source = &scene.source;
+    for entry in oracle::tripwires(source, scene) {
+        assert!(
+            entry.trim().is_empty() || !scene.command.contains(&entry),
+            "{entry:?} stands in {:?}",
+            scene.command
+        );
+    }
+    let options = Options {
+        globs: source.shell.globs,
+    };
+    let parsed = lex::parse(&scene.command, options).expect("what runs was understood");
+    let granting = |action| actions.contains(&action);
+    let rules: Vec<_> = source
         .rules
         .iter()
-        .filter(|(action, _, here)| *here && actions.contains(action))
-        .filter_map(|(_, pattern, _)| Pattern::parse(pattern).ok().map(Arc::new))
+        .filter(|rule| granting(rule.action) && oracle::is_for(rule, scene))
         .collect();
     for command in &parsed.commands {
-        let free = matches!(&*command.words[0].text, "echo" | "true" | "false");
-        let filter = scene.filters && command.joint == Joint::Pipe;
-        let ruled = patterns
-            .iter()
-            .any(|pattern| pattern.matches(&command.words));
+        let filter =
+            source.shell.filters && command.joint == Joint::Pipe && oracle::is_filter(command);
+        let ruled = rules.iter().any(|rule| oracle::takes(rule, &command.words));
         assert!(
-            free || filter || ruled,
+            ruled || filter || oracle::is_free(command),
             "nothing allows {:?} of {:?}",
             command.text,
             scene.command

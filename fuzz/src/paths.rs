@@ -1,88 +1,145 @@
-//! Key paths against the real file system: whatever the path says, nothing outside the
-//! directory is ever read, with links refused and with links allowed beneath.
+//! Every path that a configuration can say, on the real file system: of a key, of a
+//! certificate, of known_hosts, of a secret's file, by its own type and through the
+//! loader. Whatever the path says, nothing outside its directory is ever read or replaced,
+//! no more than a file of the accepted size, and no link is followed unless allowed.
 //!
-//! Input: a path.
+//! Input: a path, and a `!` behind it if the file is to be replaced, too. `@` stands for
+//! the directory of all, `~` for a name of 255 bytes.
+
+mod scene;
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use mcp_ssh_orchestrator::config::{Dirs, KeyPath, Links};
+use mcp_ssh_orchestrator::config::dirs::{KEY_MAX, KEY_PATH_MAX};
+use mcp_ssh_orchestrator::config::{
+    Dirs, Environment, FileError, KeyPath, KnownHostsPath, Links, load_texts,
+};
 
-const INSIDE: &str = "inside";
-
-struct Scene {
-    keys: PathBuf,
-    strict: Dirs,
-    beneath: Dirs,
-}
+use scene::Scene;
 
 pub fn run(data: &[u8]) {
-    let scene = scene();
+    let scene = scene::scene();
     let text = String::from_utf8_lossy(data);
-    // `@` stands for the directory, so that absolute paths into it are reached.
-    let text = text.replace('@', scene.keys.to_str().unwrap_or_default());
-    for (dirs, links) in [(&scene.strict, false), (&scene.beneath, true)] {
-        let Ok(path) = KeyPath::parse(&text, dirs) else {
-            continue;
-        };
-        let Ok(secret) = dirs.read_key(&path) else {
-            continue;
-        };
-        assert_eq!(
-            secret.expose(),
-            INSIDE.as_bytes(),
-            "{text:?} read something outside"
-        );
-        let real = fs::canonicalize(scene.keys.join(path.relative().as_path()))
-            .expect("what was read is there");
-        assert!(real.starts_with(&scene.keys), "{text:?} is {real:?}");
-        if !links {
-            let asked = scene.keys.join(path.relative().as_path());
-            let plain: PathBuf = asked.components().collect();
-            assert_eq!(plain, real, "{text:?} went through a link");
+    let (text, replaces) = match text.strip_suffix('!') {
+        Some(text) => (text, true),
+        None => (&*text, false),
+    };
+    let text = text
+        .replace('@', scene.root.to_str().unwrap_or_default())
+        .replace('~', &"n".repeat(255));
+    for (dirs, links) in &scene.dirs {
+        key(scene, dirs, *links, &text);
+        known_hosts(scene, dirs, *links, &text, replaces);
+        everything(scene, dirs, &text);
+    }
+}
+
+fn key(scene: &Scene, dirs: &Dirs, links: Links, text: &str) {
+    let Ok(path) = KeyPath::parse(text, dirs) else {
+        return;
+    };
+    it_is_a_plain_path(text, path.relative().as_path());
+    match dirs.read_key(&path) {
+        Ok(secret) => {
+            let asked = scene.root.join("keys").join(path.relative().as_path());
+            it_is_beneath(scene, "keys", &asked, links, secret.expose());
+            assert!(u64::try_from(secret.expose().len()).is_ok_and(|size| size <= KEY_MAX));
+        }
+        Err(FileError::TooLarge { size, .. }) => assert!(size > KEY_MAX),
+        Err(_) => {}
+    }
+}
+
+fn known_hosts(scene: &Scene, dirs: &Dirs, links: Links, text: &str, replaces: bool) {
+    let Ok(path) = KnownHostsPath::parse(text, dirs) else {
+        return;
+    };
+    it_is_a_plain_path(text, path.relative().as_path());
+    let asked = dirs.known_hosts_file(&path);
+    let directory = match asked.starts_with(scene.root.join("config")) {
+        true => "config",
+        false => "keys",
+    };
+    let Ok(content) = dirs.read_known_hosts(&path) else {
+        return;
+    };
+    it_is_beneath(scene, directory, &asked, links, &content.bytes);
+    if !replaces {
+        return;
+    }
+    // Replacing changes the name that was asked for, never what a link on it leads to.
+    let before = content.bytes.to_vec();
+    if dirs.replace_known_hosts(&path, b"replaced").is_ok() {
+        let now = fs::read(&asked).expect("what was replaced is there");
+        assert_eq!(now, b"replaced", "{text:?}");
+        scene.outside_is_untouched(text);
+        scene.restore();
+    } else {
+        let now = fs::read(&asked).expect("what was read is there");
+        assert_eq!(now, before, "{text:?}: not replaced, and changed");
+    }
+}
+
+/// The same text in every place of the three files.
+fn everything(scene: &Scene, dirs: &Arc<Dirs>, text: &str) {
+    let written = serde_json::to_string(text).expect("a text");
+    let servers = "hosts:\n  - {alias: web1, host: 192.0.2.1, credentials: c}\n";
+    let files = [
+        format!("{{name: c, username: u, key_path: {written}, cert_path: {written}}}"),
+        format!("{{name: c, username: u, password_secret: {written}}}"),
+    ];
+    for credential in files {
+        let credentials = format!("entries:\n  - {credential}\n");
+        let policy = format!("known_hosts_path: {written}\nrules: []\n");
+        for policy in [policy.as_str(), "rules: []\n"] {
+            let texts = [servers, credentials.as_str(), policy].map(str::as_bytes);
+            let Ok(loaded) = load_texts(texts, dirs, &Environment::default()) else {
+                continue;
+            };
+            let snapshot = loaded.snapshot;
+            let login = &snapshot.hosts()[0].login;
+            for path in [&login.key_path, &login.cert_path].into_iter().flatten() {
+                if let Ok(secret) = dirs.read_key(path) {
+                    assert!(scene::is_inside(secret.expose()), "{text:?}");
+                }
+            }
+            if let Some(secret) = &login.password {
+                assert!(scene::is_inside(secret.expose()), "{text:?}");
+                let file = scene.root.join("secrets").join(text);
+                assert!(
+                    !text.contains(['/', '.', '\0']) && file.exists(),
+                    "{text:?} is no name of a secret"
+                );
+            }
+            if let Ok(content) = dirs.read_known_hosts(snapshot.known_hosts()) {
+                assert!(scene::is_inside(&content.bytes), "{text:?}");
+            }
         }
     }
 }
 
-/// A keys directory with everything that leads out of it, made once a process.
-fn scene() -> &'static Scene {
-    static SCENE: OnceLock<Scene> = OnceLock::new();
-    SCENE.get_or_init(|| {
-        let root = std::env::temp_dir().join(format!("mcp-ssh-fuzz-paths.{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        let keys = root.join("keys");
-        fs::create_dir_all(keys.join("sub/deep")).expect("a scratch directory can be made");
-        let root = fs::canonicalize(&root).expect("it is there");
-        let keys = root.join("keys");
-        fs::create_dir_all(root.join("keys-not")).expect("made");
-        for outside in ["outside", "keys-not/k", "k2"] {
-            fs::write(root.join(outside), "OUTSIDE").expect("written");
-        }
-        for inside in ["k", "sub/k", "sub/deep/k"] {
-            fs::write(keys.join(inside), INSIDE).expect("written");
-        }
-        let outside = root.join("outside");
-        let absolute = outside.to_str().expect("a plain path");
-        for (link, to) in [
-            ("out", "../outside"),
-            ("abs", absolute),
-            ("up", ".."),
-            ("root", "/"),
-            ("self", "self"),
-            ("in", "k"),
-            ("dir", "sub"),
-            ("sub/back", "../k"),
-            ("sub/out", "../../outside"),
-        ] {
-            symlink(to, keys.join(link)).expect("linked");
-        }
-        let open = |links| Dirs::open(&keys, &keys, &keys, links);
-        Scene {
-            strict: open(Links::Refused),
-            beneath: open(Links::Beneath),
-            keys,
-        }
-    })
+fn it_is_a_plain_path(text: &str, relative: &Path) {
+    assert!(text.chars().count() <= KEY_PATH_MAX && !text.contains('\0'));
+    let plain = relative
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    assert!(
+        plain && relative.components().count() > 0,
+        "{text:?} is {relative:?}"
+    );
+}
+
+fn it_is_beneath(scene: &Scene, directory: &str, asked: &Path, links: Links, bytes: &[u8]) {
+    assert!(scene::is_inside(bytes), "{asked:?} read something outside");
+    let real = fs::canonicalize(asked).expect("what was read is there");
+    assert!(
+        real.starts_with(scene.root.join(directory)),
+        "{asked:?} is {real:?}"
+    );
+    if links == Links::Refused {
+        let plain: PathBuf = asked.components().collect();
+        assert_eq!(plain, real, "{asked:?} went through a link");
+    }
 }

@@ -16,7 +16,9 @@ use mcp_ssh_orchestrator::config::{Dirs, Environment, Links, Store, load_texts};
 use mcp_ssh_orchestrator::mcp::{Outbox, Server, Session, Settings};
 use mcp_ssh_orchestrator::ssh::Client;
 use mcp_ssh_orchestrator::task::Tasks;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}}"#;
 const HANDSHAKE: &str = concat!(
@@ -69,18 +71,25 @@ pub fn run(data: &[u8]) {
 }
 
 fn count_requests(line: &[u8], asked: &mut HashMap<String, usize>) {
-    let Ok(message) = serde_json::from_slice::<Value>(line.trim_ascii()) else {
+    let line = line.trim_ascii();
+    let Ok(line) = serde_json::from_slice::<&RawValue>(line) else {
         return;
     };
-    let each = match message {
-        Value::Array(batch) => batch,
-        one => vec![one],
-    };
+    // What stands beside an id need not have a value: half a surrogate pair, `1e999`.
+    let each: Vec<&RawValue> = serde_json::from_str(line.get()).unwrap_or_else(|_| vec![line]);
     for message in each {
-        if let Some(id) = message.get("id") {
+        if let Ok(Numbered { id: Some(id) }) = serde_json::from_str(message.get())
+            && let Ok(id) = serde_json::from_str::<Value>(id.get())
+        {
             *asked.entry(id.to_string()).or_default() += 1;
         }
     }
+}
+
+#[derive(Deserialize)]
+struct Numbered<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
 }
 
 fn hold(frame: &str, asked: &mut HashMap<String, usize>) {
