@@ -82,16 +82,6 @@ fn shared() -> Login {
     let password_file = Path::new(STATE).join("password");
     loop {
         let lock = open_lock();
-        lock.lock().unwrap();
-        if !still_there(&lock) {
-            continue;
-        }
-        if !password_file.exists() {
-            make_user(&password_file);
-        }
-        // Going from exclusive to shared leaves a moment in which the last user of the
-        // previous run may remove it: look again, holding it shared.
-        lock.unlock().unwrap();
         lock.lock_shared().unwrap();
         if let (true, Ok(password)) = (still_there(&lock), fs::read_to_string(&password_file)) {
             let home = Path::new(STATE).join("home");
@@ -101,6 +91,12 @@ fn shared() -> Login {
                 password: Some(password),
                 _in_use: Some(lock),
             };
+        }
+        // Exclusive only to make the user: whoever has it must not wait for those who use it.
+        lock.unlock().unwrap();
+        lock.lock().unwrap();
+        if still_there(&lock) && !password_file.exists() {
+            make_user(&password_file);
         }
     }
 }
