@@ -72,6 +72,8 @@ pub struct Settings {
     pub audit_rotate_bytes: u64,
     pub sandbox: Sandbox,
     pub user: Option<User>,
+    /// Whether the log says what is only there to find a fault.
+    pub debug: bool,
 }
 
 /// How much of the sandbox must hold before the server speaks.
@@ -227,12 +229,13 @@ fn settings(
     let rotate = either("audit-rotate-bytes", "MCP_SSH_AUDIT_ROTATE_BYTES");
     let sandbox = either("sandbox", "MCP_SSH_SANDBOX");
     let user = line.text("user")?;
-    let links = variable("MCP_SSH_ALLOW_LINKS_BENEATH");
+    let switch = |name: &str| switched_on(name, variable(name).as_deref());
+    let links = switch("MCP_SSH_ALLOW_LINKS_BENEATH")?;
     Ok(Settings {
         config_dir: path("config-dir", "MCP_SSH_CONFIG_DIR", "/app/config"),
         keys_dir: path("keys-dir", "MCP_SSH_KEYS_DIR", "/app/keys"),
         secrets_dir: path("secrets-dir", "MCP_SSH_SECRETS_DIR", "/app/secrets"),
-        allow_links_beneath: line.has("allow-links-beneath") || switched_on(links.as_deref())?,
+        allow_links_beneath: line.has("allow-links-beneath") || links,
         audit_file,
         audit_rotate_bytes: rotate
             .as_deref()
@@ -241,6 +244,7 @@ fn settings(
             .as_deref()
             .map_or(Ok(Sandbox::Required), parse_sandbox)?,
         user: user.as_deref().map(parse_user).transpose()?,
+        debug: switch("MCP_SSH_DEBUG")?,
     })
 }
 
@@ -250,11 +254,12 @@ impl Settings {
     }
 }
 
-fn switched_on(value: Option<&OsStr>) -> Result<bool, String> {
-    match value.map(OsStr::to_str) {
-        None | Some(Some("0" | "false" | "no")) => Ok(false),
-        Some(Some("1" | "true" | "yes")) => Ok(true),
-        Some(_) => Err("MCP_SSH_ALLOW_LINKS_BENEATH is neither 1 nor 0".to_owned()),
+fn switched_on(name: &str, value: Option<&OsStr>) -> Result<bool, String> {
+    let lower = value.map(OsStr::to_ascii_lowercase);
+    match lower.as_deref().map(OsStr::to_str) {
+        None | Some(Some("0" | "false" | "no" | "off")) => Ok(false),
+        Some(Some("1" | "true" | "yes" | "on")) => Ok(true),
+        Some(_) => Err(format!("{name} is neither 1 nor 0")),
     }
 }
 
@@ -379,6 +384,21 @@ mod tests {
         assert_eq!(settings.keys_dir, PathBuf::from("/app/keys"));
         assert_eq!(settings.user, Some(User { uid: 7, gid: 8 }));
         assert!(settings.allow_links_beneath);
+    }
+
+    #[test]
+    fn switches_are_on_or_off_and_nothing_else() {
+        let with = |value: &'static str| {
+            parse(["program".into()], move |name| {
+                (name == "MCP_SSH_DEBUG").then(|| value.into())
+            })
+        };
+        for (value, on) in [("1", true), ("True", true), ("off", false), ("", false)] {
+            assert_eq!(with(value).unwrap().settings.debug, on, "{value}");
+        }
+        assert!(!try_parse("").unwrap().settings.debug);
+        let problem = with("verbose").unwrap_err().message;
+        assert_eq!(problem, "MCP_SSH_DEBUG is neither 1 nor 0");
     }
 
     #[test]

@@ -126,6 +126,9 @@ impl fmt::Display for StartError {
 
 fn serve(settings: &Settings, environment: Environment) -> Outcome {
     let audit = Audit::to_stderr();
+    if settings.debug {
+        audit.show_debug();
+    }
     match boot(settings, environment, &audit) {
         Ok(()) => Outcome::Done,
         Err(error) => {

@@ -8,8 +8,8 @@
 )]
 
 use mcp_ssh_orchestrator::audit::{
-    Approval, ApprovalOutcome, Audit, AuditEnd, Decision, End, Patterns, Phase, Record, Reload,
-    Sandbox, ServerStart, Ts,
+    Approval, ApprovalOutcome, Audit, AuditEnd, Decision, End, Hop, Patterns, Phase, Record,
+    Reload, Sandbox, ServerStart, Ts,
 };
 use mcp_ssh_orchestrator::config::event::{EventValue, SecurityEvent};
 use mcp_ssh_orchestrator::config::types::{
@@ -60,6 +60,19 @@ fn blank(json: &str) -> String {
         text.replace_range(from..from + 24, "T");
     }
     text
+}
+
+fn hop() -> Hop {
+    Hop {
+        alias: alias(),
+        kex: "mlkem768x25519-sha256".into(),
+        host_key: "ssh-ed25519".into(),
+        cipher_out: "aes256-ctr".into(),
+        cipher_in: "aes128-ctr".into(),
+        mac_out: "hmac-sha2-256".into(),
+        mac_in: "hmac-sha2-512".into(),
+        server: "SSH-2.0-\"x\"".into(),
+    }
 }
 
 fn holds(record: &Record, expected: &str) {
@@ -136,6 +149,15 @@ fn the_five_kinds_of_the_log_contract() {
     holds(
         &Record::error("run_exception", "Connection failed"),
         r#"{"level":"error","msg":"run_exception","error":"Connection failed"}"#,
+    );
+    holds(
+        &Record::ssh_session(&task(), &alias(), true, vec![hop()]),
+        concat!(
+            r#"{"type":"trace","op":"ssh_session","ts":T,"task_id":"web1:7063dece7ccc:1761489054143455","#,
+            r#""alias":"web1","reused":true,"hops":[{"alias":"web1","kex":"mlkem768x25519-sha256","#,
+            r#""host_key":"ssh-ed25519","cipher_out":"aes256-ctr","cipher_in":"aes128-ctr","#,
+            r#""mac_out":"hmac-sha2-256","mac_in":"hmac-sha2-512","server":"SSH-2.0-\"x\""}]}"#
+        ),
     );
     holds(
         &Record::run_done(123),

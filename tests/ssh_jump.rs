@@ -46,7 +46,7 @@ fn a_chain_of_three_carries_a_command() {
             fleet.host(alias).log().join("\n")
         );
     }
-    assert_eq!(ran.report.negotiated.unwrap().matches("kex=").count(), 4);
+    assert_eq!(ran.report.negotiated.unwrap().len(), 4);
     // And again over the same four sessions.
     let ran = direct.run("d", "echo again");
     assert!(ran.ok().report.reused);

@@ -21,6 +21,7 @@ mod recover;
 mod redact;
 mod run;
 mod security;
+mod session;
 mod show;
 mod stderr;
 mod time;
@@ -42,6 +43,7 @@ pub use record::{
 };
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
 pub use run::{Decided, Started};
+pub use session::Hop;
 pub use show::{Filter, Since, show};
 pub use time::Ts;
 pub use verify::{verify, verify_reader};
@@ -65,6 +67,7 @@ struct Shared {
     file: OnceLock<(Arc<Ledger>, Bell)>,
     secrets: RwLock<Arc<Patterns>>,
     refuse: AtomicBool,
+    debug: AtomicBool,
     /// The last append to the file failed.
     failing: AtomicBool,
 }
@@ -82,8 +85,22 @@ impl Audit {
             file: OnceLock::new(),
             secrets: RwLock::new(Patterns::none()),
             refuse: AtomicBool::new(true),
+            debug: AtomicBool::new(false),
             failing: AtomicBool::new(false),
         }))
+    }
+
+    /// From now on, what is only there to find a fault is written too.
+    pub fn show_debug(&self) {
+        self.0.debug.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes what is only there to find a fault, where that is wanted; nothing is made
+    /// where it is not.
+    pub fn debug(&self, record: impl FnOnce() -> Record) {
+        if self.0.debug.load(Ordering::Relaxed) {
+            self.emit(record());
+        }
     }
 
     /// Takes over what a configuration says of the record. To be called at the start and

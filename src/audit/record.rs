@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 
 use super::redact::Patterns;
 use super::security::{self, Bypass, Chain, ChainDenied, Connection, Injection, Noticed};
+use super::session::SessionTrace;
 use super::time::Ts;
 use crate::config::types::{CommandHash, HostAlias, TaskId};
 
@@ -39,6 +40,9 @@ pub enum Record {
         op: &'static str,
         elapsed_ms: u64,
     },
+    /// The algorithms of a session; at debug level alone.
+    #[serde(rename = "trace")]
+    Session(SessionTrace),
     /// A path, file, name or size that broke a rule of the configuration.
     SecurityEvent(Noticed),
     NullByteInjectionAttempt(Injection),
@@ -306,6 +310,7 @@ impl Record {
         match self {
             Self::Progress { .. }
             | Self::Trace { .. }
+            | Self::Session(_)
             | Self::AuditHead { .. }
             | Self::Error(_)
             | Self::ErrorDetails { .. }
@@ -333,7 +338,10 @@ impl Record {
     /// Whether the record only says how far something is: the first to go when nobody
     /// reads the log.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Progress { .. } | Self::Trace { .. })
+        matches!(
+            self,
+            Self::Progress { .. } | Self::Trace { .. } | Self::Session(_)
+        )
     }
 
     /// Takes secret values out of every field that holds free text, and bounds it.
@@ -355,6 +363,7 @@ impl Record {
             }
             Self::SecurityEvent(noticed) => noticed.each_text(clean),
             Self::Connection(connection) => connection.each_text(clean),
+            Self::Session(session) => session.each_text(clean),
             Self::CommandBypassAttempt(bypass) => bypass.redact(secrets),
             Self::HostKeyPolicyDeprecated(deprecated) => clean(&mut deprecated.detail),
             _ => {}

@@ -41,6 +41,7 @@ Environment, where the flag is absent:
   MCP_SSH_CONFIG_DIR  MCP_SSH_KEYS_DIR  MCP_SSH_SECRETS_DIR
   MCP_SSH_ALLOW_LINKS_BENEATH=1  MCP_SSH_SANDBOX
   MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_ROTATE_BYTES
+  MCP_SSH_DEBUG=1: the log also says what each SSH session agreed on
   MCP_SSH_SECRET_<NAME>, <NAME>: values of secrets
 
 Exit codes: 0 done, 1 problems found or the server could not start, 2 usage.

@@ -8,6 +8,8 @@
 use std::ffi::CString;
 
 use super::ffi::{Fault, Method, Session};
+use super::report::Negotiated;
+use crate::config::types::HostAlias;
 
 /// Hybrid post-quantum first (draft-ietf-sshm-mlkem-hybrid-kex), then elliptic curves, then
 /// groups of 3072 bits or what the server offers.
@@ -90,19 +92,19 @@ pub(super) fn host_key_kinds() -> impl Iterator<Item = &'static str> {
         .map(|(_, kind)| *kind)
 }
 
-/// The algorithms of a session in one line, for the log.
-pub(super) fn describe(session: &Session) -> String {
+/// What a session agreed on, for the log.
+pub(super) fn negotiated(session: &Session, alias: &HostAlias) -> Negotiated {
     let of = |method| session.negotiated(method).unwrap_or_else(|| "-".into());
-    format!(
-        "kex={} host_key={} cipher={}/{} mac={}/{} peer={}",
-        of(Method::Kex),
-        of(Method::HostKey),
-        of(Method::CipherOut),
-        of(Method::CipherIn),
-        of(Method::MacOut),
-        of(Method::MacIn),
-        session.peer_version().unwrap_or_default().escape_debug(),
-    )
+    Negotiated {
+        alias: alias.clone(),
+        kex: of(Method::Kex),
+        host_key: of(Method::HostKey),
+        cipher_out: of(Method::CipherOut),
+        cipher_in: of(Method::CipherIn),
+        mac_out: of(Method::MacOut),
+        mac_in: of(Method::MacIn),
+        server: session.peer_version().unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]

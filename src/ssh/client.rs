@@ -72,6 +72,7 @@ impl Client {
             Err(error) => return report.fail(error),
         };
         report.target_ip = proof.hops.last().map(|hop| hop.address.socket_addr().ip());
+        report.negotiated = Some(Arc::clone(&proof.negotiated));
         sink.stage(Stage::Running);
         exec::run(
             &mut link,
@@ -136,11 +137,9 @@ impl Client {
         let Established {
             mut link,
             proof,
-            negotiated,
             permit,
         } = login::establish(&means, &route, control, &mut report.events)?;
         sink.stage(Stage::Connected);
-        report.negotiated = Some(negotiated);
         report.target_ip = proof.hops.last().map(|hop| hop.address.socket_addr().ip());
         match exec::open(&mut link, &control.begin(Phase::Run)) {
             Ok(()) => Ok((link, proof)),

@@ -21,6 +21,8 @@ use super::control::{Phase, Watch};
 use super::error::SshError;
 use super::ffi::{Fault, FaultKind, Session, Step, Stream};
 use super::known_hosts::PublicKey;
+use super::report::Negotiated;
+use crate::config::types::HostAlias;
 
 /// Bytes a host may send before the login is through. Banner, key exchange and login take
 /// a few KiB; a certificate or a long notice, some more.
@@ -279,8 +281,8 @@ impl Link {
     }
 
     /// The negotiated algorithms, for the log.
-    pub(super) fn describe(&self) -> String {
-        algorithms::describe(&self.session)
+    pub(super) fn negotiated(&self, alias: &HostAlias) -> Negotiated {
+        algorithms::negotiated(&self.session, alias)
     }
 
     /// Whether the host hands a signal to all processes of a command and closes a channel

@@ -9,6 +9,7 @@
 use std::ffi::CString;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::algorithms;
 use super::auth::{self, Credentials};
@@ -21,6 +22,7 @@ use super::known_hosts::{KnownHosts, PublicKey, RecordName};
 use super::link::{Carrier, Link, explain};
 use super::logins::{Logins, Permit};
 use super::material::{material_digest, read_certificate, read_key, read_known_hosts};
+use super::report::Negotiated;
 use super::resolve::Resolver;
 use crate::config::event::SecurityEvent;
 use crate::config::{Host, HostAddress, Resolve, Secret, Snapshot};
@@ -30,7 +32,6 @@ use crate::policy::network::{NetworkPolicy, PinnedAddress};
 pub(super) struct Established {
     pub(super) link: Link,
     pub(super) proof: Proof,
-    pub(super) negotiated: String,
     /// To be given back when the host has answered on a channel.
     pub(super) permit: Permit,
 }
@@ -41,6 +42,8 @@ pub(super) struct Proof {
     pub(super) hops: Vec<Verified>,
     pub(super) known_hosts: [u8; 32],
     pub(super) material: [u8; 32],
+    /// What the hops agreed on; nothing relies on it.
+    pub(super) negotiated: Arc<[Negotiated]>,
 }
 
 pub(super) struct Verified {
@@ -85,7 +88,7 @@ pub(super) fn establish(
             }
         };
         let (link, permit, verified) = hop.log_in(reached.take(), events).map_err(through)?;
-        negotiated.push(link.describe());
+        negotiated.push(link.negotiated(&host.alias));
         hops.push(verified);
         reached = Some((link, permit));
     }
@@ -93,13 +96,13 @@ pub(super) fn establish(
         hops,
         known_hosts: known_hosts_digest,
         material: material_digest(means.snapshot, route),
+        negotiated: negotiated.into(),
     };
     match reached {
         Some((link, permit)) => Ok(Established {
             link,
             permit,
             proof,
-            negotiated: negotiated.join("; "),
         }),
         None => Err(SshError::Local {
             what: "route",
@@ -330,7 +333,7 @@ fn shake_hands(link: &mut Link, control: &Control) -> Result<PublicKey, SshError
 pub(super) fn addresses_of(
     host: &Host,
     resolver: &Resolver,
-    resolve: impl FnOnce(&Resolver, &str) -> Result<std::sync::Arc<[IpAddr]>, SshError>,
+    resolve: impl FnOnce(&Resolver, &str) -> Result<Arc<[IpAddr]>, SshError>,
 ) -> Result<Vec<IpAddr>, SshError> {
     match &host.address {
         HostAddress::Literal(ip) => Ok(vec![*ip]),

@@ -42,7 +42,7 @@ use crate::config::Host;
 pub use client::{Client, Job};
 pub use control::{Cancel, Control, Deadline, Phase};
 pub use error::SshError;
-pub use report::{Ended, Exit, Flow, RunReport, Sink, Stage, Terminated};
+pub use report::{Ended, Exit, Flow, Negotiated, RunReport, Sink, Stage, Terminated};
 
 /// Whether a known_hosts file has a usable key for a host, for a warning at load.
 pub fn is_known(file: &[u8], host: &Host) -> bool {

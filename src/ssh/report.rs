@@ -2,11 +2,14 @@
 //!
 //! Owns the types at the boundary to the task layer: where output goes, how a run ended.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::control::Phase;
 use super::error::SshError;
 use crate::config::event::SecurityEvent;
+use crate::config::types::HostAlias;
 
 /// How far a run has come, in the words of the progress record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +100,38 @@ impl Terminated {
     }
 }
 
+/// The algorithms of one hop, by the names of RFC 4250 §4.6.1; `-` where there is none.
+/// `out` is towards the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Negotiated {
+    pub alias: HostAlias,
+    pub kex: String,
+    pub host_key: String,
+    pub cipher_out: String,
+    pub cipher_in: String,
+    pub mac_out: String,
+    pub mac_in: String,
+    /// The version line that the host sent.
+    pub server: String,
+}
+
+impl fmt::Display for Negotiated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: kex={} host_key={} cipher={}/{} mac={}/{} server={}",
+            self.alias,
+            self.kex,
+            self.host_key,
+            self.cipher_out,
+            self.cipher_in,
+            self.mac_out,
+            self.mac_in,
+            self.server.escape_debug(),
+        )
+    }
+}
+
 /// What became of a run.
 #[derive(Debug)]
 pub struct RunReport {
@@ -112,8 +147,9 @@ pub struct RunReport {
     pub bytes_not_given: u64,
     pub error: Option<SshError>,
     pub events: Vec<SecurityEvent>,
-    /// The negotiated algorithms of a new session, for the log at debug level.
-    pub negotiated: Option<String>,
+    /// What each hop of the session agreed on, the host itself last, for the log at debug
+    /// level; where there was a session.
+    pub negotiated: Option<Arc<[Negotiated]>>,
     /// The session came from the pool.
     pub reused: bool,
     /// The link broke after the command had ended.

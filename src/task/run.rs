@@ -13,12 +13,13 @@ use super::lifecycle::{Claim, Errand, Kind, Stop, Task, TaskEvent, millis};
 use super::outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
 use super::output::Stream;
 use super::registry::Registry;
-use crate::audit::{AuditError, Phase, Record, Started};
+use crate::audit::{AuditError, Hop, Phase, Record, Started};
 use crate::config::Snapshot;
 use crate::config::types::HostAlias;
 use crate::policy::source::OutputCap;
 use crate::ssh::{
-    Cancel, Control, Deadline, Ended, Exit, Flow, Job, RunReport, Sink, SshError, Stage, Terminated,
+    Cancel, Control, Deadline, Ended, Exit, Flow, Job, Negotiated, RunReport, Sink, SshError,
+    Stage, Terminated,
 };
 
 /// The whole of a task's life, from its turn to its end.
@@ -167,6 +168,12 @@ fn note(registry: &Registry, task: &Task, report: &RunReport) {
     for event in &report.events {
         registry.audit.emit(Record::security(event.clone()));
     }
+    if let Some(hops) = &report.negotiated {
+        registry.audit.debug(|| {
+            let hops = hops.iter().map(hop).collect();
+            Record::ssh_session(&task.id, &task.alias, report.reused, hops)
+        });
+    }
     if let Some(error) = report.error.as_ref().filter(|error| !is_expected(error)) {
         let cause = error.for_operator();
         registry.audit.emit(Record::host_error(
@@ -174,6 +181,29 @@ fn note(registry: &Registry, task: &Task, report: &RunReport) {
             &task.alias,
             cause,
         ));
+    }
+}
+
+fn hop(negotiated: &Negotiated) -> Hop {
+    let Negotiated {
+        alias,
+        kex,
+        host_key,
+        cipher_out,
+        cipher_in,
+        mac_out,
+        mac_in,
+        server,
+    } = negotiated.clone();
+    Hop {
+        alias,
+        kex,
+        host_key,
+        cipher_out,
+        cipher_in,
+        mac_out,
+        mac_in,
+        server,
     }
 }
 
