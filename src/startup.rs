@@ -189,9 +189,11 @@ fn converse(
     let output = stdio::Output::new(client.output);
     let gone = stdio::Gone::watching(&input).map_err(StartError::Descriptors)?;
     let agent = environment.setting("SSH_AUTH_SOCK").map(PathBuf::from);
-    let tasks = Tasks::new(audit.clone(), ssh::Client::new(agent));
+    let store = Arc::new(Store::new(environment, snapshot, confined.admission()));
+    let client = ssh::Client::new(agent);
+    let tasks = Tasks::new(audit.clone(), client, Arc::clone(&store));
     let server = mcp::Server {
-        store: Arc::new(Store::new(environment, snapshot, confined.admission())),
+        store,
         tasks: tasks.map_err(StartError::Threads)?,
         audit: audit.clone(),
         sandbox: confined.report.clone(),

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mcp_ssh_orchestrator::audit::{Audit, Sandbox};
-use mcp_ssh_orchestrator::config::{Dirs, Environment, Links, Store, load_texts};
+use mcp_ssh_orchestrator::config::{Dirs, Environment, Links, Snapshot, Store, load_texts};
 use mcp_ssh_orchestrator::mcp::{Outbox, Server, Session, Settings};
 use mcp_ssh_orchestrator::ssh::Client;
 use mcp_ssh_orchestrator::task::Tasks;
@@ -140,13 +140,12 @@ fn server() -> &'static Server {
             .open("/dev/null")
             .expect("there is /dev/null");
         let audit = Audit::to(silence);
+        let admit = Box::new(|_: &Snapshot| Ok(()));
+        let store = Arc::new(Store::new(Environment::default(), snapshot, admit));
+        let tasks = Tasks::new(audit.clone(), Client::new(None), Arc::clone(&store));
         Server {
-            store: Arc::new(Store::new(
-                Environment::default(),
-                snapshot,
-                Box::new(|_| Ok(())),
-            )),
-            tasks: Tasks::new(audit.clone(), Client::new(None)).expect("a thread can be started"),
+            store,
+            tasks: tasks.expect("a thread can be started"),
             audit,
             sandbox: Sandbox {
                 level: "off",

@@ -86,6 +86,12 @@ impl Decided {
         }
     }
 
+    /// Takes the decision back for a denial: the command waited, and was judged anew by
+    /// another configuration when its turn came. It has no start and no end.
+    pub fn overruled(self) {
+        self.audit.deny(&self.alias, self.hash);
+    }
+
     /// Records the end of a command that was allowed and never started, such as one that
     /// was cancelled while it waited in a queue. Waits for no disk.
     pub fn not_started(self, end: AuditEnd) {

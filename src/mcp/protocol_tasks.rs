@@ -35,7 +35,6 @@ const POLL_LEAST_MS: u64 = 250;
 pub(crate) enum Work {
     Run {
         handle: TaskHandle,
-        hostname: String,
     },
     /// The handle follows (see [`attach`]): a run can be over before it returns one.
     Tag {
@@ -45,7 +44,9 @@ pub(crate) enum Work {
         keep_seconds: u32,
     },
     /// Nothing: it was over before it began. The id is made up for it.
-    None { id: String },
+    None {
+        id: String,
+    },
 }
 
 /// The tasks of one connection.
@@ -311,7 +312,7 @@ impl ProtocolTasks {
         let mut table = self.lock();
         let entry = table.iter_mut().find(|entry| entry.id == id)?;
         match &entry.work {
-            Work::Run { handle, .. } => tasks.result(handle.id()).ok().map(|_| None),
+            Work::Run { handle } => tasks.result(handle.id()).ok().map(|_| None),
             Work::Tag { .. } | Work::None { .. } => None,
         }
     }
@@ -331,7 +332,7 @@ impl ProtocolTasks {
 impl Entry {
     fn new(call: &Call, work: Work, done: Option<Done>) -> Self {
         let (id, max_seconds, keep_seconds, poll_seconds) = match &work {
-            Work::Run { handle, .. } => {
+            Work::Run { handle } => {
                 let limits = handle.limits();
                 let id = handle.id().to_string();
                 (
@@ -382,7 +383,7 @@ impl Entry {
             self.updated = Ts::now();
         }
         match &self.work {
-            Work::Run { handle, .. } => {
+            Work::Run { handle } => {
                 let handle = handle.clone();
                 Box::new(move || handle.cancel())
             }
@@ -412,9 +413,9 @@ impl Entry {
 
     fn registry_answer(&self, tasks: &Tasks) -> Option<Answer> {
         match &self.work {
-            Work::Run { handle, hostname } => {
+            Work::Run { handle } => {
                 let outcome = tasks.result(handle.id()).ok()?;
-                Some(tools::run_answer(&outcome, hostname))
+                Some(tools::run_answer(&outcome))
             }
             Work::Tag { .. } | Work::None { .. } => None,
         }
@@ -424,7 +425,7 @@ impl Entry {
         let over = self.begun.elapsed() > Duration::from_millis(self.ttl_ms);
         match (&self.done, &self.work) {
             (None, _) => false,
-            (Some(_), Work::Run { handle, .. }) => tasks.status(handle.id()).is_err(),
+            (Some(_), Work::Run { handle }) => tasks.status(handle.id()).is_err(),
             (Some(_), _) => over,
         }
     }

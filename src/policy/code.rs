@@ -23,6 +23,8 @@
 //! | `approval:declined` | the person said no, or gave no clear yes |
 //! | `approval:timeout` | no answer in time |
 //! | `approval:mismatch` | the answer was for another command or host |
+//! | `approval:missing` | the rule began to ask while the command waited, and nobody was asked |
+//! | `host-gone` | the host was taken out of the configuration while the command waited |
 //! | `syntax:empty` | nothing to run |
 //! | `syntax:not-utf8` | not UTF-8 text |
 //! | `syntax:limit` | over 8 KiB, 32 commands or 256 words |
@@ -62,6 +64,8 @@ pub enum Code {
     ApprovalDeclined,
     ApprovalTimeout,
     ApprovalMismatch,
+    ApprovalMissing,
+    HostGone,
     Empty,
     NotUtf8,
     Limit,
@@ -189,6 +193,16 @@ impl Code {
                 "approval:mismatch",
                 "The approval was given for another command or host",
                 "Ask for the approval of this very command",
+            ),
+            Self::ApprovalMissing => (
+                "approval:missing",
+                "This command needs a person's approval now, and nobody was asked",
+                "Call again, so that the person is asked",
+            ),
+            Self::HostGone => (
+                "host-gone",
+                "The configuration no longer has this host",
+                "See with ssh_list_hosts which hosts there are",
             ),
             Self::Empty => (
                 "syntax:empty",

@@ -142,6 +142,7 @@ impl Assessment<'_> {
             code: decisive.code,
             rules: self.findings.iter().filter_map(|each| each.line).collect(),
             trail: self.trail(None),
+            approved: false,
         };
         match asks {
             Some(_) => Verdict::Ask(NeedsApproval(authorised)),

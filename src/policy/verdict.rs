@@ -13,6 +13,9 @@ use super::code::Code;
 use super::source::Line;
 use crate::config::types::{CommandHash, HostAlias, Tag};
 
+/// How a denial begins that came after the permit.
+const CHANGED: &str = "The policy was changed while this command waited, so it was judged anew.";
+
 /// How a host takes a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ShellMode {
@@ -81,6 +84,8 @@ pub struct Authorised {
     pub(super) code: Code,
     pub(super) rules: Vec<Line>,
     pub(super) trail: Trail,
+    /// A person agreed to exactly this.
+    pub(super) approved: bool,
 }
 
 impl Authorised {
@@ -118,6 +123,37 @@ impl Authorised {
 
     pub fn trail(&self) -> &Trail {
         &self.trail
+    }
+
+    /// What is left of this permit by a later judgement of the same command for the same
+    /// host: the new permit. A person's approval counts on, for what it was given for.
+    ///
+    /// # Errors
+    /// The new denial, which says that it is one after a change.
+    pub fn renewed(&self, verdict: Verdict) -> Result<Self, Denial> {
+        let same = |new: &Self| self.approved && self.digest() == new.digest();
+        match verdict {
+            Verdict::Allow(mut new) => {
+                new.approved = same(&new);
+                Ok(new)
+            }
+            Verdict::Ask(NeedsApproval(mut new)) if same(&new) => {
+                new.approved = true;
+                Ok(new)
+            }
+            Verdict::Ask(question) if self.approved => {
+                Err(question.refuse(ApprovalFailure::Mismatch).after_a_change())
+            }
+            Verdict::Ask(question) => {
+                Err(question.refuse(ApprovalFailure::Missing).after_a_change())
+            }
+            Verdict::Deny(denial) => Err(denial.after_a_change()),
+        }
+    }
+
+    /// The denial for a host that the configuration no longer has.
+    pub fn without_host(&self) -> Denial {
+        Denial::new(Code::HostGone, self.hash, None).after_a_change()
     }
 
     /// What an approval is bound to: SHA-256 over host, shell mode and canonical form.
@@ -186,8 +222,9 @@ impl NeedsApproval {
     ///
     /// # Errors
     /// A denial with `approval:mismatch` if it is not.
-    pub fn approve(self, approval: Approval) -> Result<Authorised, Denial> {
+    pub fn approve(mut self, approval: Approval) -> Result<Authorised, Denial> {
         if approval.0 == self.digest() {
+            self.0.approved = true;
             Ok(self.0)
         } else {
             Err(self.refuse(ApprovalFailure::Mismatch))
@@ -201,6 +238,7 @@ impl NeedsApproval {
             ApprovalFailure::Declined => Code::ApprovalDeclined,
             ApprovalFailure::Timeout => Code::ApprovalTimeout,
             ApprovalFailure::Mismatch => Code::ApprovalMismatch,
+            ApprovalFailure::Missing => Code::ApprovalMissing,
         };
         let mut denial = Denial::new(code, self.0.hash, None);
         denial.rule = self.0.rules.first().copied();
@@ -219,6 +257,8 @@ pub enum ApprovalFailure {
     Timeout,
     /// Answered for another host or command.
     Mismatch,
+    /// Nobody was asked, because the policy did not want it when the command was taken on.
+    Missing,
 }
 
 /// A person's yes to one digest. Made by the elicitation code of `mcp` and by nothing
@@ -235,7 +275,7 @@ impl Approval {
 
 /// Why a command may not run. Everything but the operator's part may be shown to the
 /// assistant; nothing in it quotes the policy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
     pub(super) code: Code,
     pub(super) hash: CommandHash,
@@ -261,6 +301,12 @@ impl Denial {
             entry: None,
             trail: Box::default(),
         }
+    }
+
+    /// The same, of a command that was allowed before.
+    fn after_a_change(mut self) -> Self {
+        self.why = format!("{CHANGED} {}", self.why).into();
+        self
     }
 
     pub fn code(&self) -> Code {
@@ -307,7 +353,7 @@ impl Denial {
 }
 
 /// What the security log is told of a judgement.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trail {
     /// For `command_bypass_attempt`: a denied text that shows only once quotes,
     /// backslashes or doubled separators are taken away. Not redacted, not capped: the

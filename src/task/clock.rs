@@ -166,7 +166,7 @@ fn report(registry: &Registry, tick: Tick) {
 }
 
 fn interval(task: &Task) -> Duration {
-    Duration::from_secs(task.limits.task_progress_interval.into())
+    Duration::from_secs(task.terms().limits.task_progress_interval.into())
 }
 
 impl PartialEq for Tick {

@@ -3,7 +3,7 @@
 //! Owns which host is next, when no more are begun, and the answer: results in the
 //! plan's order, a summary, equal outputs once, and a size that all outputs share. Has no
 //! thread of its own: each host that ends begins the next. Judges nothing
-//! ([`super::plan`] did). Called by [`super::Tasks::run_on_tag`].
+//! ([`super::plan`] did, and [`super::permit`] does again after a reload). Called by [`super::Tasks::run_on_tag`].
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,12 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::lifecycle::{Kind, Listener, TaskEvent};
 use super::outcome::{Outcome, State};
+use super::permit::Permit;
 use super::plan::TagPlan;
-use super::registry::Order;
+use super::registry::{NotTaken, Order};
 use super::report::{Collected, NotRun, TagOutcome};
 use super::{TaskHandle, Tasks, fit::Cost};
 use crate::config::Snapshot;
-use crate::config::types::{HostAlias, TaskId};
+use crate::config::types::{CommandText, HostAlias, TaskId};
 use crate::policy::{ApprovalFailure, Authorised, Verdict};
 
 /// How a tag run goes about it.
@@ -68,6 +69,7 @@ pub struct TagHandle(Arc<Fanout>);
 struct Fanout {
     tasks: Tasks,
     snapshot: Arc<Snapshot>,
+    command: CommandText,
     width: usize,
     max_failures: usize,
     progress: Mutex<Progress>,
@@ -100,7 +102,8 @@ impl TagHandle {
     ) -> Self {
         let fan_out = usize::try_from(plan.snapshot.concurrency().fan_out).unwrap_or(usize::MAX);
         let batch = options.batch.map_or(fan_out, NonZeroUsize::get);
-        let mut collected = Collected::new(plan.hash, plan.hosts.len(), options);
+        let hash = plan.hash();
+        let mut collected = Collected::new(hash, plan.hosts.len(), options);
         let mut waiting = BTreeMap::new();
         for (place, (alias, verdict)) in plan.hosts.into_iter().enumerate() {
             let denial = match verdict {
@@ -111,12 +114,13 @@ impl TagHandle {
                 Verdict::Ask(needs) => needs.refuse(ApprovalFailure::Unavailable),
                 Verdict::Deny(denial) => denial,
             };
-            tasks.registry.audit.deny(&alias, plan.hash);
+            tasks.registry.audit.deny(&alias, hash);
             collected.denied(place, alias, denial);
         }
         let fanout = Arc::new(Fanout {
             tasks: tasks.clone(),
             snapshot: plan.snapshot,
+            command: plan.command,
             width: batch.min(fan_out).max(1),
             max_failures: options.max_failures.map_or(usize::MAX, NonZeroUsize::get),
             ended: Condvar::new(),
@@ -185,8 +189,7 @@ impl Fanout {
         while let Some((place, alias, command)) = progress.next(self.width) {
             drop(progress);
             let order = Order {
-                snapshot: Arc::clone(&self.snapshot),
-                command,
+                permit: Permit::new(&self.snapshot, &self.command, command),
                 kind: Kind::Tag,
             };
             let listener = Arc::new(OneHost {
@@ -197,9 +200,16 @@ impl Fanout {
             let started = self.tasks.start(order, listener);
             progress = self.progress();
             match started {
-                Err(refused) => {
+                Err(NotTaken::Refused(refused)) => {
                     progress.in_flight -= 1;
                     progress.left_out(place, alias, NotRun::Refused(refused));
+                }
+                Err(NotTaken::Denied(overruled)) => {
+                    let denial = overruled.denial;
+                    self.tasks.registry.audit.deny(&alias, denial.hash());
+                    progress.in_flight -= 1;
+                    progress.count(&alias);
+                    progress.collected.denied(place, alias, denial);
                 }
                 Ok(handle) if progress.stop == Some(NotRun::Cancelled) => {
                     drop(progress);
@@ -231,7 +241,8 @@ impl Fanout {
         let mut progress = self.progress();
         progress.handles.remove(&place);
         progress.in_flight -= 1;
-        if matches!(outcome.state, State::Failed | State::Timeout) {
+        let denied_meanwhile = outcome.overruled.is_some();
+        if matches!(outcome.state, State::Failed | State::Timeout) && !denied_meanwhile {
             progress.failures += 1;
             if progress.failures >= self.max_failures && progress.stop.is_none() {
                 progress.stop = Some(NotRun::TooManyFailures);

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::outcome::{Outcome, State};
 use super::output::Output;
+use super::permit::{Permit, Runnable};
 use crate::audit::{Decided, Started};
-use crate::config::Snapshot;
+use crate::config::Host;
 use crate::config::types::{CommandHash, HostAlias, TaskId};
-use crate::policy::{Authorised, EffectiveLimits};
+use crate::policy::EffectiveLimits;
 use crate::ssh::Cancel;
 
 /// What a task was started for.
@@ -69,24 +70,39 @@ pub(super) struct Task {
     pub(super) alias: HostAlias,
     pub(super) hash: CommandHash,
     pub(super) kind: Kind,
-    pub(super) limits: EffectiveLimits,
     pub(super) output: Arc<Output>,
     pub(super) created: Instant,
     pub(super) created_at: SystemTime,
+    terms: Mutex<Arc<Terms>>,
     stage: Mutex<Stage>,
     ended: Condvar,
     listener: Mutex<Option<Arc<dyn Listener>>>,
 }
 
+/// What it runs under, by the configuration that it was last judged by.
+pub(super) struct Terms {
+    pub(super) limits: EffectiveLimits,
+    /// The host's address as the configuration has it, which its description shows too.
+    pub(super) hostname: Arc<str>,
+}
+
+impl Terms {
+    pub(super) fn of(runnable: &Runnable, host: &Host) -> Self {
+        Self {
+            limits: runnable.limits(host),
+            hostname: host.address.to_string().into(),
+        }
+    }
+}
+
 /// What is needed to run it. Given up when it ends, the credentials with it.
 pub(super) struct Errand {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) command: Authorised,
+    pub(super) permit: Permit,
     pub(super) decided: Decided,
 }
 
 enum Stage {
-    Pending(Errand),
+    Pending(Box<Errand>),
     Running(Running),
     /// Somebody writes its end on record; to others it still runs.
     Ending(Instant),
@@ -164,7 +180,7 @@ impl Stage {
 impl Task {
     pub(super) fn new(
         name: Name,
-        limits: EffectiveLimits,
+        terms: Terms,
         errand: Errand,
         output: Output,
         listener: Arc<dyn Listener>,
@@ -174,14 +190,23 @@ impl Task {
             alias: name.alias,
             hash: name.hash,
             kind: name.kind,
-            limits,
             output: Arc::new(output),
             created: Instant::now(),
             created_at: SystemTime::now(),
-            stage: Mutex::new(Stage::Pending(errand)),
+            terms: Mutex::new(Arc::new(terms)),
+            stage: Mutex::new(Stage::Pending(Box::new(errand))),
             ended: Condvar::new(),
             listener: Mutex::new(Some(listener)),
         }
+    }
+
+    pub(super) fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Its turn has come, and this is what it runs under.
+    pub(super) fn come_to(&self, terms: Terms) {
+        *self.terms.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
     }
 
     /// pending → running. `None` if it was ended before its turn.
@@ -198,7 +223,7 @@ impl Task {
             record: None,
         });
         match std::mem::replace(&mut *stage, running) {
-            Stage::Pending(errand) => Some(errand),
+            Stage::Pending(errand) => Some(*errand),
             _ => None,
         }
     }
@@ -253,7 +278,8 @@ impl Task {
 
     /// … → finished: the last step, for the holder of the claim.
     pub(super) fn finished(&self, outcome: Arc<Outcome>) -> Instant {
-        let expires = Instant::now() + Duration::from_secs(self.limits.task_result_ttl.into());
+        let expires =
+            Instant::now() + Duration::from_secs(self.terms().limits.task_result_ttl.into());
         *self.stage() = Stage::Finished(Finished {
             outcome,
             at: SystemTime::now(),
@@ -333,7 +359,7 @@ impl Task {
             bytes_read: out.saturating_add(err),
             elapsed_ms: millis(view.elapsed),
             output_lines: self.output.lines(),
-            max_seconds: self.limits.max_seconds,
+            max_seconds: self.terms().limits.max_seconds,
         })
     }
 

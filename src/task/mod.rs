@@ -2,11 +2,12 @@
 //!
 //! Owns the registry of all tasks, their fair and bounded queue, a thread for each that
 //! runs, their output and its expiry, fan-out over tags, and the end of all of them when
-//! the server ends. Judges nothing and speaks no SSH; takes only what was judged
-//! ([`crate::policy::Authorised`]). Called by the tools in [`crate::mcp`].
+//! the server ends. Speaks no SSH and makes no rules; takes only what was judged, and has
+//! the policy judge it again if the configuration changed while it waited ([`permit`]).
+//! Called by the tools in [`crate::mcp`].
 //!
 //! ```text
-//! start → queue → thread: start on record → ssh → end on record → listener → result → expiry
+//! start → queue → thread: still permitted → start on record → ssh → end on record → listener → result → expiry
 //! ```
 
 mod clean;
@@ -16,6 +17,7 @@ mod fit;
 mod lifecycle;
 mod outcome;
 mod output;
+mod permit;
 mod plan;
 mod queue;
 mod registry;
@@ -37,14 +39,15 @@ pub use fit::Cost;
 pub use lifecycle::{Kind, Listener, Phase, Progress, TaskEvent};
 pub use outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
 pub use output::{Page, Tail};
+pub use permit::{Overruled, Permit};
 pub use plan::TagPlan;
-pub use registry::{Counts, Missing, OUTPUT_BUDGET, Order, Refused};
+pub use registry::{Counts, Missing, NotTaken, OUTPUT_BUDGET, Order, Refused};
 pub use report::{Group, HostResult, NotRun, Ran, Summary, TagOutcome};
 
 use crate::audit::{Audit, Record};
 use crate::config::types::{CommandHash, CommandText, HostAlias, Tag, TaskId};
-use crate::config::{Host, Snapshot};
-use crate::policy::{EffectiveLimits, Subject, Verdict};
+use crate::config::{Host, Snapshot, Store};
+use crate::policy::{EffectiveLimits, Verdict};
 use crate::ssh::Client;
 
 /// All tasks of the server. Cheap to clone; all clones are one.
@@ -99,12 +102,13 @@ pub enum CancelError {
 }
 
 impl Tasks {
-    /// Starts the timekeeper's thread, so call it after the process was confined.
+    /// Starts the timekeeper's thread, so call it after the process was confined. Whatever
+    /// runs, runs by the configuration that `store` has then.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn new(audit: Audit, client: Client) -> io::Result<Self> {
-        let registry = Arc::new(Registry::new(audit, client, OUTPUT_BUDGET));
+    pub fn new(audit: Audit, client: Client, store: Arc<Store>) -> io::Result<Self> {
+        let registry = Arc::new(Registry::new(audit, client, store, OUTPUT_BUDGET));
         let clock = clock::start(Arc::clone(&registry))?;
         Ok(Self {
             registry,
@@ -113,11 +117,13 @@ impl Tasks {
     }
 
     /// Takes a command on; it runs as soon as the bounds of `concurrency:` allow. Its
-    /// decision is on record when this returns. Waits for no host, name or disk.
+    /// decision is on record when this returns. Waits for no host, name or disk. Judged
+    /// anew here and when its turn comes, if the configuration changed meanwhile.
     ///
     /// # Errors
-    /// The queue is full, the server ends, or the configuration has no such host.
-    pub fn start(&self, order: Order, listener: Arc<dyn Listener>) -> Result<TaskHandle, Refused> {
+    /// The queue is full, the server ends, or the configuration in force does not allow
+    /// it; nothing is on record of it then.
+    pub fn start(&self, order: Order, listener: Arc<dyn Listener>) -> Result<TaskHandle, NotTaken> {
         let task = self.registry.enqueue(order, listener)?;
         self.registry.admit();
         Ok(TaskHandle {
@@ -203,15 +209,7 @@ impl Tasks {
     /// Judges a command for one host, and puts on record what the security log is to be
     /// told of it. A denial is to be followed by [`Tasks::record_denial`].
     pub fn judge(&self, snapshot: &Snapshot, host: &Host, command: &CommandText) -> Verdict {
-        let subject = Subject {
-            alias: &host.alias,
-            tags: &host.tags,
-            shell: host.shell,
-        };
-        let verdict = snapshot.policy().judge(&subject, command);
-        let audit = &self.registry.audit;
-        audit.trail(&host.alias, command.hash(), verdict.trail());
-        verdict
+        permit::judge(&self.registry.audit, snapshot, host, command)
     }
 
     /// Judges a command for every host that has this very tag, in the order of the file.
@@ -219,7 +217,7 @@ impl Tasks {
         let judge = |host: &Host| (host.alias.clone(), self.judge(&snapshot, host, command));
         TagPlan {
             hosts: snapshot.hosts_with_tag(tag).map(judge).collect(),
-            hash: command.hash(),
+            command: command.clone(),
             snapshot,
         }
     }
@@ -268,7 +266,7 @@ impl Tasks {
     fn describe(&self, task: &Task) -> Status {
         let view = task.view();
         let (out, err) = task.output.bytes_read();
-        let limits = &task.limits;
+        let limits = &task.terms().limits;
         let left = view
             .expires
             .map(|at| at.saturating_duration_since(Instant::now()).as_secs());
@@ -315,9 +313,9 @@ impl TaskHandle {
         self.task.hash
     }
 
-    /// What it runs under, as the configuration it was judged by says.
-    pub fn limits(&self) -> &EffectiveLimits {
-        &self.task.limits
+    /// What it runs under, as the configuration it was last judged by says.
+    pub fn limits(&self) -> EffectiveLimits {
+        self.task.terms().limits.clone()
     }
 
     pub fn status(&self) -> Status {

@@ -10,6 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::output::Output;
+use super::permit::Overruled;
 use crate::audit::AuditEnd;
 use crate::config::types::{CommandHash, HostAlias, TaskId};
 use crate::ssh::{Phase, Terminated};
@@ -103,8 +104,21 @@ pub struct Facts {
     /// Bytes of stderr as read from the host.
     pub bytes_err: u64,
     pub error: Option<Failure>,
+    /// Set if it was denied when its turn came: the configuration had changed.
+    pub overruled: Option<Box<Overruled>>,
+    /// The host's address as the configuration has it.
+    pub hostname: Arc<str>,
     /// The time limit it ran under.
     pub max_seconds: u32,
+}
+
+impl Failure {
+    pub(super) fn new(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            network: None,
+        }
+    }
 }
 
 impl Facts {
@@ -124,6 +138,11 @@ impl Facts {
     /// The reason, if the network policy or the name kept it from connecting.
     pub fn network_denial(&self) -> Option<&'static str> {
         self.error.as_ref()?.network
+    }
+
+    /// Whether nothing was sent because a policy forbids it.
+    pub fn is_denied(&self) -> bool {
+        self.overruled.is_some() || self.network_denial().is_some()
     }
 
     /// What a reader of the output has to know beside it, a sentence each.

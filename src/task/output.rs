@@ -99,22 +99,24 @@ struct Filter {
 
 impl Output {
     pub(super) fn new(budget: Arc<Budget>, secrets: &Arc<Patterns>) -> Self {
-        let filter = || Filter {
-            cleaner: Cleaner::default(),
-            redactor: Redactor::new(secrets),
-            cleaned: String::new(),
-        };
         let inner = Inner {
             text: String::new(),
             runs: Vec::new(),
             newlines: 0,
-            filters: Some([filter(), filter()]),
+            filters: Some([Filter::new(secrets), Filter::new(secrets)]),
             bytes: [0, 0],
             held: 0,
         };
         Self {
             budget,
             inner: Mutex::new(inner),
+        }
+    }
+
+    /// Looks for these secrets from now on. To be called before there is any output.
+    pub(super) fn redact(&self, secrets: &Arc<Patterns>) {
+        if let Some(filters) = &mut self.lock().filters {
+            *filters = [Filter::new(secrets), Filter::new(secrets)];
         }
     }
 
@@ -242,6 +244,14 @@ impl Drop for Output {
 }
 
 impl Filter {
+    fn new(secrets: &Arc<Patterns>) -> Self {
+        Self {
+            cleaner: Cleaner::default(),
+            redactor: Redactor::new(secrets),
+            cleaned: String::new(),
+        }
+    }
+
     fn push(&mut self, bytes: &[u8], text: &mut String) {
         self.cleaner.push(bytes, &mut self.cleaned);
         self.redactor.push(&self.cleaned, text);

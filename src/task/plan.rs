@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use crate::config::Snapshot;
-use crate::config::types::{CommandHash, HostAlias};
+use crate::config::types::{CommandHash, CommandText, HostAlias};
 use crate::policy::{Authorised, Denial, NeedsApproval, Verdict};
 
 /// Who is to run what, and who is not.
 pub struct TagPlan {
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) hash: CommandHash,
+    pub(super) command: CommandText,
     /// In the order of the file.
     pub(super) hosts: Vec<(HostAlias, Verdict)>,
 }
@@ -28,7 +28,7 @@ impl TagPlan {
     }
 
     pub fn hash(&self) -> CommandHash {
-        self.hash
+        self.command.hash()
     }
 
     /// What needs a person's approval, in the order of the file.

@@ -10,15 +10,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{fmt, thread};
 
 use super::clock::Ticks;
-use super::lifecycle::{Errand, Kind, Listener, Name, Task};
+use super::lifecycle::{Errand, Kind, Listener, Name, Task, Terms};
 use super::output::{Budget, Output};
+use super::permit::{Overruled, Permit};
 use super::queue::{Bounds, MAX_WAITING, Queue};
 use super::results::{MAX_KEPT, Results};
 use super::run;
 use crate::audit::Audit;
-use crate::config::Snapshot;
 use crate::config::types::{CommandHash, HostAlias, TaskId};
-use crate::policy::Authorised;
+use crate::config::{Snapshot, Store};
 use crate::ssh::Client;
 
 /// Bytes that the outputs of all tasks may hold together. Finished ones are given up for
@@ -84,6 +84,7 @@ impl std::error::Error for Missing {}
 pub(super) struct Registry {
     pub(super) audit: Audit,
     pub(super) client: Client,
+    pub(super) store: Arc<Store>,
     pub(super) budget: Arc<Budget>,
     pub(super) ticks: Ticks,
     tables: Mutex<Tables>,
@@ -95,34 +96,42 @@ struct Tables {
     tasks: HashMap<TaskId, Arc<Task>>,
     queue: Queue<TaskId>,
     results: Results,
-    bounds: Bounds,
     last_id: u64,
     closing: bool,
 }
 
 /// What is to be run, judged already.
 pub struct Order {
-    /// The configuration that it was judged by.
-    pub snapshot: Arc<Snapshot>,
-    pub command: Authorised,
+    pub permit: Permit,
     pub kind: Kind,
 }
 
+/// Why there is no task.
+#[derive(Debug)]
+pub enum NotTaken {
+    Refused(Refused),
+    /// The configuration changed since it was judged, and denies it. Not on record.
+    Denied(Box<Overruled>),
+}
+
+impl From<Refused> for NotTaken {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
 impl Registry {
-    pub(super) fn new(audit: Audit, client: Client, budget: usize) -> Self {
+    pub(super) fn new(audit: Audit, client: Client, store: Arc<Store>, budget: usize) -> Self {
         Self {
             audit,
             client,
+            store,
             budget: Arc::new(Budget::new(budget)),
             ticks: Ticks::default(),
             tables: Mutex::new(Tables {
                 tasks: HashMap::new(),
                 queue: Queue::default(),
                 results: Results::default(),
-                bounds: Bounds {
-                    tasks: 1,
-                    per_host: 1,
-                },
                 last_id: 0,
                 closing: false,
             }),
@@ -133,22 +142,19 @@ impl Registry {
     /// Takes a command on: it waits from now on.
     ///
     /// # Errors
-    /// The queue is full, the server ends, or the host is not in the configuration.
+    /// The queue is full, the server ends, the host is not in the configuration, or the
+    /// command is denied by one that is newer than its permit.
     pub(super) fn enqueue(
         &self,
         order: Order,
         listener: Arc<dyn Listener>,
-    ) -> Result<Arc<Task>, Refused> {
-        let Order {
-            snapshot,
-            command,
-            kind,
-        } = order;
-        let alias = command.alias().clone();
-        let hash = command.hash();
-        let host = snapshot.host(&alias).ok_or(Refused::UnknownHost)?;
-        let limits = snapshot.policy().limits(alias.as_str(), &host.tags);
-        let bounds = bounds(&snapshot);
+    ) -> Result<Arc<Task>, NotTaken> {
+        let Order { permit, kind } = order;
+        let renewed = permit.renew(&self.store, &self.audit);
+        let runnable = renewed.map_err(NotTaken::Denied)?;
+        let host = runnable.host().ok_or(Refused::UnknownHost)?;
+        let terms = Terms::of(&runnable, host);
+        let (alias, hash) = (host.alias.clone(), runnable.command().hash());
         let name = Name {
             id: self.tables().name(&alias, hash),
             alias,
@@ -157,18 +163,17 @@ impl Registry {
         };
         let output = Output::new(Arc::clone(&self.budget), &self.audit.secrets());
         let errand = Errand {
-            snapshot,
-            command,
+            permit: runnable.into_permit(),
             decided: self.audit.allow(&name.alias, hash),
         };
-        let task = Arc::new(Task::new(name, limits, errand, output, listener));
-        task.create(|| self.tables().insert(&task, bounds))?;
+        let task = Arc::new(Task::new(name, terms, errand, output, listener));
+        task.create(|| self.tables().insert(&task))?;
         Ok(task)
     }
 
     /// Starts whatever may run now, a thread each.
     pub(super) fn admit(self: &Arc<Self>) {
-        while let Some(task) = self.tables().admit() {
+        while let Some(task) = self.admit_one() {
             let registry = Arc::clone(self);
             let spawned = thread::Builder::new()
                 .name("task".into())
@@ -186,6 +191,12 @@ impl Registry {
                 self.release(&task);
             }
         }
+    }
+
+    /// By the bounds of the configuration in force.
+    fn admit_one(&self) -> Option<Arc<Task>> {
+        let bounds = bounds(&self.store.current());
+        self.tables().admit(bounds)
     }
 
     /// An admitted task no longer takes up a place.
@@ -303,19 +314,18 @@ impl Tables {
         TaskId::new(alias, hash, self.last_id)
     }
 
-    fn insert(&mut self, task: &Arc<Task>, bounds: Bounds) -> Result<(), Refused> {
+    fn insert(&mut self, task: &Arc<Task>) -> Result<(), Refused> {
         if self.closing {
             return Err(Refused::ShuttingDown);
         }
         let queued = self.queue.push(&task.alias, task.id.clone());
         queued.map_err(|_| Refused::QueueFull)?;
-        self.bounds = bounds;
         self.tasks.insert(task.id.clone(), Arc::clone(task));
         Ok(())
     }
 
-    fn admit(&mut self) -> Option<Arc<Task>> {
-        let id = self.queue.admit(self.bounds)?;
+    fn admit(&mut self, bounds: Bounds) -> Option<Arc<Task>> {
+        let id = self.queue.admit(bounds)?;
         self.tasks.get(&id).cloned()
     }
 
@@ -329,7 +339,7 @@ impl Tables {
     }
 }
 
-/// The bounds of `concurrency:`, those of the newest configuration that ran something.
+/// The bounds of `concurrency:`.
 fn bounds(snapshot: &Snapshot) -> Bounds {
     let concurrency = snapshot.concurrency();
     let bound = |most: u32| usize::try_from(most).unwrap_or(usize::MAX);

@@ -82,7 +82,7 @@ pub struct Summary {
     pub succeeded: usize,
     /// Another exit status, or no run to the end.
     pub failed: usize,
-    /// By the rules, for want of approval, or by the network policy.
+    /// By the rules, before or at its turn, for want of approval, or by the network policy.
     pub denied: usize,
     /// While it ran or before its turn.
     pub cancelled: usize,
@@ -231,7 +231,7 @@ impl Summary {
                     ..
                 } => &mut summary.cancelled,
                 HostResult::NotRun { .. } => &mut summary.not_run,
-                HostResult::Ran(ran) if ran.facts.network_denial().is_some() => &mut summary.denied,
+                HostResult::Ran(ran) if ran.facts.is_denied() => &mut summary.denied,
                 HostResult::Ran(ran) => match ran.facts.state {
                     State::Completed => &mut summary.succeeded,
                     State::Cancelled => &mut summary.cancelled,

@@ -9,9 +9,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::lifecycle::{Claim, Errand, Kind, Stop, Task, TaskEvent, millis};
+use super::lifecycle::{Claim, Errand, Kind, Stop, Task, TaskEvent, Terms, millis};
 use super::outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
 use super::output::Stream;
+use super::permit::Overruled;
 use super::registry::Registry;
 use crate::audit::{AuditError, Hop, Phase, Record, Started};
 use crate::config::Snapshot;
@@ -31,13 +32,23 @@ pub(super) fn run(registry: &Registry, task: &Arc<Task>) {
     let Some(errand) = task.begin(cancel.clone()) else {
         return;
     };
+    let Errand { permit, decided } = errand;
+    let runnable = match permit.renew(&registry.store, &registry.audit) {
+        Ok(runnable) => runnable,
+        Err(denied) => {
+            decided.overruled();
+            return end(registry, task, overruled(task, denied));
+        }
+    };
+    let Some(host) = runnable.host() else {
+        // The order was taken on with this very configuration.
+        return end(registry, task, failed(task, "Host alias not found"));
+    };
+    task.come_to(Terms::of(&runnable, host));
+    // The patterns in force hold those of this configuration, and it is in force.
+    task.output.redact(&registry.audit.secrets());
     task.tell(&TaskEvent::Started);
     registry.ticks.follow(task);
-    let Errand {
-        snapshot,
-        command,
-        decided,
-    } = errand;
     match decided.start(&task.id) {
         Ok(started) => {
             if let Err(started) = task.opened(started) {
@@ -46,23 +57,17 @@ pub(super) fn run(registry: &Registry, task: &Arc<Task>) {
         }
         Err(error) => return end(registry, task, not_recorded(task, &error)),
     }
-    let deadline = Deadline::after(Duration::from_secs(task.limits.max_seconds.into()));
+    let limit = Duration::from_secs(task.terms().limits.max_seconds.into());
+    let control = Control::new(Deadline::after(limit), cancel);
     let mut intake = Intake::new(registry, task);
-    let report = match snapshot.host(&task.alias) {
-        Some(host) => {
-            let job = Job {
-                snapshot: &snapshot,
-                host,
-                command: &command,
-            };
-            let control = Control::new(deadline, cancel);
-            registry.client.run(&job, &control, &mut intake)
-        }
-        // The order was taken on with this very configuration.
-        None => return end(registry, task, failed(task, "Host alias not found")),
+    let job = Job {
+        snapshot: runnable.snapshot(),
+        host,
+        command: runnable.command(),
     };
+    let report = registry.client.run(&job, &control, &mut intake);
     let truncated = intake.truncated(report.bytes_not_given);
-    drop((snapshot, command));
+    drop(runnable);
     note(registry, task, &report);
     end(registry, task, facts(task, report, truncated));
 }
@@ -233,10 +238,21 @@ fn cancelled(task: &Task) -> Facts {
 
 fn failed(task: &Task, text: &str) -> Facts {
     let mut facts = Facts::of(task);
-    facts.error = Some(Failure {
-        text: text.to_owned(),
-        network: None,
-    });
+    facts.error = Some(Failure::new(text));
+    facts
+}
+
+/// The configuration of this moment does not allow it.
+fn overruled(task: &Task, overruled: Box<Overruled>) -> Facts {
+    let denial = &overruled.denial;
+    let text = format!(
+        "Denied by policy ({}): {} {}",
+        denial.code().as_str(),
+        denial.why(),
+        denial.hint()
+    );
+    let mut facts = failed(task, &text);
+    facts.overruled = Some(overruled);
     facts
 }
 
@@ -279,6 +295,7 @@ fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts 
 impl Facts {
     /// A run of this task that came to nothing; what is known more is filled in.
     fn of(task: &Task) -> Self {
+        let terms = task.terms();
         Self {
             id: task.id.clone(),
             alias: task.alias.clone(),
@@ -297,7 +314,9 @@ impl Facts {
             bytes_out: 0,
             bytes_err: 0,
             error: None,
-            max_seconds: task.limits.max_seconds,
+            overruled: None,
+            hostname: Arc::clone(&terms.hostname),
+            max_seconds: terms.limits.max_seconds,
         }
     }
 }
@@ -316,13 +335,14 @@ struct Intake<'a> {
 
 impl<'a> Intake<'a> {
     fn new(registry: &'a Registry, task: &'a Task) -> Self {
+        let limits = &task.terms().limits;
         Self {
             registry,
             task,
             began: Instant::now(),
-            room: task.limits.max_output_bytes,
+            room: limits.max_output_bytes,
             cut: None,
-            beyond: match task.limits.on_output_cap {
+            beyond: match limits.on_output_cap {
                 OutputCap::Stop => Flow::Stop,
                 OutputCap::Discard => Flow::Continue,
             },

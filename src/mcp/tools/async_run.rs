@@ -18,7 +18,7 @@ use super::run::{Target, network_denied};
 use crate::audit::Record;
 use crate::config::types::TaskId;
 use crate::policy::{Authorised, Verdict};
-use crate::task::{Facts, Kind, Listener, Order, Progress, State, TaskEvent};
+use crate::task::{Facts, Kind, Listener, NotTaken, Progress, State, TaskEvent};
 
 /// `ssh_run_async`.
 pub(super) fn run(call: &Arc<Call>) {
@@ -66,17 +66,12 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<An
         alias: target.alias.to_string(),
         hash: target.hash.to_string(),
     });
-    let order = Order {
-        snapshot: Arc::clone(&target.snapshot),
-        command: authorised,
-        kind: Kind::Async,
-    };
-    let handle = call
-        .session
-        .server
-        .tasks
-        .start(order, watch)
-        .map_err(|refused| Answer::error(format!("Async run error: {refused}")))?;
+    let order = target.order(authorised, Kind::Async);
+    let started = call.session.server.tasks.start(order, watch);
+    let handle = started.map_err(|not_taken| match not_taken {
+        NotTaken::Denied(overruled) => target.deny(call, &overruled.denial),
+        NotTaken::Refused(refused) => Answer::error(format!("Async run error: {refused}")),
+    })?;
     let limits = handle.limits();
     Ok(Answer::of(
         Object::new()

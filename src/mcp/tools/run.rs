@@ -19,7 +19,9 @@ use crate::config::types::{CommandHash, CommandText, HostAlias, TaskId};
 use crate::config::{Host, Snapshot};
 use crate::policy::{Approval, Authorised, Denial, NeedsApproval, Verdict};
 use crate::ssh::Terminated;
-use crate::task::{Facts, Kind, Listener, Order, Outcome, Progress, TaskEvent};
+use crate::task::{
+    Facts, Kind, Listener, NotTaken, Order, Outcome, Overruled, Permit, Progress, TaskEvent,
+};
 
 /// What the members that a host wrote are called.
 pub(super) const UNTRUSTED: &[&str] = &["output"];
@@ -78,7 +80,16 @@ impl Target {
         denied(&self.alias, self.hash, self.command.as_str(), denial)
     }
 
-    /// Asks a person.
+    /// What is to be run, as far as the judged configuration goes.
+    pub(super) fn order(&self, command: Authorised, kind: Kind) -> Order {
+        Order {
+            permit: Permit::new(&self.snapshot, &self.command, command),
+            kind,
+        }
+    }
+
+    /// Asks a person, which can take minutes: the answer says nothing of a configuration
+    /// that was changed meanwhile, by which the command is judged anew before it runs.
     ///
     /// # Errors
     /// What to answer: a denial, or the question to a modern client.
@@ -138,27 +149,19 @@ fn give_up(call: &Call, begun: Instant, answer: &Answer) {
 }
 
 fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) {
-    let hostname = target
-        .host()
-        .map(|host| host.address.to_string())
-        .unwrap_or_default();
     let watch = Arc::new(Watch {
         call: Arc::clone(call),
         alias: target.alias.clone(),
         hash: target.hash,
-        hostname: hostname.clone(),
     });
-    let order = Order {
-        snapshot: Arc::clone(&target.snapshot),
-        command: authorised,
-        kind: Kind::Sync,
-    };
+    let order = target.order(authorised, Kind::Sync);
     match call.session.server.tasks.start(order, watch) {
-        Ok(handle) if call.as_task => {
-            protocol_tasks::begin(call, Work::Run { handle, hostname });
-        }
+        Ok(handle) if call.as_task => protocol_tasks::begin(call, Work::Run { handle }),
         Ok(handle) => call.cancellation.then(move || handle.cancel()),
-        Err(refused) => {
+        Err(NotTaken::Denied(overruled)) => {
+            protocol_tasks::finish_early(call, &target.deny(call, &overruled.denial));
+        }
+        Err(NotTaken::Refused(refused)) => {
             let text = refused.to_string();
             call.tell(&event(
                 Level::Debug,
@@ -181,7 +184,6 @@ struct Watch {
     call: Arc<Call>,
     alias: HostAlias,
     hash: CommandHash,
-    hostname: String,
 }
 
 impl Listener for Watch {
@@ -203,7 +205,7 @@ impl Listener for Watch {
                 if self.call.as_task {
                     protocol_tasks::finished(&self.call.session, id.as_str(), None);
                 } else {
-                    self.call.finish(&answer(outcome, &self.hostname));
+                    self.call.finish(&answer(outcome));
                 }
             }
         }
@@ -231,10 +233,13 @@ fn report(call: &Call, progress: &Progress) {
 }
 
 /// The answer to a run that came to its end, however that looks.
-pub(crate) fn answer(outcome: &Outcome, hostname: &str) -> Answer {
+pub(crate) fn answer(outcome: &Outcome) -> Answer {
     let facts = outcome.facts();
     if let Some(detail) = facts.network_denial() {
-        return network_denied(&facts.alias, facts.hash, hostname, detail);
+        return network_denied(&facts.alias, facts.hash, &facts.hostname, detail);
+    }
+    if let Some(Overruled { command, denial }) = facts.overruled.as_deref() {
+        return denied(&facts.alias, facts.hash, command.as_str(), denial);
     }
     let output = outcome.output();
     let (shown, left_out) = fit(&output, OUTPUT_BUDGET);

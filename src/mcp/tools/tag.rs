@@ -19,7 +19,7 @@ use super::run::{NETWORK_HINT, result_fields};
 use crate::audit::Ts;
 use crate::config::Snapshot;
 use crate::config::types::{CommandHash, CommandText, Tag};
-use crate::policy::{Approval, NeedsApproval};
+use crate::policy::{Approval, Denial, NeedsApproval};
 use crate::task::{
     Group, HostResult, NotRun, Ran, TagEvent, TagListener, TagOptions, TagOutcome, TagPlan,
 };
@@ -293,13 +293,15 @@ fn output_len(result: &HostResult) -> usize {
 }
 
 fn first_denial(outcome: &TagOutcome) -> Option<(&str, &str, &str)> {
-    match outcome.results.first()? {
-        HostResult::Denied { denial, .. } => {
-            Some(("policy", denial.code().as_str(), denial.hint()))
-        }
-        HostResult::Ran(_) => Some(("network", "network", NETWORK_HINT)),
-        HostResult::NotRun { .. } => None,
-    }
+    let denial = match outcome.results.first()? {
+        HostResult::Denied { denial, .. } => denial,
+        HostResult::Ran(ran) => match &ran.facts.overruled {
+            Some(overruled) => &overruled.denial,
+            None => return Some(("network", "network", NETWORK_HINT)),
+        },
+        HostResult::NotRun { .. } => return None,
+    };
+    Some(("policy", denial.code().as_str(), denial.hint()))
 }
 
 fn entry(result: &HostResult, hash: CommandHash, detail: Detail) -> Json {
@@ -310,20 +312,7 @@ fn entry(result: &HostResult, hash: CommandHash, detail: Detail) -> Json {
     };
     match result {
         HostResult::Ran(ran) => entry_of_run(ran, head(ran.facts.alias.as_str()), detail),
-        HostResult::Denied { alias, denial } => {
-            let entry = head(alias.as_str())
-                .field("denied", &true)
-                .field("reason", "policy")
-                .field("code", denial.code().as_str());
-            entry
-                .when(detail == Detail::Full, |entry| {
-                    entry
-                        .field("why", denial.why())
-                        .maybe("denied_command", denial.denied_command())
-                        .field("hint", denial.hint())
-                })
-                .end()
-        }
+        HostResult::Denied { alias, denial } => denied(head(alias.as_str()), denial, detail),
         HostResult::NotRun { alias, why } => {
             let why = match why {
                 NotRun::Cancelled => "cancelled before its turn".to_owned(),
@@ -340,6 +329,19 @@ fn entry(result: &HostResult, hash: CommandHash, detail: Detail) -> Json {
     }
 }
 
+fn denied(head: Object, denial: &Denial, detail: Detail) -> Json {
+    head.field("denied", &true)
+        .field("reason", "policy")
+        .field("code", denial.code().as_str())
+        .when(detail == Detail::Full, |entry| {
+            entry
+                .field("why", denial.why())
+                .maybe("denied_command", denial.denied_command())
+                .field("hint", denial.hint())
+        })
+        .end()
+}
+
 fn entry_of_run(ran: &Ran, head: Object, detail: Detail) -> Json {
     let facts = &ran.facts;
     let head = head.field("task_id", facts.id.as_str());
@@ -352,6 +354,9 @@ fn entry_of_run(ran: &Ran, head: Object, detail: Detail) -> Json {
                 entry.field("hint", NETWORK_HINT)
             })
             .end();
+    }
+    if let Some(overruled) = &facts.overruled {
+        return denied(head, &overruled.denial, detail);
     }
     if detail == Detail::Short {
         return head
