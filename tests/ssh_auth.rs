@@ -286,6 +286,48 @@ impl Drop for Agent {
     }
 }
 
+/// Credentials may be right and still not what the host wants of this user.
+#[test]
+fn a_login_that_the_host_does_not_take_is_not_called_wrong() {
+    let fleet = Fleet::with(vec![
+        HostSpec::new("keys-alone"),
+        HostSpec::new("passwords-alone")
+            .password_login()
+            .sshd("PubkeyAuthentication no"),
+        HostSpec::new("both")
+            .password_login()
+            .sshd("AuthenticationMethods publickey,password"),
+        HostSpec::new("key-alone-dropbear").dropbear().sshd("-s"),
+    ]);
+    fleet.setup.secret("login", login().password());
+    fleet.setup.secret("wrong", "not-the-word");
+    let (key, password) = ("key_path: id_fleet", "password_secret: login");
+    let refused = "SSH permission denied: Check username and credentials";
+    let wrong = "SSH authentication failed: Invalid credentials";
+    for (alias, lines, text) in [
+        ("keys-alone", &[password][..], refused),
+        ("key-alone-dropbear", &[password], refused),
+        ("passwords-alone", &[key], refused),
+        ("both", &[key], refused),
+        ("both", &[password], refused),
+        ("both", &[key, "password_secret: wrong"], wrong),
+        ("passwords-alone", &["password_secret: wrong"], wrong),
+    ] {
+        log_in_with(&fleet, lines);
+        let ran = hello(&fleet, alias);
+        assert_eq!(
+            ran.error().for_assistant(),
+            text,
+            "{alias} {lines:?}: {}",
+            ran.error().for_operator()
+        );
+        assert_eq!(ran.error().phase().unwrap().as_str(), "authenticate");
+    }
+    log_in_with(&fleet, &[key]);
+    let why = hello(&fleet, "both").error().for_operator();
+    assert!(why.contains("(password)"), "{why}");
+}
+
 #[test]
 fn what_does_not_get_in_says_why() {
     let fleet = Fleet::with(vec![HostSpec::new("web1").password_login()]);

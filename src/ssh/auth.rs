@@ -71,13 +71,44 @@ pub(super) fn sign_in(
     {
         return Ok(());
     }
-    match key_problem {
-        Some(problem) => Err(SshError::Key(problem)),
-        None if tried.is_empty() => Err(SshError::NoCredentials),
-        None => Err(SshError::Denied {
-            methods: tried.join(", "),
-        }),
+    if let Some(problem) = key_problem {
+        return Err(SshError::Key(problem));
     }
+    if tried.is_empty() && with.password.is_none() {
+        return Err(SshError::NoCredentials);
+    }
+    explain_refusal(link, with.user, &tried, watch)
+}
+
+/// Nothing got in: was what we have not believed, or not wanted at all? A host may take
+/// other methods only, or want another one after ours (RFC 4252 §5.1, partial success).
+fn explain_refusal(
+    link: &mut Link,
+    user: &str,
+    tried: &[&'static str],
+    watch: &Watch<'_>,
+) -> Result<(), SshError> {
+    let methods = tried.join(", ");
+    let offered = match link.drive(watch, |session| session.login_methods(user)) {
+        Ok(Some(offered)) => offered,
+        Ok(None) => return Ok(()),
+        Err(error @ (SshError::Cancelled(_) | SshError::Timeout { .. })) => return Err(error),
+        // It hung up: it had said no already.
+        Err(_) => return Err(SshError::Denied { methods }),
+    };
+    let wanted = |method: &&str| match *method {
+        "agent" => offers(&offered, "publickey"),
+        method => offers(&offered, method),
+    };
+    if tried.iter().any(wanted) {
+        Err(SshError::Denied { methods })
+    } else {
+        Err(SshError::NotTaken { methods, offered })
+    }
+}
+
+fn offers(methods: &str, method: &str) -> bool {
+    methods.split(',').any(|offered| offered == method)
 }
 
 fn by_key(link: &mut Link, with: &Credentials<'_>, watch: &Watch<'_>) -> Result<Tried, SshError> {
@@ -157,11 +188,10 @@ fn by_password(
     let Some(methods) = link.drive(watch, |session| session.login_methods(user))? else {
         return Ok(Tried::In);
     };
-    let offers = |method: &str| methods.split(',').any(|offered| offered == method);
-    let result = if offers("password") {
+    let result = if offers(&methods, "password") {
         tried.push("password");
         link.drive_faults(watch, |session, _| session.login_password(user, password))?
-    } else if offers("keyboard-interactive") {
+    } else if offers(&methods, "keyboard-interactive") {
         tried.push("keyboard-interactive");
         link.session()
             .wire()

@@ -38,6 +38,8 @@ pub enum SshError {
     Key(KeyProblem),
     /// The host refused every credential it was offered.
     Denied { methods: String },
+    /// The host takes none of what the entry has for this user, or wants more than that.
+    NotTaken { methods: String, offered: String },
     /// The host refused the channel or the command.
     Refused { what: &'static str, cause: String },
     /// This machine could not do its part (descriptors, threads, memory).
@@ -153,6 +155,7 @@ impl SshError {
                 KeyProblem::Agent { .. } => "SSH agent unavailable: Check agent socket",
             },
             Self::Denied { .. } => "SSH authentication failed: Invalid credentials",
+            Self::NotTaken { .. } => "SSH permission denied: Check username and credentials",
             Self::Refused { .. } => "SSH command refused: Host did not start the command",
             Self::Hop { error, .. } => error.for_assistant(),
         }
@@ -187,7 +190,9 @@ impl SshError {
             | Self::LinkLost { phase, .. }
             | Self::Protocol { phase, .. } => Some(*phase),
             Self::HostKey(_) | Self::KnownHosts { .. } => Some(Phase::Handshake),
-            Self::NoCredentials | Self::Key(_) | Self::Denied { .. } => Some(Phase::Authenticate),
+            Self::NoCredentials | Self::Key(_) | Self::Denied { .. } | Self::NotTaken { .. } => {
+                Some(Phase::Authenticate)
+            }
             Self::Refused { .. } => Some(Phase::Run),
             Self::Local { .. } => None,
             Self::Hop { error, .. } => error.phase(),
@@ -256,6 +261,16 @@ impl fmt::Display for SshError {
             Self::NoCredentials => f.write_str("the host has no credentials"),
             Self::Key(problem) => problem.fmt(f),
             Self::Denied { methods } => write!(f, "the host refused the login ({methods})"),
+            Self::NotTaken { methods, offered } => write!(
+                f,
+                "the host wants another login ({}) than the entry has (tried: {})",
+                offered.escape_debug(),
+                if methods.is_empty() {
+                    "none"
+                } else {
+                    methods.as_str()
+                },
+            ),
             Self::Refused { what, cause } => write!(f, "the host refused the {what}: {cause}"),
             Self::Local { what, cause } => write!(f, "{what}: {cause}"),
             Self::Hop { alias, error } => write!(f, "jump host {alias}: {error}"),
