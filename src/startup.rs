@@ -157,6 +157,7 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
 
     let readable = || usable(&dirs, &environment, settings.audit_file.as_deref());
     let identity = identity::settle(settings.user, readable).map_err(StartError::Identity)?;
+    noticed.extend(agent_trouble(&snapshot, &environment).map(agentless));
     let grants = grants(&dirs, place.as_ref());
     let confined = confine::close(settings.sandbox, identity, Scope::of(&snapshot), grants);
     let confined = confined.map_err(StartError::Confine)?;
@@ -188,7 +189,7 @@ fn converse(
     let input = stdio::Input::new(client.input, Arc::clone(stop));
     let output = stdio::Output::new(client.output);
     let gone = stdio::Gone::watching(&input).map_err(StartError::Descriptors)?;
-    let agent = environment.setting("SSH_AUTH_SOCK").map(PathBuf::from);
+    let agent = agent_socket(&environment).map(PathBuf::from);
     let store = Arc::new(Store::new(environment, snapshot, confined.admission()));
     let client = ssh::Client::new(agent);
     let tasks = Tasks::new(audit.clone(), client, Arc::clone(&store));
@@ -300,11 +301,39 @@ fn open_audit_file(settings: &Settings) -> Result<Option<Place>, StartError> {
     })
 }
 
-/// Whether the present user can read everything that is configured, and write the audit
-/// file.
+fn agentless(trouble: String) -> Record {
+    Record::config_warning("credentials.yml", format!("agent: true, and {trouble}"))
+}
+
+fn agent_socket(environment: &Environment) -> Option<&Path> {
+    environment.setting("SSH_AUTH_SOCK").map(Path::new)
+}
+
+/// Why the present user cannot ask the agent, where a login needs it.
+fn agent_trouble(snapshot: &Snapshot, environment: &Environment) -> Option<String> {
+    if !snapshot.needs_agent() {
+        return None;
+    }
+    let Some(socket) = agent_socket(environment) else {
+        return Some("SSH_AUTH_SOCK is not set: logins with it fail".to_owned());
+    };
+    if process::can_connect(socket) {
+        return None;
+    }
+    Some(format!(
+        "the server's user cannot connect to SSH_AUTH_SOCK ({}): logins with it fail; start \
+         the server as the agent's user, or with --user",
+        socket.display()
+    ))
+}
+
+/// Whether the present user can read everything that is configured, ask the agent where
+/// that is needed, and write the audit file.
 fn usable(dirs: &Arc<Dirs>, environment: &Environment, audit_file: Option<&Path>) -> bool {
-    let readable =
-        load(dirs, environment).is_ok_and(|loaded| loaded.snapshot.unreadable().is_empty());
+    let readable = load(dirs, environment).is_ok_and(|Loaded { snapshot, .. }| {
+        let agent = agent_socket(environment).filter(|_| snapshot.needs_agent());
+        snapshot.unreadable().is_empty() && agent.is_none_or(process::can_connect)
+    });
     readable && audit_file.is_none_or(process::can_write_beside)
 }
 

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::{Fleet, HostSpec, login, run, tool};
+use common::{Fleet, HostSpec, Launch, Server, login, run, tool};
 use direct::{Direct, Ran};
 use mcp_ssh_orchestrator::ssh::SshError;
 use mcp_ssh_orchestrator::ssh::error::KeyProblem;
@@ -242,6 +242,73 @@ fn an_agent_signs() {
         ran.error(),
         SshError::Key(KeyProblem::Agent { .. })
     ));
+}
+
+/// Through the server, with all of the sandbox required, which is the default.
+#[test]
+fn an_agent_signs_for_the_confined_server() {
+    let fleet = Fleet::with(vec![HostSpec::new("web1"), HostSpec::new("web2")]);
+    let agent = Agent::start();
+    fleet.new_key("id_agent", &["-t", "ed25519", "-N", ""]);
+    let key = fleet.setup.keys.join("id_agent");
+    agent.add(&key);
+    fs::remove_file(key).unwrap();
+    log_in_with(&fleet, &["agent: true"]);
+    fleet
+        .setup
+        .env("SSH_AUTH_SOCK", agent.socket.to_str().unwrap());
+    let server = Server::start(&fleet.setup);
+    let start = server.wait_type("server_start");
+    assert_eq!(start["sandbox"]["level"], "required");
+    assert_eq!(start["sandbox"]["seccomp"], true);
+    for alias in ["web1", "web2", "web1"] {
+        assert_eq!(server.run(alias, "echo hello")["output"], "hello");
+    }
+    // The agent goes: what is logged in goes on, a new login says why it cannot be.
+    drop(agent);
+    assert_eq!(server.run("web1", "echo hello")["output"], "hello");
+    fleet.host("web2").cut();
+    let ran = server.run("web2", "echo hello");
+    assert_eq!(ran["output"], "SSH agent unavailable: Check agent socket");
+    let finished = server.finish();
+    assert!(finished.status.success(), "{}", finished.log);
+}
+
+/// The container's user could read the files, and not ask root's agent.
+#[test]
+fn the_server_stays_who_can_ask_the_agent() {
+    let fleet = Fleet::with(vec![HostSpec::new("web1")]);
+    let agent = Agent::start();
+    agent.add(&fleet.setup.keys.join("id_fleet"));
+    fs::remove_file(fleet.setup.keys.join("id_fleet")).unwrap();
+    log_in_with(&fleet, &["agent: true"]);
+    for dir in [&fleet.setup.config, &fleet.setup.keys, &fleet.setup.secrets] {
+        run("chmod", &["-R", "a+rX", dir.to_str().unwrap()]);
+    }
+    let warned = |record: &serde_json::Value| {
+        record["msg"] == "config_warning"
+            && record["error"].as_str().unwrap().contains("SSH_AUTH_SOCK")
+    };
+    let server = Server::start(&fleet.setup);
+    assert_eq!(server.wait_type("server_start")["sandbox"]["uid"], 10_001);
+    let ran = server.run("web1", "echo hello");
+    assert_eq!(ran["output"], "SSH agent unavailable: Check agent socket");
+    assert!(server.finish().records.iter().any(warned));
+    let check = common::run_cli(&fleet.setup, &["check"]);
+    let text = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(text.contains("SSH_AUTH_SOCK is not set"), "{text}");
+
+    let socket = agent.socket.to_str().unwrap();
+    fleet.setup.env("SSH_AUTH_SOCK", socket);
+    let server = Server::start(&fleet.setup);
+    assert_eq!(server.wait_type("server_start")["sandbox"]["uid"], 0);
+    assert_eq!(server.run("web1", "echo hello")["output"], "hello");
+    assert!(!server.finish().records.iter().any(warned));
+    // Told to be somebody who cannot, it says so.
+    let server = Launch::default()
+        .args(&["--user", "10001"])
+        .start(&fleet.setup);
+    server.wait_record("the agent's warning", warned);
 }
 
 struct Agent {

@@ -193,6 +193,29 @@ fn a_host_that_takes_no_signals_leaves_it_unconfirmed() {
     fleet.host("web1").stop();
 }
 
+/// OpenSSH takes no signals for a login of root; a version that did would be believed.
+#[test]
+fn what_is_said_of_a_root_login_is_true() {
+    let spec = HostSpec::new("web1")
+        .sshd("PermitRootLogin prohibit-password")
+        .sshd("AllowUsers root");
+    let fleet = with_host(spec);
+    fleet.setup.write(
+        "credentials.yml",
+        "entries:\n  - name: fleet\n    username: root\n    key_path: id_fleet\n",
+    );
+    let running = Direct::of(&fleet.setup).begin(order("web1", "stays 86413"));
+    running.wait(&Event::Output);
+    running.cancel.cancel_within(Duration::from_millis(100));
+    let ran = running.join();
+    assert_eq!(ran.out(), "86413 is here\n");
+    match ran.report.terminated.unwrap() {
+        Terminated::Confirmed => is_gone(&ran.report, &["sleep 86413"]),
+        Terminated::Unconfirmed => assert_eq!(processes_with("sleep 86413").len(), 1),
+    }
+    fleet.host("web1").stop();
+}
+
 #[test]
 fn dropbear_ends_one_process_and_is_not_believed_about_more() {
     let fleet = Fleet::with(vec![HostSpec::new("web1").dropbear()]);

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::confine::{self, Scope};
-use super::{Outcome, grants, identity, open, open_audit_file, reports, usable};
+use super::{Outcome, agent_trouble, grants, identity, open, open_audit_file, reports, usable};
 use crate::audit;
 use crate::cli::{Sandbox as Level, Settings};
 use crate::config::report::{self, Fact, Report, Standing};
@@ -66,6 +66,12 @@ fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, rep
             "user",
             format!("uid {uid} cannot read {shown}: logins with it fail"),
         ));
+    }
+    let agent = report
+        .snapshot()
+        .and_then(|snapshot| agent_trouble(snapshot, environment));
+    if let Some(trouble) = agent {
+        report.add(doubtful("agent", trouble));
     }
     if let Some(path) = path {
         report.add(audit_file(path));

@@ -115,8 +115,8 @@ fn settle_by_default(readable: impl FnOnce() -> bool) -> Result<Option<String>, 
         }
         Some(false) => Ok(Some(format!(
             "the server runs as uid 0, without capabilities, because uid {uid} cannot read \
-             all of the configuration, keys and secrets (or write the audit directory): \
-             chown them to {uid}:{gid}, or start the server with --user UID as their owner"
+             all of the configuration, keys and secrets (or write the audit directory, or ask \
+             the agent): chown them to {uid}:{gid}, or start the server with --user UID as their owner"
         ))),
         None => Ok(Some(format!(
             "the server runs as uid 0, without capabilities, because it may not become uid \

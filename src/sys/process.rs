@@ -7,6 +7,7 @@
 use std::ffi::CStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -114,6 +115,13 @@ pub fn can_write_beside(path: &Path) -> bool {
         Err(_) => false,
     };
     file && allowed(directory, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
+}
+
+/// Whether the effective user could connect to the socket at `path` (unix(7): by write
+/// permission). Whoever listens there may still refuse it.
+pub fn can_connect(path: &Path) -> bool {
+    let is_socket = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    is_socket && nix::unistd::eaccess(path, AccessFlags::W_OK).is_ok()
 }
 
 /// Whether a variable of the environment is set and not empty.
