@@ -38,7 +38,10 @@ fn with_host(spec: HostSpec) -> Fleet {
     let stubs = [
         ("stays", STAYS),
         ("stubborn", STUBBORN),
+        // A name for each test that looks for it: they run at the same time.
         ("hand-on", PIPE),
+        ("hand-over", PIPE),
+        ("hand-down", PIPE),
         ("flood", FLOOD),
         ("polite", POLITE),
     ];
@@ -49,6 +52,8 @@ fn with_host(spec: HostSpec) -> Fleet {
         "stays *",
         "stubborn *",
         "hand-on",
+        "hand-over",
+        "hand-down",
         "flood *",
         "polite",
         "echo *",
@@ -88,9 +93,10 @@ fn a_cancel_ends_a_whole_pipeline() {
     let fleet = fleet();
     let running = Direct::of(&fleet.setup).begin(order("web1", "stays 86402 | hand-on | hand-on"));
     running.wait(&Event::Output);
-    assert_eq!(processes_with("sleep 86402").len(), 1);
     // The interpreter's command line has the path, the wrapper's only the name.
-    assert_eq!(processes_with("bin/hand-on").len(), 2);
+    wait_until("all of it runs", || {
+        processes_with("sleep 86402").len() == 1 && processes_with("bin/hand-on").len() == 2
+    });
     running.cancel.cancel();
     let ran = running.join();
     assert_eq!(ran.report.ended, Ended::Cancelled(Phase::Run));
@@ -302,4 +308,82 @@ fn a_client_that_goes_away_leaves_nothing_running() {
         server.wait_exit();
         wait_until("it is gone", || processes_with(&trace).is_empty());
     }
+}
+
+/// Through the protocol, by both of its ways to take a call back.
+#[test]
+fn a_cancel_by_the_client_ends_a_whole_pipeline() {
+    let fleet = fleet();
+    let server = Server::start(&fleet.setup);
+    for (by_tool, trace) in [(false, "sleep 86414"), (true, "sleep 86415")] {
+        let command = trace.replace("sleep", "stays") + " | hand-over | hand-over";
+        let id = server.begin_call("ssh_run", json!({"alias": "web1", "command": command}));
+        wait_until("the pipeline runs", || {
+            processes_with(trace).len() == 1 && processes_with("bin/hand-over").len() == 2
+        });
+        if by_tool {
+            let running = |record: &serde_json::Value| record["phase"] == "running";
+            let records = server.records();
+            let task = &records.iter().rev().find(|r| running(r)).unwrap()["task_id"];
+            server.tool("ssh_cancel", json!({"task_id": task}));
+            let ran = server.response(&id)["result"]["structuredContent"].clone();
+            assert_eq!(ran["terminated"], "confirmed", "{ran}");
+        } else {
+            let why = json!({"requestId": id, "reason": "enough"});
+            server.notify("notifications/cancelled", why);
+        }
+        wait_until("the pipeline is gone", || {
+            processes_with(trace).is_empty() && processes_with("bin/hand-over").is_empty()
+        });
+    }
+    server.finish();
+}
+
+/// The server's parent, which holds its pipes, and nothing else.
+const CLIENT: &str = r#"
+cd "$1" && mkfifo in out || exit 1
+"$2" <in >out 2>log &
+exec 3>in 4<out
+cat frames >&3
+while read -r line <&4; do :; done
+"#;
+
+#[test]
+fn a_client_that_is_killed_leaves_no_pipeline_running() {
+    let fleet = fleet();
+    let dir = common::Scratch::new("client");
+    let frames = [
+        json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {},
+            "clientInfo": {"name": "client", "version": "1"}}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+            "name": "ssh_run", "arguments": {
+                "alias": "web1", "command": "stubborn 86416 | hand-down | hand-down"}}}),
+    ];
+    let lines: String = frames.iter().map(|frame| format!("{frame}\n")).collect();
+    std::fs::write(dir.path().join("frames"), lines).unwrap();
+    let server = fleet.setup.command();
+    let mut client = std::process::Command::new("/bin/sh");
+    client.args(["-c", CLIENT, "client"]).arg(dir.path());
+    client.arg(server.get_program()).env_clear();
+    client.envs(server.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    let mut client = client.spawn().unwrap();
+    wait_until("the pipeline runs", || {
+        processes_with("sleep 86416").len() == 1 && processes_with("bin/hand-down").len() == 2
+    });
+    client.kill().unwrap();
+    client.wait().unwrap();
+    wait_until("the pipeline is gone", || {
+        processes_with("86416").is_empty() && processes_with("bin/hand-down").is_empty()
+    });
+    let log = || std::fs::read_to_string(dir.path().join("log")).unwrap();
+    wait_until("the server ends", || log().contains("\"server_stop\""));
+    let records: Vec<serde_json::Value> = log()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ends: Vec<_> = records.iter().filter(|r| r["type"] == "audit").collect();
+    assert_eq!(ends.len(), 1, "{ends:?}");
+    assert_eq!(ends[0]["cancelled"], true);
 }
