@@ -246,6 +246,24 @@ fn dropbear_ends_one_process_and_is_not_believed_about_more() {
 }
 
 #[test]
+fn tinyssh_ends_it_with_the_connection() {
+    let fleet = Fleet::with(vec![HostSpec::new("web1").tiny()]);
+    fleet.allow(&["tail -n 86418 -f /dev/null"]);
+    let direct = Direct::of(&fleet.setup);
+    let running = direct.begin(order("web1", "tail -n 86418 -f /dev/null"));
+    wait_until("the command runs", || {
+        !processes_with("tail -n 86418 -f /dev/null").is_empty()
+    });
+    running.cancel.cancel_within(Duration::from_millis(100));
+    let ran = running.join();
+    // It takes no signals, and hangs up on its command when we do.
+    assert_eq!(ran.report.terminated, Some(Terminated::Unconfirmed));
+    wait_until("it is gone", || {
+        processes_with("tail -n 86418 -f /dev/null").is_empty()
+    });
+}
+
+#[test]
 fn a_cut_link_leaves_the_outcome_unknown_and_is_not_tried_again() {
     let fleet = fleet();
     fleet.host("web1").stub(

@@ -2,7 +2,7 @@
 //! yes-head, stderr-after-eof, stderr-data, exit-status, exit-status-signal, rekey,
 //! transfer, connection-timeout, login-timeout, and the key types of hostkey-agent.
 //! (broken-pipe is in ssh_ending.rs, integrity in ssh_hostile.rs, knownhosts in
-//! host_keys.rs, dropbear and ciphers at the end.)
+//! host_keys.rs, dropbear, tinyssh and ciphers at the end.)
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -415,6 +415,29 @@ fn dropbear_says_the_same() {
     let ran = direct.run("web1", "true");
     assert_eq!(ran.ok().report.exit, Some(Exit::Status(0)));
     assert!(ran.report.reused);
+}
+
+#[test]
+fn tinyssh_says_the_same() {
+    let fleet = Fleet::with(vec![HostSpec::new("web1").tiny()]);
+    fleet.allow(&["seq *", "true", "false", "id", "cat"]);
+    let direct = Direct::of(&fleet.setup);
+    let ran = direct.run("web1", "seq 1 100000");
+    assert_eq!(ran.ok().out(), numbers(100_000));
+    let agreed = ran.report.negotiated.unwrap()[0].to_string();
+    assert!(
+        agreed.contains("chacha20-poly1305@openssh.com mac=implicit/implicit"),
+        "{agreed}"
+    );
+    let ran = direct.run("web1", "false");
+    assert_eq!(ran.ok().report.exit, Some(Exit::Status(1)));
+    assert_eq!(
+        direct.run("web1", "true").ok().report.exit,
+        Some(Exit::Status(0))
+    );
+    assert_eq!(direct.run("web1", "cat").ok().out(), "");
+    // It ends a connection with its command: the next one logs in again, without a word.
+    assert!(!direct.run("web1", "true").ok().report.reused);
 }
 
 #[test]

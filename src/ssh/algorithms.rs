@@ -95,14 +95,23 @@ pub(super) fn host_key_kinds() -> impl Iterator<Item = &'static str> {
 /// What a session agreed on, for the log.
 pub(super) fn negotiated(session: &Session, alias: &HostAlias) -> Negotiated {
     let of = |method| session.negotiated(method).unwrap_or_else(|| "-".into());
+    // These ciphers authenticate what they encrypt; a MAC is named for them and not used.
+    let mac = |cipher: &str, method| {
+        if cipher.contains("poly1305") || cipher.contains("-gcm@") {
+            "implicit".into()
+        } else {
+            of(method)
+        }
+    };
+    let (cipher_out, cipher_in) = (of(Method::CipherOut), of(Method::CipherIn));
     Negotiated {
         alias: alias.clone(),
         kex: of(Method::Kex),
         host_key: of(Method::HostKey),
-        cipher_out: of(Method::CipherOut),
-        cipher_in: of(Method::CipherIn),
-        mac_out: of(Method::MacOut),
-        mac_in: of(Method::MacIn),
+        mac_out: mac(&cipher_out, Method::MacOut),
+        mac_in: mac(&cipher_in, Method::MacIn),
+        cipher_out,
+        cipher_in,
         server: session.peer_version().unwrap_or_default(),
     }
 }

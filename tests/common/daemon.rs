@@ -1,4 +1,4 @@
-//! One SSH server process: OpenSSH's `sshd` or dropbear, on addresses of its own.
+//! One SSH server process: OpenSSH's `sshd`, dropbear or tinysshd, on addresses of its own.
 //!
 //! Owns its configuration file, host key, process tree and log. Ready means that it said
 //! it listens, not that some time has passed.
@@ -18,6 +18,9 @@ use super::tools::{run, tool, tree};
 pub(crate) enum Kind {
     OpenSsh,
     Dropbear,
+    /// Takes ed25519 keys alone, and one connection a process: `tcpserver` starts it. One
+    /// address.
+    Tiny,
 }
 
 pub(crate) struct Daemon {
@@ -53,13 +56,19 @@ impl Daemon {
         let key = self.dir.join("host_key");
         let _ = fs::remove_file(&key);
         let key = key.to_str().unwrap();
+        let _ = fs::remove_dir_all(self.tiny_keys());
         match self.kind {
             Kind::OpenSsh => run(
                 "ssh-keygen",
                 &["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key],
             ),
             Kind::Dropbear => run("dropbearkey", &["-t", "ed25519", "-f", key]),
+            Kind::Tiny => run("tinysshd-makekey", &[self.tiny_keys().to_str().unwrap()]),
         };
+    }
+
+    fn tiny_keys(&self) -> PathBuf {
+        self.dir.join("tiny_keys")
     }
 
     /// `ssh-ed25519 AAAA…`, as it stands in known_hosts.
@@ -68,6 +77,7 @@ impl Daemon {
         let text = match self.kind {
             Kind::OpenSsh => fs::read_to_string(key.with_extension("pub")).unwrap(),
             Kind::Dropbear => run("dropbearkey", &["-y", "-f", key.to_str().unwrap()]),
+            Kind::Tiny => run("tinysshd-printkey", &[self.tiny_keys().to_str().unwrap()]),
         };
         let line = text.lines().find(|line| line.starts_with("ssh-")).unwrap();
         line.split_whitespace()
@@ -111,6 +121,7 @@ impl Daemon {
                     address.port()
                 ),
                 Kind::Dropbear => "Not backgrounding".to_owned(),
+                Kind::Tiny => "tcpserver: status: 0/".to_owned(),
             };
             let came = self.log.wait(from, DEADLINE, |line| {
                 (line.contains(&ready) || *line == ended).then(|| *line != ended)
@@ -143,6 +154,17 @@ impl Daemon {
                     command.arg("-p").arg(address.to_string());
                 }
                 command.args(&self.first_lines);
+            }
+            Kind::Tiny => {
+                let [address] = self.listens[..] else {
+                    panic!("one address, not {:?}", self.listens)
+                };
+                command = Command::new(tool("tcpserver"));
+                // No names are looked up, and nobody is asked who connects.
+                command.args(["-v", "-H", "-R", "-l", "localhost", "-c", "100"]);
+                command.args([address.ip().to_string(), address.port().to_string()]);
+                command.arg(tool("tinysshd")).arg("-v");
+                command.args(&self.first_lines).arg(self.tiny_keys());
             }
         }
         command

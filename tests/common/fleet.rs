@@ -73,6 +73,11 @@ impl HostSpec {
         self
     }
 
+    pub(crate) fn tiny(mut self) -> Self {
+        self.kind = Kind::Tiny;
+        self
+    }
+
     pub(crate) fn dropbear(mut self) -> Self {
         self.kind = Kind::Dropbear;
         self
@@ -338,7 +343,7 @@ impl Fleet {
                 fs::write(&file, keys).unwrap();
                 fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
             }
-            Kind::Dropbear => login().authorise_in_home(&keys),
+            Kind::Dropbear | Kind::Tiny => login().authorise_in_home(&keys),
         }
     }
 

@@ -39,7 +39,7 @@ impl Login {
     pub(crate) fn authorise_in_home(&self, public_key: &str) {
         assert!(
             self.password.is_some(),
-            "dropbear can only be tested as root: it reads ~/.ssh/authorized_keys"
+            "dropbear and tinysshd can only be tested as root: they read ~/.ssh/authorized_keys"
         );
         let lock = File::open(STATE).unwrap();
         lock.lock().unwrap();
@@ -47,10 +47,13 @@ impl Login {
         make_dir(&dir, 0o700);
         let file = dir.join("authorized_keys");
         let before = fs::read_to_string(&file).unwrap_or_default();
-        fs::write(&file, format!("{before}{}\n", public_key.trim())).unwrap();
+        // Complete before it is there: another test's server may read it just now.
+        let new = dir.join("authorized_keys.new");
+        fs::write(&new, format!("{before}{}\n", public_key.trim())).unwrap();
         let owner = format!("{NAME}:");
+        run("chmod", &["600", new.to_str().unwrap()]);
         run("chown", &["-R", &owner, dir.to_str().unwrap()]);
-        run("chmod", &["600", file.to_str().unwrap()]);
+        fs::rename(new, file).unwrap();
     }
 }
 
