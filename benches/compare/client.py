@@ -15,10 +15,16 @@ class Client:
         self.next_id = 0
         self.waiting = {}
         self.lock = threading.Lock()
+        self.pending, self.drained = 0, threading.Event()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
         for line in self.process.stdout:
+            if self.pending:
+                self.pending -= b'"method"' not in line[:200]
+                if not self.pending:
+                    self.drained.set()
+                continue
             try:
                 message = json.loads(line)
             except ValueError:
@@ -54,6 +60,19 @@ class Client:
         if "error" in message:
             raise RuntimeError(f"{method}: {message['error']}")
         return message["result"]
+
+    def pipelined(self, method, params, count):
+        """Sends `count` requests at once and returns when as many answers came."""
+        self.pending = count
+        with self.lock:
+            numbers = range(self.next_id + 1, self.next_id + 1 + count)
+            self.next_id += count
+        lines = [json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) for number in numbers]
+        self.process.stdin.write(("\n".join(lines) + "\n").encode())
+        self.process.stdin.flush()
+        if not self.drained.wait(60):
+            raise RuntimeError(f"{method}: no answer")
+        self.drained.clear()
 
     def initialize(self):
         """Handshake; returns milliseconds from process start to the answer."""

@@ -84,6 +84,7 @@ def warm_command(ctx):
 def mcp_calls(ctx):
     """The run tool of every server: the first call to a host, later calls, CPU a call."""
     cold = Table("run over MCP, first call to a host", OURS, "ms", "ahead of each")
+    whole = Table("run over MCP, from the server's start to the first answer", OURS, "ms", "ahead of each")
     warm = Table("run over MCP, later calls", OURS, "ms", "≤ 0.5 × the best")
     cpu = Table("run over MCP, server CPU a later call", OURS, "ms", "ahead of each")
     everyone = peers.everyone(ctx.binary, ctx.prefix, ctx.fleet)
@@ -95,9 +96,20 @@ def mcp_calls(ctx):
             cold.fail(peer.name, error)
     fresh = {name: 0 for name in clients}
 
+    def from_start(pair):
+        peer = pair[0]
+        begun = time.perf_counter()
+        client = started(peer)
+        client.call(peer.tool, peer.arguments("h0", "true"))
+        took = (time.perf_counter() - begun) * 1000
+        client.close()
+        return took
+
+    interleave(min(5, ctx.rounds), list(clients.items()), whole, from_start, warmup=0)
+
     def first(pair):
         peer, client = pair
-        if peer.one_host and fresh[peer.name] > 0:
+        if peer.one_host:  # It logs in when it starts, not when it is first called.
             return None
         alias = f"h{fresh[peer.name]}"
         fresh[peer.name] += 1
@@ -121,25 +133,31 @@ def mcp_calls(ctx):
     interleave(3, list(clients.items()), cpu, spent)
     for _, client in clients.values():
         client.close()
-    return [cold, warm, cpu]
+    return [cold, whole, warm, cpu]
 
 
 def big_output(ctx):
-    """50 MB of output from the host: peak memory of the server."""
+    """50 MB of text from the host, of which ours keeps 1 MiB: peak memory of the server."""
     table = Table("50 MB of output, peak memory", OURS, "MiB", "≤ 12 MiB")
+
+    text = f"{ctx.fleet.dir}/text"
+    line = b"a line of plain text as a log has it, of some eighty characters, no more than that\n"
+    with open(text, "wb") as out:
+        out.write((line * (52428800 // len(line) + 1))[:52428800])
+    os.chmod(text, 0o644)
 
     def peak(peer):
         client = started(peer)
         try:
-            client.call(peer.tool, peer.arguments("h0", "head -c 52428800 /dev/zero"), timeout=60)
+            client.call(peer.tool, peer.arguments("h0", f"cat {text}"), timeout=60)
             return client.status()[1] / 1024
         finally:
             client.close()
 
     subjects = [(peer.name, peer) for peer in peers.everyone(ctx.binary, ctx.prefix, ctx.fleet)]
     path = f"{subjects[0][1].env['MCP_SSH_CONFIG_DIR']}/policy.yml"
-    text = open(path).read().replace("max_output_bytes: 67108864", "max_output_bytes: 1048576")
-    open(path, "w").write(text)
+    policy = open(path).read().replace("max_output_bytes: 67108864", "max_output_bytes: 1048576")
+    open(path, "w").write(policy)
     interleave(min(3, ctx.rounds), subjects, table, peak, warmup=0)
     return [table]
 
@@ -281,17 +299,18 @@ def round_trips(ctx):
         except Exception as error:
             lists.fail(peer.name, error)
 
-    def rate(action, seconds=0.5):
+    def rate(client, method, params):
+        """Answers a second while 64 requests are under way. The answers are counted, not
+        read: parsing them here would take longer than some servers take to make them."""
         count, start = 0, time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            action()
-            count += 1
+        while time.perf_counter() - start < 0.5:
+            client.pipelined(method, params, 64)
+            count += 64
         return count / (time.perf_counter() - start)
 
-    interleave(3, list(clients.items()), lists, lambda client: rate(lambda: client.request("tools/list")))
-    plan = clients.get(OURS)
-    if plan:
-        interleave(3, [(OURS, plan)], plans, lambda client: rate(lambda: client.call("ssh_plan", {"alias": "h0", "command": "uptime"})))
+    interleave(5, list(clients.items()), lists, lambda client: rate(client, "tools/list", {}))
+    plan = {"name": "ssh_plan", "arguments": {"alias": "h0", "command": "uptime"}}
+    interleave(5, [(OURS, clients[OURS])], plans, lambda client: rate(client, "tools/call", plan))
     for client in clients.values():
         client.close()
     return [lists, plans]

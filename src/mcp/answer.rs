@@ -83,11 +83,11 @@ impl Answer {
         let meta = meta.when(!self.untrusted.is_empty(), |meta| {
             meta.json("mcp-ssh-orchestrator/untrusted", &self.warning())
         });
-        let content = Object::new()
-            .field("type", "text")
-            .field("text", text)
-            .end();
-        let result = caller.result_with(meta).json("content", &array([&content]));
+        let content = Object::new().field("type", "text").field("text", text);
+        let content = array([&content.end()]);
+        let result = caller.result_with(meta).json("content", &content);
+        // Not held while the rest is copied: each of these may be near a frame's size.
+        drop(content);
         let result = match structure.filter(|_| caller.version.has_structure()) {
             Some(structure) => result.json("structuredContent", structure),
             None => result,

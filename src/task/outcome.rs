@@ -205,13 +205,14 @@ impl Outcome {
         &self.facts
     }
 
-    /// stdout, a newline, stderr, blanks around it trimmed; clean and without secrets.
-    /// Where the host said nothing and the run failed, the reason.
-    pub fn output(&self) -> String {
-        let output = self.output.joined();
+    /// stdout, a newline, stderr, blanks around it trimmed; clean and without secrets. Of
+    /// that at most the first `most` bytes, and how many are left out. Where the host said
+    /// nothing and the run failed, the reason.
+    pub fn output(&self, most: usize) -> (String, usize) {
+        let (output, left_out) = self.output.joined(most);
         match &self.facts.error {
-            Some(failure) if output.is_empty() => failure.text.clone(),
-            _ => output,
+            Some(failure) if output.is_empty() && left_out == 0 => (failure.text.clone(), 0),
+            _ => (output, left_out),
         }
     }
 }

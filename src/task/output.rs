@@ -204,19 +204,36 @@ impl Output {
     }
 
     /// The text for a result: stdout, a newline if it does not end in one, stderr; blanks
-    /// around it trimmed.
-    pub(super) fn joined(&self) -> String {
+    /// around it trimmed. Of that at most the first `most` bytes, and how many are left out.
+    pub(super) fn joined(&self, most: usize) -> (String, usize) {
         let inner = self.lock();
-        let mut joined = String::with_capacity(inner.text.len() + 1);
-        inner.copy(Stream::Out, &mut joined);
-        if !joined.ends_with('\n') {
-            joined.push('\n');
+        let mut pieces: Vec<&str> = inner.pieces(Stream::Out).collect();
+        if pieces.last().is_none_or(|last| !last.ends_with('\n')) {
+            pieces.push("\n");
         }
-        inner.copy(Stream::Err, &mut joined);
-        joined.truncate(joined.trim_end().len());
-        let blanks = joined.len() - joined.trim_start().len();
-        joined.drain(..blanks);
-        joined
+        pieces.extend(inner.pieces(Stream::Err));
+        while let Some(last) = pieces.pop_if(|last| last.trim_end().len() < last.len()) {
+            let kept = last.trim_end();
+            if !kept.is_empty() {
+                pieces.push(kept);
+            }
+        }
+        let blank = |piece: &&&str| piece.trim_start().is_empty();
+        pieces.drain(..pieces.iter().take_while(blank).count());
+        if let Some(first) = pieces.first_mut() {
+            *first = first.trim_start();
+        }
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let mut joined = String::with_capacity(length.min(most));
+        for piece in pieces {
+            let end = piece.floor_char_boundary(most - joined.len());
+            joined.push_str(piece.get(..end).unwrap_or_default());
+            if end < piece.len() {
+                break;
+            }
+        }
+        let left_out = length - joined.len();
+        (joined, left_out)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -286,14 +303,14 @@ impl Inner {
         self.newlines + u64::from(unfinished)
     }
 
-    fn copy(&self, stream: Stream, to: &mut String) {
+    /// The runs of one stream, none of them empty.
+    fn pieces(&self, stream: Stream) -> impl Iterator<Item = &str> {
         let mut begin = 0;
-        for (end, of) in &self.runs {
-            if *of == stream {
-                to.push_str(self.text.get(begin..*end).unwrap_or_default());
-            }
+        self.runs.iter().filter_map(move |(end, of)| {
+            let piece = self.text.get(begin..*end);
             begin = *end;
-        }
+            piece.filter(|_| *of == stream)
+        })
     }
 }
 
@@ -334,7 +351,7 @@ mod tests {
         read.push_str(&last.text);
         assert!(last.finished && last.next_offset == last.available);
         assert_eq!(read, "aéß\n[redacted] 日本\nend");
-        assert_eq!(read, output.joined());
+        assert_eq!(output.joined(usize::MAX), (read, 0));
     }
 
     #[test]
@@ -384,9 +401,25 @@ mod tests {
         output.push(Stream::Out, b"out2\n");
         output.push(Stream::Err, b"err2\n\n");
         output.finish();
-        assert_eq!(output.joined(), "out1 out2\nerr1 err2");
+        let all = "out1 out2\nerr1 err2";
+        assert_eq!(output.joined(usize::MAX), (all.to_owned(), 0));
+        assert_eq!(output.joined(12), ("out1 out2\ner".to_owned(), 7));
+        assert_eq!(output.joined(0), (String::new(), all.len()));
         assert_eq!(output.page(0, 99).text, "\n out1 err1 out2\nerr2\n\n");
         assert_eq!(output.bytes_read(), (12, 11));
+    }
+
+    #[test]
+    fn blanks_alone_are_no_result_and_characters_stay_whole() {
+        let (output, _) = output(usize::MAX, &[]);
+        assert_eq!(output.joined(9), (String::new(), 0));
+        output.push(Stream::Out, b" \n\n");
+        output.push(Stream::Err, b" \n");
+        assert_eq!(output.joined(9), (String::new(), 0));
+        output.push(Stream::Out, "é".as_bytes());
+        output.push(Stream::Err, "\n ß".as_bytes());
+        assert_eq!(output.joined(9), ("é\n \n\n ß".to_owned(), 0));
+        assert_eq!(output.joined(1), (String::new(), 9));
     }
 
     #[test]

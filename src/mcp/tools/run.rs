@@ -241,13 +241,22 @@ pub(crate) fn answer(outcome: &Outcome) -> Answer {
     if let Some(Overruled { command, denial }) = facts.overruled.as_deref() {
         return denied(&facts.alias, facts.hash, command.as_str(), denial);
     }
-    let output = outcome.output();
-    let (shown, left_out) = fit(&output, OUTPUT_BUDGET);
+    let (shown, left_out) = shown(outcome);
     let head = Object::new()
         .field("task_id", facts.id.as_str())
         .field("alias", facts.alias.as_str())
         .field("hash", &facts.hash.to_string());
-    Answer::of(result_fields(head, facts, shown, left_out)).untrusted(UNTRUSTED)
+    Answer::of(result_fields(head, facts, &shown, left_out)).untrusted(UNTRUSTED)
+}
+
+/// As much of the output as an answer holds, and the bytes left out.
+pub(super) fn shown(outcome: &Outcome) -> (String, usize) {
+    // Every byte costs at least two.
+    let (mut output, beyond) = outcome.output(OUTPUT_BUDGET / 2);
+    let (kept, left_out) = fit(&output, OUTPUT_BUDGET);
+    let kept = kept.len();
+    output.truncate(kept);
+    (output, left_out + beyond)
 }
 
 /// The members that say how a run ended, in every answer that does.

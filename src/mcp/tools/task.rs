@@ -4,11 +4,11 @@
 //! and `ssh_cancel_async_task`. Knows every task alike, waited for or not. Called by
 //! [`super::serve`].
 
-use super::super::answer::{Answer, OUTPUT_BUDGET, cost, fit};
+use super::super::answer::{Answer, OUTPUT_BUDGET, cost};
 use super::super::call::Call;
 use super::super::json::Object;
 use super::super::logging::{Event, Level};
-use super::run::{UNTRUSTED, result_fields};
+use super::run::{UNTRUSTED, result_fields, shown};
 use super::{Args, fault};
 use crate::config::types::TaskId;
 use crate::task::{CancelError, Missing};
@@ -58,12 +58,11 @@ pub(super) fn result(call: &Call) -> Answer {
             );
         }
     };
-    let output = outcome.output();
-    let (shown, left_out) = fit(&output, OUTPUT_BUDGET);
+    let (shown, left_out) = shown(&outcome);
     let head = Object::new()
         .field("task_id", id.as_str())
         .field("status", outcome.state.as_str());
-    let result = result_fields(head, outcome.facts(), shown, left_out);
+    let result = result_fields(head, outcome.facts(), &shown, left_out);
     Answer::of(result.field("max_seconds", &outcome.max_seconds)).untrusted(UNTRUSTED)
 }
 
