@@ -89,6 +89,54 @@ fn a_secret_is_found_whatever_is_put_between_its_characters() {
     }
 }
 
+/// A secret of characters that are shown otherwise, or not at all; and a plain one behind
+/// a sequence that swallows its beginning.
+#[test]
+fn the_secrets_that_cleaning_would_bend_do_not_come_back() {
+    let odd = "be\u{7}ll\u{200b}-\u{1b}[31mred<|im_start|>\u{202e}é";
+    let plain = "hunter2-geheim";
+    let fleet = Fleet::of(&["web1"]);
+    fleet.setup.secret("odd", odd);
+    fleet.setup.secret("plain", plain);
+    fleet.setup.write(
+        "credentials.yml",
+        &(fleet.credentials_yaml()
+            + "    key_passphrase_secret: odd\n    password_secret: plain\n"),
+    );
+    let octal = |text: &str| -> String {
+        let bytes = text.as_bytes().iter();
+        bytes.map(|byte| format!("\\{byte:03o}")).collect()
+    };
+    let mut script = "#!/bin/sh\n".to_owned();
+    // Whole, and cut into two reads at every place.
+    for at in 0..=odd.len() {
+        let (one, two) = odd.as_bytes().split_at(at);
+        let part =
+            |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("\\{byte:03o}")).collect() };
+        script += &format!(
+            "printf 'a {}'; sleep 0.02; printf '{} z\\n'\n",
+            part(one),
+            part(two)
+        );
+    }
+    for before in ["\u{1b}[", "\u{1b}[31;", "\u{1b}(", "\u{1b}"] {
+        script += &format!("printf '{}{}\\n'\n", octal(before), octal(plain));
+    }
+    fleet.host("web1").stub("hostname", &script);
+    let server = Server::start(&fleet.setup);
+    let output = server.run("web1", "hostname")["output"].clone();
+    let output = output.as_str().unwrap();
+    let whole = output
+        .lines()
+        .filter(|line| *line == "a [redacted] z")
+        .count();
+    assert_eq!(whole, odd.len() + 1, "{output}");
+    for rest in ["unter2", "geheim", "bell", "be\\x07", "red<", "im_start"] {
+        assert!(!output.contains(rest), "{rest}: {output}");
+    }
+    server.finish();
+}
+
 #[test]
 fn a_real_host_cannot_get_an_escape_into_a_result() {
     let fleet = Fleet::with(vec![HostSpec::new("web1")]);

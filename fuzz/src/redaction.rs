@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
 
     let sought: Vec<&str> = secrets
         .iter()
-        .map(String::as_str)
+        .flat_map(|secret| [secret.as_str(), secret.trim()])
         .filter(|secret| secret.len() >= SHORTEST)
         .collect();
     for secret in &sought {
@@ -41,6 +41,12 @@ pub fn run(data: &[u8]) {
         naive(&whole, &sought),
         "secrets {sought:?} in pieces {pieces:?}"
     );
+    let mut raw = Vec::new();
+    for piece in &pieces {
+        redactor.push_bytes(piece.as_bytes(), &mut raw);
+    }
+    redactor.finish_bytes(&mut raw);
+    assert_eq!(raw, out.as_bytes(), "text and bytes differ");
     assert_eq!(
         patterns.redact(&whole).unwrap_or(whole),
         out,

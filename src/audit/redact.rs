@@ -26,6 +26,8 @@ pub struct Patterns {
     nodes: Vec<Node>,
     /// The longest secret, in bytes.
     longest: usize,
+    /// By byte: whether a secret begins with it.
+    begins: [bool; 256],
 }
 
 /// A prefix of some secret.
@@ -43,18 +45,25 @@ struct Node {
 
 impl Patterns {
     /// Compiles the values. Those shorter than [`SHORTEST`] are left out; bytes that are
-    /// not UTF-8 are looked for in the form in which cleaned text shows them.
+    /// not UTF-8 are looked for in the form in which cleaned text shows them, and so are
+    /// ends of lines. A value is also looked for without the blanks around it, which a
+    /// variable's line may have brought along.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a [u8]>) -> Arc<Self> {
         let mut patterns = Self {
             nodes: vec![Node::default()],
             longest: 0,
+            begins: [false; 256],
         };
         for secret in secrets {
             let mut text = String::from_utf8_lossy(secret).into_owned();
-            if text.len() >= SHORTEST {
-                patterns.insert(text.as_bytes());
+            let mut lines = with_line_feeds(&text);
+            for form in [text.as_str(), text.trim(), &lines, lines.trim()] {
+                if form.len() >= SHORTEST {
+                    patterns.insert(form.as_bytes());
+                }
             }
             text.zeroize();
+            lines.zeroize();
         }
         patterns.link();
         Arc::new(patterns)
@@ -72,7 +81,7 @@ impl Patterns {
         }
         let mut state = State::default();
         let mut out = String::with_capacity(text.len());
-        state.push(self, text, &mut out);
+        state.push(self, text.as_bytes(), &mut out);
         state.finish(&mut out);
         Some(out)
     }
@@ -87,6 +96,12 @@ impl Patterns {
 
     fn insert(&mut self, secret: &[u8]) {
         self.longest = self.longest.max(secret.len());
+        let first = secret
+            .first()
+            .and_then(|first| self.begins.get_mut(usize::from(*first)));
+        if let Some(begins) = first {
+            *begins = true;
+        }
         let mut at = ROOT;
         for (index, byte) in secret.iter().enumerate() {
             at = match self.child(at, *byte) {
@@ -164,10 +179,42 @@ impl Drop for Patterns {
         for node in &mut self.nodes {
             node.next.iter_mut().for_each(|(byte, _)| byte.zeroize());
         }
+        self.begins.zeroize();
     }
 }
 
-/// One stream of text on its way through. Feed it pieces, then finish it.
+/// A text as a cleaned one ends its lines: CR LF and CR are LF.
+fn with_line_feeds(text: &str) -> String {
+    let mut lines = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, rest.peek()) {
+            ('\r', Some('\r' | '\n')) => {}
+            ('\r', _) => lines.push('\n'),
+            _ => lines.push(c),
+        }
+    }
+    lines
+}
+
+/// Where text or bytes go that are handed on.
+trait Outlet {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Outlet for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl Outlet for String {
+    fn put(&mut self, bytes: &[u8]) {
+        self.push_str(&String::from_utf8_lossy(bytes));
+    }
+}
+
+/// One stream on its way through, of text or of raw bytes. Feed it pieces, then finish it.
 pub struct Redactor {
     patterns: Arc<Patterns>,
     state: State,
@@ -187,13 +234,29 @@ impl Redactor {
         if self.patterns.longest == 0 {
             out.push_str(text);
         } else {
-            self.state.push(&self.patterns, text, out);
+            self.state.push(&self.patterns, text.as_bytes(), out);
         }
     }
 
     /// Appends what waited: the stream has ended. The redactor can be used anew.
     pub fn finish(&mut self, out: &mut String) {
         self.state.finish(out);
+    }
+
+    /// As [`Redactor::push`], for a stream of bytes that are not clean yet: secrets with
+    /// characters that cleaning takes away are found here alone.
+    pub fn push_bytes(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.state.push(&self.patterns, bytes, out);
+    }
+
+    /// As [`Redactor::finish`], for a stream of bytes.
+    pub fn finish_bytes(&mut self, out: &mut Vec<u8>) {
+        self.state.finish(out);
+    }
+
+    /// Whether there is nothing to look for, so that bytes need not be copied.
+    pub fn is_idle(&self) -> bool {
+        self.patterns.longest == 0
     }
 }
 
@@ -211,14 +274,25 @@ struct State {
 }
 
 impl State {
-    fn push(&mut self, patterns: &Patterns, text: &str, out: &mut String) {
-        for byte in text.bytes() {
-            self.node = patterns.step(self.node, byte);
-            self.held.push(byte);
-            let matched = patterns.node(self.node).matched;
-            if matched > 0 {
-                let end = self.held.len();
-                self.cover(end - matched.min(end), end);
+    fn push(&mut self, patterns: &Patterns, bytes: &[u8], out: &mut impl Outlet) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.node == ROOT && self.held.is_empty() {
+                // Nothing is begun: what no secret begins with passes as it is.
+                let begins = |byte: &u8| patterns.begins.get(usize::from(*byte)) == Some(&true);
+                let plain = rest.iter().position(begins).unwrap_or(rest.len());
+                let (run, after) = rest.split_at(plain);
+                out.put(run);
+                rest = after;
+            }
+            if let Some((byte, after)) = rest.split_first() {
+                self.take(patterns, *byte);
+                rest = after;
+            }
+            // Text is handed on in whole characters.
+            let within = rest.first().is_some_and(|next| next & 0xc0 == 0x80);
+            if self.node == ROOT && !within {
+                self.hand_on(self.held.len(), out);
             }
         }
         // A secret that is not complete yet cannot begin before the prefix that the
@@ -227,7 +301,17 @@ impl State {
         self.hand_on(decided, out);
     }
 
-    fn finish(&mut self, out: &mut String) {
+    fn take(&mut self, patterns: &Patterns, byte: u8) {
+        self.node = patterns.step(self.node, byte);
+        self.held.push(byte);
+        let matched = patterns.node(self.node).matched;
+        if matched > 0 {
+            let end = self.held.len();
+            self.cover(end - matched.min(end), end);
+        }
+    }
+
+    fn finish(&mut self, out: &mut impl Outlet) {
         self.hand_on(self.held.len(), out);
         *self = Self::default();
     }
@@ -244,7 +328,7 @@ impl State {
         self.covered.push((start, end));
     }
 
-    fn hand_on(&mut self, decided: usize, out: &mut String) {
+    fn hand_on(&mut self, decided: usize, out: &mut impl Outlet) {
         let mut done = 0;
         let mut rest = Vec::new();
         for (start, end) in std::mem::take(&mut self.covered) {
@@ -254,7 +338,7 @@ impl State {
             }
             self.copy(done, start, out);
             if !std::mem::take(&mut self.announced) {
-                out.push_str(REDACTED);
+                out.put(REDACTED.as_bytes());
             }
             done = end.min(decided);
             if end > decided {
@@ -270,9 +354,8 @@ impl State {
         self.held.drain(..decided);
     }
 
-    fn copy(&self, from: usize, to: usize, out: &mut String) {
-        let bytes = self.held.get(from..to).unwrap_or_default();
-        out.push_str(&String::from_utf8_lossy(bytes));
+    fn copy(&self, from: usize, to: usize, out: &mut impl Outlet) {
+        out.put(self.held.get(from..to).unwrap_or_default());
     }
 }
 
@@ -333,6 +416,27 @@ mod tests {
         );
         assert_eq!(every_way(&["aaaa"], &"a".repeat(50)), "[redacted]");
         assert_eq!(every_way(&["abcd"], "abcdabcd"), "[redacted][redacted]");
+    }
+
+    #[test]
+    fn characters_stay_whole_beside_begun_secrets() {
+        for text in [
+            "00\u{e4}1\u{e4}\u{e4}\n",
+            "0\u{e4}0\u{e4}\u{fc}0\u{df}",
+            "\u{e4}0\u{e4}",
+        ] {
+            assert_eq!(
+                every_way(&["0\u{e4}0\u{e4}\u{e4}0", "\u{e4}0\u{e4}1"], text),
+                text
+            );
+        }
+    }
+
+    #[test]
+    fn ends_of_lines_and_blanks_around_make_no_difference() {
+        assert_eq!(every_way(&["ab\r\ncd"], "x ab\ncd y"), "x [redacted] y");
+        assert_eq!(every_way(&[" hunter2\n"], "hunter2!"), "[redacted]!");
+        assert_eq!(with_line_feeds("a\r\n\r\r\nb\rc\r"), "a\n\nb\nc\n");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Owns what becomes of bytes that are not UTF-8, of terminal escape sequences, control
 //! characters, invisible characters and characters that turn the direction of text.
-//! Knows nothing of secrets ([`crate::audit`] owns the redactor that follows) and keeps
-//! no output. Called by [`super::output`], one cleaner for each stream of each task.
+//! Knows nothing of secrets ([`crate::audit`] owns the redactor that goes before and
+//! after) and keeps no output. Called by [`super::output`], one cleaner for each stream of each task.
 //!
 //! What comes out does not depend on how the bytes were cut into reads, and holds no
 //! ESC and no other control character than tab and newline. Text is never hidden: what

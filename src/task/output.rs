@@ -89,11 +89,15 @@ struct Inner {
     held: usize,
 }
 
-/// What a stream passes through before it is kept. Secrets are looked for in clean text:
-/// nothing that shows nothing can be put between their characters.
+/// What a stream passes through before it is kept. Secrets are looked for twice: in what
+/// the host sent, for those with characters that cleaning takes away or a sequence could
+/// swallow, and in clean text, where nothing that shows nothing is left between their
+/// characters.
 struct Filter {
+    early: Redactor,
     cleaner: Cleaner,
     redactor: Redactor,
+    bytes: Vec<u8>,
     cleaned: String,
 }
 
@@ -263,19 +267,29 @@ impl Drop for Output {
 impl Filter {
     fn new(secrets: &Arc<Patterns>) -> Self {
         Self {
+            early: Redactor::new(secrets),
             cleaner: Cleaner::default(),
             redactor: Redactor::new(secrets),
+            bytes: Vec::new(),
             cleaned: String::new(),
         }
     }
 
     fn push(&mut self, bytes: &[u8], text: &mut String) {
-        self.cleaner.push(bytes, &mut self.cleaned);
+        if self.early.is_idle() {
+            self.cleaner.push(bytes, &mut self.cleaned);
+        } else {
+            self.early.push_bytes(bytes, &mut self.bytes);
+            self.cleaner.push(&self.bytes, &mut self.cleaned);
+            self.bytes.clear();
+        }
         self.redactor.push(&self.cleaned, text);
         self.cleaned.clear();
     }
 
     fn finish(mut self, text: &mut String) {
+        self.early.finish_bytes(&mut self.bytes);
+        self.cleaner.push(&self.bytes, &mut self.cleaned);
         self.cleaner.finish(&mut self.cleaned);
         self.redactor.push(&self.cleaned, text);
         self.redactor.finish(text);
