@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::audit::{self, Audit, AuditError, Patterns, Place, Record, ServerStart, Ts};
+use crate::audit::{self, Audit, AuditError, Place, Record, ServerStart, Ts};
 use crate::cli::{self, Command, Options, Settings, UsageError};
 use crate::config::report;
 use crate::config::{
@@ -163,8 +163,9 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
     let confined = confined.map_err(StartError::Confine)?;
     noticed.extend(snapshot.unreadable().iter().map(|path| unreadable(path)));
 
-    audit.configure(secrets(&snapshot), snapshot.on_audit_failure());
-    let start = first_record(&snapshot, &confined, place.is_some());
+    let agent = agent_socket(&environment).map(PathBuf::from);
+    let store = keep(snapshot, environment, &confined, audit);
+    let start = first_record(&store.current(), &confined, place.is_some());
     audit.begin(place, start).map_err(StartError::Audit)?;
     noticed.into_iter().for_each(|record| audit.emit(record));
 
@@ -172,7 +173,7 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
     signals
         .watch(reopening(audit))
         .map_err(StartError::Threads)?;
-    converse(client, &stop, environment, snapshot, &confined, audit)?;
+    converse(client, &stop, agent, store, &confined, audit)?;
     audit.close(ending(&stop));
     Ok(())
 }
@@ -181,16 +182,14 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
 fn converse(
     client: Stdio,
     stop: &Arc<EventFd>,
-    environment: Environment,
-    snapshot: Snapshot,
+    agent: Option<PathBuf>,
+    store: Arc<Store>,
     confined: &Confinement,
     audit: &Audit,
 ) -> Result<(), StartError> {
     let input = stdio::Input::new(client.input, Arc::clone(stop));
     let output = stdio::Output::new(client.output);
     let gone = stdio::Gone::watching(&input).map_err(StartError::Descriptors)?;
-    let agent = agent_socket(&environment).map(PathBuf::from);
-    let store = Arc::new(Store::new(environment, snapshot, confined.admission()));
     let client = ssh::Client::new(agent);
     let tasks = Tasks::new(audit.clone(), client, Arc::clone(&store));
     let server = mcp::Server {
@@ -218,9 +217,17 @@ fn ending(stop: &EventFd) -> &'static str {
     }
 }
 
-fn secrets(snapshot: &Snapshot) -> Arc<Patterns> {
-    let secrets = snapshot.secrets();
-    Patterns::new(secrets.iter().map(|secret| secret.expose()))
+/// Keeps the configuration from now on. The record follows it: what is secret in it, and
+/// what becomes of a command that cannot be recorded.
+fn keep(
+    first: Snapshot,
+    environment: Environment,
+    confined: &Confinement,
+    audit: &Audit,
+) -> Arc<Store> {
+    let audit = audit.clone();
+    let store = Store::new(environment, first, confined.admission());
+    Arc::new(store.announcing(Box::new(move |snapshot| audit.follow(snapshot))))
 }
 
 fn open(settings: &Settings) -> Arc<Dirs> {

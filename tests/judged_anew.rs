@@ -1,5 +1,6 @@
 //! A command that waited, for a person or for its turn, is judged by the configuration of
-//! the moment at which it would run, and runs under that one or not at all.
+//! the moment at which it would run, and runs under that one or not at all; its output is
+//! kept free of that one's secrets.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -336,6 +337,55 @@ fn a_lower_bound_of_the_new_files_holds_for_what_waits() {
     gate.open();
     wait_until("its end", || {
         status(&server, &task)["status"] == "completed"
+    });
+    server.finish();
+}
+
+/// Gives the login a password beside its key, as a secret to look for.
+fn set_password(fleet: &Fleet, password: &str) {
+    let credentials = fleet.credentials_yaml() + "    password_secret: fleet\n";
+    fleet.setup.write("credentials.yml", &credentials);
+    fleet.setup.secret("fleet", password);
+}
+
+/// The harness looks for every planted secret in all that the server says.
+#[test]
+fn secrets_of_the_new_files_are_taken_out_of_what_waited() {
+    let fleet = fleet();
+    fleet.setup.write("policy.yml", &policy("allow"));
+    set_password(&fleet, "the first password");
+    let server = Server::start(&fleet.setup);
+    let (gate, _busy) = occupy(&fleet, &server);
+    let says_it = "#!/bin/sh\necho it is the second password\n";
+    fleet.host("one").stub("seq", says_it);
+    let call = server.begin_call("ssh_run", run_seq());
+    wait_until("its decision", || decisions(&server.records()).len() == 2);
+    set_password(&fleet, "the second password");
+    reload(&server);
+    gate.open();
+    let result = &server.response(&call)["result"]["structuredContent"];
+    assert_eq!(result["output"], "it is [redacted]", "{result}");
+    server.finish();
+}
+
+#[test]
+fn secrets_of_the_old_files_are_looked_for_while_something_runs_by_them() {
+    let fleet = fleet();
+    fleet.setup.write("policy.yml", &policy("allow"));
+    set_password(&fleet, "the first password");
+    let server = Server::start(&fleet.setup);
+    let (gate, busy) = occupy(&fleet, &server);
+    set_password(&fleet, "the second password");
+    reload(&server);
+    let says_both = "#!/bin/sh\necho the first password, the second password\n";
+    fleet.host("two").stub("seq", says_both);
+    assert_eq!(
+        server.run("two", "seq 3")["output"],
+        "[redacted], [redacted]"
+    );
+    gate.open();
+    wait_until("its end", || {
+        status(&server, &busy)["status"] == "completed"
     });
     server.finish();
 }

@@ -31,7 +31,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 pub use failure::{AuditError, Failure};
@@ -48,6 +48,7 @@ pub use show::{Filter, Since, show};
 pub use time::Ts;
 pub use verify::{verify, verify_reader};
 
+use crate::config::Snapshot;
 use crate::config::types::{CommandHash, HostAlias, OnAuditFailure, TaskId};
 use crate::policy::verdict::Trail;
 use keeper::Bell;
@@ -66,6 +67,8 @@ struct Shared {
     stderr: Arc<Sink>,
     file: OnceLock<(Arc<Ledger>, Bell)>,
     secrets: RwLock<Arc<Patterns>>,
+    /// The configurations that something may still run by.
+    configurations: Mutex<Vec<Weak<Snapshot>>>,
     refuse: AtomicBool,
     debug: AtomicBool,
     /// The last append to the file failed.
@@ -84,6 +87,7 @@ impl Audit {
             stderr: Sink::new(descriptor),
             file: OnceLock::new(),
             secrets: RwLock::new(Patterns::none()),
+            configurations: Mutex::default(),
             refuse: AtomicBool::new(true),
             debug: AtomicBool::new(false),
             failing: AtomicBool::new(false),
@@ -103,8 +107,21 @@ impl Audit {
         }
     }
 
-    /// Takes over what a configuration says of the record. To be called at the start and
-    /// at each reload, before anything is judged by that configuration.
+    /// Takes over what a configuration says of the record. To be called with each one
+    /// before it is in force ([`crate::config::Store::announcing`]). The secrets of
+    /// earlier ones stay among those that are looked for while something runs by them.
+    pub fn follow(&self, snapshot: &Arc<Snapshot>) {
+        let mut known = self.0.configurations.lock();
+        let known = known.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut());
+        known.push(Arc::downgrade(snapshot));
+        known.retain(|each| each.strong_count() > 0);
+        let living: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+        let secrets: Vec<_> = living.iter().flat_map(|each| each.secrets()).collect();
+        let patterns = Patterns::new(secrets.iter().map(|secret| secret.expose()));
+        self.configure(patterns, snapshot.on_audit_failure());
+    }
+
+    /// Sets what is looked for in records and outputs, and what a failure to record means.
     pub fn configure(&self, secrets: Arc<Patterns>, on_failure: OnAuditFailure) {
         let mut place = self.0.secrets.write();
         **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = secrets;
@@ -202,7 +219,8 @@ impl Audit {
         self.0.stderr.flush(LAST_FLUSH);
     }
 
-    /// The secret values of the configuration in force, for redacting output.
+    /// The secret values of the configuration in force, and of earlier ones that something
+    /// ran by when it came, for redacting output.
     pub fn secrets(&self) -> Arc<Patterns> {
         let secrets = self.0.secrets.read();
         Arc::clone(&secrets.unwrap_or_else(PoisonError::into_inner))

@@ -42,4 +42,4 @@ pub use problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
 pub use safe_path::{FileError, Links};
 pub use secret::Secret;
 pub use snapshot::Snapshot;
-pub use store::{Admission, Reloaded, Store};
+pub use store::{Admission, Herald, Reloaded, Store};

@@ -1,6 +1,6 @@
 //! The current configuration, and the one way to change it.
 //!
-//! Owns the swap: a reload reads, validates and is admitted before anything changes, and
+//! Owns the swap: a reload reads, validates, is admitted and is announced before it, and
 //! what runs meanwhile keeps the snapshot it began with. Called by `startup`, which makes
 //! it, and by the tools.
 
@@ -16,11 +16,15 @@ use super::snapshot::Snapshot;
 /// what it needs (a sandbox can't be widened). Each text says one thing that it can't.
 pub type Admission = Box<dyn Fn(&Snapshot) -> Result<(), Vec<String>> + Send + Sync>;
 
+/// Who has to know of a configuration before anything can run by it.
+pub type Herald = Box<dyn Fn(&Arc<Snapshot>) + Send + Sync>;
+
 /// The current configuration.
 pub struct Store {
     dirs: Arc<Dirs>,
     environment: Environment,
     admission: Admission,
+    herald: Option<Herald>,
     current: RwLock<Arc<Snapshot>>,
     /// One reload at a time, so that an older state of the files can't win.
     reloading: Mutex<()>,
@@ -32,12 +36,23 @@ impl Store {
             dirs: Arc::clone(first.dirs()),
             environment,
             admission,
+            herald: None,
             current: RwLock::new(Arc::new(first)),
             reloading: Mutex::new(()),
         }
     }
 
-    /// The configuration that counts now. Who runs a command takes it once and keeps it.
+    /// The same, with somebody who is told of each configuration just before it counts,
+    /// and of the first one now.
+    #[must_use]
+    pub fn announcing(mut self, herald: Herald) -> Self {
+        herald(&self.current());
+        self.herald = Some(herald);
+        self
+    }
+
+    /// The configuration that counts now. Who runs a command takes it once, when its turn
+    /// has come, and keeps it.
     pub fn current(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -69,6 +84,9 @@ impl Store {
             });
         }
         let snapshot = Arc::new(snapshot);
+        if let Some(herald) = &self.herald {
+            herald(&snapshot);
+        }
         let before = {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *current, Arc::clone(&snapshot))

@@ -13,7 +13,7 @@ use super::super::json::Object;
 use super::super::logging::{Event, Level};
 use super::super::subscriptions;
 use super::Args;
-use crate::audit::{Patterns, Record, Reload, Ts};
+use crate::audit::{Record, Reload, Ts};
 use crate::config::event::SecurityEvent;
 use crate::config::{LoadError, Reloaded, Warning, WarningKind};
 
@@ -35,11 +35,6 @@ pub(super) fn reload(call: &Arc<Call>) {
 fn taken_in(call: &Call, reloaded: &Reloaded) -> Answer {
     let server = &call.session.server;
     let snapshot = &reloaded.snapshot;
-    let secrets = snapshot.secrets();
-    let patterns = Patterns::new(secrets.iter().map(|secret| secret.expose()));
-    server
-        .audit
-        .configure(patterns, snapshot.on_audit_failure());
     server.tasks.drop_sessions();
     record(call, &reloaded.events, snapshot.warnings(), "reloaded", 0);
     subscriptions::announce(&call.session, &reloaded.before, snapshot);
