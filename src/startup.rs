@@ -197,7 +197,6 @@ fn converse(
         tasks: tasks.map_err(StartError::Threads)?,
         audit: audit.clone(),
         sandbox: confined.report.clone(),
-        settings: mcp::Settings::default(),
         key: random::key().map_err(StartError::Random)?,
     };
     mcp::serve(server, input, output, || gone.now()).map_err(StartError::Threads)

@@ -880,6 +880,16 @@ const ONE_PROBLEM: &[Case] = &[
     ),
     (
         "policy.yml",
+        "approval_seconds: 0\n",
+        (1, 19),
+        "approval_seconds",
+        Fault::BadValue,
+        "'0'",
+        "1 to 3600",
+        None,
+    ),
+    (
+        "policy.yml",
         "on_audit_failure: ignore\n",
         (1, 19),
         "on_audit_failure",

@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use common::Scratch;
 use mcp_ssh_orchestrator::config::keys::{self, Kind, Need, Table};
-use mcp_ssh_orchestrator::config::{Concurrency, Dirs, Environment, FILES, Links, load_texts};
+use mcp_ssh_orchestrator::config::{
+    APPROVAL_WAIT, Concurrency, Dirs, Environment, FILES, Links, load_texts,
+};
 use mcp_ssh_orchestrator::policy::Policy;
 use mcp_ssh_orchestrator::policy::source::PolicySource;
 
@@ -143,6 +145,8 @@ fn the_defaults_are_the_ones_in_effect() {
         u64::from(limits.session_idle_seconds),
         of("session_idle_seconds")
     );
+    let wait = number(&keys::POLICY, "approval_seconds");
+    assert_eq!(APPROVAL_WAIT.as_secs(), wait);
     let concurrency = Concurrency::default();
     let of = |name| number(&keys::CONCURRENCY, name);
     assert_eq!(u64::from(concurrency.max_tasks), of("max_tasks"));

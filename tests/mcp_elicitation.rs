@@ -348,6 +348,81 @@ fn a_changed_policy_counts_at_the_second_attempt() {
     nothing_ran(&fleet, server);
 }
 
+/// A person has a second.
+fn hurried() -> Fleet {
+    let fleet = fleet();
+    let policy = policy().replace("max_seconds: 30", "max_seconds: 1");
+    fleet
+        .setup
+        .write("policy.yml", &(policy + "approval_seconds: 1\n"));
+    fleet
+}
+
+#[test]
+fn who_does_not_answer_in_time_has_said_no_and_cannot_say_yes_later() {
+    let fleet = hurried();
+    for (tool, arguments) in [
+        ("ssh_run", json!({"alias": "one", "command": "touch x"})),
+        (
+            "ssh_run_async",
+            json!({"alias": "one", "command": "touch x"}),
+        ),
+        (
+            "ssh_run_on_tag",
+            json!({"tag": "all", "command": "touch x"}),
+        ),
+    ] {
+        let server = asking(Era::V2025_11_25).start(&fleet.setup);
+        let id = server.begin_call(tool, arguments);
+        let asked = question(&server);
+        let result = server.response(&id)["result"].clone();
+        let denied = &result["structuredContent"];
+        assert_eq!(
+            (&denied["status"], &denied["code"]),
+            (&json!("denied"), &json!("approval:timeout")),
+            "{denied}"
+        );
+        // The client is told that it need not ask any more.
+        let taken_back = server.wait_frame("the end of the question", |frame| {
+            frame["method"] == "notifications/cancelled"
+        });
+        assert_eq!(taken_back["params"]["requestId"], asked["id"]);
+        let record = outcome(&server);
+        assert_eq!(record["outcome"], "timeout");
+        assert!(record["elapsed_ms"].as_u64().unwrap() >= 1_000, "{record}");
+        server.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "accept", "content": {"approve": true}}}));
+        server.tool("ssh_ping", json!({}));
+        let answers = server
+            .frames()
+            .into_iter()
+            .filter(|frame| frame["id"] == id);
+        assert_eq!(answers.count(), 1);
+        nothing_ran(&fleet, server);
+    }
+}
+
+#[test]
+fn a_state_that_comes_back_too_late_is_worth_nothing() {
+    let fleet = hurried();
+    let gate = common::Gate::new();
+    fleet
+        .host("two")
+        .stub("uptime", &format!("#!/bin/sh\n{}\n", gate.wait()));
+    let server = asking(Era::V2026_07_28).start(&fleet.setup);
+    let state = call(&server, "touch x", json!({}))["requestState"].clone();
+    // A command that begins now and is ended after a second.
+    assert_eq!(server.run("two", "uptime")["timeout"], true);
+    assert_denied(&call(&server, "touch x", yes(&state)), "approval:timeout");
+    assert_eq!(outcome(&server)["outcome"], "expired");
+    assert_denied(&call(&server, "touch x", yes(&state)), "approval:mismatch");
+    server.wait_record("the replay", |record| record["outcome"] == "replayed");
+    let records = server.finish().records;
+    let decisions = records.iter().filter(|r| r["type"] == "policy_decision");
+    let allowed: Vec<&Value> = decisions.map(|record| &record["allowed"]).collect();
+    assert_eq!(allowed, [true, false, false]);
+    assert_eq!(fleet.host("one").logins(), 0);
+}
+
 #[test]
 fn one_question_covers_a_tag_and_an_asynchronous_run_is_asked_about_too() {
     let fleet = fleet();

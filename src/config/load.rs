@@ -183,6 +183,7 @@ impl Load<'_> {
             mut source,
             known_hosts,
             concurrency,
+            approval_wait,
             on_audit_failure,
             rule_lines,
             ..
@@ -215,6 +216,7 @@ impl Load<'_> {
                 let settings = Settings {
                     known_hosts: known_hosts?,
                     concurrency,
+                    approval_wait,
                     on_audit_failure,
                     rules,
                 };

@@ -37,7 +37,7 @@ pub use dirs::{Dirs, KeyPath, KnownHostsPath};
 pub use environment::Environment;
 pub use host::{Credential, Host, HostAddress, HostName, Resolve};
 pub use load::{FILES, LoadError, Loaded, load, load_texts};
-pub use policy_file::Concurrency;
+pub use policy_file::{APPROVAL_WAIT, Concurrency};
 pub use problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
 pub use safe_path::{FileError, Links};
 pub use secret::Secret;

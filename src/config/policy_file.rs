@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -46,11 +47,15 @@ impl Default for Concurrency {
     }
 }
 
+/// How long a person has to approve a command where the file does not say.
+pub const APPROVAL_WAIT: Duration = Duration::from_secs(300);
+
 /// What the file says.
 pub(super) struct PolicyFile {
     pub(super) source: PolicySource,
     pub(super) known_hosts: Option<KnownHostsPath>,
     pub(super) concurrency: Concurrency,
+    pub(super) approval_wait: Duration,
     pub(super) on_audit_failure: OnAuditFailure,
     /// Where each rule begins, also one that could not be read.
     pub(super) rule_lines: Vec<usize>,
@@ -105,6 +110,8 @@ pub(super) fn read(
         source.tag_overrides = overrides(&section, findings, OverrideOf::Tag, &mut override_places);
     }
     let concurrency = concurrency(&file, findings);
+    let approval_wait = findings.number(&file, "approval_seconds");
+    let approval_wait = approval_wait.map_or(APPROVAL_WAIT, Duration::from_secs);
     let on_audit_failure = match findings.one_of(&file, "on_audit_failure") {
         Some("warn") => OnAuditFailure::Warn,
         _ => OnAuditFailure::Refuse,
@@ -113,6 +120,7 @@ pub(super) fn read(
         source,
         known_hosts,
         concurrency,
+        approval_wait,
         on_audit_failure,
         rule_lines,
         override_places,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::dirs::{Dirs, KnownHostsPath};
 use super::host::{Credential, Host, HostAddress, Resolve};
@@ -25,6 +26,7 @@ pub struct Snapshot {
     rules: usize,
     known_hosts: KnownHostsPath,
     concurrency: Concurrency,
+    approval_wait: Duration,
     on_audit_failure: OnAuditFailure,
     hash: [u8; 32],
     pub(super) warnings: Vec<Warning>,
@@ -34,6 +36,7 @@ pub struct Snapshot {
 pub(super) struct Settings {
     pub(super) known_hosts: KnownHostsPath,
     pub(super) concurrency: Concurrency,
+    pub(super) approval_wait: Duration,
     pub(super) on_audit_failure: OnAuditFailure,
     /// How many rules there are.
     pub(super) rules: usize,
@@ -55,6 +58,7 @@ impl Snapshot {
         let Settings {
             known_hosts,
             concurrency,
+            approval_wait,
             on_audit_failure,
             rules,
         } = settings;
@@ -66,6 +70,7 @@ impl Snapshot {
             rules,
             known_hosts,
             concurrency,
+            approval_wait,
             on_audit_failure,
             hash,
             warnings: Vec::new(),
@@ -109,6 +114,11 @@ impl Snapshot {
 
     pub fn concurrency(&self) -> Concurrency {
         self.concurrency
+    }
+
+    /// How long a person has to approve a command that a rule asks about: 1 s to 1 h.
+    pub fn approval_wait(&self) -> Duration {
+        self.approval_wait
     }
 
     pub fn on_audit_failure(&self) -> OnAuditFailure {

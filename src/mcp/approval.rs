@@ -44,15 +44,16 @@ pub(crate) enum Ruling {
 }
 
 /// Asks about commands of one call, all or none of them: one question, also for a fleet.
-pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval]) -> Ruling {
+/// An answer counts for as long as `wait`.
+pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Duration) -> Ruling {
     let asked = Instant::now();
     let (outcome, since) = if !call.caller.abilities.forms {
         (ApprovalOutcome::Unsupported, asked)
     } else if !call.caller.version.is_modern() {
-        (ask_legacy(call, questions), asked)
+        (ask_legacy(call, questions, wait), asked)
     } else {
         match &call.retry {
-            None => return Ruling::Ask(ask_modern(call, questions)),
+            None => return Ruling::Ask(ask_modern(call, questions, wait)),
             Some(retry) => check_retry(call, retry, questions),
         }
     };
@@ -73,7 +74,7 @@ pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval]) -> Ruling {
 }
 
 /// Sends `elicitation/create` and waits for the answer.
-fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval]) -> ApprovalOutcome {
+fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Duration) -> ApprovalOutcome {
     let (id, answer) = call.session.questions.open();
     let params = form(questions, call.caller.version.has_descriptions());
     if !call.send(message::request(&id, "elicitation/create", &params)) {
@@ -84,7 +85,6 @@ fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval]) -> ApprovalOutcome
     call.cancellation
         .then(move || session.questions.forget(&taken_back));
     let begun = Instant::now();
-    let wait = call.session.server.settings.approval_wait;
     loop {
         let left = wait.saturating_sub(begun.elapsed());
         match answer.recv_timeout(left.min(REMIND)) {
@@ -124,8 +124,7 @@ fn take_back(call: &Call, id: &RequestId, reason: &str) {
 }
 
 /// The `input_required` result.
-fn ask_modern(call: &Call, questions: &[&NeedsApproval]) -> Answer {
-    let wait = call.session.server.settings.approval_wait;
+fn ask_modern(call: &Call, questions: &[&NeedsApproval], wait: Duration) -> Answer {
     let state = call.session.approvals.issue(digest(call, questions), wait);
     let request = Object::new()
         .field("method", "elicitation/create")

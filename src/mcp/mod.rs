@@ -37,7 +37,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
 
 pub use frame::{Frame, LineReader, MAX_LINE};
 pub use outbox::Outbox;
-pub use session::{Server, Session, Settings};
+pub use session::{Server, Session};
 
 use crate::audit::Record;
 

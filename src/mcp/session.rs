@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -38,24 +37,8 @@ pub struct Server {
     pub audit: Audit,
     /// How the process is confined, as verified at the start.
     pub sandbox: Sandbox,
-    pub settings: Settings,
     /// Random, and of this process alone: marks cursors and states that are handed out.
     pub key: [u8; 64],
-}
-
-/// What may differ between one run of the server and another.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// How long a person has to approve a command.
-    pub approval_wait: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            approval_wait: Duration::from_secs(300),
-        }
-    }
 }
 
 /// The state of one connection.
@@ -252,7 +235,7 @@ impl Session {
     }
 
     /// The client is gone: nobody will answer a question, and nothing more is to run.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
         self.questions.give_up();
         self.subscriptions.end(None);

@@ -47,6 +47,12 @@ pub const POLICY: Table = Table {
             "a mapping",
         ),
         key(
+            "approval_seconds",
+            Kind::Number { min: 1, max: 3_600 },
+            Need::Default("300"),
+            "",
+        ),
+        key(
             "on_audit_failure",
             Kind::OneOf(&["refuse", "warn"]),
             Need::Default("refuse"),

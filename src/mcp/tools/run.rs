@@ -98,7 +98,7 @@ impl Target {
         call: &Arc<Call>,
         question: NeedsApproval,
     ) -> Result<Authorised, Answer> {
-        match approval::obtain(call, &[&question]) {
+        match approval::obtain(call, &[&question], self.snapshot.approval_wait()) {
             Ruling::Approved => {
                 let given = Approval::by_a_person(question.digest());
                 question

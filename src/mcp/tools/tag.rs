@@ -7,6 +7,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::answer::{Answer, OUTPUT_BUDGET, cost};
 use super::super::approval::{self, Ruling};
@@ -66,7 +67,7 @@ pub(super) fn run(call: &Arc<Call>) {
     if plan.is_empty() {
         return protocol_tasks::finish_early(call, &nobody(&request.tag, hash));
     }
-    match settle(call, plan) {
+    match settle(call, plan, snapshot.approval_wait()) {
         Ok(plan) => start(call, request, &snapshot, plan),
         Err(question) => call.finish(&question),
     }
@@ -92,13 +93,13 @@ fn read(call: &Call) -> Result<Request, Answer> {
 ///
 /// # Errors
 /// The question, for a modern client to put.
-fn settle(call: &Arc<Call>, plan: TagPlan) -> Result<TagPlan, Answer> {
+fn settle(call: &Arc<Call>, plan: TagPlan, wait: Duration) -> Result<TagPlan, Answer> {
     let ruling = {
         let questions: Vec<&NeedsApproval> = plan.asks();
         if questions.is_empty() {
             None
         } else {
-            Some(approval::obtain(call, &questions))
+            Some(approval::obtain(call, &questions, wait))
         }
     };
     match ruling {
