@@ -276,8 +276,8 @@ impl MaxLines {
             })
     }
 
-    pub fn get(self) -> usize {
-        usize::from(self.0)
+    pub const fn get(self) -> usize {
+        self.0 as usize
     }
 }
 

@@ -15,7 +15,7 @@ mod task;
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 pub(super) use self::run::answer as run_answer;
 use self::table::Id;
@@ -23,7 +23,7 @@ use super::answer::Answer;
 use super::call::Call;
 use crate::audit::Record;
 use crate::config::Host;
-use crate::config::types::{CommandText, HostAlias, InputError, Tag, TaskId};
+use crate::config::types::{CommandText, HostAlias, InputError, MaxLines, Tag, TaskId};
 use crate::policy::Subject;
 use crate::task::Phase;
 
@@ -119,16 +119,30 @@ impl<'a> Args<'a> {
             param
                 .and_then(|param| param.bounds())
                 .unwrap_or((0, u64::MAX, None));
-        let number = match self.0.arguments.get(name) {
-            None | Some(Value::Null) => return Ok(default),
-            Some(Value::Number(number)) => number,
-            Some(_) => return Err(fault(format!("{name} must be a whole number"))),
+        let Some(number) = self.any_number(name)? else {
+            return Ok(default);
         };
         number
             .as_u64()
             .filter(|number| (min..=max).contains(number))
             .map(Some)
             .ok_or_else(|| fault(format!("{name} must be between {min} and {max}")))
+    }
+
+    fn any_number(&self, name: &str) -> Result<Option<&'a Number>, Answer> {
+        match self.0.arguments.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Number(number)) => Ok(Some(number)),
+            Some(_) => Err(fault(format!("{name} must be a whole number"))),
+        }
+    }
+
+    fn max_lines(&self) -> Result<MaxLines, Answer> {
+        match self.any_number("max_lines")? {
+            None => Ok(MaxLines::DEFAULT),
+            // What is not even a whole number is out of range like 0.
+            Some(lines) => self.accept(MaxLines::new(lines.as_i64().unwrap_or(0))),
+        }
     }
 
     fn alias(&self) -> Result<HostAlias, Answer> {

@@ -6,6 +6,7 @@
 
 use super::super::json::{Json, Object, array};
 use super::super::version::Version;
+use crate::config::types::MaxLines;
 
 /// What a client is told about one tool.
 pub(crate) struct Tool {
@@ -110,6 +111,12 @@ const TASK: Param = Param {
     description: "Id from a run",
 };
 
+const LINES: Kind = Kind::Integer {
+    min: 1,
+    max: MaxLines::MAX as u64,
+    default: Some(MaxLines::DEFAULT.get() as u64),
+};
+
 /// In the order of `tools/list`.
 #[rustfmt::skip]
 pub(crate) static TOOLS: [Tool; 13] = [
@@ -198,7 +205,7 @@ pub(crate) static TOOLS: [Tool; 13] = [
             (continue at next_offset until finished and next_offset equals available).",
         params: &[
             TASK,
-            Param { name: "max_lines", kind: Kind::Integer { min: 1, max: 1000, default: Some(50) }, description: "Lines from the end" },
+            Param { name: "max_lines", kind: LINES, description: "Lines from the end" },
             Param { name: "offset", kind: Kind::Integer { min: 0, max: 1 << 53, default: None }, description: "Byte to read on from" },
         ],
         output: "task_id:s,output_lines:a?,total_lines:i?,has_more:b,text:s?,offset:i?,next_offset:i,available:i?,finished:b",

@@ -10,7 +10,7 @@ use super::super::json::Object;
 use super::super::logging::{Event, Level};
 use super::run::{UNTRUSTED, result_fields, shown};
 use super::{Args, fault};
-use crate::config::types::TaskId;
+use crate::config::types::{MaxLines, TaskId};
 use crate::task::{CancelError, Missing};
 
 /// Bytes of one page of output: within the budget also where every character of it has
@@ -70,8 +70,7 @@ pub(super) fn result(call: &Call) -> Answer {
 pub(super) fn output(call: &Call) -> Answer {
     let asked = Args::of(call).and_then(|args| {
         let id = args.task_id()?;
-        let lines = args.number("max_lines")?.unwrap_or(50);
-        Ok((id, lines, args.number("offset")?))
+        Ok((id, args.max_lines()?, args.number("offset")?))
     });
     let (id, lines, offset) = match asked {
         Ok(asked) => asked,
@@ -80,10 +79,10 @@ pub(super) fn output(call: &Call) -> Answer {
     call.tell(&Event::new(Level::Debug, "ssh_get_task_output", |fields| {
         fields
             .field("task_id", id.as_str())
-            .field("max_lines", &lines)
+            .field("max_lines", &lines.get())
     }));
     let answer = match offset {
-        None => tail(call, &id, usize::try_from(lines).unwrap_or(usize::MAX)),
+        None => tail(call, &id, lines),
         Some(offset) => page(call, &id, offset),
     };
     answer.unwrap_or_else(|missing| {
@@ -92,8 +91,8 @@ pub(super) fn output(call: &Call) -> Answer {
     })
 }
 
-fn tail(call: &Call, id: &TaskId, lines: usize) -> Result<Answer, Missing> {
-    let tail = call.session.server.tasks.tail(id, lines)?;
+fn tail(call: &Call, id: &TaskId, lines: MaxLines) -> Result<Answer, Missing> {
+    let tail = call.session.server.tasks.tail(id, lines.get())?;
     // From the end backwards, as many as one answer holds.
     let mut room = OUTPUT_BUDGET;
     let fitting = tail.lines.iter().rev().take_while(|line| {
