@@ -11,6 +11,7 @@ mod reload;
 mod run;
 pub(super) mod table;
 mod tag;
+mod tag_reply;
 mod task;
 
 use std::sync::Arc;

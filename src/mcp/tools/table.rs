@@ -163,7 +163,7 @@ pub(crate) static TOOLS: [Tool; 13] = [
             Param { name: "max_failures", kind: Kind::Integer { min: 1, max: 100_000, default: None }, description: "Start no more hosts after so many failed" },
             Param { name: "group_identical", kind: Kind::Flag, description: "Show equal outputs once, in groups" },
         ],
-        output: "tag:s,results:a,hash:s?,summary:o?,groups:a?,note:s?,notes:a?,status:s?,reason:s?,code:s?,hint:s?",
+        output: "tag:s,results:a,hash:s?,summary:o?,rest:o?,groups:a?,note:s?,notes:a?,status:s?,reason:s?,code:s?,hint:s?",
         hints: RUNS, as_task: true,
     },
     Tool {
