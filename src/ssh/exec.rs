@@ -140,6 +140,7 @@ impl Running<'_> {
     fn take_in(&mut self, phase: Phase) -> Result<Option<Seen>, SshError> {
         let arrived = self.link.session().take_in();
         arrived.map_err(|fault| explain(phase, &fault))?;
+        self.link.still_believed(phase)?;
         for stream in [Stream::Stdout, Stream::Stderr] {
             loop {
                 let count = match self.link.session().read(stream, &mut self.buffer) {
@@ -153,6 +154,10 @@ impl Running<'_> {
             }
         }
         let closed = has_ended(self.link.session(), phase)?;
+        if closed {
+            // What came after the end of the output was taken in by the reads.
+            self.link.still_believed(phase)?;
+        }
         self.link.flush(phase)?;
         Ok(closed.then_some(Seen::Closed))
     }
@@ -175,7 +180,7 @@ impl Running<'_> {
     fn note_exit(&mut self, report: &mut RunReport) {
         let session = self.link.session();
         report.exit = match (session.exit_signal(), session.exit_status()) {
-            (Some(signal), _) => Some(Exit::Signal(signal)),
+            (Some(signal), _) => Some(Exit::named(signal)),
             (None, Some(status)) => Some(Exit::Status(status)),
             (None, None) => None,
         };
@@ -230,7 +235,7 @@ impl Running<'_> {
         });
         if let Ok(true) = ended {
             let session = self.link.session();
-            report.exit = session.exit_signal().map(Exit::Signal);
+            report.exit = session.exit_signal().map(Exit::named);
         }
     }
 

@@ -47,6 +47,8 @@ enum Names {
     Hashed { salt: Vec<u8>, hash: Vec<u8> },
     /// Comma-separated patterns with `*`, `?` and `!`, in lower case.
     Patterns(Vec<String>),
+    /// Cannot be read (kept for revocations only): whoever it may be.
+    Anyone,
 }
 
 /// A public key as its wire blob (RFC 4253 §6.6), whose first string is its type.
@@ -157,7 +159,8 @@ impl KnownHosts {
         let entries = bytes
             .split(|&b| b == b'\n')
             .zip(1..)
-            .filter_map(|(text, line)| parse_line(std::str::from_utf8(text).ok()?, line))
+            // A comment in another encoding must not take its line out.
+            .filter_map(|(text, line)| parse_line(&String::from_utf8_lossy(text), line))
             .collect();
         Self { entries }
     }
@@ -295,7 +298,10 @@ fn parse_line(text: &str, line: usize) -> Option<Entry> {
     if marker != Marker::Plain {
         first = fields.next()?;
     }
-    let names = Names::parse(first)?;
+    let names = match Names::parse(first) {
+        None if marker == Marker::Revoked => Names::Anyone,
+        names => names?,
+    };
     let key = match (fields.next(), fields.next()) {
         (Some(kind), Some(text)) => read_key(kind, text),
         _ => None,
@@ -338,6 +344,7 @@ impl Names {
         match self {
             Self::Hashed { salt, hash } => Hmac::<Sha1>::new_from_slice(salt)
                 .is_ok_and(|mac| mac.chain_update(name).verify_slice(hash).is_ok()),
+            Self::Anyone => true,
             Self::Patterns(patterns) => {
                 let mut found = false;
                 for pattern in patterns {
@@ -450,11 +457,41 @@ mod tests {
         let good = key("ssh-ed25519", 1);
         let file = format!("web1 {}\n@revoked * ssh-ed25519 AAAA!\n", good.to_line());
         assert_eq!(verdict(&file, &name("web1", 22), &good), "error");
+        // Names that cannot be read may be any host's.
+        for names in ["|2|AAAA|AAAA", "|1|AAAA", "|1|!|!"] {
+            let bad = key("ssh-ed25519", 2).to_line();
+            let file = format!(
+                "web1 {}\nweb1 {bad}\n@revoked {names} {bad}\n",
+                good.to_line()
+            );
+            let web1 = name("web1", 22);
+            assert_eq!(verdict(&file, &web1, &good), "ok");
+            assert_eq!(verdict(&file, &web1, &key("ssh-ed25519", 2)), "revoked");
+        }
         let file = format!(
             "web1 {}\n@cert-authority * ssh-ed25519 AAAA!\n",
             good.to_line()
         );
         assert_eq!(verdict(&file, &name("web1", 22), &good), "ok");
+    }
+
+    #[test]
+    fn a_comment_in_another_encoding_takes_no_line_out() {
+        let (good, bad) = (key("ssh-ed25519", 1), key("ssh-ed25519", 2));
+        let latin1 = b" Schl\xfcssel\n";
+        let mut file = b"web1 ".to_vec();
+        file.extend_from_slice(good.to_line().as_bytes());
+        file.extend_from_slice(latin1);
+        file.extend_from_slice(
+            format!("web1 {}\n@revoked * {}", bad.to_line(), bad.to_line()).as_bytes(),
+        );
+        file.extend_from_slice(latin1);
+        let known = KnownHosts::parse(&file);
+        assert_eq!(known.verify(&name("web1", 22), &good), Ok(()));
+        assert!(matches!(
+            known.verify(&name("web1", 22), &bad),
+            Err(SshError::HostKey(HostKeyProblem::Revoked { .. }))
+        ));
     }
 
     #[test]

@@ -123,6 +123,7 @@ impl Link {
             };
             self.flush(watch.phase)?;
             if let Poll::Ready(result) = step {
+                self.still_believed(watch.phase)?;
                 return Ok(result);
             }
             self.fill(watch)?;
@@ -166,14 +167,7 @@ impl Link {
         if self.session.wire().allocated() > HELD_MAX {
             return Err(excess(watch.phase, "the peer sends faster than it may"));
         }
-        if let Some(key) = &self.believed
-            && !self.session.host_key_is(key.blob())
-        {
-            return Err(excess(
-                watch.phase,
-                "the host changed its key within the session",
-            ));
-        }
+        self.still_believed(watch.phase)?;
         if self.session.wire().has_inbound() {
             return Ok(Filled::Bytes);
         }
@@ -194,6 +188,20 @@ impl Link {
             if let Filled::Woken = self.wait(watch)? {
                 return Ok(Filled::Woken);
             }
+        }
+    }
+
+    /// To be asked after libssh2 has taken in what arrived, before anything is made of it: a
+    /// host can present another key in a later exchange.
+    ///
+    /// # Errors
+    /// It did.
+    pub(super) fn still_believed(&self, phase: Phase) -> Result<(), SshError> {
+        match &self.believed {
+            Some(key) if !self.session.host_key_is(key.blob()) => {
+                Err(excess(phase, "the host changed its key within the session"))
+            }
+            _ => Ok(()),
         }
     }
 

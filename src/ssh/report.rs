@@ -50,9 +50,27 @@ pub trait Sink {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
     Status(i32),
-    /// By its name without `SIG`.
+    /// By its name without `SIG`, `?` where the host's word is no name: see [`Exit::named`].
     Signal(String),
 }
+
+impl Exit {
+    /// An exit signal by the name that a host gave. The name goes into results, so it has
+    /// to be one: at most [`SIGNAL_NAME_MAX`] printable ASCII characters without blanks,
+    /// quotes or brackets, which all of RFC 4254 §6.10 and local ones (`x@host`) are.
+    pub(super) fn named(name: String) -> Self {
+        let fits = (1..=SIGNAL_NAME_MAX).contains(&name.len());
+        let accept = |byte: u8| byte.is_ascii_alphanumeric() || b"@.-_+".contains(&byte);
+        Self::Signal(if fits && name.bytes().all(accept) {
+            name
+        } else {
+            "?".to_owned()
+        })
+    }
+}
+
+/// Longest name of a signal that is handed on, in bytes: that of names in SSH (RFC 4251 §6).
+pub const SIGNAL_NAME_MAX: usize = 64;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -58,6 +58,8 @@ pub(crate) struct Peer {
     send: Option<Direction>,
     received: u32,
     sent: u32,
+    /// What is to be sent in one write.
+    corked: Option<Vec<u8>>,
 }
 
 /// The other side hung up, which is what these tests hope for.
@@ -77,6 +79,7 @@ impl Peer {
             send: None,
             received: 0,
             sent: 0,
+            corked: None,
         };
         peer.write(format!("{VERSION}\r\n").as_bytes())?;
         let mut byte = [0];
@@ -132,6 +135,24 @@ impl Peer {
 
     /// As [`Peer::exchange`], with the last word on the reply to the client.
     pub(crate) fn exchange_bent(&mut self, key: &HostKey, bend: impl FnOnce(&mut Vec<u8>)) -> Done {
+        self.exchange_whole(key, bend, |_| Ok(()))
+    }
+
+    /// A key exchange whose last packets are sent together with what `more` sends.
+    pub(crate) fn exchange_and(
+        &mut self,
+        key: &HostKey,
+        more: impl FnOnce(&mut Self) -> Done,
+    ) -> Done {
+        self.exchange_whole(key, |_| {}, more)
+    }
+
+    fn exchange_whole(
+        &mut self,
+        key: &HostKey,
+        bend: impl FnOnce(&mut Vec<u8>),
+        more: impl FnOnce(&mut Self) -> Done,
+    ) -> Done {
         let ours = kexinit(OFFER);
         self.send(&ours)?;
         let theirs = self.expect(20)?;
@@ -162,6 +183,7 @@ impl Peer {
         put_string(&mut reply, &public);
         put_string(&mut reply, &key.sign(&digest));
         bend(&mut reply);
+        self.corked = Some(Vec::new());
         self.send(&reply)?;
         self.send(&[21])?;
         if self.session_id.is_empty() {
@@ -184,6 +206,9 @@ impl Peer {
         let send = direction(b'B', b'D', b'F', Mode::Encrypt);
         let receive = direction(b'A', b'C', b'E', Mode::Decrypt);
         self.send = Some(send);
+        more(self)?;
+        let together = self.corked.take().unwrap_or_default();
+        self.write(&together)?;
         self.expect(21)?;
         self.receive = Some(receive);
         Ok(())
@@ -289,6 +314,10 @@ impl Peer {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Done {
+        if let Some(corked) = &mut self.corked {
+            corked.extend_from_slice(bytes);
+            return Ok(());
+        }
         self.stream.write_all(bytes).map_err(|_| Gone)
     }
 
