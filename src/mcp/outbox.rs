@@ -23,6 +23,8 @@ const ROOM_FRAMES: usize = 4096;
 /// Bytes, and frames, that may wait before hints are dropped.
 const HINT_BYTES: usize = 1 << 20;
 const HINT_FRAMES: usize = 1024;
+/// Bytes that are written at once where more waits: what a pipe holds (pipe(7)).
+const TOGETHER: usize = 64 << 10;
 
 /// The queue of frames on their way to the client.
 #[derive(Debug, Default)]
@@ -90,10 +92,10 @@ impl Outbox {
     /// The first write error (`EPIPE` when the client is gone); nothing is written after
     /// it, and nothing further is queued.
     pub(crate) fn write_to(&self, mut output: impl Write) -> std::io::Result<()> {
-        while let Some(mut line) = self.take() {
-            line.push('\n');
+        let mut lines = String::new();
+        while self.take(&mut lines) {
             let written = output
-                .write_all(line.as_bytes())
+                .write_all(lines.as_bytes())
                 .and_then(|()| output.flush());
             self.lock().writing = false;
             if written.is_err() {
@@ -116,17 +118,31 @@ impl Outbox {
         state.frames.drain(..).collect()
     }
 
-    /// The next frame; waits for one. `None` once closed and empty.
-    fn take(&self) -> Option<String> {
+    /// Replaces `lines` by the next frame, and by those after it that may be written along
+    /// with it; waits for one. False once closed and empty.
+    fn take(&self, lines: &mut String) -> bool {
+        lines.clear();
+        lines.shrink_to(TOGETHER);
         let mut state = self.lock();
         loop {
-            if let Some(frame) = state.frames.pop_front() {
+            while let Some(frame) = state
+                .frames
+                .pop_front_if(|frame| lines.is_empty() || lines.len() + frame.len() < TOGETHER)
+            {
                 state.bytes = state.bytes.saturating_sub(frame.len());
+                if lines.is_empty() {
+                    *lines = frame;
+                } else {
+                    lines.push_str(&frame);
+                }
+                lines.push('\n');
+            }
+            if !lines.is_empty() {
                 state.writing = true;
-                return Some(frame);
+                return true;
             }
             if state.closed {
-                return None;
+                return false;
             }
             state = self
                 .changed
@@ -218,6 +234,17 @@ mod tests {
         let mut written = Vec::new();
         outbox.write_to(&mut written).unwrap();
         assert_eq!(written, b"\"x\"\n");
+
+        let outbox = Outbox::new();
+        let sizes = [1, TOGETHER, 1, 1, TOGETHER / 2, TOGETHER / 2, 3];
+        for bytes in sizes {
+            outbox.send(text(bytes), || text(1));
+        }
+        outbox.close();
+        let mut written = Vec::new();
+        outbox.write_to(&mut written).unwrap();
+        let lines = written.split(|byte| *byte == b'\n').map(<[u8]>::len);
+        assert!(lines.eq(sizes.map(|bytes| bytes + 2).into_iter().chain([0])));
 
         let outbox = Outbox::new();
         outbox.send(text(1), || text(1));

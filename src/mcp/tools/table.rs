@@ -4,6 +4,9 @@
 //! `tools/list` made of them, which costs every conversation its tokens and so stays
 //! short. What the tools do is beside this file. Called by `dispatch`.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::super::json::{Json, Object, array};
 use super::super::version::Version;
 use crate::config::types::MaxLines;
@@ -223,9 +226,16 @@ pub(crate) fn find(name: &str) -> Option<&'static Tool> {
 }
 
 /// The `tools` of a `tools/list` answer.
+///
+/// Made once for each revision that is spoken: it never changes, and clients ask often.
 pub(crate) fn list(version: Version) -> Json {
-    let tools: Vec<Json> = TOOLS.iter().map(|tool| tool.to_json(version)).collect();
-    array(&tools)
+    static LISTS: Mutex<BTreeMap<Version, Json>> = Mutex::new(BTreeMap::new());
+    let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let list = lists.entry(version).or_insert_with(|| {
+        let tools: Vec<Json> = TOOLS.iter().map(|tool| tool.to_json(version)).collect();
+        array(&tools)
+    });
+    list.clone()
 }
 
 impl Tool {
