@@ -261,14 +261,18 @@ fn what_was_approved_and_waits_for_its_turn_runs_while_the_policy_still_asks() {
     approve(&server, &question(&server));
     let task = server.response(&id)["result"]["structuredContent"]["task_id"].clone();
     assert_eq!(status(&server, &task)["status"], "pending");
-    fleet
-        .setup
-        .write("policy.yml", &(policy("ask") + "# changed\n"));
+    // Within the limits of the new files.
+    let policy = policy("ask").replace("limits:", "limits:\n  max_output_bytes: 3");
+    fleet.setup.write("policy.yml", &policy);
     reload(&server);
     gate.open();
-    wait_until("its end", || {
-        status(&server, &task)["status"] == "completed"
-    });
+    wait_until("its end", || status(&server, &task)["status"] == "failed");
+    let result = server.tool("ssh_get_task_result", json!({"task_id": task}));
+    assert_eq!(
+        (&result["output"], &result["truncated"]),
+        (&json!("1\n2"), &json!(true)),
+        "{result}"
+    );
     assert_eq!(decisions(&server.finish().records), [true, true]);
 }
 
@@ -338,6 +342,24 @@ fn a_lower_bound_of_the_new_files_holds_for_what_waits() {
     wait_until("its end", || {
         status(&server, &task)["status"] == "completed"
     });
+    server.finish();
+}
+
+#[test]
+fn a_higher_bound_of_the_new_files_lets_what_waits_begin() {
+    let fleet = fleet();
+    fleet.setup.write("policy.yml", &policy("allow"));
+    let server = Server::start(&fleet.setup);
+    let (gate, _first) = occupy(&fleet, &server);
+    let task = server.tool("ssh_run_async", run_seq())["task_id"].clone();
+    assert_eq!(status(&server, &task)["status"], "pending");
+    let wider = policy("allow").replace("max_per_host: 1", "max_per_host: 2");
+    fleet.setup.write("policy.yml", &wider);
+    reload(&server);
+    wait_until("its end", || {
+        status(&server, &task)["status"] == "completed"
+    });
+    gate.open();
     server.finish();
 }
 

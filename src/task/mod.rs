@@ -141,9 +141,11 @@ impl Tasks {
         run::check_network(&self.registry, snapshot, alias).map_err(str::to_owned)
     }
 
-    /// Makes the next run on each host log in anew: for a reload.
-    pub fn drop_sessions(&self) {
+    /// To be called when the configuration changed: the next run on each host logs in anew,
+    /// and what waits begins if the new bounds allow more.
+    pub fn reconfigured(&self) {
         self.registry.client.drop_sessions();
+        self.registry.admit();
     }
 
     /// Runs a command on the hosts of a plan, so many at a time. Those that are denied are

@@ -35,7 +35,7 @@ pub(super) fn reload(call: &Arc<Call>) {
 fn taken_in(call: &Call, reloaded: &Reloaded) -> Answer {
     let server = &call.session.server;
     let snapshot = &reloaded.snapshot;
-    server.tasks.drop_sessions();
+    server.tasks.reconfigured();
     record(call, &reloaded.events, snapshot.warnings(), "reloaded", 0);
     subscriptions::announce(&call.session, &reloaded.before, snapshot);
     call.tell(&Event::new(Level::Info, "ssh_reload_config", |fields| {
