@@ -193,6 +193,21 @@ fn what_was_approved_runs_with_the_host_and_the_limits_of_the_new_files() {
 }
 
 #[test]
+fn a_yes_counts_for_exactly_what_was_shown() {
+    let fleet = fleet();
+    let server = asking(&fleet);
+    let result = approved_after(&server, "ssh_run", run_seq(), || {
+        // Asked for again, but it would reach the host by another way than its shell.
+        let servers = fleet.servers_yaml();
+        let servers = servers.replace("alias: one", "alias: one\n    shell: direct");
+        fleet.setup.write("servers.yml", &servers);
+    });
+    assert_overruled(&result["structuredContent"], "approval:mismatch");
+    assert_eq!(decisions(&server.finish().records), [false]);
+    assert!(fleet.machines.iter().all(|host| host.logins() == 0));
+}
+
+#[test]
 fn a_yes_for_a_host_that_is_gone_runs_nothing() {
     let fleet = fleet();
     let server = asking(&fleet);
