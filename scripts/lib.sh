@@ -87,3 +87,12 @@ need_rust() {
     echo "Rust is not installed (https://rustup.rs), or cargo is not in PATH" >&2
     return 1
 }
+
+# Builds that only need some OpenSSL to link take the one that the tests' build made, if
+# there is one: building it takes minutes.
+openssl_of_the_tests() {
+    local made
+    made=$(ls -d "$root"/target/*/debug/build/openssl-sys-*/out/openssl-build/install 2>/dev/null | head -n 1 || true)
+    [ -n "$made" ] || return 0
+    export OPENSSL_NO_VENDOR=1 OPENSSL_STATIC=1 OPENSSL_DIR=$made
+}

@@ -72,6 +72,15 @@ impl Setup {
         command.env("MCP_SSH_CONFIG_DIR", &self.config);
         command.env("MCP_SSH_KEYS_DIR", &self.keys);
         command.env("MCP_SSH_SECRETS_DIR", &self.secrets);
+        // What scripts/sanitize says.
+        for (name, of) in [
+            ("ASAN_OPTIONS", "ASAN_OPTIONS"),
+            ("MCP_SSH_TEST_SANDBOX", "MCP_SSH_SANDBOX"),
+        ] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(of, value);
+            }
+        }
         command.envs(self.env.lock().unwrap().iter());
         command
     }

@@ -140,3 +140,81 @@ pub(super) unsafe extern "C" fn sign(
     }
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::super::memory::release;
+    use super::*;
+    use crate::ssh::wire::Wire;
+
+    fn context(wire: &Wire) -> *mut c_void {
+        ptr::from_ref(wire).cast_mut().cast()
+    }
+
+    #[test]
+    fn bytes_pass_between_the_library_and_the_wire() {
+        let wire = Wire::default();
+        let mut context = context(&wire);
+        let mut into = [0_u8; 4];
+        let mut read = || {
+            // SAFETY: the buffer has the length that is told, the context is a wire's.
+            unsafe { receive(0, into.as_mut_ptr().cast(), into.len(), 0, &raw mut context) }
+        };
+        assert_eq!(read(), -(libc::EAGAIN as isize));
+        let filled = wire.fill(|space| {
+            space.get_mut(..3).unwrap().copy_from_slice(b"abc");
+            Ok::<_, ()>(3)
+        });
+        assert_eq!((filled, read()), (Ok(3), 3));
+        assert_eq!(into, *b"abc\0");
+        let write = |context: &mut *mut c_void| {
+            let from = b"to the peer";
+            // SAFETY: as above.
+            unsafe { send(0, from.as_ptr().cast(), from.len(), 0, &raw mut *context) }
+        };
+        assert_eq!(write(&mut context), 11);
+        let sent = wire.drain(|bytes| {
+            assert_eq!(bytes, b"to the peer");
+            Ok::<_, ()>(bytes.len())
+        });
+        assert_eq!(sent, Ok(11));
+        wire.kill();
+        assert_eq!(write(&mut context), -(libc::EPIPE as isize));
+    }
+
+    #[test]
+    fn only_the_first_hidden_prompt_gets_the_reply() {
+        let wire = Wire::default();
+        wire.set_reply(Some(Zeroizing::new(b"secret".to_vec())));
+        let mut context = context(&wire);
+        let prompts = [1_u8, 0, 0].map(|echo| sys::LIBSSH2_USERAUTH_KBDINT_PROMPT {
+            text: ptr::null_mut(),
+            length: 0,
+            echo,
+        });
+        let mut responses = [(); 3].map(|()| sys::LIBSSH2_USERAUTH_KBDINT_RESPONSE {
+            text: ptr::null_mut(),
+            length: 0,
+        });
+        interactive(
+            ptr::null(),
+            0,
+            ptr::null(),
+            0,
+            3,
+            prompts.as_ptr(),
+            responses.as_mut_ptr(),
+            &raw mut context,
+        );
+        let [shown, hidden, second] = responses;
+        assert!(shown.text.is_null() && second.text.is_null());
+        assert_eq!(hidden.length, 6);
+        // SAFETY: six bytes were allocated for it.
+        let reply = unsafe { std::slice::from_raw_parts(hidden.text.cast::<u8>(), 6) };
+        assert_eq!(reply, b"secret");
+        release(hidden.text.cast(), &raw mut context);
+        assert_eq!(wire.allocated(), 0);
+    }
+}

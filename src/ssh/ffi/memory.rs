@@ -108,3 +108,100 @@ impl SecretCString {
         CStr::from_bytes_with_nul(&self.0).unwrap_or(c"")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session's abstract pointer, as libssh2 passes it.
+    fn with_context(test: impl FnOnce(*mut *mut c_void, &Wire)) {
+        let wire = Wire::default();
+        let mut context: *mut c_void = (&raw const wire).cast_mut().cast();
+        test(&raw mut context, &wire);
+        assert_eq!(wire.allocated(), 0, "something was not given back");
+    }
+
+    fn fill(memory: *mut c_void, from: usize, to: usize) {
+        for at in from..to {
+            // SAFETY: the test allocated at least `to` bytes.
+            unsafe {
+                memory
+                    .cast::<u8>()
+                    .add(at)
+                    .write(u8::try_from(at % 251).unwrap())
+            };
+        }
+    }
+
+    fn holds(memory: *mut c_void, size: usize) -> bool {
+        // SAFETY: the test allocated and filled at least `size` bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(memory.cast::<u8>(), size) };
+        bytes
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| usize::from(*byte) == at % 251)
+    }
+
+    #[test]
+    fn what_was_allocated_is_aligned_apart_and_counted() {
+        with_context(|context, wire| {
+            let sizes = [0, 1, 15, 16, 17, 4096, 70_000];
+            let all = sizes.map(|size| allocate(size, context));
+            for (memory, size) in all.iter().zip(sizes) {
+                assert!(memory.cast::<u128>().is_aligned());
+                fill(*memory, 0, size);
+            }
+            let total: usize = sizes.iter().map(|size| size + HEADER).sum();
+            assert_eq!(wire.allocated(), total);
+            for (memory, size) in all.into_iter().zip(sizes) {
+                assert!(holds(memory, size));
+                release(memory, context);
+            }
+        });
+    }
+
+    #[test]
+    fn what_moves_keeps_its_bytes() {
+        with_context(|context, _| {
+            let mut memory = reallocate(ptr::null_mut(), 10, context);
+            fill(memory, 0, 10);
+            let mut kept = 10;
+            for size in [10, 11, 5000, 100, 3, 0, 64] {
+                memory = reallocate(memory, size, context);
+                kept = kept.min(size);
+                assert!(holds(memory, kept));
+            }
+            release(memory, context);
+            release(ptr::null_mut(), context);
+        });
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_null_and_loses_nothing() {
+        with_context(|context, _| {
+            let memory = allocate(8, context);
+            fill(memory, 0, 8);
+            for size in [usize::MAX, usize::MAX - HEADER, isize::MAX.unsigned_abs()] {
+                assert!(allocate(size, context).is_null());
+                assert!(reallocate(memory, size, context).is_null());
+            }
+            assert!(holds(memory, 8));
+            release(memory, context);
+        });
+    }
+
+    #[test]
+    fn wiping_leaves_nothing() {
+        let mut bytes = *b"a decrypted key";
+        // SAFETY: these are all bytes of the array.
+        unsafe { wipe(bytes.as_mut_ptr(), bytes.len()) };
+        assert_eq!(bytes, [0; 15]);
+    }
+
+    #[test]
+    fn a_secret_ends_where_c_strings_do() {
+        assert_eq!(SecretCString::new(b"pass").unwrap().as_c_str(), c"pass");
+        assert_eq!(SecretCString::new(b"").unwrap().as_c_str(), c"");
+        assert!(SecretCString::new(b"a\0b").is_none());
+    }
+}
