@@ -244,6 +244,56 @@ fn an_agent_signs() {
     ));
 }
 
+/// One that takes the connection and says nothing, and one that does not even take it.
+#[test]
+fn an_agent_that_hangs_does_not_hang_the_run() {
+    use mcp_ssh_orchestrator::ssh::{Ended, Phase};
+    let fleet = Fleet::of(&["web1"]);
+    log_in_with(&fleet, &["agent: true"]);
+    let dir = common::Scratch::new("agent");
+    let socket = dir.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let direct = Direct::with_agent(&fleet.setup, Some(socket.clone()));
+    let within = || direct::Order {
+        deadline: std::time::Duration::from_secs(2),
+        ..direct::order("web1", "echo hello")
+    };
+    let ran = direct.order(within());
+    assert_eq!(ran.report.ended, Ended::TimedOut(Phase::Authenticate));
+    // The backlog of a listening socket can be changed by listening again.
+    let none = nix::sys::socket::Backlog::new(0).unwrap();
+    nix::sys::socket::listen(&listener, none).unwrap();
+    let full = std::thread::spawn(move || {
+        // Blocks when the queue is full, until the listener goes.
+        let taken = std::iter::from_fn(|| std::os::unix::net::UnixStream::connect(&socket).ok());
+        taken.take(64).count()
+    });
+    let line = || {
+        let table = fs::read_to_string("/proc/net/unix").unwrap();
+        let path = dir.path().join("socket");
+        let mine = table
+            .lines()
+            .filter(|line| line.ends_with(path.to_str().unwrap()));
+        mine.count()
+    };
+    common::wait_until("the queue is full", || line() >= 2);
+    let begun = direct.begin(within());
+    let ran = begun.join();
+    assert_eq!(
+        ran.report.ended,
+        Ended::TimedOut(Phase::Authenticate),
+        "{:?}",
+        ran.report
+    );
+    // And a cancel is heeded while it waits there.
+    let begun = direct.begin(direct::order("web1", "echo hello"));
+    fleet.host("web1").wait_log("Connection from");
+    begun.cancel.cancel();
+    assert!(matches!(begun.join().report.ended, Ended::Cancelled(_)));
+    drop(listener);
+    assert!(full.join().unwrap() < 64);
+}
+
 /// Through the server, with all of the sandbox required, which is the default.
 #[test]
 fn an_agent_signs_for_the_confined_server() {

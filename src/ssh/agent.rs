@@ -6,12 +6,14 @@
 //! do. Called by [`super::auth`] for entries with `agent: true`.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::PollFlags;
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 
 use super::auth::c_user;
 use super::control::Watch;
@@ -30,6 +32,8 @@ const RSA_SHA2_256: u32 = 2;
 const RSA_SHA2_512: u32 = 4;
 /// Largest answer taken, in bytes; OpenSSH's own bound.
 const ANSWER_MAX: usize = 256 * 1024;
+/// How long to wait before another try at an agent whose queue is full.
+const QUEUE_PAUSE: Duration = Duration::from_millis(50);
 /// Keys tried, at most: a default sshd hangs up after six failures.
 const KEYS_MAX: usize = 5;
 
@@ -44,7 +48,7 @@ pub(super) fn sign_in(
     watch: &Watch<'_>,
 ) -> Result<bool, SshError> {
     let user = c_user(user)?;
-    let mut agent = Agent::connect(socket)?;
+    let mut agent = Agent::connect(socket, watch)?;
     for blob in agent.keys(watch)?.into_iter().take(KEYS_MAX) {
         let mut trouble = None;
         let mut sign = |data: &[u8]| {
@@ -69,12 +73,26 @@ pub(super) fn sign_in(
 struct Agent(UnixStream);
 
 impl Agent {
-    fn connect(socket: &Path) -> Result<Self, SshError> {
-        let stream = UnixStream::connect(socket).map_err(|e| problem(&e.to_string()))?;
-        stream
-            .set_nonblocking(true)
-            .map_err(|e| problem(&e.to_string()))?;
-        Ok(Self(stream))
+    /// Without blocking: connect(2) would wait for as long as an agent that hangs lets
+    /// others queue up before it.
+    fn connect(path: &Path, watch: &Watch<'_>) -> Result<Self, SshError> {
+        let failed = |errno: Errno| problem(errno.desc());
+        let address = UnixAddr::new(path).map_err(failed)?;
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None);
+        let socket = socket.map_err(failed)?;
+        loop {
+            match socket::connect(socket.as_raw_fd(), &address) {
+                Ok(()) => return Ok(Self(UnixStream::from(socket))),
+                Err(Errno::EINTR) => {}
+                // The queue is full, and nothing tells when it no longer is (unix(7)).
+                Err(Errno::EAGAIN) => {
+                    let nothing = PollFlags::empty();
+                    wait_for(watch.cancel().as_fd(), nothing, watch, QUEUE_PAUSE)?;
+                }
+                Err(errno) => return Err(failed(errno)),
+            }
+        }
     }
 
     /// The blobs of the agent's public keys, in its order.
@@ -135,6 +153,7 @@ impl Agent {
     fn write(&mut self, mut bytes: &[u8], watch: &Watch<'_>) -> Result<(), SshError> {
         while !bytes.is_empty() {
             match self.0.write(bytes) {
+                Ok(0) => return Err(problem("the agent hung up")),
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
                 Err(e) => self.wait(&e, PollFlags::POLLOUT, watch)?,
             }
