@@ -150,6 +150,33 @@ fn a_frozen_session_is_given_up_for_a_new_one() {
     direct.run("web1", "echo three").ok();
 }
 
+/// One that does not answer is not asked again by its sisters, one after the other.
+#[test]
+fn many_frozen_sessions_cost_no_more_than_one() {
+    let fleet = Fleet::of(&["web1"]);
+    let direct = Direct::of(&fleet.setup);
+    let runs: Vec<_> = (0..4)
+        .map(|_| direct.begin(order("web1", "sleep 1")))
+        .collect();
+    for run in runs {
+        run.join().ok();
+    }
+    assert_eq!(direct.client.idle_sessions(), 4);
+    fleet.host("web1").freeze();
+    let ran = direct.order(Order {
+        deadline: Duration::from_secs(8),
+        ..order("web1", "echo two")
+    });
+    assert!(
+        matches!(ran.report.ended, Ended::TimedOut(phase) if phase.as_str() == "handshake"),
+        "{:?}",
+        ran.report
+    );
+    assert_eq!(direct.client.idle_sessions(), 0);
+    fleet.host("web1").thaw();
+    direct.run("web1", "echo three").ok();
+}
+
 #[test]
 fn it_is_not_kept_when_that_is_switched_off_or_over() {
     let fleet = Fleet::of(&["web1"]);

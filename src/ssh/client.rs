@@ -125,6 +125,8 @@ impl Client {
                 ) => {
                     return Err(error);
                 }
+                // No answer: the others would have none either, one after the other.
+                Err(SshError::Timeout { .. }) => self.pool.discard(key),
                 Err(_) => {}
             }
         }

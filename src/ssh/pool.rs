@@ -114,6 +114,19 @@ impl Pool {
         }
     }
 
+    /// Drops the idle sessions of `key`.
+    pub(super) fn discard(&self, key: &Key) {
+        let mut state = self.0.lock();
+        let all = std::mem::take(&mut state.sessions);
+        let (gone, kept) = all.into_iter().partition(|(other, _, _)| other == key);
+        state.sessions = kept;
+        drop(state);
+        let gone: VecDeque<(Key, Instant, Parked)> = gone;
+        for (_, _, parked) in gone {
+            parked.link.goodbye();
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.lock().sessions.len()
     }
