@@ -250,15 +250,14 @@ impl Hop<'_> {
                     }
                     None => return Err(last),
                 },
+                Err(error @ (SshError::Connect { .. } | SshError::Tunnel { .. })) => last = error,
+                // A tunnel that was asked for and not answered is still being asked for:
+                // the next call would go on with that one, whatever address it names.
                 Err(
-                    error @ (SshError::Connect { .. }
-                    | SshError::Tunnel { .. }
-                    | SshError::Timeout {
+                    error @ SshError::Timeout {
                         whole_run: false, ..
-                    }),
-                ) => {
-                    last = error;
-                }
+                    },
+                ) if before.is_none() => last = error,
                 Err(error) => return Err(error),
             }
         }
