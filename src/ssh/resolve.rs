@@ -1,7 +1,8 @@
 //! A name → its addresses, in bounded time, without asking more often than is decent.
 //!
 //! getaddrinfo(3) cannot be given a deadline or be interrupted, so each look-up runs on a
-//! helper thread that a run waits for and can walk away from; their number is bounded.
+//! helper thread that a run waits for and can walk away from; their number is bounded, and
+//! who comes to more waits for one to be free.
 //! Answers are kept for a minute, refusals too, and runs that want the same name at the
 //! same time share one look-up. Judges nothing: the network policy judges every address.
 //! Called by [`super::login`].
@@ -46,6 +47,8 @@ struct Shared {
 struct State {
     names: HashMap<String, Name>,
     at_work: usize,
+    /// Those who wait for a helper to be free.
+    queue: Vec<Cancel>,
 }
 
 #[derive(Default)]
@@ -85,8 +88,8 @@ impl Resolver {
     /// The addresses of `name`, in the C library's order (RFC 6724); at least one.
     ///
     /// # Errors
-    /// There is none, too many look-ups a second, all helpers are busy, the phase's time is
-    /// up, or the run is cancelled.
+    /// There is none, too many look-ups a second, all helpers are busy for as long as the
+    /// phase may take, the phase's time is up, or the run is cancelled.
     pub(super) fn resolve(&self, name: &str, watch: &Watch<'_>) -> Result<Arc<[IpAddr]>, SshError> {
         let fail = |why| SshError::Resolve {
             name: name.to_owned(),
@@ -97,16 +100,29 @@ impl Resolver {
             if let Some(answer) = state.fresh(name) {
                 return answer.map_err(|cause| fail(ResolveFailure::Lookup(cause.to_string())));
             }
-            if !state.is_under_way(name) {
-                state.start(name).map_err(fail)?;
-                self.spawn(name).map_err(|e| {
-                    state.finish(name, Err(e.clone().into()));
-                    fail(ResolveFailure::Lookup(e))
-                })?;
+            let all_busy = !state.is_under_way(name) && state.at_work >= LOOKUPS_AT_ONCE;
+            if all_busy {
+                state.queue.push(watch.cancel().clone());
+            } else {
+                if !state.is_under_way(name) {
+                    state.start(name).map_err(fail)?;
+                    self.spawn(name).map_err(|cause| {
+                        state.finish(name, None);
+                        SshError::Local {
+                            what: "resolver thread",
+                            cause,
+                        }
+                    })?;
+                }
+                state.wait_for(name, watch.cancel());
             }
-            state.wait_for(name, watch.cancel());
             drop(state);
-            wait_for_wake(watch)?;
+            match wait_for_wake(watch) {
+                Err(SshError::Timeout {
+                    whole_run: false, ..
+                }) if all_busy => return Err(fail(ResolveFailure::Busy)),
+                woken => woken?,
+            }
         }
     }
 
@@ -126,7 +142,7 @@ impl Resolver {
                 Ok(addresses) => Ok(addresses.into()),
                 Err(cause) => Err(cause.into()),
             };
-            shared.lock().finish(&name, answer);
+            shared.lock().finish(&name, Some(answer));
         };
         let builder = thread::Builder::new()
             .name("resolve".into())
@@ -155,9 +171,6 @@ impl State {
     }
 
     fn start(&mut self, name: &str) -> Result<(), ResolveFailure> {
-        if self.at_work >= LOOKUPS_AT_ONCE {
-            return Err(ResolveFailure::Busy);
-        }
         self.make_room();
         let entry = self.names.entry(name.to_owned()).or_default();
         let now = Instant::now();
@@ -183,12 +196,15 @@ impl State {
         }
     }
 
-    fn finish(&mut self, name: &str, answer: Answer) {
+    /// Without an answer, the next to ask asks anew.
+    fn finish(&mut self, name: &str, answer: Option<Answer>) {
         self.at_work = self.at_work.saturating_sub(1);
+        // All of them, since one that is woken may have been cancelled meanwhile.
+        self.queue.drain(..).for_each(|waiter| waiter.wake());
         let Some(entry) = self.names.get_mut(name) else {
             return;
         };
-        entry.answer = Some((Instant::now(), answer));
+        entry.answer = answer.map(|answer| (Instant::now(), answer));
         for waiter in entry.waiting.take().unwrap_or_default() {
             waiter.wake();
         }
@@ -302,6 +318,32 @@ mod tests {
     }
 
     #[test]
+    fn a_fleet_that_is_looked_up_at_once_takes_turns() {
+        let (most, now) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (highest, running) = (Arc::clone(&most), Arc::clone(&now));
+        let resolver = Resolver::with(move |_| {
+            highest.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(5));
+            running.fetch_sub(1, Ordering::SeqCst);
+            Ok(vec!["192.0.2.1".parse().unwrap()])
+        });
+        let resolve = |number: usize| {
+            let (resolver, name) = (resolver.clone(), format!("web{number}"));
+            thread::spawn(move || {
+                let control = control(Duration::from_secs(60));
+                resolver
+                    .resolve(&name, &control.begin(Phase::Resolve))
+                    .map(|found| found.len())
+            })
+        };
+        let all: Vec<_> = (0..LOOKUPS_AT_ONCE * 5).map(resolve).collect();
+        for one in all {
+            assert_eq!(one.join().unwrap(), Ok(1));
+        }
+        assert!(most.load(Ordering::SeqCst) <= LOOKUPS_AT_ONCE);
+    }
+
+    #[test]
     fn hanging_look_ups_are_bounded() {
         let resolver = Resolver::with(|_| {
             thread::park_timeout(Duration::from_secs(5));
@@ -312,8 +354,9 @@ mod tests {
             let _ = resolver.resolve(&format!("web{i}"), &short.begin(Phase::Resolve));
         }
         let long = control(Duration::from_secs(60));
+        let watch = long.within(Phase::Resolve, Deadline::after(Duration::from_millis(20)));
         assert!(matches!(
-            resolver.resolve("one more", &long.begin(Phase::Resolve)),
+            resolver.resolve("one more", &watch),
             Err(SshError::Resolve {
                 why: ResolveFailure::Busy,
                 ..
