@@ -363,15 +363,11 @@ fn first_record(snapshot: &Snapshot, confined: &Confinement, audit_file: bool) -
         timestamp: now.iso(),
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
-        config_hash: hex(&snapshot.hash()),
+        config_hash: snapshot.hash_hex(),
         hosts: snapshot.hosts().len(),
         sandbox: confined.report.clone(),
         audit_file,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A person gets a sentence; the log of a server, where every line is JSON, a record.

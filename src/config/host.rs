@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::dirs::KeyPath;
 use super::secret::Secret;
 use super::types::{HostAlias, Port, Tag};
-use crate::policy::ShellMode;
+use crate::policy::{ShellMode, Subject};
 
 /// Longest jump chain, the target not counted.
 pub const JUMPS_MAX: usize = 3;
@@ -40,6 +40,15 @@ pub struct Host {
 impl Host {
     pub fn has_tag(&self, tag: &Tag) -> bool {
         self.tags.contains(tag)
+    }
+
+    /// For whom a command for it is judged.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            alias: &self.alias,
+            tags: &self.tags,
+            shell: self.shell,
+        }
     }
 }
 

@@ -140,6 +140,11 @@ impl Snapshot {
         self.hash
     }
 
+    /// The same as 64 hex digits, as records and reports have it.
+    pub fn hash_hex(&self) -> String {
+        self.hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }

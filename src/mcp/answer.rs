@@ -110,6 +110,27 @@ pub(crate) fn cost(text: &str) -> usize {
     text.chars().map(char_cost).sum()
 }
 
+/// The bytes a part takes in an answer, with its comma: once in the structure, and once
+/// more in the text, where quotes and backslashes are escaped.
+pub(crate) fn weight(part: &Json) -> usize {
+    let escaped = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let escaped = part.as_str().as_bytes().iter().filter(|byte| escaped(byte));
+    (part.len() + 1) * 2 + escaped.count()
+}
+
+/// How many of these parts, from the first on, one answer holds.
+pub(crate) fn how_many_fit(parts: &[Json]) -> usize {
+    let mut room = OUTPUT_BUDGET;
+    let fits = |part: &&Json| match room.checked_sub(weight(part)) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    };
+    parts.iter().take_while(fits).count()
+}
+
 /// As RFC 8259 §7 and the serialiser have it.
 fn char_cost(c: char) -> usize {
     match c {

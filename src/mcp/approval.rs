@@ -257,7 +257,7 @@ fn record(call: &Call, questions: &[&NeedsApproval], outcome: ApprovalOutcome, s
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

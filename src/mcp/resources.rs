@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::answer::how_many_fit;
 use super::caller::Caller;
 use super::json::{Json, Object, array};
 use super::lifecycle::STATIC_MS;
 use super::message::{Params, RpcError};
 use super::session::Session;
-use super::tools::subject;
 use crate::config::types::{CommandText, HostAlias};
 use crate::config::{Host, Snapshot};
 use crate::policy::Verdict;
@@ -74,10 +74,10 @@ impl Address {
         HostAlias::parse(alias).ok().map(make)
     }
 
-    /// The resource's text; `None` where there is no such host.
+    /// The resource's text, whole; `None` where there is no such host.
     pub(crate) fn content(&self, snapshot: &Snapshot) -> Option<Json> {
         match self {
-            Self::Hosts => Some(all_hosts(snapshot)),
+            Self::Hosts => Some(hosts(snapshot, usize::MAX)),
             Self::Host(alias) => snapshot.host(alias).map(entry),
             Self::Tags(alias) => snapshot.host(alias).map(tags),
             Self::Capabilities(alias) => snapshot
@@ -164,6 +164,10 @@ pub(crate) fn read(
     let uri = uri(params)?;
     let snapshot = session.server.store.current();
     let content = Address::parse(uri).and_then(|address| match address {
+        Address::Hosts => {
+            let entries: Vec<Json> = snapshot.hosts().iter().map(entry).collect();
+            Some(hosts(&snapshot, how_many_fit(&entries)))
+        }
         Address::Capabilities(alias) => snapshot
             .host(&alias)
             .map(|host| capabilities_of(session, &snapshot, host)),
@@ -219,11 +223,18 @@ fn not_found(caller: &Caller, uri: &str) -> RpcError {
     error.with_data(Object::new().field("uri", &uri).end())
 }
 
-fn all_hosts(snapshot: &Snapshot) -> Json {
-    let entries: Vec<Json> = snapshot.hosts().iter().map(entry).collect();
+/// The first `most` hosts of all.
+fn hosts(snapshot: &Snapshot, most: usize) -> Json {
+    let all = snapshot.hosts();
+    let entries: Vec<Json> = all.iter().take(most).map(entry).collect();
+    let omitted = all.len() - entries.len();
+    let note = "More hosts than one answer holds: resources/list has all of them, in pages.";
     Object::new()
-        .field("count", &entries.len())
+        .field("count", &all.len())
         .json("hosts", &array(&entries))
+        .when(omitted > 0, |list| {
+            list.field("omitted", &omitted).field("note", note)
+        })
         .end()
 }
 
@@ -310,7 +321,7 @@ fn probes(snapshot: &Snapshot, host: &Host) -> Json {
         .filter(|(_, _, wanted)| *wanted)
         .filter_map(|(probe, command, _)| {
             let text = CommandText::parse(command).ok()?;
-            let verdict = snapshot.policy().judge(&subject(host), &text);
+            let verdict = snapshot.policy().judge(&host.subject(), &text);
             let allowed = matches!(verdict, Verdict::Allow(_));
             let object = Object::new()
                 .field("probe", probe)

@@ -9,7 +9,6 @@ use super::{Outcome, open, reports, say};
 use crate::cli::Settings;
 use crate::config::types::HostAlias;
 use crate::config::{Environment, Host, HostAddress, Snapshot, load};
-use crate::policy::Subject;
 use crate::policy::report::{self, Plan};
 
 /// Largest file of expectations, in bytes.
@@ -30,7 +29,7 @@ pub(super) fn plan(
         return Outcome::Problems;
     };
     let command = command.trim();
-    let subject = subject(host);
+    let subject = host.subject();
     let plan = Plan {
         subject,
         command,
@@ -63,7 +62,7 @@ pub(super) fn test(settings: &Settings, environment: &Environment, file: &Path) 
     let wrong: Vec<String> = expectations
         .iter()
         .filter_map(|expected| match host(&snapshot, expected.alias) {
-            Some(host) => expected.check(snapshot.policy(), &subject(host)),
+            Some(host) => expected.check(snapshot.policy(), &host.subject()),
             None => Some(format!(
                 "line {}: no host '{}' in servers.yml",
                 expected.line, expected.alias
@@ -105,14 +104,6 @@ fn read(file: &Path) -> std::io::Result<String> {
 
 fn host<'s>(snapshot: &'s Snapshot, alias: &str) -> Option<&'s Host> {
     snapshot.host(&HostAlias::parse(alias).ok()?)
-}
-
-fn subject(host: &Host) -> Subject<'_> {
-    Subject {
-        alias: &host.alias,
-        tags: &host.tags,
-        shell: host.shell,
-    }
 }
 
 fn network(snapshot: &Snapshot, host: &Host) -> String {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::audit::Audit;
 use crate::config::types::{CommandText, HostAlias};
 use crate::config::{Host, Snapshot, Store};
-use crate::policy::{Authorised, Denial, EffectiveLimits, Subject, Verdict};
+use crate::policy::{Authorised, Denial, EffectiveLimits, Verdict};
 
 /// A command that may run on a host by the configuration that it was judged by.
 pub struct Permit {
@@ -108,12 +108,7 @@ pub(super) fn judge(
     host: &Host,
     command: &CommandText,
 ) -> Verdict {
-    let subject = Subject {
-        alias: &host.alias,
-        tags: &host.tags,
-        shell: host.shell,
-    };
-    let verdict = snapshot.policy().judge(&subject, command);
+    let verdict = snapshot.policy().judge(&host.subject(), command);
     audit.trail(&host.alias, command.hash(), verdict.trail());
     verdict
 }

@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-use super::super::answer::Answer;
+use super::super::answer::{Answer, how_many_fit};
 use super::super::call::Call;
-use super::super::json::Object;
+use super::super::json::{Json, Object, array};
 use super::{Args, unknown_host};
 use crate::config::{Host, Resolve};
 use crate::policy::ShellMode;
@@ -27,8 +27,18 @@ pub(super) fn list_hosts(call: &Call) -> Answer {
     }
     let snapshot = call.session.server.store.current();
     let hosts = snapshot.hosts().iter();
-    let aliases: Vec<&str> = hosts.map(|host| host.alias.as_str()).collect();
-    Answer::of(Object::new().field("hosts", &aliases))
+    let mut aliases: Vec<Json> = hosts.map(|host| Json::of(host.alias.as_str())).collect();
+    let fitting = how_many_fit(&aliases);
+    let omitted = aliases.len() - fitting;
+    aliases.truncate(fitting);
+    let note = "More hosts than one answer holds: resources/list has all of them, in pages.";
+    Answer::of(
+        Object::new()
+            .json("hosts", &array(&aliases))
+            .when(omitted > 0, |answer| {
+                answer.field("omitted", &omitted).field("note", note)
+            }),
+    )
 }
 
 /// `ssh_describe_host`.

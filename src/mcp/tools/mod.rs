@@ -23,9 +23,7 @@ use self::table::Id;
 use super::answer::Answer;
 use super::call::Call;
 use crate::audit::Record;
-use crate::config::Host;
 use crate::config::types::{CommandText, HostAlias, InputError, MaxLines, Tag, TaskId};
-use crate::policy::Subject;
 use crate::task::Phase;
 
 /// Stack of a thread that serves a call, in bytes. Only what is touched is backed.
@@ -181,15 +179,6 @@ fn fault(text: impl std::fmt::Display) -> Answer {
 /// What an alias that no host has is answered; it is an alias, so it may be repeated.
 fn unknown_host(prefix: &str, alias: &HostAlias) -> Answer {
     Answer::error(format!("{prefix}: Host alias not found: {alias}"))
-}
-
-/// For whom a command is judged.
-pub(super) fn subject(host: &Host) -> Subject<'_> {
-    Subject {
-        alias: &host.alias,
-        tags: &host.tags,
-        shell: host.shell,
-    }
 }
 
 /// A phase, as the log spells it too.

@@ -7,7 +7,7 @@
 use super::super::answer::Answer;
 use super::super::call::Call;
 use super::super::json::{Json, Object};
-use super::{Args, subject, unknown_host};
+use super::{Args, unknown_host};
 use crate::config::types::CommandText;
 use crate::config::{Host, HostAddress, Snapshot};
 use crate::policy::Verdict;
@@ -31,7 +31,7 @@ pub(super) fn plan(call: &Call) -> Answer {
 }
 
 fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText) -> Object {
-    let verdict = snapshot.policy().judge(&subject(host), command);
+    let verdict = snapshot.policy().judge(&host.subject(), command);
     let planned = Object::new()
         .field("alias", host.alias.as_str())
         .field("command", command.as_str())

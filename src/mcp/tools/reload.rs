@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use super::super::answer::Answer;
-use super::super::approval::hex;
 use super::super::call::Call;
 use super::super::json::Object;
 use super::super::logging::{Event, Level};
@@ -109,7 +108,7 @@ fn record(
     server.audit.emit(Record::Reload(Reload {
         ts: Ts::now(),
         status,
-        config_hash: hex(&server.store.current().hash()),
+        config_hash: server.store.current().hash_hex(),
         problems,
     }));
 }

@@ -131,7 +131,7 @@ pub(crate) static TOOLS: [Tool; 13] = [
     Tool {
         id: Id::ListHosts, name: "ssh_list_hosts", title: "List hosts",
         description: "List the aliases of all hosts. Start here to learn what exists.",
-        params: &[], output: "hosts:a", hints: READS, as_task: false,
+        params: &[], output: "hosts:a,omitted:i?,note:s?", hints: READS, as_task: false,
     },
     Tool {
         id: Id::DescribeHost, name: "ssh_describe_host", title: "Describe host",

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::answer::{Answer, OUTPUT_BUDGET};
+use super::super::answer::{Answer, OUTPUT_BUDGET, weight};
 use super::super::json::{Json, Object, array};
 use super::run::{NETWORK_HINT, result_fields};
 use crate::config::types::{CommandHash, Tag};
@@ -153,15 +153,7 @@ impl Parts {
     }
 }
 
-/// The bytes a part takes in an answer, with its comma: once in the structure, and once
-/// more in the text, where quotes and backslashes are escaped.
-fn weight(part: &Json) -> usize {
-    let escaped = |byte: &u8| matches!(byte, b'"' | b'\\');
-    let escaped = part.as_str().as_bytes().iter().filter(|byte| escaped(byte));
-    (part.len() + 1) * 2 + escaped.count()
-}
-
-/// The same for a host's name in a list; there is nothing to escape in one.
+/// [`weight`] of a host's name in a list; there is nothing to escape in one.
 fn weight_of_name(alias: &str) -> usize {
     (alias.len() + 3) * 2 + 2
 }

@@ -1,5 +1,5 @@
-//! The answer to a run on very many hosts stays under 1 MiB, names every host, and says
-//! how to get what it leaves out.
+//! What is said of very many hosts stays under 1 MiB, names every host as far as that goes,
+//! and says how to get what it leaves out.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -159,5 +159,49 @@ fn of_thousands_the_last_are_named_by_how_they_ended() {
     let text = format!("{} hosts at the end have no entry", 4_000 - shown);
     assert!(notes(&run).contains(&text), "{}", run["notes"]);
     assert_eq!(run["rest"]["completed"], json!(["live-last"]));
+    server.finish();
+}
+
+#[test]
+fn a_list_of_hosts_says_what_it_leaves_out_and_where_it_is() {
+    let (fleet, names) = fleet(8_000);
+    let server = Server::start(&fleet.setup);
+    let frame = |method: &str, params: Value| {
+        let frame = server.response(&server.begin(method, params));
+        let length = frame.to_string().len();
+        assert!(length < FRAME, "{length} bytes");
+        frame["result"].clone()
+    };
+    let listed = frame(
+        "tools/call",
+        json!({"name": "ssh_list_hosts", "arguments": {}}),
+    );
+    let resource = frame("resources/read", json!({"uri": "ssh://hosts"}));
+    let resource: Value =
+        serde_json::from_str(resource["contents"][0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(resource["count"], 8_000);
+    for list in [&listed["structuredContent"], &resource] {
+        let shown = list["hosts"].as_array().unwrap();
+        assert!((1_000..8_000).contains(&shown.len()), "{}", shown.len());
+        for (host, name) in shown.iter().zip(&names) {
+            assert!(host == name || host["alias"] == *name, "{host}");
+        }
+        assert_eq!(list["omitted"], 8_000 - shown.len());
+        assert!(list["note"].as_str().unwrap().contains("resources/list"));
+    }
+    // There they all are.
+    let mut params = json!({});
+    let mut uris = Vec::new();
+    loop {
+        let page = frame("resources/list", params);
+        let page_uris = page["resources"].as_array().unwrap().iter();
+        uris.extend(page_uris.map(|entry| entry["uri"].as_str().unwrap().to_owned()));
+        match &page["nextCursor"] {
+            Value::Null => break,
+            cursor => params = json!({"cursor": cursor}),
+        }
+    }
+    let expected = names.iter().map(|name| format!("ssh://host/{name}"));
+    assert!(uris[1..].iter().cloned().eq(expected));
     server.finish();
 }
