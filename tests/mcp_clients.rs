@@ -1,6 +1,7 @@
 //! Clients that others wrote get along with the server: the official Python and TypeScript
 //! ones, in each way they begin a session, list tools, run a command on a real host, hear
-//! of its progress, take it back, approve one, and follow a job and a task to their end.
+//! of its progress, take it back, approve one in time and one too late, and follow a job and
+//! a task to their end.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -130,9 +131,11 @@ fn check(report: &Value) {
     assert_eq!(report["gave_up"], true, "{report}");
     assert_eq!(report["cancelled"]["exit_code"], -1, "{report}");
     let asked = report["asked"].as_array().unwrap();
-    assert_eq!(asked.len(), 1, "{report}");
+    assert_eq!(asked.len(), 2, "{report}");
     assert!(asked[0].as_str().unwrap().contains("'seq' '3'"), "{report}");
     assert_eq!(report["approved"]["output"], "1\n2\n3", "{report}");
+    assert!(asked[1].as_str().unwrap().contains("'seq' '4'"), "{report}");
+    assert_eq!(report["late"]["code"], "approval:timeout", "{report}");
     assert_eq!(report["job_status"]["status"], "completed", "{report}");
     assert_eq!(report["job"]["output"], "job", "{report}");
     assert_eq!(report["task"]["exit_code"], 0, "{report}");
@@ -150,8 +153,16 @@ fn check_log(log: &str) {
             .collect::<Vec<_>>()
     };
     let approvals = of("approval");
-    assert_eq!(approvals.len(), 1, "{log}");
+    assert_eq!(approvals.len(), 2, "{log}");
     assert_eq!(approvals[0]["outcome"], "accepted");
+    // Noticed by who waits, or when the answer comes.
+    let late = &approvals[1]["outcome"];
+    assert!(late == "timeout" || late == "expired", "{late}");
+    let last = of("policy_decision").pop().unwrap();
+    assert_eq!(
+        (&last["hash"], &last["allowed"]),
+        (&approvals[1]["hash"], &json!(false))
+    );
     let cancelled = of("audit")
         .iter()
         .filter(|record| record["cancelled"] == true)

@@ -24,7 +24,7 @@ const negotiation = mode === "legacy" || mode === "auto" ? mode : { pin: mode };
 const call = (command) => ({ name: "ssh_run", arguments: { alias: "one", command } });
 const report = { asked: [] };
 
-async function connect(capabilities) {
+async function connect(capabilities, answerAfter = 0) {
   const client = new Client(
     { name: "tests", version: "1" },
     { capabilities, versionNegotiation: { mode: negotiation } },
@@ -32,8 +32,9 @@ async function connect(capabilities) {
   const stderr = fs.openSync(log, "a");
   const transport = new StdioClientTransport({ command: binary, env: JSON.parse(environment), stderr });
   if (capabilities.elicitation) {
-    client.setRequestHandler("elicitation/create", (request) => {
+    client.setRequestHandler("elicitation/create", async (request) => {
       report.asked.push(request.params.message);
+      await sleep(answerAfter);
       return { action: "accept", content: { approve: true } };
     });
   }
@@ -121,6 +122,12 @@ report.task_seen = [execution.kind, outcome.status];
 report.task = resultFromTaskOutcome(outcome).structuredContent;
 await session.close();
 await second.close();
+
+// From here on a person has a second, and is slower than that.
+fs.appendFileSync(`${JSON.parse(environment).MCP_SSH_CONFIG_DIR}/policy.yml`, "approval_seconds: 1\n");
+const [third] = await connect({ elicitation: {} }, 1500);
+report.late = (await third.callTool(call("seq 4"))).structuredContent;
+await third.close();
 
 clearTimeout(deadline);
 console.log(JSON.stringify(report));

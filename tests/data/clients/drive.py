@@ -119,6 +119,18 @@ async def drive() -> dict[str, Any]:
         # A handshake cannot carry the extension: there the call is answered with its result.
         result = await client.call_tool("ssh_run", arguments("sleep 1.25"))
         report["task"], report["task_seen"] = result.structured_content, tasks.seen
+
+    # From here on a person has a second, and is slower than that.
+    policy = Path(json.loads(ENVIRONMENT)["MCP_SSH_CONFIG_DIR"]) / "policy.yml"
+    policy.write_text(policy.read_text(encoding="utf-8") + "approval_seconds: 1\n", encoding="utf-8")
+
+    async def dawdle(_context, params) -> types.ElicitResult:
+        report["asked"].append(params.message)
+        await anyio.sleep(1.5)
+        return types.ElicitResult(action="accept", content={"approve": True})
+
+    async with Client(transport(), mode=MODE, elicitation_callback=dawdle) as client:
+        report["late"] = (await client.call_tool("ssh_run", arguments("seq 4"))).structured_content
     return report
 
 
