@@ -57,10 +57,7 @@ impl Client {
         sink.stage(Stage::Connecting);
         let mut report = RunReport::new();
         let era = self.pool.era();
-        let key = Key {
-            alias: job.host.alias.clone(),
-            configuration: job.snapshot.hash(),
-        };
+        let key = Key::new(&job.host.alias, job.snapshot);
         if job.command.alias() != &job.host.alias {
             return report.fail(SshError::Local {
                 what: "command",

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::login::Proof;
+use crate::config::Snapshot;
 use crate::config::types::HostAlias;
 
 /// Idle sessions kept for one host, at most.
@@ -20,11 +21,26 @@ const IN_ALL: usize = 256;
 const STACK: usize = 64 * 1024;
 
 /// What a session was made for: a host of one configuration. Another configuration never
-/// finds it.
-#[derive(Clone, PartialEq, Eq)]
+/// finds it, not even one of the same files: it may have other secrets.
+#[derive(Clone)]
 pub(super) struct Key {
-    pub(super) alias: HostAlias,
-    pub(super) configuration: [u8; 32],
+    alias: HostAlias,
+    configuration: Weak<Snapshot>,
+}
+
+impl Key {
+    pub(super) fn new(alias: &HostAlias, configuration: &Arc<Snapshot>) -> Self {
+        Self {
+            alias: alias.clone(),
+            configuration: Arc::downgrade(configuration),
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.alias == other.alias && self.configuration.ptr_eq(&other.configuration)
+    }
 }
 
 /// A session that nobody uses.
