@@ -80,7 +80,7 @@ fn hold(count: usize) -> bool {
         assert_eq!(client.result()["cancelled"], true);
     }
     // Threads and remote processes that have been told to go need a moment to be gone.
-    let moment = Instant::now() + Duration::from_secs(5);
+    let moment = Instant::now() + Duration::from_secs(15);
     while Instant::now() < moment
         && (Use::of(client.pid()).threads > before.threads
             || !common::processes_with("sleep 3600").is_empty())

@@ -71,14 +71,12 @@ def machine():
     return f"{os.cpu_count()} × {model}, {memory} GiB, Linux {platform.release()}"
 
 
-def write_report(rows, folder):
+def write_report(rows, folder, versions):
     os.makedirs(folder, exist_ok=True)
     with open(f"{folder}/results.json", "w") as out:
-        json.dump({"machine": machine(), "date": time.strftime("%Y-%m-%d"), "rows": rows}, out, indent=1)
-    text = markdown(rows)
+        json.dump({"machine": machine(), "date": time.strftime("%Y-%m-%d"), "versions": versions, "rows": rows}, out, indent=1)
     with open(f"{folder}/results.md", "w") as out:
-        out.write(text)
-    return text
+        out.write(f"{markdown(rows)}\nCompared: {versions}.\n")
 
 
 def markdown(rows):

@@ -1,5 +1,7 @@
 """The servers compared: how each is configured for the same fleet, started and called."""
+import json
 import os
+import subprocess
 
 from lab import PORT, USER
 
@@ -22,7 +24,8 @@ def write(path, text, mode=0o600):
 def ours(binary, fleet):
     home = f"{fleet.dir}/ours"
     hosts = "".join(f"  - {{alias: h{i}, host: {host}, port: {PORT}, credentials: bench, tags: [all]}}\n" for i, host in enumerate(fleet.hosts))
-    write(f"{home}/config/servers.yml", "hosts:\n" + hosts)
+    direct = f"  - {{alias: direct, host: {fleet.hosts[0]}, port: {PORT}, credentials: bench, shell: direct}}\n"
+    write(f"{home}/config/servers.yml", "hosts:\n" + hosts + direct)
     write(f"{home}/config/credentials.yml", f"entries:\n  - {{name: bench, username: {USER}, key_path: id_ed25519}}\n")
     write(f"{home}/config/policy.yml", "limits: {max_seconds: 60, max_output_bytes: 67108864, deny_substrings: []}\n"
           "concurrency: {max_tasks: 512, max_per_host: 64, fan_out: 256}\n"
@@ -86,3 +89,18 @@ def fastmcp_paramiko(prefix, fleet):
 
 def everyone(binary, prefix, fleet):
     return [ours(binary, fleet), ssh_mcp(prefix, fleet), ssh_manager(prefix, fleet), blc_ssh_mcp(prefix, fleet), ssh_mcp_rs(prefix, fleet), fastmcp_paramiko(prefix, fleet)]
+
+
+def versions(prefix):
+    """What was measured, by name and version."""
+    ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr.split(",")[0].strip()
+    found = [ssh]
+    for name in ("ssh-mcp", "mcp-ssh-manager"):
+        package = json.load(open(f"{prefix}/node_modules/{name}/package.json"))
+        found.append(f"{name} {package['version']} (npm)")
+    listed = subprocess.run([f"{prefix}/venv/bin/pip", "list", "--format", "json"], capture_output=True, text=True).stdout
+    of = {package["name"].lower(): package["version"] for package in json.loads(listed)}
+    found += [f"{name} {of[name]} (PyPI)" for name in ("blc-ssh-mcp", "mcp", "paramiko", "asyncssh", "parallel-ssh")]
+    crates = json.load(open(f"{prefix}/cargo/.crates2.json"))["installs"]
+    found += [f"{crate.split(' ')[0]} {crate.split(' ')[1]} (crates.io)" for crate in crates]
+    return ", ".join(found)

@@ -3,6 +3,7 @@ import sys
 
 import lab
 import measure
+import peers
 import suites
 
 
@@ -32,7 +33,7 @@ def main():
                 print(measure.markdown(found).split("\n", 2)[2], flush=True)
     finally:
         ctx.fleet.close()
-    measure.write_report(rows, out)
+    measure.write_report(rows, out, peers.versions(prefix))
     print(f"written: {out}/results.md, {out}/results.json")
 
 

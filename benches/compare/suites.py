@@ -11,6 +11,8 @@ from lab import PORT, USER, need
 from measure import Table, child_cpu, interleave, timed
 
 OURS = "mcp-ssh-orchestrator"
+# What reaches the host for `true`: one shell in the place of another, whatever the login shell.
+SENT = """exec /bin/sh -c 'trap "exit 143" TERM; '\\''true'\\'"""
 
 
 def call_all(client, peer, aliases, command, workers):
@@ -71,7 +73,9 @@ def warm_command(ctx):
     subjects = [
         (OURS, lambda: timed(lambda: client.call("ssh_run", {"alias": "h0", "command": "true"}))),
         ("OpenSSH ControlMaster", lambda: timed(lambda: subprocess.run([*base, "true"], check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))),
+        (f"{OURS}, shell: direct", lambda: timed(lambda: client.call("ssh_run", {"alias": "direct", "command": "true"}))),
         ("asyncssh", lambda: open_ssh.run("true")),
+        ("asyncssh, the line that ours sends", lambda: open_ssh.run(SENT)),
         ("parallel-ssh", lambda: parallel.run("true")),
     ]
     interleave(ctx.rounds * 3, subjects, table, lambda action: action(), warmup=3)

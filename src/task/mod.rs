@@ -24,6 +24,7 @@ mod registry;
 mod report;
 mod results;
 mod run;
+mod threads;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,9 +5,9 @@
 //! [`super::Tasks`] for clients and by the threads of the tasks.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use std::{fmt, thread};
 
 use super::clock::Ticks;
 use super::lifecycle::{Errand, Kind, Listener, Name, Task, Terms};
@@ -16,6 +16,7 @@ use super::permit::{Overruled, Permit};
 use super::queue::{Bounds, MAX_WAITING, Queue};
 use super::results::{MAX_KEPT, Results};
 use super::run;
+use super::threads::Threads;
 use crate::audit::Audit;
 use crate::config::types::{CommandHash, HostAlias, TaskId};
 use crate::config::{Snapshot, Store};
@@ -25,9 +26,6 @@ use crate::ssh::Client;
 /// running ones, oldest first; if that is not enough, running commands are stopped as if
 /// they had reached their own limit.
 pub const OUTPUT_BUDGET: usize = 128 * 1024 * 1024;
-
-/// Stack of a task's thread. Only what is touched is backed by memory.
-const STACK: usize = 256 * 1024;
 
 /// Why a command was not taken on. The text is for the assistant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +85,7 @@ pub(super) struct Registry {
     pub(super) store: Arc<Store>,
     pub(super) budget: Arc<Budget>,
     pub(super) ticks: Ticks,
+    threads: Arc<Threads>,
     tables: Mutex<Tables>,
     /// Somebody ended.
     released: Condvar,
@@ -128,6 +127,7 @@ impl Registry {
             store,
             budget: Arc::new(Budget::new(budget)),
             ticks: Ticks::default(),
+            threads: Arc::new(Threads::default()),
             tables: Mutex::new(Tables {
                 tasks: HashMap::new(),
                 queue: Queue::default(),
@@ -174,18 +174,14 @@ impl Registry {
     /// Starts whatever may run now, a thread each.
     pub(super) fn admit(self: &Arc<Self>) {
         while let Some(task) = self.admit_one() {
-            let registry = Arc::clone(self);
-            let spawned = thread::Builder::new()
-                .name("task".into())
-                .stack_size(STACK)
-                .spawn({
-                    let task = Arc::clone(&task);
-                    move || {
-                        run::run(&registry, &task);
-                        registry.release(&task);
-                        registry.admit();
-                    }
-                });
+            let spawned = self.threads.start({
+                let (registry, task) = (Arc::clone(self), Arc::clone(&task));
+                move || {
+                    run::run(&registry, &task);
+                    registry.release(&task);
+                    registry.admit();
+                }
+            });
             if let Err(error) = spawned {
                 run::fail_unstarted(self, &task, "start a thread", &error);
                 self.release(&task);
