@@ -363,7 +363,7 @@ fn first_record(snapshot: &Snapshot, confined: &Confinement, audit_file: bool) -
         timestamp: now.iso(),
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
-        config_hash: snapshot.hash_hex(),
+        config_hash: snapshot.hash(),
         hosts: snapshot.hosts().len(),
         sandbox: confined.report.clone(),
         audit_file,

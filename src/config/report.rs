@@ -322,7 +322,7 @@ fn counts(snapshot: &Snapshot) -> Json {
         "allowlist": network.allowlist_enabled(),
         "blocklist": network.blocklist_enabled(),
         "aliases": snapshot.hosts().iter().map(|host| host.alias.as_str()).collect::<Vec<_>>(),
-        "hash": snapshot.hash_hex(),
+        "hash": snapshot.hash(),
     })
 }
 

@@ -134,14 +134,10 @@ impl Snapshot {
         &self.known_hosts
     }
 
-    /// SHA-256 of the three files' bytes. Says that two configurations are the same; who
-    /// has it can confirm a guess at their whole content, and learns nothing else.
-    pub fn hash(&self) -> [u8; 32] {
-        self.hash
-    }
-
-    /// The same as 64 hex digits, as records and reports have it.
-    pub fn hash_hex(&self) -> String {
+    /// SHA-256 of the three files' bytes, as 64 hex digits. Says that the files of two
+    /// configurations are the same; who has it can confirm a guess at their whole content,
+    /// and learns nothing else.
+    pub fn hash(&self) -> String {
         self.hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 

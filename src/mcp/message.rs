@@ -93,7 +93,11 @@ pub(crate) enum Incoming {
 #[derive(Debug)]
 pub(crate) enum Parsed {
     One(Incoming),
-    Batch(Vec<Incoming>),
+    Batch {
+        messages: Vec<Incoming>,
+        /// The first element that cannot be answered.
+        garbage: Option<Garbage>,
+    },
 }
 
 /// A line, or an element of a batch, that cannot be answered: why, for the log.
@@ -124,10 +128,14 @@ pub(crate) fn parse(line: &[u8]) -> Result<Parsed, Garbage> {
             "a batch of {count} (1 to {MAX_BATCH} accepted)"
         )));
     }
-    let messages = elements
-        .iter()
-        .filter_map(|element| parse_one(element.get()).ok());
-    Ok(Parsed::Batch(messages.collect()))
+    let (mut messages, mut garbage) = (Vec::new(), None);
+    for element in elements {
+        match parse_one(element.get()) {
+            Ok(message) => messages.push(message),
+            Err(unread) => garbage = garbage.or(Some(unread)),
+        }
+    }
+    Ok(Parsed::Batch { messages, garbage })
 }
 
 /// The members of a message, still as text: ids keep their spelling, and a deep or odd
@@ -352,7 +360,7 @@ mod tests {
     fn one(text: &str) -> Incoming {
         match parse(text.as_bytes()).unwrap() {
             Parsed::One(incoming) => incoming,
-            Parsed::Batch(_) => panic!("a batch"),
+            Parsed::Batch { .. } => panic!("a batch"),
         }
     }
 
@@ -441,9 +449,10 @@ mod tests {
     #[test]
     fn a_batch_keeps_what_can_be_read() {
         let text = r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},7,{"jsonrpc":"2.0","method":"n"}]"#;
-        let Parsed::Batch(messages) = parse(text.as_bytes()).unwrap() else {
+        let Parsed::Batch { messages, garbage } = parse(text.as_bytes()).unwrap() else {
             panic!()
         };
         assert_eq!(messages.len(), 2);
+        assert!(garbage.unwrap().0.contains("not a message"));
     }
 }

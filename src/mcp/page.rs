@@ -1,7 +1,7 @@
 //! Cursors: where a long list goes on, in a form that only this process can make.
 //!
 //! Owns paging of lists. A cursor carries its list and position with a tag of a key that
-//! is made at start, so that a made-up one is told from a real one. Called by
+//! is made at start, so that a made-up one is told from a real one. Called by `dispatch`,
 //! `resources` and `protocol_tasks`.
 
 use base64::Engine as _;

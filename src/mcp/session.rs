@@ -94,7 +94,12 @@ impl Session {
     pub fn handle_line(self: &Arc<Self>, line: &[u8]) {
         match message::parse(line) {
             Ok(Parsed::One(incoming)) => self.take(incoming, Route::Direct),
-            Ok(Parsed::Batch(messages)) => self.take_batch(messages),
+            Ok(Parsed::Batch { messages, garbage }) => {
+                if let Some(garbage) = garbage {
+                    self.log_unreadable(&format!("in a batch: {garbage}"));
+                }
+                self.take_batch(messages);
+            }
             Err(garbage) => self.log_unreadable(&garbage.to_string()),
         }
     }

@@ -108,7 +108,7 @@ fn record(
     server.audit.emit(Record::Reload(Reload {
         ts: Ts::now(),
         status,
-        config_hash: server.store.current().hash_hex(),
+        config_hash: server.store.current().hash(),
         problems,
     }));
 }
