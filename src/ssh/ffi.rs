@@ -332,9 +332,10 @@ impl Session {
             match text(list) {
                 Some(list) => Poll::Ready(Ok(Some(list))),
                 None if self.is_authenticated() => Poll::Ready(Ok(None)),
-                None => self
-                    .step(sys::libssh2_session_last_errno(self.ptr()))
-                    .map_ok(|()| None),
+                None => match sys::libssh2_session_last_errno(self.ptr()) {
+                    0 => Poll::Ready(Err(Fault::new(sys::LIBSSH2_ERROR_PROTO, "no methods"))),
+                    code => self.step(code).map_ok(|()| None),
+                },
             }
         }
     }

@@ -69,6 +69,8 @@ pub(super) fn establish(
     events: &mut Vec<SecurityEvent>,
 ) -> Result<Established, SshError> {
     let (known_hosts, known_hosts_digest) = read_known_hosts(means.snapshot)?;
+    // Before the logins: what changes during them makes the session one that is not kept.
+    let material = material_digest(means.snapshot, route);
     let mut reached: Option<(Link, Permit)> = None;
     let mut hops = Vec::new();
     let mut negotiated = Vec::new();
@@ -95,7 +97,7 @@ pub(super) fn establish(
     let proof = Proof {
         hops,
         known_hosts: known_hosts_digest,
-        material: material_digest(means.snapshot, route),
+        material,
         negotiated: negotiated.into(),
     };
     match reached {
@@ -309,7 +311,17 @@ impl Hop<'_> {
                 cause: "SSH_AUTH_SOCK is not set".into(),
             }));
         }
-        auth::sign_in(link, &credentials, &self.control.begin(Phase::Authenticate))
+        let phase = Phase::Authenticate;
+        auth::sign_in(link, &credentials, &self.control.begin(phase))?;
+        // Whatever each method's call said: the one word that counts is the host's.
+        if link.session().is_authenticated() {
+            Ok(())
+        } else {
+            Err(SshError::Protocol {
+                phase,
+                cause: "the host did not say that we are in".into(),
+            })
+        }
     }
 }
 
