@@ -190,11 +190,9 @@ fn a_reload_cannot_widen_the_sandbox() {
     fleet.setup.write("servers.yml", &servers);
     let refused = server.call("ssh_reload_config", json!({}));
     assert_eq!(refused["isError"], true, "{refused}");
-    assert!(
-        server.log().contains(&format!("uses port {two}")),
-        "{}",
-        server.log()
-    );
+    server.wait_record("the port", |record| {
+        record.to_string().contains(&format!("uses port {two}"))
+    });
     let hosts = server.tool("ssh_describe_host", json!({"alias": "web2"}));
     assert!(!hosts.to_string().contains(&two.to_string()), "{hosts}");
     assert_eq!(server.run("web1", "true")["exit_code"], 0);
