@@ -1,5 +1,5 @@
-//! The C libraries are built as this server needs them: OpenSSL with its locks, libssh2
-//! without assertions that a hostile server could fail.
+//! The C libraries are built as this server needs them: OpenSSL with its locks and without
+//! code that loads libraries, libssh2 without assertions that a hostile server could fail.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::fs;
@@ -11,17 +11,31 @@ fn openssl_has_its_locks() {
 }
 
 #[test]
+fn openssl_loads_nothing() {
+    // Directories that it would load from, as OPENSSL_info(3) tells them.
+    for place in ["MODULESDIR", "ENGINESDIR"] {
+        assert!(
+            binary_holds(&format!("{place}: \"/nonexistent\"")),
+            "OpenSSL was built without scripts/openssl-configure, or before it changed: \
+             cargo clean -p openssl-sys"
+        );
+    }
+    // A function of the code that loads them, as it names itself in errors.
+    assert!(!binary_holds("dlfcn_load"));
+}
+
+#[test]
 fn libssh2_asserts_nothing() {
-    let binary = fs::read(env!("CARGO_BIN_EXE_mcp-ssh-orchestrator")).unwrap();
-    let holds = |text: &str| {
-        binary
-            .windows(text.len())
-            .any(|part| part == text.as_bytes())
-    };
     assert!(
-        holds("ssh-connection"),
+        binary_holds("ssh-connection"),
         "this is not a binary with libssh2 in it"
     );
     // What an assertion of its transport.c would print.
-    assert!(!holds("(len % blocksize) == 0"));
+    assert!(!binary_holds("(len % blocksize) == 0"));
+}
+
+fn binary_holds(text: &str) -> bool {
+    let binary = fs::read(env!("CARGO_BIN_EXE_mcp-ssh-orchestrator")).unwrap();
+    let mut parts = binary.windows(text.len());
+    parts.any(|part| part == text.as_bytes())
 }
