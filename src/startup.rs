@@ -253,7 +253,7 @@ fn configure(
     match load(dirs, environment) {
         Ok(Loaded { snapshot, events }) => {
             let events = events.into_iter().map(Record::security);
-            let unknown = report::unknown_hosts(&snapshot, &ssh::is_known);
+            let unknown = report::unknown_hosts(&snapshot, &ssh::unknown);
             let warnings = snapshot.warnings().iter().chain(&unknown).map(warning);
             let noticed = events.chain(warnings).collect();
             Ok((snapshot, noticed))

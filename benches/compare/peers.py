@@ -49,7 +49,7 @@ def ssh_mcp(prefix, fleet):
         for i, host in enumerate(fleet.hosts))
     write(f"{home}/ssh-mcp/config.toml", '[defaults]\ndefaultProfile = "h0"\napprovalMode = "auto"\ncommandMaxOutputBytes = 67108864\n\n' + profiles)
     return Peer("ssh-mcp (npm)", ["node", f"{prefix}/node_modules/ssh-mcp/build/index.js"], "run-command",
-                lambda alias, command: {"connection": alias, "command": command}, {"XDG_CONFIG_HOME": home, "HOME": home})
+                lambda alias, command: {"profile": alias, "command": command}, {"XDG_CONFIG_HOME": home, "HOME": home})
 
 
 def ssh_manager(prefix, fleet):

@@ -1,5 +1,6 @@
 """The benchmarks, one function each: what is measured against whom, and what is to be reached."""
 import concurrent.futures
+import json
 import os
 import subprocess
 import time
@@ -25,6 +26,16 @@ def started(peer):
     client = Client(peer.command, peer.env)
     client.initialize()
     return client
+
+
+def check_hosts(peers, hosts):
+    """That each server reaches the host it is asked for: they all look the same from inside."""
+    for peer in peers:
+        client = started(peer)
+        answer = json.dumps(client.call(peer.tool, peer.arguments("h1", "echo $SSH_CONNECTION")))
+        client.close()
+        if hosts[1] not in answer:
+            raise SystemExit(f"benchmark: {peer.name} was asked for {hosts[1]} and said: {answer[:400]}")
 
 
 def policy_without_reuse(binary, fleet):
@@ -169,6 +180,8 @@ def big_output(ctx):
 def fleets(ctx):
     """One short command on each of 20, 64 and 256 hosts, new connections and kept ones."""
     tables = []
+    others = [peer for peer in peers.everyone(ctx.binary, ctx.prefix, ctx.fleet) if not peer.one_host and peer.name != OURS]
+    check_hosts(others, ctx.fleet.hosts)
     for size in ctx.sizes:
         hosts = ctx.fleet.hosts[:size]
         aliases = [f"h{i}" for i in range(size)]

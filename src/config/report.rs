@@ -19,9 +19,9 @@ use super::problem::{Mark, Place, Problem, Warning, WarningKind};
 use super::safe_path::{FileError, RelativePath};
 use super::snapshot::Snapshot;
 
-/// Whether a known_hosts text has a key for a host. The parser is `ssh`'s, which this
-/// module can't call, so the caller brings it.
-pub type HostIsKnown<'a> = &'a dyn Fn(&[u8], &Host) -> bool;
+/// Those of the hosts that a known_hosts text has no key for. The parser is `ssh`'s, which
+/// this module can't call, so the caller brings it.
+pub type Unknown<'a> = &'a dyn for<'h> Fn(&[u8], &'h [Host]) -> Vec<&'h Host>;
 
 /// What `check` found.
 pub struct Report {
@@ -53,12 +53,12 @@ pub enum Standing {
 
 /// Loads the configuration as the server would, and looks at what that does not need:
 /// whether the hosts' keys are known.
-pub fn check(dirs: &Arc<Dirs>, environment: &Environment, known: HostIsKnown<'_>) -> Report {
+pub fn check(dirs: &Arc<Dirs>, environment: &Environment, unknown: Unknown<'_>) -> Report {
     let dirs = Arc::clone(dirs);
     match load(&dirs, environment) {
         Ok(Loaded { snapshot, events }) => {
             let mut warnings = snapshot.warnings().to_vec();
-            warnings.extend(unknown_hosts(&snapshot, known));
+            warnings.extend(unknown_hosts(&snapshot, unknown));
             Report {
                 dirs,
                 snapshot: Some(snapshot),
@@ -84,7 +84,7 @@ pub fn check(dirs: &Arc<Dirs>, environment: &Environment, known: HostIsKnown<'_>
 }
 
 /// A warning for each host whose key isn't known: every login to it will be refused.
-pub fn unknown_hosts(snapshot: &Snapshot, known: HostIsKnown<'_>) -> Vec<Warning> {
+pub fn unknown_hosts(snapshot: &Snapshot, unknown: Unknown<'_>) -> Vec<Warning> {
     let path = snapshot.known_hosts();
     let file = snapshot.dirs().known_hosts_file(path);
     let text = match snapshot.dirs().read_known_hosts(path) {
@@ -103,8 +103,9 @@ pub fn unknown_hosts(snapshot: &Snapshot, known: HostIsKnown<'_>) -> Vec<Warning
             }];
         }
     };
-    let unknown = snapshot.hosts().iter().filter(|host| !known(&text, host));
+    let unknown = unknown(&text, snapshot.hosts());
     unknown
+        .into_iter()
         .map(|host| Warning {
             place: Place::at(
                 FILES[0],

@@ -44,11 +44,14 @@ pub use control::{Cancel, Control, Deadline, Phase};
 pub use error::SshError;
 pub use report::{Ended, Exit, Flow, Negotiated, RunReport, Sink, Stage, Terminated};
 
-/// Whether a known_hosts file has a usable key for a host, for a warning at load.
-pub fn is_known(file: &[u8], host: &Host) -> bool {
-    !KnownHosts::parse(file)
-        .kinds_for(&login::record_name(host))
-        .is_empty()
+/// The hosts that a known_hosts file has no usable key for, for a warning at load.
+pub fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {
+    let known_hosts = KnownHosts::parse(file);
+    let is_unknown = |host: &&Host| {
+        let name = login::record_name(host);
+        known_hosts.kinds_for(&name).is_empty()
+    };
+    hosts.iter().filter(is_unknown).collect()
 }
 
 /// Makes libssh2 and OpenSSL set themselves up, which opens files and makes system calls
