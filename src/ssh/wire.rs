@@ -52,23 +52,27 @@ impl Buffer {
 }
 
 impl Wire {
-    /// For the callback: moves what fits into `into`. `None`: nothing is there yet.
+    /// For the callback: gives `take` what has arrived, at most `most` bytes of it, and
+    /// says how many these were. `None`: nothing is there yet.
     ///
     /// # Errors
     /// The wire is dead.
-    pub(super) fn receive(&self, into: &mut [u8]) -> Result<Option<usize>, Dead> {
+    pub(super) fn receive(
+        &self,
+        most: usize,
+        take: impl FnOnce(&[u8]),
+    ) -> Result<Option<usize>, Dead> {
         if self.dead.get() {
             return Err(Dead);
         }
         let mut inbound = self.inbound.borrow_mut();
         let waiting = inbound.waiting();
-        let count = waiting.len().min(into.len());
+        let given = waiting.get(..most).unwrap_or(waiting);
+        let count = given.len();
         if count == 0 {
             return Ok(None);
         }
-        into.iter_mut()
-            .zip(waiting)
-            .for_each(|(to, from)| *to = *from);
+        take(given);
         inbound.consume(count);
         Ok(Some(count))
     }
@@ -176,11 +180,10 @@ mod tests {
         };
         put(b"hello ");
         put(b"world");
-        let mut out = [0; 8];
-        assert_eq!(wire.receive(&mut out).unwrap(), Some(8));
-        assert_eq!(&out, b"hello wo");
-        assert_eq!(wire.receive(&mut out).unwrap(), Some(3));
-        assert_eq!(wire.receive(&mut out).unwrap(), None);
+        let mut out = Vec::new();
+        let mut receive = || wire.receive(8, |bytes| out.extend_from_slice(bytes)).unwrap();
+        assert_eq!([receive(), receive(), receive()], [Some(8), Some(3), None]);
+        assert_eq!(out, b"hello world");
     }
 
     #[test]
@@ -195,7 +198,7 @@ mod tests {
     fn a_dead_wire_neither_gives_nor_takes() {
         let wire = Wire::default();
         wire.kill();
-        assert!(wire.receive(&mut [0]).is_err());
+        assert!(wire.receive(1, |_| ()).is_err());
         assert!(wire.send(b"x").is_err());
     }
 }

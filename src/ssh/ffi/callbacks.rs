@@ -35,14 +35,14 @@ pub(super) unsafe extern "C" fn receive(
     _: c_int,
     context: *mut *mut c_void,
 ) -> isize {
-    // SAFETY: libssh2 passes a buffer of `length` bytes, and the session's context.
-    let (wire, into) = unsafe {
-        (
-            wire_of(context),
-            std::slice::from_raw_parts_mut(into.cast::<u8>(), length),
-        )
-    };
-    match wire.receive(into) {
+    // SAFETY: libssh2 passes the session's context.
+    let wire = unsafe { wire_of(context) };
+    let received = wire.receive(length, |bytes| {
+        // SAFETY: libssh2 passes a buffer of `length` bytes, which it need not have written
+        // before and which is not the wire's; these are no more than `length`.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), into.cast(), bytes.len()) }
+    });
+    match received {
         Ok(Some(count)) => isize::try_from(count).unwrap_or(0),
         Ok(None) => -(libc::EAGAIN as isize),
         Err(_) => -(libc::ECONNRESET as isize),
