@@ -181,7 +181,10 @@ mod tests {
         put(b"hello ");
         put(b"world");
         let mut out = Vec::new();
-        let mut receive = || wire.receive(8, |bytes| out.extend_from_slice(bytes)).unwrap();
+        let mut receive = || {
+            wire.receive(8, |bytes| out.extend_from_slice(bytes))
+                .unwrap()
+        };
         assert_eq!([receive(), receive(), receive()], [Some(8), Some(3), None]);
         assert_eq!(out, b"hello world");
     }
