@@ -85,5 +85,5 @@ class Fleet:
         self.sshd.wait()
         subprocess.run(["pkill", "-KILL", "-u", USER], check=False)
         if self.made_user:
-            subprocess.run(["userdel", USER], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(["userdel", "--force", USER], check=False, stderr=subprocess.DEVNULL)
         shutil.rmtree(self.dir, ignore_errors=True)
