@@ -7,18 +7,23 @@ started=$SECONDS
 steps=0
 
 # step TITLE COMMAND...: runs a command under a heading, says how long it took, and ends
-# the script with a clear line when it fails.
+# the script with a clear line when it fails. Needs `set -e`, and no `||` or `if` around it:
+# there bash would go on after a command that failed in the middle of a function.
 step() {
-    local title=$1 from=$SECONDS code=0
+    step_title=$1 step_from=$SECONDS
     shift
     steps=$((steps + 1))
-    printf '\n== %d  %s\n' "$steps" "$title"
-    "$@" || code=$?
-    if [ "$code" -ne 0 ]; then
-        printf '\nFAILED: step %d, %s (exit %d, after %d s)\n' "$steps" "$title" "$code" "$((SECONDS - from))" >&2
-        exit 1
-    fi
-    printf -- '-- ok, %d s\n' "$((SECONDS - from))"
+    printf '\n== %d  %s\n' "$steps" "$step_title"
+    trap step_failed EXIT
+    "$@"
+    trap - EXIT
+    printf -- '-- ok, %d s\n' "$((SECONDS - step_from))"
+}
+
+step_failed() {
+    local code=$?
+    printf '\nFAILED: step %d, %s (exit %d, after %d s)\n' "$steps" "$step_title" "$code" "$((SECONDS - step_from))" >&2
+    exit "$((code ? code : 1))"
 }
 
 as_root() {

@@ -68,7 +68,8 @@ def child_cpu(command):
 def machine():
     model = next((l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
     memory = int(next(l for l in open("/proc/meminfo") if l.startswith("MemTotal")).split()[1]) // 1048576
-    return f"{os.cpu_count()} × {model}, {memory} GiB, Linux {platform.release().split("-")[0]}"
+    kernel = platform.release().split("-")[0]
+    return f"{os.cpu_count()} × {model}, {memory} GiB, Linux {kernel}"
 
 
 def write_report(rows, folder, versions):
