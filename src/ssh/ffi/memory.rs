@@ -15,7 +15,7 @@ use crate::ssh::wire::Wire;
 /// The wire of the session that a callback was called for.
 ///
 /// # Safety
-/// `context` is libssh2's pointer to the session's abstract pointer, which [`Session::new`]
+/// `context` is libssh2's pointer to the session's abstract pointer, which `Session::new`
 /// set to a wire that outlives the session.
 pub(super) unsafe fn wire_of<'a>(context: *mut *mut c_void) -> &'a Wire {
     // SAFETY: the caller's promise.
