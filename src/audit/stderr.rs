@@ -36,6 +36,17 @@ pub(super) struct Sink {
     state: Mutex<Waiting>,
 }
 
+/// Nobody will ever read the descriptor.
+struct Closed;
+
+/// What a reader made of some bytes.
+struct Sent {
+    written: usize,
+    /// The descriptor answers with an error (a full disk, a closed pipe): waiting for it
+    /// would not wait.
+    failed: bool,
+}
+
 /// Lines that could not be written yet.
 #[derive(Default)]
 struct Waiting {
@@ -74,14 +85,16 @@ impl Sink {
         };
         self.drain(&mut waiting, Duration::ZERO);
         if waiting.lines.is_empty() {
-            let written = self.send(&bytes, patience);
+            let Sent { written, failed } = self.send(&bytes, patience);
             if written == bytes.len() {
                 return Ok(());
             }
             bytes.drain(..written);
             // The rest of a line that was begun is kept whatever it is.
             let kept = waiting.push(bytes, passing && written == 0);
-            self.drain_later(&mut waiting);
+            if !failed {
+                self.drain_later(&mut waiting);
+            }
             return kept;
         }
         waiting.push(bytes, passing)
@@ -105,14 +118,16 @@ impl Sink {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn drain(&self, waiting: &mut Waiting, patience: Duration) {
+    /// Writes what waits, in order. Says whether there is still somebody to wait for.
+    fn drain(&self, waiting: &mut Waiting, patience: Duration) -> bool {
         let end = Instant::now() + patience;
         while let Some(line) = waiting.lines.front_mut() {
-            let written = self.send(line, end.saturating_duration_since(Instant::now()));
+            let left = end.saturating_duration_since(Instant::now());
+            let Sent { written, failed } = self.send(line, left);
             waiting.bytes -= written;
             if written < line.len() {
                 line.drain(..written);
-                return;
+                return !failed;
             }
             waiting.lines.pop_front();
         }
@@ -120,7 +135,7 @@ impl Sink {
             let (ts, lost) = (Ts::now(), std::mem::take(&mut waiting.lost));
             let mut bytes = Record::LogGap { ts, lost }.to_json().into_bytes();
             bytes.push(b'\n');
-            let written = self.send(&bytes, Duration::ZERO);
+            let Sent { written, failed } = self.send(&bytes, Duration::ZERO);
             if written == 0 {
                 waiting.lost = lost;
             } else if written < bytes.len() {
@@ -128,11 +143,14 @@ impl Sink {
                 waiting.bytes += bytes.len();
                 waiting.lines.push_back(bytes);
             }
+            return !failed;
         }
+        true
     }
 
     /// Lets a thread wait for the reader, so that the last lines before a silence come
-    /// out too. Without that thread they go out with the next line.
+    /// out too. Without that thread they go out with the next line; so they do where the
+    /// descriptor fails, for nothing tells when a full disk has room again.
     fn drain_later(self: &Arc<Self>, waiting: &mut Waiting) {
         if waiting.draining {
             return;
@@ -144,10 +162,10 @@ impl Sink {
         waiting.draining = thread
             .spawn(move || {
                 loop {
-                    let open = sink.wait(PollTimeout::NONE);
+                    let open = sink.wait(PollTimeout::NONE).is_ok();
                     let mut waiting = sink.lock();
-                    sink.drain(&mut waiting, Duration::ZERO);
-                    if !open || waiting.lines.is_empty() {
+                    let worth_waiting = sink.drain(&mut waiting, Duration::ZERO);
+                    if !open || !worth_waiting || waiting.lines.is_empty() {
                         waiting.draining = false;
                         return;
                     }
@@ -156,15 +174,20 @@ impl Sink {
             .is_ok();
     }
 
-    /// Writes as much as the reader takes within `patience`; says how much.
-    fn send(&self, bytes: &[u8], patience: Duration) -> usize {
+    /// Writes as much as the reader takes within `patience`.
+    fn send(&self, bytes: &[u8], patience: Duration) -> Sent {
         let end = Instant::now() + patience;
-        let mut written = 0;
+        let (mut written, mut failed) = (0, false);
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
             let left = end.saturating_duration_since(Instant::now());
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            if !self.wait(timeout) {
-                break;
+            match self.wait(timeout) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(Closed) => {
+                    failed = true;
+                    break;
+                }
             }
             let piece = rest.get(..PIECE).unwrap_or(rest);
             match nix::unistd::write(&self.to, piece) {
@@ -173,24 +196,29 @@ impl Sink {
                 // Somebody made the shared terminal or pipe non-blocking, and it filled
                 // up since the poll.
                 Err(Errno::EAGAIN) if left > Duration::ZERO => {}
-                Err(_) => break,
+                Err(errno) => {
+                    failed = errno != Errno::EAGAIN;
+                    break;
+                }
             }
         }
-        written
+        Sent { written, failed }
     }
 
     /// Whether the descriptor takes bytes before the timeout.
-    fn wait(&self, timeout: PollTimeout) -> bool {
+    fn wait(&self, timeout: PollTimeout) -> Result<bool, Closed> {
         let mut fds = [PollFd::new(self.to.as_fd(), PollFlags::POLLOUT)];
         loop {
             match poll(&mut fds, timeout) {
                 Err(Errno::EINTR) => {}
-                Err(_) | Ok(0) => return false,
+                Err(_) => return Err(Closed),
+                Ok(0) => return Ok(false),
                 Ok(_) => {
                     let [fd] = &fds;
                     let events = fd.revents().unwrap_or(PollFlags::empty());
-                    return events.contains(PollFlags::POLLOUT)
-                        && !events.contains(PollFlags::POLLERR);
+                    let open =
+                        events.contains(PollFlags::POLLOUT) && !events.contains(PollFlags::POLLERR);
+                    return if open { Ok(true) } else { Err(Closed) };
                 }
             }
         }
@@ -283,6 +311,17 @@ mod tests {
         assert!(kept.lines().all(|kept| kept == line));
         assert_eq!(kept.lines().count(), 2_001 - lost);
         assert!(last.ends_with(&format!("\"lost\":{lost}}}")), "{last}");
+    }
+
+    #[test]
+    fn a_full_disk_is_asked_with_each_line_and_not_in_between() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let sink = Sink::new(full);
+        for kept in 1..=3 {
+            assert_eq!(sink.write("a".into(), false), Err(NotWritten::Waiting));
+            let waiting = sink.lock();
+            assert_eq!((waiting.lines.len(), waiting.draining), (kept, false));
+        }
     }
 
     #[test]
