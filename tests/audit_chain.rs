@@ -12,9 +12,11 @@ mod common;
 mod ledger;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 
-use common::Scratch;
+use common::{Scratch, Setup, run_cli};
 use ledger::{assert_sound, begin, begin_quietly, count, family, records, run, task, verdict};
 use mcp_ssh_orchestrator::audit::{Filter, Since, Ts, show, verify_reader};
 use mcp_ssh_orchestrator::config::types::{CommandHash, HostAlias};
@@ -112,6 +114,59 @@ fn a_changed_byte_of_any_record_is_found_and_named() {
             "{report}"
         );
     }
+}
+
+/// A seal is nothing that only a server can make: a file may hold any number.
+#[test]
+fn a_number_that_no_chain_reaches_is_a_finding_and_no_crash() {
+    use sha2::Digest;
+    let body = r#"{"type":"audit_rotate","ts":1.0,"seq":18446744073709551615,"boot":"b""#;
+    let body = format!("{body},\"prev\":\"{}\"", "0".repeat(64));
+    let seal: String = sha2::Sha256::digest(&body)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let scratch = Scratch::new("number");
+    let path = scratch.path().join("audit.jsonl");
+    fs::write(&path, format!("{body},\"sha256\":\"{seal}\"}}\n")).unwrap();
+    let setup = Setup::new();
+    fs::remove_dir_all(&setup.config).unwrap();
+    let config = setup.config.to_str().unwrap();
+    assert!(run_cli(&setup, &["init", config]).status.success());
+    let file = path.to_str().unwrap();
+    for (args, told) in [
+        (["audit", "verify", file], "line 1 is not a record"),
+        (["audit", "show", file], "line 1 is not a whole record"),
+        (
+            ["serve", "--audit-file", file],
+            "jsonl: line 1 is not a record",
+        ),
+    ] {
+        let output = run_cli(&setup, &args);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains(told), "{text}");
+    }
+}
+
+/// What an archive holds compressed is verified on its way out of it.
+#[test]
+fn a_pipe_is_verified_like_a_file() {
+    let setup = Setup::new();
+    let mut command = setup.command();
+    command.args(["audit", "verify", "/dev/stdin"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = chain(20).concat();
+    child.stdin.take().unwrap().write_all(&lines).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{report}");
+    assert!(report.contains("sound up to record"), "{report}");
 }
 
 #[test]

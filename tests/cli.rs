@@ -248,5 +248,9 @@ fn audit_commands_read_what_they_are_given() {
     let missing = run_cli(&setup, &["audit", "verify", "/nowhere"]);
     assert_code(&missing, 1);
     assert!(err(&missing).contains("/nowhere") || out(&missing).contains("/nowhere"));
-    assert_code(&run_cli(&setup, &["audit", "show", "/nowhere"]), 1);
+    for file in ["/nowhere", "/etc"] {
+        let shown = run_cli(&setup, &["audit", "show", file]);
+        assert_code(&shown, 1);
+        assert!(err(&shown).contains(file), "{}", err(&shown));
+    }
 }

@@ -62,11 +62,15 @@ impl Since {
 /// # Errors
 /// The file can't be read or the report can't be written.
 pub fn show(path: &Path, filter: &Filter, out: &mut dyn Write) -> io::Result<bool> {
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let of_the_file =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(of_the_file)?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
     let (mut line, mut length, mut number, mut sound) = (Vec::new(), 0, 0_u64, true);
     loop {
         number += 1;
-        let record = match lines::next(&mut reader, &mut line, &mut length)? {
+        let next = lines::next(&mut reader, &mut line, &mut length);
+        let record = match next.map_err(of_the_file)? {
             Line::End => return Ok(sound),
             Line::Whole => read(&line),
             Line::Torn | Line::TooLong { .. } => None,

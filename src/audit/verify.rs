@@ -29,9 +29,15 @@ pub fn verify(files: &[PathBuf], head: Option<&str>, out: &mut dyn Write) -> io:
     let mut check = Check::new(head, out)?;
     let mut ordered = Vec::new();
     for path in files {
-        match first_number(path) {
+        // One file needs no order, and may be a pipe, which can be read only once.
+        let first = if files.len() == 1 {
+            Ok(None)
+        } else {
+            first_number(path)
+        };
+        match first {
             Ok(first) => ordered.push((first.unwrap_or(u64::MAX), path)),
-            Err(error) => check.broken(&format!("{}: cannot read it: {error}", path.display()))?,
+            Err(error) => check.unreachable(path, &error)?,
         }
     }
     ordered.sort_by_key(|(first, _)| *first);
@@ -39,7 +45,7 @@ pub fn verify(files: &[PathBuf], head: Option<&str>, out: &mut dyn Write) -> io:
         let shown = path.display().to_string();
         let read = File::open(path).map(|file| BufReader::with_capacity(1 << 16, file));
         if let Err(error) = read.and_then(|mut reader| check.lines(&shown, &mut reader)) {
-            check.broken(&format!("{shown}: {error}"))?;
+            check.unreachable(path, &error)?;
         }
     }
     check.conclude()
@@ -222,6 +228,10 @@ impl<'a> Check<'a> {
         if self.wanted == Some(sealed.actual) && sealed.actual == sealed.stated {
             self.wanted_at = Some(fields.seq);
         }
+    }
+
+    fn unreachable(&mut self, path: &Path, error: &io::Error) -> io::Result<()> {
+        self.broken(&format!("{}: cannot read it: {error}", path.display()))
     }
 
     fn unreadable(&mut self, what: &str) -> io::Result<()> {
