@@ -1,8 +1,9 @@
 //! YAML text → a tree of nodes that know their place; the only user of the YAML parser.
 //!
 //! Owns the bounds of what is read at all: UTF-8, one document, at most [`DEPTH_MAX`]
-//! levels and [`NODES_MAX`] nodes (an alias counts as everything it stands for, so that
-//! a few lines can't stand for billions of nodes), no tags but `!!str`. Knows nothing of
+//! levels and [`NODES_MAX`] nodes (an alias counts as everything it stands for, and a long
+//! text as several nodes, so that a few lines can't stand for more than memory holds), no
+//! tags but `!!str`. Knows nothing of
 //! the files' keys. What it keeps is wiped when dropped; the parser's own buffers aren't,
 //! which is one more reason for a password not to stand in a file. Called by `load` for the three files, and by the fuzz targets.
 
@@ -18,6 +19,8 @@ use super::scalar::Scalar;
 pub const DEPTH_MAX: usize = 64;
 /// Most nodes of one file, aliases counted as what they stand for.
 pub const NODES_MAX: usize = 1_000_000;
+/// Bytes of a text, keys included, that count as one node more.
+pub const TEXT_PER_NODE: usize = 64;
 
 /// One value of the file.
 #[derive(Debug)]
@@ -92,8 +95,8 @@ pub fn parse(bytes: &[u8]) -> Result<Document, RawFault> {
                 check_tag(tag.as_deref(), at)?;
                 let node = Node {
                     at,
+                    weight: text_weight(&text),
                     value: Value::Scalar(Scalar::new(text.into_owned(), plain)),
-                    weight: 1,
                 };
                 builder.add(node, anchor)?;
             }
@@ -168,8 +171,8 @@ impl Builder {
             Value::List(items) => items.iter().map(|item| item.weight).sum(),
             Value::Map(entries) => entries
                 .iter()
-                .map(|entry| entry.value.weight)
-                .sum::<usize>(),
+                .map(|entry| text_weight(&entry.key) + entry.value.weight)
+                .sum(),
         };
         self.add(Node { at, value, weight }, anchor)
     }
@@ -185,8 +188,12 @@ impl Builder {
 
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), RawFault> {
         let at = node.at;
-        self.count(1, at)?;
-        let plain = matches!(&node.value, Value::Scalar(scalar) if scalar.is_plain());
+        // What is in a collection has been counted one by one.
+        let (own, plain) = match &node.value {
+            Value::Scalar(scalar) => (node.weight, scalar.is_plain()),
+            Value::List(_) | Value::Map(_) => (1, false),
+        };
+        self.count(own, at)?;
         let node = Arc::new(node);
         if anchor != 0 {
             self.anchors.insert(anchor, Arc::clone(&node));
@@ -199,7 +206,10 @@ impl Builder {
         if self.nodes > NODES_MAX {
             return Err(syntax(
                 at,
-                format!("stands for more than {NODES_MAX} values, aliases counted in full"),
+                format!(
+                    "stands for more than {NODES_MAX} values, aliases counted in full and a \
+                     text as one for each {TEXT_PER_NODE} bytes"
+                ),
             ));
         }
         Ok(())
@@ -288,6 +298,10 @@ impl Builder {
     }
 }
 
+fn text_weight(text: &str) -> usize {
+    1 + text.len() / TEXT_PER_NODE
+}
+
 /// `!!str` keeps a scalar a text; any other tag asks for a type that isn't known here.
 fn check_tag(tag: Option<&Tag>, at: Mark) -> Result<(), RawFault> {
     match tag {
@@ -348,6 +362,21 @@ mod tests {
         }
         let fault = parse(text.as_bytes()).unwrap_err();
         assert!(matches!(&fault.kind, RawFaultKind::Syntax(text) if text.contains("1000000")));
+
+        // One long text: as a value, as a key, and as a key that is merged.
+        let text = "x".repeat(10_000);
+        for (kept, each) in [
+            ("", "- *k\n"),
+            ("", "- {? *k : 1}\n"),
+            ("m: &m {? *k : 1}\n", "- {<<: *m}\n"),
+        ] {
+            let file = format!("k: &k {text}\n{kept}b:\n{}", each.repeat(10_000));
+            let fault = parse(file.as_bytes()).unwrap_err();
+            assert!(
+                matches!(&fault.kind, RawFaultKind::Syntax(text) if text.contains("1000000")),
+                "{each}"
+            );
+        }
 
         let deep = "[".repeat(200);
         let fault = parse(deep.as_bytes()).unwrap_err();
