@@ -282,11 +282,12 @@ fn warning(warning: &Warning) -> Record {
     }
 }
 
+/// What becomes of what needs a file that the server's user cannot read.
+const NEEDED: &str = "logins and reloads that need it fail";
+
 fn unreadable(path: &Path) -> Record {
-    Record::config_warning(
-        path.display(),
-        "the server's user cannot read it: logins with it fail",
-    )
+    let text = format!("the server's user cannot read it: {NEEDED}");
+    Record::config_warning(path.display(), text)
 }
 
 /// A socket, a wake-up and a look-up for each task, beside what is open anyway.

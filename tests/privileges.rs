@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
-use common::{Fleet, Launch, Server, Setup, tool};
+use common::{Fleet, Launch, Server, Setup, run_cli, tool};
 use nix::unistd::Uid;
 use serde_json::Value;
 
@@ -164,6 +164,23 @@ fn a_user_that_is_asked_for_is_taken() {
             .contains("--user asks")
     );
     assert_confined(&server, 0);
+}
+
+/// What root read at the start and the server cannot read again is told at once, not at
+/// the first reload.
+#[test]
+fn a_file_that_the_user_cannot_read_again_is_told() {
+    needs_root();
+    let fleet = Fleet::of(&["web1"]);
+    hand_over(&fleet.setup, PLAIN);
+    let policy = fleet.setup.config.join("policy.yml");
+    lchown(&policy, Some(0), Some(0)).unwrap();
+    fs::set_permissions(&policy, fs::Permissions::from_mode(0o600)).unwrap();
+    let user = format!("--user={PLAIN}");
+    let output = run_cli(&fleet.setup, &["check", &user]);
+    let report = String::from_utf8(output.stdout).unwrap();
+    let told = format!("uid {PLAIN} cannot read {}", policy.display());
+    assert!(report.contains(&told), "{report}");
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub enum FileError {
     /// Its permissions, or those of a directory on the way.
     NotPermitted,
     Directory,
+    /// What should be a directory is something else.
+    NotADirectory,
     /// A link, at the end of the path or on the way.
     Link,
     /// A device, a socket or a pipe.
@@ -42,6 +44,7 @@ impl FileError {
             Self::Outside => Some("path_outside_allowed_directory"),
             Self::TooLarge { .. }
             | Self::NotPermitted
+            | Self::NotADirectory
             | Self::Changed
             | Self::Unsupported
             | Self::Io(_) => None,
@@ -60,6 +63,7 @@ impl FileError {
             Self::Missing => "put the file there, or mend the path",
             Self::NotPermitted => "let the server's user read it (mode 0400 or 0600, its own)",
             Self::Directory | Self::NotRegular => "name a regular file",
+            Self::NotADirectory => "name a directory",
             Self::Link => {
                 "put the file itself there, or start with --allow-links-beneath if the link \
                  stays within the directory (Kubernetes mounts)"
@@ -81,6 +85,7 @@ impl fmt::Display for FileError {
             Self::Missing => f.write_str("there is no such file"),
             Self::NotPermitted => f.write_str("its permissions don't let the server read it"),
             Self::Directory => f.write_str("it is a directory"),
+            Self::NotADirectory => f.write_str("it isn't a directory"),
             Self::Link => f.write_str("it is a link, or there is one on the way"),
             Self::NotRegular => f.write_str("it isn't a regular file"),
             Self::Outside => f.write_str("it leads out of its directory"),

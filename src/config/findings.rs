@@ -87,7 +87,10 @@ impl Findings {
     fn raw_fault(&mut self, fault: RawFault) {
         let RawFault { at, kind } = fault;
         match kind {
-            RawFaultKind::Syntax(text) => self.problem(at, "", Fault::Syntax, text, ""),
+            RawFaultKind::Syntax(text) => {
+                let accepted = remedy(&text);
+                self.problem(at, "", Fault::Syntax, text, accepted);
+            }
             RawFaultKind::DuplicateKey { key, first } => self.problem(
                 at,
                 "",
@@ -173,4 +176,37 @@ impl Findings {
             text: text.into(),
         });
     }
+}
+
+/// What mends the mistakes of syntax that people make, by a part of the parser's words.
+const REMEDIES: &[(&str, &str)] = &[
+    ("tabs", "blanks for indentation, no tabs"),
+    (
+        "mapping values are not allowed",
+        "one 'key: value' a line, in the same column as its neighbours; a value that holds \
+         ': ' in quotes",
+    ),
+    ("simple key expect", "'key: value'"),
+    ("expected '-'", SAME_COLUMN),
+    ("expected key", SAME_COLUMN),
+    ("placement of ':'", "a ']' or '}' before the next key"),
+    ("while parsing a flow", "a ',' or the closing ']' or '}'"),
+    (
+        "unexpected character",
+        "a value that begins with it in quotes",
+    ),
+    (
+        "unknown anchor",
+        "'&name' before '*name'; a value that begins with '*' in quotes",
+    ),
+    ("unexpected end of stream", "a closing quote"),
+    ("escape", "a text with '\\' in single quotes"),
+    ("not UTF-8", "a file in UTF-8"),
+];
+
+const SAME_COLUMN: &str = "all entries of a list or a mapping in the same column";
+
+fn remedy(fault: &str) -> &'static str {
+    let found = REMEDIES.iter().find(|(part, _)| fault.contains(part));
+    found.map_or("", |(_, remedy)| remedy)
 }

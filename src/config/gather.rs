@@ -68,11 +68,13 @@ impl Noticed {
 /// configuration; without the others there are no keys or no secrets, which may be so.
 pub(super) fn directories(dirs: &Dirs, noticed: &mut Noticed) {
     let all = [
-        ("config directory", dirs.config(), true),
-        ("keys directory", dirs.keys(), false),
-        ("secrets directory", dirs.secrets(), false),
+        ("config directory", "config", dirs.config(), true),
+        ("keys directory", "keys", dirs.keys(), false),
+        ("secrets directory", "secrets", dirs.secrets(), false),
     ];
-    for (name, directory, needed) in all {
+    for (name, word, directory, needed) in all {
+        let variable = word.to_ascii_uppercase();
+        let named = format!("--{word}-dir or MCP_SSH_{variable}_DIR names another");
         let place = Place::file(name);
         let shown = quote(&directory.path().display().to_string());
         match directory.available() {
@@ -80,12 +82,12 @@ pub(super) fn directories(dirs: &Dirs, noticed: &mut Noticed) {
                 place,
                 Fault::Unreadable,
                 format!("{shown} can't be opened: {error}"),
-                "a directory that the server's user may search",
+                &format!("a directory that the server's user may search; {named}"),
             ),
             Err(error) => noticed.warning(
                 place,
                 WarningKind::Absent,
-                format!("{shown} can't be opened ({error}), so nothing is read there"),
+                format!("{shown} can't be opened ({error}), so nothing is read there; {named}"),
             ),
             Ok(()) if directory.was_replaced() => noticed.problem(
                 place,

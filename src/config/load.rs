@@ -151,7 +151,7 @@ impl Load<'_> {
             policy_file::read(root, to, load.dirs, &mut load.noticed.events)
         });
 
-        // A host that could not be read may be the one that is named.
+        // A host that could not be read, itself or its login, may be the one that is named.
         let whole = |file| {
             !self
                 .noticed
@@ -161,6 +161,7 @@ impl Load<'_> {
         };
         if let (Some(servers), Some(policy)) = (&servers, &policy)
             && whole(servers_yml)
+            && whole(credentials_yml)
         {
             self.noticed
                 .warnings

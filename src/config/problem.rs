@@ -226,7 +226,8 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// The candidate that differs least from `word`, if it is near enough to be what was
-/// meant: at most a third of its letters.
+/// meant: at most a third of its letters; or else the one most like it that holds it, or
+/// that it holds (`user` for `username`, `hostname` for `host`).
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -235,14 +236,21 @@ pub(crate) fn nearest<'a>(
     if word.chars().nth(LONGEST).is_some() {
         return None;
     }
+    const SHORTEST: usize = 3;
     let word = word.to_ascii_lowercase();
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST)
-        .map(|candidate| (distance(&word, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()).div_ceil(3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .filter_map(|candidate| {
+            let known = candidate.to_ascii_lowercase();
+            let (distance, longer) = (distance(&word, &known), known.len().max(word.len()));
+            let near = distance <= longer.div_ceil(3);
+            let within =
+                longer - distance >= SHORTEST && (known.contains(&word) || word.contains(&known));
+            (near || within).then_some((!near, distance, candidate))
+        })
+        .min()
+        .map(|(.., candidate)| candidate)
 }
 
 /// Optimal string alignment distance: insertions, deletions, substitutions, and swaps of
@@ -284,8 +292,11 @@ mod tests {
     #[test]
     fn the_nearest_word_is_near() {
         assert_eq!(nearest("Prot", ["host", "port", "tags"]), Some("port"));
-        assert_eq!(nearest("hostname", ["alias", "host", "port"]), None);
-        assert_eq!(nearest("x", ["alias", "port"]), None);
+        assert_eq!(nearest("hostname", ["alias", "host", "port"]), Some("host"));
+        assert_eq!(nearest("key", ["name", "key_path"]), Some("key_path"));
+        assert_eq!(nearest("passwd", ["path", "password"]), Some("password"));
+        assert_eq!(nearest("x", ["alias", "port", "x-y-z"]), None);
+        assert_eq!(nearest("owner", ["alias", "port"]), None);
     }
 
     #[test]

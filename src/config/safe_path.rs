@@ -141,10 +141,11 @@ impl Directory {
     /// # Errors
     /// Why the directory couldn't be opened.
     pub fn available(&self) -> Result<(), FileError> {
-        self.handle
-            .as_ref()
-            .map(|_| ())
-            .map_err(|errno| file_error(*errno))
+        match &self.handle {
+            Ok(_) => Ok(()),
+            Err(Errno::ENOTDIR) if self.path.exists() => Err(FileError::NotADirectory),
+            Err(errno) => Err(file_error(*errno)),
+        }
     }
 
     /// Whether another directory has taken the place of the one that was opened.

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::dirs::{Dirs, KnownHostsPath};
 use super::host::{Credential, Host, HostAddress, Resolve};
+use super::load::FILES;
 use super::policy_file::Concurrency;
 use super::problem::Warning;
-use super::safe_path::FileError;
+use super::safe_path::{FileError, RelativePath};
 use super::secret::Secret;
 use super::types::{HostAlias, OnAuditFailure, Port, Tag};
 use crate::policy::Policy;
@@ -176,10 +177,16 @@ impl Snapshot {
     }
 
     /// The files that this process, as the user it is now, can't read though they are
-    /// there: keys, certificates, known_hosts. For a change of user at start.
+    /// there: the three files, keys, certificates, known_hosts. For a change of user at
+    /// start.
     pub fn unreadable(&self) -> Vec<PathBuf> {
-        let keys = self.dirs.keys();
+        let (config, keys) = (self.dirs.config(), self.dirs.keys());
         let mut paths = Vec::new();
+        for path in FILES.into_iter().filter_map(RelativePath::new) {
+            if config.state(&path) == Err(FileError::NotPermitted) {
+                paths.push(config.path().join(path.as_path()));
+            }
+        }
         for login in self.logins() {
             for path in [&login.key_path, &login.cert_path].into_iter().flatten() {
                 if keys.state(path.relative()) == Err(FileError::NotPermitted) {

@@ -5,12 +5,15 @@
 //! becomes the user and really closes the sandbox, so that nothing is promised that the
 //! boot would not do. Connects nowhere and writes nothing. Called by `startup`.
 
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::confine::{self, Scope};
-use super::{Outcome, agent_trouble, grants, identity, open, open_audit_file, reports, usable};
+use super::{
+    NEEDED, Outcome, agent_trouble, grants, identity, open, open_audit_file, reports, usable,
+};
 use crate::audit;
 use crate::cli::{Sandbox as Level, Settings};
 use crate::config::report::{self, Fact, Report, Standing};
@@ -49,13 +52,15 @@ fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, rep
         Ok(identity) => identity,
         Err(error) => return report.add(bad("user", error)),
     };
-    report.add(match &identity.note {
-        None => good(
+    match &identity.note {
+        None => report.add(good(
             "user",
             format!("uid {}, without capabilities", identity.uid),
-        ),
-        Some(note) => doubtful("user", note.clone()),
-    });
+        )),
+        // Nobody can read a configuration that does not load: that is no doubt of its own.
+        Some(note) if report.snapshot().is_some() => report.add(doubtful("user", note.clone())),
+        Some(_) => {}
+    }
     for path in report
         .snapshot()
         .map(Snapshot::unreadable)
@@ -64,7 +69,7 @@ fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, rep
         let (uid, shown) = (privileges::user(), path.display());
         report.add(doubtful(
             "user",
-            format!("uid {uid} cannot read {shown}: logins with it fail"),
+            format!("uid {uid} cannot read {shown}: {NEEDED}"),
         ));
     }
     let agent = report
@@ -92,7 +97,9 @@ fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, rep
 
 fn audit_file(path: &Path) -> Fact {
     let shown = path.display();
-    if process::can_write_beside(path) {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        bad("audit_file", format!("{shown} is not a regular file"))
+    } else if process::can_write_beside(path) {
         good("audit_file", shown.to_string())
     } else {
         let uid = privileges::user();
