@@ -125,10 +125,9 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Options, UsageError> {
-    let line = split(args).map_err(|message| UsageError {
-        message,
-        serving: true,
-    })?;
+    let args: Vec<OsString> = args.into_iter().collect();
+    let serving = !args.iter().skip(1).any(line::is_no_server);
+    let line = split(args).map_err(|message| UsageError { message, serving })?;
     let name = line.name.unwrap_or(Name::Serve);
     interpret(line, name, &environment).map_err(|message| UsageError {
         message,

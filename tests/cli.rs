@@ -110,6 +110,12 @@ fn a_server_complains_in_json() {
         let record: Value = serde_json::from_slice(&output.stderr).unwrap();
         assert_eq!(record["msg"], "usage_error", "{record}");
     }
+    // Whoever asks for something else reads a sentence.
+    for args in [&["check", "--config=x"][..], &["--keys=x", "trust", "web1"]] {
+        let output = run_cli(&Setup::new(), args);
+        assert_code(&output, 2);
+        assert!(err(&output).starts_with("unknown flag"), "{}", err(&output));
+    }
 }
 
 #[test]
@@ -180,7 +186,11 @@ fn check_exits_with_its_verdict_and_says_what_the_sandbox_came_to() {
 #[test]
 fn check_looks_at_the_audit_file_too() {
     let fleet = Fleet::of(&["web1"]);
-    for (path, word) in [("/nowhere/audit.jsonl", "No such"), ("/", "audit")] {
+    for (path, word) in [
+        ("/nowhere/audit.jsonl", "No such"),
+        ("/", "audit"),
+        ("/etc", "not a regular file"),
+    ] {
         let output = run_cli(&fleet.setup, &["check", "--audit-file", path]);
         assert_code(&output, 1);
         assert!(out(&output).contains(word), "{}", out(&output));
@@ -222,6 +232,11 @@ fn trust_adds_a_key_that_the_server_can_read() {
         "",
         "added without consent"
     );
+    assert!(
+        err(&output).contains("nothing was added"),
+        "{}",
+        err(&output)
+    );
     let shown = out(&output);
     let fingerprint = shown
         .split_whitespace()
@@ -233,6 +248,7 @@ fn trust_adds_a_key_that_the_server_can_read() {
         &["trust", "web1", "--fingerprint", fingerprint],
     );
     assert_code(&output, 0);
+    assert_eq!(err(&output), format!("added to {}\n", file.display()));
     assert_eq!(fs::read_to_string(&file).unwrap().trim(), known.trim());
     let after = fs::metadata(&file).unwrap();
     assert_eq!((after.uid(), after.mode()), (before.uid(), before.mode()));

@@ -96,6 +96,13 @@ impl Line {
     }
 }
 
+/// Whether a word asks for something else than the server.
+pub(super) fn is_no_server(word: &OsString) -> bool {
+    COMMANDS
+        .iter()
+        .any(|(first, _, name, _)| *name != Name::Serve && word == first)
+}
+
 pub(super) fn split(args: impl IntoIterator<Item = OsString>) -> Result<Line, String> {
     let mut line = Line::default();
     let mut words = Vec::new();

@@ -52,8 +52,15 @@ pub(super) fn run(
     fingerprint: Option<String>,
 ) -> Outcome {
     match attempt(settings, environment, alias, fingerprint) {
-        Ok(Trusted::Added(_) | Trusted::Already) => Outcome::Done,
-        Ok(Trusted::Declined) => Outcome::Problems,
+        Ok((Trusted::Added(_), file)) => {
+            say(&format!("added to {}", file.display()));
+            Outcome::Done
+        }
+        Ok((Trusted::Already, _)) => Outcome::Done,
+        Ok((Trusted::Declined, _)) => {
+            say("nothing was added: the answer was not 'yes'");
+            Outcome::Problems
+        }
         Err(refusal) => {
             say(&refusal.to_string());
             Outcome::Problems
@@ -66,7 +73,7 @@ fn attempt(
     environment: &Environment,
     alias: &str,
     fingerprint: Option<String>,
-) -> Result<Trusted, Refusal> {
+) -> Result<(Trusted, PathBuf), Refusal> {
     let alias = HostAlias::parse(alias).map_err(Refusal::Alias)?;
     let dirs = open(settings);
     let Loaded { snapshot, .. } = load(&dirs, environment).map_err(Refusal::Configuration)?;
@@ -93,7 +100,10 @@ fn attempt(
         out: &mut out,
     };
     let agent = environment.setting("SSH_AUTH_SOCK").map(PathBuf::from);
-    trust(&Arc::new(snapshot), &alias, &consent, agent, &mut talk).map_err(Refusal::Trust)
+    let trusted = trust(&Arc::new(snapshot), &alias, &consent, agent, &mut talk);
+    trusted
+        .map(|trusted| (trusted, file))
+        .map_err(Refusal::Trust)
 }
 
 /// Whose known_hosts is, or would be: for root, who could otherwise leave a file there
