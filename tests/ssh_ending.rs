@@ -200,6 +200,31 @@ fn last_words_are_kept() {
     is_gone(&ran.report, &["bin/polite"]);
 }
 
+/// What the sink does not want any more is read all the same: behind it is the host's word
+/// that the command is gone.
+#[test]
+fn last_words_without_end_do_not_hide_the_end() {
+    let fleet = fleet();
+    fleet.host("web1").stub(
+        "verbose",
+        "#!/bin/sh\ntrap 'for i in $(seq 60); do head -c 8000 /dev/zero; head -c 8000 /dev/zero >&2; done; exit 7' TERM\n\
+         echo ready\nwhile :; do sleep 0.1; done\n",
+    );
+    fleet.allow(&["verbose"]);
+    let running = Direct::of(&fleet.setup).begin(Order {
+        cap: 100_000,
+        ..order("web1", "verbose")
+    });
+    running.wait(&Event::Output);
+    running.cancel.cancel();
+    let ran = running.join();
+    assert_eq!(ran.report.ended, Ended::Cancelled(Phase::Run));
+    let kept = u64::try_from(ran.stdout.len() + ran.stderr.len()).unwrap();
+    assert_eq!(kept + ran.report.bytes_not_given, 960_006);
+    assert!(kept < 100_000 + 64 * 1024, "{kept} bytes were kept");
+    is_gone(&ran.report, &["bin/verbose"]);
+}
+
 #[test]
 fn a_host_that_takes_no_signals_leaves_it_unconfirmed() {
     // sshd refuses signals to a forced command.

@@ -268,7 +268,13 @@ impl Running<'_> {
                 due = began.elapsed().saturating_add(pause);
                 pause = pause.saturating_mul(2);
             }
-            if let Some(Seen::Closed) = self.take_in(Phase::Close)? {
+            let mut seen = self.take_in(Phase::Close)?;
+            if let Some(Seen::Enough) = seen {
+                // The rest is counted and dropped; the end may be right behind it.
+                self.stopped = true;
+                seen = self.take_in(Phase::Close)?;
+            }
+            if let Some(Seen::Closed) = seen {
                 return Ok(true);
             }
             if !may_be_lost || (signal == c"TERM" && self.heard) {
