@@ -165,3 +165,29 @@ fn a_deadline_holds_behind_hops() {
     assert!(matches!(ran.error(), SshError::Hop { alias, .. } if alias == "c"));
     fleet.host("c").thaw();
 }
+
+/// Logins to one address take turns; those that hold a turn and wait for the next hop's must
+/// not wait for each other. Here a host is its own way in, and two are each other's.
+#[test]
+fn hosts_that_are_each_others_way_in_let_everybody_through() {
+    let hop = |alias: &str| HostSpec::new(alias).sshd("AllowTcpForwarding yes");
+    let fleet = Fleet::with(vec![hop("east"), hop("west")]);
+    let mut servers = std::fs::read_to_string(fleet.setup.config.join("servers.yml")).unwrap();
+    let ways = [("east", "east"), ("east", "west"), ("west", "east")];
+    let mut aliases = Vec::new();
+    for (number, (jump, to)) in ways.iter().cycle().take(45).enumerate() {
+        let (alias, to) = (format!("inner-{number}"), fleet.host(to));
+        servers += &format!(
+            "  - alias: {alias}\n    host: {}\n    port: {}\n    credentials: fleet\n    jump: {jump}\n",
+            to.address, to.port
+        );
+        aliases.push(alias);
+    }
+    fleet.setup.write("servers.yml", &servers);
+    let direct = Direct::of(&fleet.setup);
+    let begin = |alias: &String| direct.begin(order(alias, "echo through"));
+    let running: Vec<_> = aliases.iter().map(begin).collect();
+    for one in running {
+        assert_eq!(one.join().ok().out(), "through\n");
+    }
+}

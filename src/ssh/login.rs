@@ -75,15 +75,15 @@ pub(super) fn establish(
     let mut hops = Vec::new();
     let mut negotiated = Vec::new();
     for (index, host) in route.iter().enumerate() {
-        let is_target = index.saturating_add(1) == route.len();
         let hop = Hop {
             means,
             host,
+            onward: route.len().saturating_sub(index.saturating_add(1)),
             known_hosts: &known_hosts,
             control,
         };
         let through = |error| {
-            if is_target {
+            if hop.onward == 0 {
                 error
             } else {
                 in_hop(host, error)
@@ -139,10 +139,11 @@ pub(super) fn presented_key(
         let hop = Hop {
             means,
             host,
+            onward: route.len().saturating_sub(index.saturating_add(1)),
             known_hosts: &known_hosts,
             control,
         };
-        if index.saturating_add(1) < route.len() {
+        if hop.onward > 0 {
             let logged_in = hop.log_in(reached.take(), &mut events);
             let (link, permit, _) = logged_in.map_err(|error| in_hop(host, error))?;
             reached = Some((link, permit));
@@ -171,6 +172,8 @@ pub(super) fn presented_key(
 struct Hop<'a> {
     means: &'a Means<'a>,
     host: &'a Host,
+    /// How many more are to come after this one.
+    onward: usize,
     known_hosts: &'a KnownHosts,
     control: &'a Control,
 }
@@ -236,7 +239,7 @@ impl Hop<'_> {
         let mut before = before;
         for &address in addresses {
             let logins = self.means.logins;
-            let permit = logins.acquire(address.socket_addr(), self.control)?;
+            let permit = logins.acquire(address.socket_addr(), self.onward, self.control)?;
             let result = match before.as_mut() {
                 None => {
                     let watch = self.control.begin(Phase::Connect);

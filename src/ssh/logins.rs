@@ -6,6 +6,10 @@
 //! jump hosts may be one sshd. Connects to nothing. Called by [`super::login`] before
 //! each connection of each hop.
 //!
+//! Who goes on to another hop keeps its turn here while it waits for one there. So that
+//! no two wait for each other, each hop that is still to come leaves one place more to
+//! those with a shorter way: whoever waits, one of those before it waits for fewer hops.
+//!
 //! sshd counts a login until its own process for the session has closed a pipe after
 //! authentication, which is certain only when it answers on a channel: until then a
 //! [`Permit`] has to be kept. A login that failed is counted a while longer.
@@ -46,6 +50,7 @@ struct Gate {
 
 struct Waiter {
     granted: AtomicBool,
+    onward: usize,
     cancel: Cancel,
 }
 
@@ -56,13 +61,15 @@ pub(super) struct Permit {
 }
 
 impl Logins {
-    /// Waits for its turn, first come first served.
+    /// Waits for its turn, first come first served among those with as many hops `onward`
+    /// from here.
     ///
     /// # Errors
     /// The run was cancelled, or its time is up.
     pub(super) fn acquire(
         &self,
         address: SocketAddr,
+        onward: usize,
         control: &Control,
     ) -> Result<Permit, SshError> {
         let permit = || Permit {
@@ -73,6 +80,7 @@ impl Logins {
         watch.check()?;
         let waiter = Arc::new(Waiter {
             granted: AtomicBool::new(false),
+            onward,
             cancel: control.cancel.clone(),
         });
         self.gates()
@@ -134,13 +142,19 @@ impl Gate {
     fn grant(&mut self) {
         let now = Instant::now();
         self.failed.retain(|until| *until > now);
-        while self.under_way + self.failed.len() < MAX_IN_FLIGHT
-            && let Some(next) = self.waiting.pop_front()
-        {
+        while let Some(next) = self.next() {
             self.under_way += 1;
             next.granted.store(true, Ordering::SeqCst);
             next.cancel.wake();
         }
+    }
+
+    /// The first in line for whom there is room.
+    fn next(&mut self) -> Option<Arc<Waiter>> {
+        let taken = self.under_way + self.failed.len();
+        let fits = |waiter: &Arc<Waiter>| taken + waiter.onward < MAX_IN_FLIGHT;
+        let index = self.waiting.iter().position(fits)?;
+        self.waiting.remove(index)
     }
 
     /// In how long a failed login stops counting.
@@ -174,7 +188,7 @@ mod tests {
     }
 
     fn acquire(logins: &Logins, control: &Control) -> Result<Permit, SshError> {
-        logins.acquire(ADDRESS.parse().unwrap(), control)
+        logins.acquire(ADDRESS.parse().unwrap(), 0, control)
     }
 
     fn waiting(logins: &Logins) -> usize {
@@ -190,7 +204,7 @@ mod tests {
         let mut held: Vec<_> = (0..MAX_IN_FLIGHT)
             .map(|_| acquire(&logins, &control()).unwrap())
             .collect();
-        let other = logins.acquire("127.0.0.1:23".parse().unwrap(), &control());
+        let other = logins.acquire("127.0.0.1:23".parse().unwrap(), 0, &control());
         assert!(other.is_ok(), "another address has its own bound");
         let (got, order) = mpsc::channel();
         thread::scope(|scope| {
