@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use common::{Fleet, HostSpec, Setup, policy_allowing, run};
 use direct::{Direct, Order, Ran, order};
-use hostile::peer::{Done, HostKey, Peer};
+use hostile::peer::{Done, Gone, HostKey, Peer};
 use hostile::proxy::{Meddle, clear_padding, end_of_clear, proxy};
 use hostile::{OFFER, clear_packet, kexinit, put_string, serve, string};
 use mcp_ssh_orchestrator::ssh::{Ended, Exit, Phase, SshError};
@@ -841,6 +841,48 @@ fn another_key_in_a_later_exchange() {
         "{:?}",
         ran.report
     );
+}
+
+/// A password is for the host whose key was verified, and for no other that takes over
+/// between the question which methods there are and the password.
+#[test]
+fn another_key_in_an_exchange_before_the_login() {
+    for honest in [true, false] {
+        let key = HostKey::new();
+        let line = key.line();
+        let (tell, told) = std::sync::mpsc::channel();
+        let listener = serve(move |stream| {
+            let _ = (|| -> Done {
+                let mut peer = Peer::greet(stream)?;
+                peer.exchange(&key)?;
+                peer.expect(5)?;
+                peer.send(&[&[6][..], &string(b"ssh-userauth")].concat())?;
+                peer.expect(50)?;
+                let other = if honest { key.clone() } else { HostKey::new() };
+                peer.exchange(&other)?;
+                let methods = [&[51][..], &string(b"password"), &[0]].concat();
+                peer.send(&methods)?;
+                let sent = peer.expect(50).unwrap_or_default();
+                tell.send(sent).map_err(|_| Gone)
+            })();
+        });
+        let setup = setup(listener.port, &line);
+        setup.secret("word", "correct horse");
+        setup.write(
+            "credentials.yml",
+            "entries:\n  - name: c\n    username: somebody\n    password_secret: word\n",
+        );
+        let ran = Direct::of(&setup).order(within(4000));
+        assert_eq!(failed(&ran), Phase::Authenticate, "{:?}", ran.report);
+        let sent = told.recv_timeout(Duration::from_secs(10)).unwrap();
+        let holds_it = sent.windows(13).any(|part| part == b"correct horse");
+        assert_eq!(holds_it, honest, "{:?}", ran.report);
+        if !honest {
+            let changed =
+                matches!(ran.error(), SshError::Protocol { cause, .. } if cause.contains("key"));
+            assert!(changed, "{:?}", ran.report);
+        }
+    }
 }
 
 /// The new key and a whole success in one read: nothing is waited for in between.

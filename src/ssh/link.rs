@@ -46,8 +46,9 @@ pub(super) struct Link {
     session: Session,
     carrier: Carrier,
     received: u64,
-    /// Set after the login: the host's key, verified.
+    /// The host's key, once it is verified.
     believed: Option<PublicKey>,
+    logged_in: bool,
 }
 
 /// What ended a wait.
@@ -70,6 +71,7 @@ impl Link {
             carrier,
             received: 0,
             believed: None,
+            logged_in: false,
         })
     }
 
@@ -78,9 +80,14 @@ impl Link {
     }
 
     /// From now on the host is believed to be who it should be as long as it keeps this
-    /// key, and we are known to it.
-    pub(super) fn set_logged_in(&mut self, key: &PublicKey) {
+    /// key. To be said before anything secret is sent.
+    pub(super) fn believe(&mut self, key: &PublicKey) {
         self.believed = Some(key.clone());
+    }
+
+    /// From now on we are known to the host.
+    pub(super) fn set_logged_in(&mut self) {
+        self.logged_in = true;
         self.session.keep_alive(KEEP_ALIVE_SECONDS);
     }
 
@@ -175,7 +182,7 @@ impl Link {
             watch.check()?;
             if let Some(count) = self.receive(watch.phase)? {
                 self.received = self.received.saturating_add(count);
-                if self.believed.is_none() && self.received > BEFORE_LOGIN_MAX {
+                if !self.logged_in && self.received > BEFORE_LOGIN_MAX {
                     return Err(excess(
                         watch.phase,
                         "the peer sends too much before the login",
@@ -267,7 +274,7 @@ impl Link {
     }
 
     fn keep_alive(&mut self, phase: Phase) -> Result<(), SshError> {
-        if self.believed.is_some() {
+        if self.logged_in {
             self.session
                 .keep_alive_now()
                 .map_err(|fault| explain(phase, &fault))?;

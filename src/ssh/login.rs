@@ -213,8 +213,9 @@ impl Hop<'_> {
         self.known_hosts
             .verify(&name, &key)
             .inspect_err(|error| events.extend(host_key_event(self.host, error)))?;
+        link.believe(&key);
         self.sign_in(&mut link)?;
-        link.set_logged_in(&key);
+        link.set_logged_in();
         Ok((link, name, key))
     }
 
