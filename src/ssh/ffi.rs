@@ -345,10 +345,11 @@ impl Session {
         unsafe { sys::libssh2_userauth_authenticated(self.ptr()) != 0 }
     }
 
-    /// How often to say something when nothing is said, in seconds.
+    /// How often to say something when nothing is said, in seconds. No answer is asked for:
+    /// libssh2 would keep every one of them for as long as the session lives.
     pub(super) fn keep_alive(&mut self, seconds: u32) {
         // SAFETY: a live session.
-        unsafe { sys::libssh2_keepalive_config(self.ptr(), 1, seconds) };
+        unsafe { sys::libssh2_keepalive_config(self.ptr(), 0, seconds) };
     }
 
     /// Says it if it is time; returns the seconds until it is time again.
