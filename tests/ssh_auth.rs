@@ -406,6 +406,34 @@ impl Drop for Agent {
     }
 }
 
+/// sshd hangs up at the last refusal that it has patience for (`MaxAuthTries`), and says no
+/// more than that. It said no before, and that is what is reported.
+#[test]
+fn a_host_that_hangs_up_after_refusals_has_refused() {
+    let fleet = Fleet::with(vec![HostSpec::new("web1").sshd("MaxAuthTries 3")]);
+    let agent = Agent::start();
+    for number in 0..4 {
+        let name = format!("stranger-{number}");
+        fleet.setup.key(&name, &stranger_key());
+        agent.add(&fleet.setup.keys.join(name));
+    }
+    for lines in [
+        &["agent: true"][..],
+        &["key_path: stranger-0", "agent: true"],
+        &["agent: true", "password_secret: word"],
+    ] {
+        fleet.setup.secret("word", "not-the-word");
+        log_in_with(&fleet, lines);
+        let direct = Direct::with_agent(&fleet.setup, Some(agent.socket.clone()));
+        let ran = direct.run("web1", "echo hello");
+        let denied = matches!(ran.error(), SshError::Denied { .. });
+        assert!(denied, "{lines:?}: {:?}", ran.report);
+    }
+    fleet
+        .host("web1")
+        .wait_log("Too many authentication failures");
+}
+
 /// Credentials may be right and still not what the host wants of this user.
 #[test]
 fn a_login_that_the_host_does_not_take_is_not_called_wrong() {

@@ -49,7 +49,7 @@ pub(super) fn sign_in(
 ) -> Result<bool, SshError> {
     let user = c_user(user)?;
     let mut agent = Agent::connect(socket, watch)?;
-    for blob in agent.keys(watch)?.into_iter().take(KEYS_MAX) {
+    for (refused, blob) in agent.keys(watch)?.into_iter().take(KEYS_MAX).enumerate() {
         let mut trouble = None;
         let mut sign = |data: &[u8]| {
             agent
@@ -63,6 +63,8 @@ pub(super) fn sign_in(
         match result {
             Ok(()) => return Ok(true),
             Err(fault) if fault.kind == FaultKind::Denied => {}
+            // It has had enough of our keys: the next to ask it anything will see.
+            Err(fault) if fault.kind == FaultKind::Link && refused > 0 => break,
             Err(_) if trouble.is_some() => return Err(trouble.unwrap_or(SshError::NoCredentials)),
             Err(fault) => return Err(explain(watch.phase, &fault)),
         }

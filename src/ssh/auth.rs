@@ -46,13 +46,29 @@ pub(super) fn sign_in(
     with: &Credentials<'_>,
     watch: &Watch<'_>,
 ) -> Result<(), SshError> {
+    let mut refused = Vec::new();
+    match try_all(link, with, &mut refused, watch) {
+        // sshd says no more than that when it has said no often enough (`MaxAuthTries`).
+        Err(SshError::LinkLost { .. }) if !refused.is_empty() => Err(SshError::Denied {
+            methods: refused.join(", "),
+        }),
+        result => result,
+    }
+}
+
+fn try_all(
+    link: &mut Link,
+    with: &Credentials<'_>,
+    refused: &mut Vec<&'static str>,
+    watch: &Watch<'_>,
+) -> Result<(), SshError> {
     let mut tried: Vec<&'static str> = Vec::new();
     let mut key_problem = None;
     if with.key.is_some() {
         tried.push("publickey");
         match by_key(link, with, watch) {
             Ok(Tried::In) => return Ok(()),
-            Ok(Tried::Refused) => {}
+            Ok(Tried::Refused) => refused.push("publickey"),
             Err(SshError::Key(problem)) => key_problem = Some(problem),
             Err(other) => return Err(other),
         }
@@ -61,7 +77,7 @@ pub(super) fn sign_in(
         tried.push("agent");
         match agent::sign_in(link, with.user, socket, watch) {
             Ok(true) => return Ok(()),
-            Ok(false) => {}
+            Ok(false) => refused.push("agent"),
             Err(SshError::Key(problem)) => key_problem = key_problem.or(Some(problem)),
             Err(other) => return Err(other),
         }
