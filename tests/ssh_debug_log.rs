@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Fleet, HostSpec, Server, login};
+use common::{Fleet, HostSpec, Scratch, Server, login, run};
 use serde_json::{Value, json};
 
 fn fleet() -> Fleet {
@@ -82,6 +82,43 @@ fn at_debug_level_every_session_says_what_it_agreed_on() {
     assert_eq!(inner["cipher_in"], "aes192-ctr");
     assert_eq!(inner["mac_out"], "hmac-sha2-512");
     assert_eq!(inner["mac_in"], "hmac-sha2-512");
+}
+
+/// Where a login fails is where one wants to know.
+#[test]
+fn a_login_that_failed_says_what_it_had_agreed_on() {
+    let fleet = fleet();
+    fleet.setup.env("MCP_SSH_DEBUG", "1");
+    fleet.host("inner").change_host_key();
+    let server = Server::start(&fleet.setup);
+    let changed = server.run("inner", "echo one");
+    assert_eq!(
+        changed["output"],
+        "SSH host key verification failed: Host key mismatch"
+    );
+    let dir = Scratch::new("stranger");
+    let file = dir.path().join("id");
+    let path = file.to_str().unwrap();
+    run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", path]);
+    fleet
+        .setup
+        .key("id_fleet", &std::fs::read_to_string(&file).unwrap());
+    let denied = server.run("gate", "echo two");
+    assert_eq!(
+        denied["output"],
+        "SSH authentication failed: Invalid credentials"
+    );
+    let sessions = sessions(server);
+    let of = |session: &Value| -> Vec<Value> {
+        let hops = session["hops"].as_array().unwrap();
+        hops.iter().map(|hop| hop["alias"].clone()).collect()
+    };
+    assert_eq!(sessions.len(), 2, "{sessions:#?}");
+    assert_eq!(of(&sessions[0]), ["gate", "inner"]);
+    assert_eq!(sessions[0]["hops"][1]["cipher_out"], "aes192-ctr");
+    assert_eq!(sessions[0]["task_id"], changed["task_id"]);
+    assert_eq!(of(&sessions[1]), ["gate"]);
+    assert_eq!(sessions[1]["reused"], false);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::error::SshError;
 use super::exec;
 use super::known_hosts::KnownHosts;
 use super::link::Link;
-use super::login::{self, Established, Means, Proof};
+use super::login::{self, Established, Means, Proof, Seen};
 use super::logins::Logins;
 use super::material;
 use super::pool::{Key, Parked, Pool};
@@ -133,11 +133,17 @@ impl Client {
             logins: &self.logins,
             agent: self.agent.as_deref().map(PathBuf::as_path),
         };
+        let mut seen = Seen::default();
+        let established = login::establish(&means, &route, control, &mut seen);
+        report.events.append(&mut seen.events);
+        if !seen.negotiated.is_empty() {
+            report.negotiated = Some(seen.negotiated.into());
+        }
         let Established {
             mut link,
             proof,
             permit,
-        } = login::establish(&means, &route, control, &mut report.events)?;
+        } = established?;
         sink.stage(Stage::Connected);
         report.target_ip = proof.hops.last().map(|hop| hop.address.socket_addr().ip());
         match exec::open(&mut link, &control.begin(Phase::Run)) {

@@ -46,6 +46,14 @@ pub(super) struct Proof {
     pub(super) negotiated: Arc<[Negotiated]>,
 }
 
+/// What was seen on the way, whether or not it led anywhere.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) events: Vec<SecurityEvent>,
+    /// Of each hop whose key exchange was through.
+    pub(super) negotiated: Vec<Negotiated>,
+}
+
 pub(super) struct Verified {
     pub(super) address: PinnedAddress,
     pub(super) name: RecordName,
@@ -66,14 +74,13 @@ pub(super) fn establish(
     means: &Means<'_>,
     route: &[&Host],
     control: &Control,
-    events: &mut Vec<SecurityEvent>,
+    seen: &mut Seen,
 ) -> Result<Established, SshError> {
     let (known_hosts, known_hosts_digest) = read_known_hosts(means.snapshot)?;
     // Before the logins: what changes during them makes the session one that is not kept.
     let material = material_digest(means.snapshot, route);
     let mut reached: Option<(Link, Permit)> = None;
     let mut hops = Vec::new();
-    let mut negotiated = Vec::new();
     for (index, host) in route.iter().enumerate() {
         let hop = Hop {
             means,
@@ -89,8 +96,7 @@ pub(super) fn establish(
                 in_hop(host, error)
             }
         };
-        let (link, permit, verified) = hop.log_in(reached.take(), events).map_err(through)?;
-        negotiated.push(link.negotiated(&host.alias));
+        let (link, permit, verified) = hop.log_in(reached.take(), seen).map_err(through)?;
         hops.push(verified);
         reached = Some((link, permit));
     }
@@ -98,7 +104,7 @@ pub(super) fn establish(
         hops,
         known_hosts: known_hosts_digest,
         material,
-        negotiated: negotiated.into(),
+        negotiated: seen.negotiated.as_slice().into(),
     };
     match reached {
         Some((link, permit)) => Ok(Established {
@@ -134,7 +140,7 @@ pub(super) fn presented_key(
 ) -> Result<PublicKey, SshError> {
     let (known_hosts, _) = read_known_hosts(means.snapshot)?;
     let mut reached: Option<(Link, Permit)> = None;
-    let mut events = Vec::new();
+    let mut seen = Seen::default();
     for (index, host) in route.iter().enumerate() {
         let hop = Hop {
             means,
@@ -144,12 +150,12 @@ pub(super) fn presented_key(
             control,
         };
         if hop.onward > 0 {
-            let logged_in = hop.log_in(reached.take(), &mut events);
+            let logged_in = hop.log_in(reached.take(), &mut seen);
             let (link, permit, _) = logged_in.map_err(|error| in_hop(host, error))?;
             reached = Some((link, permit));
             continue;
         }
-        let addresses = hop.addresses(&mut events)?;
+        let addresses = hop.addresses(&mut seen)?;
         let (before, passed) = reached.take().unzip();
         let (carrier, _, _permit) = hop.connect(before, &addresses)?;
         drop(passed);
@@ -182,14 +188,14 @@ impl Hop<'_> {
     fn log_in(
         &self,
         before: Option<(Link, Permit)>,
-        events: &mut Vec<SecurityEvent>,
+        seen: &mut Seen,
     ) -> Result<(Link, Permit, Verified), SshError> {
-        let addresses = self.addresses(events)?;
+        let addresses = self.addresses(seen)?;
         let (before, passed) = before.unzip();
         let (carrier, address, permit) = self.connect(before, &addresses)?;
         // The host before has answered on a channel.
         drop(passed);
-        match self.enter(carrier, events) {
+        match self.enter(carrier, seen) {
             Ok((link, name, key)) => Ok((link, permit, Verified { address, name, key })),
             Err(error) => {
                 permit.failed();
@@ -202,7 +208,7 @@ impl Hop<'_> {
     fn enter(
         &self,
         carrier: Carrier,
-        events: &mut Vec<SecurityEvent>,
+        seen: &mut Seen,
     ) -> Result<(Link, RecordName, PublicKey), SshError> {
         let mut link = Link::new(carrier)?;
         let name = record_name(self.host);
@@ -210,9 +216,10 @@ impl Hop<'_> {
         algorithms::offer(link.session(), &kinds, self.host.legacy_algorithms)
             .map_err(|fault| explain(Phase::Handshake, &fault))?;
         let key = shake_hands(&mut link, self.control)?;
+        seen.negotiated.push(link.negotiated(&self.host.alias));
         self.known_hosts
             .verify(&name, &key)
-            .inspect_err(|error| events.extend(host_key_event(self.host, error)))?;
+            .inspect_err(|error| seen.events.extend(host_key_event(self.host, error)))?;
         link.believe(&key);
         self.sign_in(&mut link)?;
         link.set_logged_in();
@@ -220,12 +227,12 @@ impl Hop<'_> {
     }
 
     /// The host's addresses that the policy allows.
-    fn addresses(&self, events: &mut Vec<SecurityEvent>) -> Result<Vec<PinnedAddress>, SshError> {
+    fn addresses(&self, seen: &mut Seen) -> Result<Vec<PinnedAddress>, SshError> {
         let watch = self.control.begin(Phase::Resolve);
         let found = addresses_of(self.host, self.means.resolver, |resolver, name| {
             resolver.resolve(name, &watch)
         })
-        .inspect_err(|error| events.extend(rate_limit_event(error)))?;
+        .inspect_err(|error| seen.events.extend(rate_limit_event(error)))?;
         pin(self.means.snapshot.policy().network(), self.host, &found)
     }
 

@@ -165,8 +165,8 @@ pub struct RunReport {
     pub bytes_not_given: u64,
     pub error: Option<SshError>,
     pub events: Vec<SecurityEvent>,
-    /// What each hop of the session agreed on, the host itself last, for the log at debug
-    /// level; where there was a session.
+    /// What each hop agreed on, the host itself last, for the log at debug level; of a
+    /// login that failed, the hops up to that one.
     pub negotiated: Option<Arc<[Negotiated]>>,
     /// The session came from the pool.
     pub reused: bool,
