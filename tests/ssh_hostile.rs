@@ -16,7 +16,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Fleet, HostSpec, Setup, policy_allowing, run};
+use common::{Fleet, HostSpec, Server, Setup, policy_allowing, run};
 use direct::{Direct, Order, Ran, order};
 use hostile::peer::{Done, Gone, HostKey, Peer};
 use hostile::proxy::{Meddle, clear_padding, end_of_clear, proxy};
@@ -841,6 +841,29 @@ fn another_key_in_a_later_exchange() {
         "{:?}",
         ran.report
     );
+}
+
+/// A status is 32 bits (RFC 4254 §6.10), and -1 stands for 'none was had'.
+#[test]
+fn no_status_looks_like_none() {
+    let key = HostKey::new();
+    let line = key.line();
+    let listener = serve(move |stream| {
+        let _ = (|| -> Done {
+            let (mut peer, channel) = Peer::running(stream, &key)?;
+            peer.exit(channel, u32::MAX)?;
+            peer.linger();
+            Ok(())
+        })();
+    });
+    let setup = setup(listener.port, &line);
+    let ran = Direct::of(&setup).order(within(4000));
+    assert_eq!(ran.ok().report.exit, Some(Exit::Status(u32::MAX)));
+    let server = Server::start(&setup);
+    let ran = server.run("web1", "echo hello");
+    assert_eq!(ran["exit_code"], u32::MAX);
+    assert_eq!(server.wait_type("audit")["exit_code"], u32::MAX);
+    server.finish();
 }
 
 /// A password is for the host whose key was verified, and for no other that takes over

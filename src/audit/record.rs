@@ -167,8 +167,8 @@ pub struct End {
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEnd {
-    /// The remote exit status, or -1 where none was had.
-    pub exit_code: i32,
+    /// The remote exit status, 0 to 2^32-1, or -1 where none was had.
+    pub exit_code: i64,
     pub duration_ms: u64,
     /// Bytes of stdout that were received.
     pub bytes_out: u64,

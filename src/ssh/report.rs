@@ -49,7 +49,8 @@ pub trait Sink {
 /// How a command ended, as the host tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
-    Status(i32),
+    /// Any 32 bits (RFC 4254 §6.10); Unix hosts send 0 to 255.
+    Status(u32),
     /// By its name without `SIG`, `?` where the host's word is no name: see [`Exit::named`].
     Signal(String),
 }

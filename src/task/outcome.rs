@@ -82,8 +82,8 @@ pub struct Facts {
     pub alias: HostAlias,
     pub hash: CommandHash,
     pub state: State,
-    /// The remote exit status; -1 where none was had.
-    pub exit_code: i32,
+    /// The remote exit status, 0 to 2^32-1; -1 where none was had.
+    pub exit_code: i64,
     /// The signal that ended the remote command, without `SIG` (RFC 4254 §6.10).
     pub exit_signal: Option<String>,
     /// Milliseconds from the start of the connection to the end.

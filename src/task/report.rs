@@ -68,7 +68,7 @@ pub enum NotRun {
 pub struct Group {
     /// In the order of the file.
     pub aliases: Vec<HostAlias>,
-    pub exit_code: i32,
+    pub exit_code: i64,
     pub output: String,
     /// As in [`Ran`].
     pub left_out: usize,
@@ -102,7 +102,7 @@ pub(super) struct Collected {
 /// An output that is shown once.
 struct Shown {
     digest: [u8; 32],
-    exit_code: i32,
+    exit_code: i64,
     /// Whose it is, by their places.
     places: Vec<usize>,
     excerpt: Excerpt,

@@ -259,7 +259,7 @@ fn overruled(task: &Task, overruled: Box<Overruled>) -> Facts {
 fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts {
     let mut facts = Facts::of(task);
     match report.exit {
-        Some(Exit::Status(status)) => facts.exit_code = status,
+        Some(Exit::Status(status)) => facts.exit_code = status.into(),
         Some(Exit::Signal(name)) => facts.exit_signal = Some(name),
         None => {}
     }

@@ -303,11 +303,15 @@ impl Peer {
 
     /// Exit status 0, end of file, close: what a success looks like.
     pub(crate) fn succeed(&mut self, channel: u32) -> Done {
+        self.exit(channel, 0)
+    }
+
+    pub(crate) fn exit(&mut self, channel: u32, code: u32) -> Done {
         let mut status = vec![98];
         status.extend_from_slice(&channel.to_be_bytes());
         put_string(&mut status, b"exit-status");
         status.push(0);
-        status.extend_from_slice(&0_u32.to_be_bytes());
+        status.extend_from_slice(&code.to_be_bytes());
         self.send(&status)?;
         self.send(&[&[96][..], &channel.to_be_bytes()].concat())?;
         self.send(&[&[97][..], &channel.to_be_bytes()].concat())

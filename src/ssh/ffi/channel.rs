@@ -171,13 +171,15 @@ impl Session {
         self.step(code)
     }
 
-    pub(in crate::ssh) fn exit_status(&self) -> Option<i32> {
+    /// The status as it was sent; libssh2 hands the number on as a signed one.
+    pub(in crate::ssh) fn exit_status(&self) -> Option<u32> {
         let channel = self.channel?;
         // SAFETY: a live channel.
-        unsafe {
+        let status = unsafe {
             (libssh2_channel_has_exit_status(channel.as_ptr()) == 1)
                 .then(|| sys::libssh2_channel_get_exit_status(channel.as_ptr()))
-        }
+        };
+        status.map(c_int::cast_unsigned)
     }
 
     /// The signal that ended the command, without `SIG`, as the host names it.
