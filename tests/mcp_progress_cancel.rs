@@ -336,6 +336,35 @@ fn an_asynchronous_run_is_followed_by_its_id() {
 }
 
 #[test]
+fn an_asynchronous_run_taken_back_before_it_has_a_name_ends() {
+    let fleet = Fleet::of(&["one"]);
+    let server = Server::start(&fleet.setup);
+    let rounds = 10;
+    for _ in 0..rounds {
+        let id = server.begin_call(
+            "ssh_run_async",
+            json!({"alias": "one", "command": "sleep 27.5"}),
+        );
+        server.notify("notifications/cancelled", json!({"requestId": id}));
+        // When this is answered, it is settled whether the call was.
+        server.request("ping", json!({}));
+        let frames = server.frames();
+        if let Some(answer) = frames.iter().find(|frame| frame["id"] == id) {
+            let task = &answer["result"]["structuredContent"]["task_id"];
+            server.tool("ssh_cancel", json!({"task_id": task}));
+        }
+    }
+    wait_until("each of them was ended", || {
+        let records = server.records();
+        let ends = records.iter().filter(|record| record["type"] == "audit");
+        ends.filter(|end| end["cancelled"] == true).count() == rounds
+    });
+    wait_until("nothing is left", || {
+        processes_with("sleep 27.5").is_empty()
+    });
+}
+
+#[test]
 fn a_denial_by_the_network_policy_says_so_before_and_after_a_task() {
     let fleet = Fleet::of(&["one"]);
     let policy = common::policy_allowing(&["id"])

@@ -72,6 +72,9 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<An
         NotTaken::Denied(overruled) => target.deny(call, &overruled.denial),
         NotTaken::Refused(refused) => Answer::error(format!("Async run error: {refused}")),
     })?;
+    // Taken back before it is answered, nobody would ever learn the task's name.
+    let unwanted = handle.clone();
+    call.cancellation.then(move || unwanted.cancel());
     let limits = handle.limits();
     Ok(Answer::of(
         Object::new()

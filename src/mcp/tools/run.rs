@@ -156,8 +156,13 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) {
     });
     let order = target.order(authorised, Kind::Sync);
     match call.session.server.tasks.start(order, watch) {
-        Ok(handle) if call.as_task => protocol_tasks::begin(call, Work::Run { handle }),
-        Ok(handle) => call.cancellation.then(move || handle.cancel()),
+        Ok(handle) => {
+            let unwanted = handle.clone();
+            call.cancellation.then(move || unwanted.cancel());
+            if call.as_task {
+                protocol_tasks::begin(call, Work::Run { handle });
+            }
+        }
         Err(NotTaken::Denied(overruled)) => {
             protocol_tasks::finish_early(call, &target.deny(call, &overruled.denial));
         }
