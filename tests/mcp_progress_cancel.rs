@@ -385,6 +385,20 @@ fn a_denial_by_the_network_policy_says_so_before_and_after_a_task() {
         );
         assert!(denied["hint"].as_str().unwrap().contains("ssh_plan"));
     }
+    // A name that leads nowhere is no matter of the policy.
+    let named = format!(
+        "  - alias: nowhere\n    host: nowhere.invalid\n    port: {}\n    credentials: fleet\n",
+        fleet.host("one").port
+    );
+    fleet
+        .setup
+        .write("servers.yml", &(fleet.servers_yaml() + &named));
+    server.tool("ssh_reload_config", json!({}));
+    let result = server.call("ssh_run", json!({"alias": "nowhere", "command": "id"}));
+    let denied = &result["structuredContent"];
+    assert_eq!(denied["detail"], "DNS resolution failed", "{denied}");
+    let hint = denied["hint"].as_str().unwrap();
+    assert!(hint.contains("servers.yml") && hint.contains("ssh_plan"));
     let plan = server.tool("ssh_plan", json!({"alias": "one", "command": "id"}));
     assert_eq!(plan["network"]["verdict"], "deny");
     assert_eq!(plan["allowed"], true);

@@ -9,6 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::control::Phase;
 
+/// The words of the network denial for a name that cannot be resolved.
+pub const NO_ADDRESS: &str = "DNS resolution failed";
+
 /// A run that failed. Every variant names one operation that did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SshError {
@@ -169,7 +172,7 @@ impl SshError {
             | Self::Timeout {
                 phase: Phase::Resolve,
                 whole_run: false,
-            } => Some("DNS resolution failed"),
+            } => Some(NO_ADDRESS),
             Self::NoAddressAllowed { .. } => Some("No resolved IPs allowed by policy.network"),
             _ => None,
         }

@@ -41,7 +41,7 @@ use crate::config::Host;
 
 pub use client::{Client, Job};
 pub use control::{Cancel, Control, Deadline, Phase};
-pub use error::SshError;
+pub use error::{NO_ADDRESS, SshError};
 pub use report::{Ended, Exit, Flow, Negotiated, RunReport, Sink, Stage, Terminated};
 
 /// The hosts that a known_hosts file has no usable key for, for a warning at load.

@@ -18,7 +18,7 @@ use crate::audit::Record;
 use crate::config::types::{CommandHash, CommandText, HostAlias, TaskId};
 use crate::config::{Host, Snapshot};
 use crate::policy::{Approval, Authorised, Denial, NeedsApproval, Verdict};
-use crate::ssh::Terminated;
+use crate::ssh::{NO_ADDRESS, Terminated};
 use crate::task::{
     Facts, Kind, Listener, NotTaken, Order, Outcome, Overruled, Permit, Progress, TaskEvent,
 };
@@ -26,8 +26,10 @@ use crate::task::{
 /// What the members that a host wrote are called.
 pub(super) const UNTRUSTED: &[&str] = &["output"];
 
-pub(super) const NETWORK_HINT: &str = "The network policy, not the command, is the reason. Check the host with ssh_describe_host and \
+const NETWORK_HINT: &str = "The network policy, not the command, is the reason. Check the host with ssh_describe_host and \
     ssh_plan; a person can allow its address in policy.yml.";
+const NAME_HINT: &str = "The host's name could not be resolved; neither the command, which ssh_plan judges, nor the network \
+    policy is the reason. A person can correct the name in servers.yml, or put an address there.";
 
 /// What a run is about, once arguments and host are settled.
 pub(super) struct Target {
@@ -332,8 +334,16 @@ pub(super) fn network_denied(
             .field("hash", &hash.to_string())
             .field("hostname", hostname)
             .field("detail", detail)
-            .field("hint", NETWORK_HINT),
+            .field("hint", network_hint(detail)),
     )
+}
+
+/// What helps against a denial with this detail.
+pub(super) fn network_hint(detail: &str) -> &'static str {
+    match detail {
+        NO_ADDRESS => NAME_HINT,
+        _ => NETWORK_HINT,
+    }
 }
 
 /// An event about a command on a host, which it names by its hash.

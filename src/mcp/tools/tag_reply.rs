@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::super::answer::{Answer, OUTPUT_BUDGET, weight};
 use super::super::json::{Json, Object, array};
-use super::run::{NETWORK_HINT, result_fields};
+use super::run::{network_hint, result_fields};
 use crate::config::types::{CommandHash, Tag};
 use crate::policy::Denial;
 use crate::task::{Group, HostResult, NotRun, Ran, TagOutcome};
@@ -173,7 +173,10 @@ fn first_denial(outcome: &TagOutcome) -> Option<(&str, &str, &str)> {
         HostResult::Denied { denial, .. } => denial,
         HostResult::Ran(ran) => match &ran.facts.overruled {
             Some(overruled) => &overruled.denial,
-            None => return Some(("network", "network", NETWORK_HINT)),
+            None => {
+                let hint = network_hint(ran.facts.network_denial()?);
+                return Some(("network", "network", hint));
+            }
         },
         HostResult::NotRun { .. } => return None,
     };
@@ -227,7 +230,7 @@ fn entry_of_run(ran: &Ran, head: Object, detail: Detail) -> Json {
             .field("reason", &format!("network: {cause}"))
             .field("detail", cause)
             .when(detail == Detail::Full, |entry| {
-                entry.field("hint", NETWORK_HINT)
+                entry.field("hint", network_hint(cause))
             })
             .end();
     }
