@@ -176,6 +176,8 @@ fn a_client_that_cannot_ask_is_told_so() {
         Launch::era(Era::V2025_11_25),
         Launch::era(Era::V2025_11_25).capabilities(json!({"elicitation": {"url": {}}})),
         Launch::era(Era::V2024_11_05),
+        // It says that it can, but its revision has no words for it.
+        Launch::era(Era::V2025_03_26).capabilities(json!({"elicitation": {}})),
         Launch::era(Era::V2026_07_28),
     ];
     for launch in launches {

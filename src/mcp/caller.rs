@@ -55,11 +55,12 @@ impl Handshake {
             .get("protocolVersion")
             .and_then(Value::as_str)
             .ok_or_else(|| RpcError::invalid_params("initialize needs protocolVersion"))?;
+        let version = Version::negotiate(version);
         let capabilities = params.get("capabilities").and_then(Value::as_object);
-        Ok(Self {
-            version: Version::negotiate(version),
-            abilities: capabilities.map(Abilities::read).unwrap_or_default(),
-        })
+        let mut abilities = capabilities.map(Abilities::read).unwrap_or_default();
+        // Whatever is declared, older revisions have no words to ask in.
+        abilities.forms &= version.has_structure();
+        Ok(Self { version, abilities })
     }
 }
 
