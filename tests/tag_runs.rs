@@ -289,6 +289,22 @@ fn after_too_many_failures_no_further_host_is_begun() {
 }
 
 #[test]
+fn a_host_that_the_network_policy_denies_has_not_failed() {
+    let fleet = web(2);
+    let out = "  - alias: out\n    host: 192.0.2.1\n    port: 22\n    credentials: fleet\n    tags: [web]\n";
+    let servers = fleet
+        .servers_yaml()
+        .replace("hosts:\n", &format!("hosts:\n{out}"));
+    fleet.setup.write("servers.yml", &servers);
+    let server = Server::start(&fleet.setup);
+    let run = on_web(&server, "true", json!({"batch": 1, "max_failures": 1}));
+    assert_eq!(
+        summary(&run),
+        json!({"total": 3, "succeeded": 2, "denied": 1})
+    );
+}
+
+#[test]
 fn equal_outputs_are_given_once_with_their_hosts() {
     let fleet = web(5);
     for (n, script) in [

@@ -241,8 +241,8 @@ impl Fanout {
         let mut progress = self.progress();
         progress.handles.remove(&place);
         progress.in_flight -= 1;
-        let denied_meanwhile = outcome.overruled.is_some();
-        if matches!(outcome.state, State::Failed | State::Timeout) && !denied_meanwhile {
+        // A denial, also of the network policy, is counted as that alone, as in the summary.
+        if matches!(outcome.state, State::Failed | State::Timeout) && !outcome.is_denied() {
             progress.failures += 1;
             if progress.failures >= self.max_failures && progress.stop.is_none() {
                 progress.stop = Some(NotRun::TooManyFailures);
