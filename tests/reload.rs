@@ -99,6 +99,22 @@ fn a_broken_file_changes_nothing_and_is_told_with_its_place() {
 }
 
 #[test]
+fn what_may_surprise_is_told_with_its_place_and_once() {
+    let fleet = Fleet::of(&["web1"]);
+    let server = Server::start(&fleet.setup);
+    fleet.setup.write(
+        "policy.yml",
+        "network: {allow_cidrs: [127.0.0.0/8]}\nrules:\n  - {action: allow, commands: [\"cat *\", \"tail *\"]}\n",
+    );
+    let answer = server.tool("ssh_reload_config", json!({}));
+    assert_eq!(answer["status"], "reloaded", "{answer}");
+    assert_eq!(
+        answer["warnings"],
+        json!(["policy.yml:3: may not do what its author thinks"])
+    );
+}
+
+#[test]
 fn a_command_that_runs_is_not_disturbed() {
     let fleet = Fleet::of(&["web1"]);
     fleet.allow(&["sleep 1", "uptime"]);

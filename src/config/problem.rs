@@ -188,6 +188,18 @@ impl WarningKind {
             Self::NoEffect => "no_effect",
         }
     }
+
+    fn for_assistant(self) -> &'static str {
+        match self {
+            Self::HostKeyPolicy => "asks for unknown host keys to be accepted, which is ignored",
+            Self::Permissions => "can be read or changed by others",
+            Self::Absent => "names something that isn't there",
+            Self::InlinePassword => "holds a password",
+            Self::Policy => "may not do what its author thinks",
+            Self::UnknownHostKey => "is about a host whose key isn't known",
+            Self::NoEffect => "has no effect",
+        }
+    }
 }
 
 /// Something that loads, but not as its author may think.
@@ -197,6 +209,13 @@ pub struct Warning {
     pub key: String,
     pub kind: WarningKind,
     pub text: String,
+}
+
+impl Warning {
+    /// Where and what, without what the file says.
+    pub fn for_assistant(&self) -> String {
+        format!("{}: {}", self.place, self.kind.for_assistant())
+    }
 }
 
 impl fmt::Display for Warning {

@@ -40,12 +40,11 @@ fn taken_in(call: &Call, reloaded: &Reloaded) -> Answer {
     call.tell(&Event::new(Level::Info, "ssh_reload_config", |fields| {
         fields.field("status", "reloaded")
     }));
-    let warnings: Vec<String> = snapshot
-        .warnings()
-        .iter()
-        .take(MOST)
-        .map(|warning| format!("{}: {}", warning.place, warning.kind.code()))
-        .collect();
+    let warnings = snapshot.warnings().iter();
+    let mut warnings: Vec<String> = warnings.map(Warning::for_assistant).collect();
+    // A line can hold many patterns.
+    warnings.dedup();
+    warnings.truncate(MOST);
     Answer::of(
         Object::new()
             .field("status", "reloaded")
