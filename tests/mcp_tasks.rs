@@ -12,6 +12,7 @@ use common::{Era, Fleet, HostSpec, Launch, Server, processes_with, wait_until};
 use serde_json::{Value, json};
 
 const RELATED: &str = "io.modelcontextprotocol/related-task";
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 fn fleet() -> Fleet {
     let hosts = ["one", "two"].map(|alias| HostSpec::new(alias).tags(&["all"]));
@@ -110,6 +111,50 @@ fn a_core_task_that_was_denied_has_failed() {
     // Tools that cannot be tasks say so.
     let params = json!({"name": "ssh_ping", "arguments": {}, "task": {}});
     assert_eq!(server.error_code("tools/call", params), -32601);
+}
+
+#[test]
+fn a_wish_for_a_task_is_read_strictly() {
+    let fleet = fleet();
+    let server = Server::start(&fleet.setup);
+    let call = |task: Value| json!({"name": "ssh_run", "arguments": {"alias": "one", "command": "echo x"}, "task": task});
+    for wrong in [
+        json!(7),
+        json!("x"),
+        json!([]),
+        json!({"ttl": "x"}),
+        json!({"ttl": -1}),
+        json!({"ttl": 1.5}),
+    ] {
+        assert_eq!(server.error_code("tools/call", call(wrong)), -32602);
+    }
+    let none = server.request("tools/call", json!({"name": "ssh_ping", "task": null}));
+    assert_eq!(none["structuredContent"]["status"], "pong");
+}
+
+#[test]
+fn a_task_says_how_long_it_is_kept_and_who_ended_it() {
+    let fleet = fleet();
+    let server = Server::start(&fleet.setup);
+    let task = run_as_task(&server, "sleep 24.5");
+    let (id, most) = (&task["taskId"], task["ttl"].as_u64().unwrap());
+    let keep = 300_000;
+    assert_eq!(most, 30_000 + keep, "its full time, and then its result");
+    wait_until("the command runs", || {
+        !processes_with("sleep 24.5").is_empty()
+    });
+    let waiting = server.begin("tasks/result", json!({"taskId": id}));
+    let given_up = server.begin("tasks/result", json!({"taskId": id}));
+    server.notify("notifications/cancelled", json!({"requestId": given_up}));
+    // Whichever name it is ended by, it was cancelled.
+    server.tool("ssh_cancel", json!({"task_id": id}));
+    let result = server.response(&waiting)["result"].clone();
+    assert_eq!(result["structuredContent"]["cancelled"], true);
+    let over = server.request("tasks/get", json!({"taskId": id}));
+    assert_eq!(over["status"], "cancelled");
+    let kept = over["ttl"].as_u64().unwrap();
+    assert!((keep..most).contains(&kept), "{over}");
+    assert!(!server.frames().iter().any(|frame| frame["id"] == given_up));
 }
 
 #[test]
@@ -231,6 +276,64 @@ fn a_modern_task_carries_its_result() {
         server.error_code("tasks/result", json!({"taskId": id})),
         -32601
     );
+}
+
+#[test]
+fn the_end_of_a_modern_task_is_told_to_who_listens() {
+    let fleet = fleet();
+    let server = with_extension().start(&fleet.setup);
+    let run = |tool: &str, arguments: Value| {
+        let task = server.request("tools/call", json!({"name": tool, "arguments": arguments}));
+        task["taskId"].clone()
+    };
+    let listen = |ids: Value| {
+        let id = server.begin(
+            "subscriptions/listen",
+            json!({"notifications": {"taskIds": ids}}),
+        );
+        let begun = server.wait_frame("the acknowledgement", |frame| {
+            frame["method"] == "notifications/subscriptions/acknowledged"
+                && frame["params"]["_meta"][SUBSCRIPTION] == id
+        });
+        (id, begun["params"]["notifications"].clone())
+    };
+    let told = |stream: &Value, task: &Value| {
+        let notice = server.wait_frame("a notice of its end", |frame| {
+            frame["method"] == "notifications/tasks"
+                && frame["params"]["_meta"][SUBSCRIPTION] == *stream
+                && frame["params"]["taskId"] == *task
+        });
+        notice["params"].clone()
+    };
+
+    let one = run("ssh_run", json!({"alias": "one", "command": "sleep 1.5"}));
+    let all = run(
+        "ssh_run_on_tag",
+        json!({"tag": "all", "command": "sleep 20.5"}),
+    );
+    let (stream, agreed) = listen(json!([one, all, "none"]));
+    let mut known = [one.clone(), all.clone()];
+    known.sort_by_key(|id| id.as_str().map(str::to_owned));
+    assert_eq!(agreed, json!({"taskIds": known}));
+    let notice = told(&stream, &one);
+    assert_eq!(notice["status"], "completed");
+    assert_eq!(notice["result"]["structuredContent"]["exit_code"], 0);
+    let mut looked = server.request("tasks/get", json!({"taskId": one}));
+    assert_eq!(notice["result"], looked["result"].take());
+
+    // Who listens too late for the end is told at once.
+    let (late, _) = listen(json!([one]));
+    assert_eq!(told(&late, &one)["status"], "completed");
+
+    server.request("tasks/cancel", json!({"taskId": all}));
+    assert_eq!(told(&stream, &all)["status"], "cancelled");
+    let frames = server.frames();
+    let notices = frames
+        .iter()
+        .filter(|frame| frame["method"] == "notifications/tasks");
+    assert_eq!(notices.count(), 3, "each end once to each that listens");
+    let wrong = json!({"notifications": {"taskIds": "x"}});
+    assert_eq!(server.error_code("subscriptions/listen", wrong), -32602);
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::Value;
+
 use super::answer::Answer;
 use super::caller::Caller;
 use super::inflight::{Cancel, Ticket};
@@ -47,26 +49,21 @@ impl Call {
         mut params: Params,
     ) -> Result<Arc<Self>, (Ticket, RpcError)> {
         let arguments = match params.remove("arguments") {
-            None | Some(serde_json::Value::Null) => Params::new(),
-            Some(serde_json::Value::Object(arguments)) => arguments,
+            None | Some(Value::Null) => Params::new(),
+            Some(Value::Object(arguments)) => arguments,
             Some(_) => {
                 let error = RpcError::invalid_params("arguments must be an object");
                 return Err((ticket, error));
             }
         };
-        let as_task = if caller.version.is_modern() {
-            caller.abilities.tasks
-        } else {
-            caller.version.has_core_tasks() && params.contains_key("task")
+        let as_task = match wants_task(&caller, tool, &params) {
+            Ok(as_task) => as_task,
+            Err(error) => return Err((ticket, error)),
         };
-        if as_task && !tool.as_task && !caller.version.is_modern() {
-            let error = RpcError::method_not_found("this tool cannot be called as a task");
-            return Err((ticket, error));
-        }
         Ok(Arc::new(Self {
             session: Arc::clone(session),
             retry: Retry::read(&caller, &mut params),
-            as_task: as_task && tool.as_task,
+            as_task,
             caller,
             tool,
             arguments,
@@ -155,18 +152,39 @@ impl Call {
 
 impl Retry {
     fn read(caller: &Caller, params: &mut Params) -> Option<Self> {
-        let state = params.remove("requestState");
-        let responses = params.remove("inputResponses");
+        let state = params.remove("requestState").filter(|it| !it.is_null());
+        let responses = params.remove("inputResponses").filter(|it| !it.is_null());
         if !caller.version.is_modern() || (state.is_none() && responses.is_none()) {
             return None;
         }
         Some(Self {
             state: state.and_then(|state| state.as_str().map(str::to_owned)),
             responses: match responses {
-                Some(serde_json::Value::Object(responses)) => responses,
+                Some(Value::Object(responses)) => responses,
                 _ => Params::new(),
             },
         })
+    }
+}
+
+/// Whether the answer is to be a protocol task: a legacy client says so in the call, for a
+/// modern one it is decided here, as far as it declared that it takes one.
+fn wants_task(caller: &Caller, tool: &Tool, params: &Params) -> Result<bool, RpcError> {
+    if caller.version.is_modern() {
+        return Ok(caller.abilities.tasks && tool.as_task);
+    }
+    let task = params.get("task").filter(|task| !task.is_null());
+    let Some(task) = task.filter(|_| caller.version.has_core_tasks()) else {
+        return Ok(false);
+    };
+    let ttl = task.get("ttl");
+    if !task.is_object() || ttl.is_some_and(|ttl| !ttl.is_u64() && !ttl.is_null()) {
+        let text = "task must be an object, its ttl whole milliseconds";
+        return Err(RpcError::invalid_params(text));
+    }
+    match tool.as_task {
+        true => Ok(true),
+        false => Err(RpcError::not_as_task()),
     }
 }
 

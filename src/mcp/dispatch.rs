@@ -28,7 +28,7 @@ pub(crate) fn request(
     match method {
         "tools/call" => call_tool(session, ticket, caller, params),
         "subscriptions/listen" if caller.version.is_modern() => {
-            subscriptions::listen(session, ticket, &caller, &params);
+            subscriptions::listen(session, ticket, caller, &params);
         }
         "tasks/result" if caller.version.has_core_tasks() => {
             protocol_tasks::result(session, ticket, caller, &params);

@@ -190,11 +190,12 @@ impl Ticket {
     /// Sends what the client must get, while the request has no answer; whether it went.
     pub(crate) fn send(&self, frame: Json) -> bool {
         let table = self.inflight.lock();
-        let open = self.is_open(&table);
-        if open {
-            self.inflight.outbox.send(frame, || cut_short(&self.id));
-        }
-        open
+        self.is_open(&table) && self.inflight.outbox.offer(frame)
+    }
+
+    /// Whether an answer is still waited for.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.is_open(&self.inflight.lock())
     }
 
     /// The request's cancellation, which outlives its answer.

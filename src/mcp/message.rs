@@ -277,6 +277,11 @@ impl RpcError {
         Self::new(-32601, &format!("Method not found: {short}"))
     }
 
+    /// 2025-11-25: a task asked of a tool that `tools/list` does not offer as one.
+    pub(crate) fn not_as_task() -> Self {
+        Self::new(-32601, "This tool cannot be called as a task")
+    }
+
     pub(crate) fn invalid_params(message: &str) -> Self {
         Self::new(-32602, message)
     }

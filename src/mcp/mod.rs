@@ -20,6 +20,7 @@ mod message;
 mod outbox;
 mod page;
 mod prompts;
+mod protocol_task;
 mod protocol_tasks;
 mod questions;
 mod request_state;

@@ -54,9 +54,18 @@ impl Outbox {
     /// frame is over its limit or too much waits already.
     pub(crate) fn send(&self, frame: Json, short: impl FnOnce() -> Json) {
         let mut state = self.lock();
-        let fits = frame.len() < MAX_FRAME && state.bytes + frame.len() <= ANSWER_BYTES;
-        let frame = if fits { frame } else { short() };
+        let frame = if state.fits(&frame) { frame } else { short() };
         self.push(&mut state, frame);
+    }
+
+    /// Queues a frame as [`Outbox::send`] does, or not at all; whether it was queued.
+    pub(crate) fn offer(&self, frame: Json) -> bool {
+        let mut state = self.lock();
+        let fits = state.fits(&frame) && !state.closed;
+        if fits {
+            self.push(&mut state, frame);
+        }
+        fits
     }
 
     /// Queues a frame that may be lost.
@@ -174,6 +183,10 @@ impl Outbox {
 }
 
 impl State {
+    fn fits(&self, frame: &Json) -> bool {
+        frame.len() < MAX_FRAME && self.bytes + frame.len() <= ANSWER_BYTES
+    }
+
     fn has_room(&self) -> bool {
         self.bytes < ROOM_BYTES && self.frames.len() < ROOM_FRAMES
     }
@@ -194,6 +207,7 @@ mod tests {
             outbox.send(text(MAX_FRAME - 100), || text(1));
         }
         outbox.hint(text(1));
+        assert!(!outbox.offer(text(MAX_FRAME - 100)));
         let frames = outbox.drain();
         assert_eq!(frames.len(), 40);
         assert!(frames.iter().map(String::len).sum::<usize>() <= ANSWER_BYTES + 40);

@@ -1,13 +1,12 @@
 //! The protocol's own tasks, in both forms, on top of the task registry.
 //!
-//! Owns the view of a run as a task of the protocol: its states, its result once it has
-//! one, who waits for it. A run on one host keeps its id and its output in the registry,
-//! and expires there; what the registry does not hold (the answer for a tag, a denial) is
-//! kept here, bounded. Approval comes before a task exists, so a task never waits for
-//! input. Called by `dispatch` and by the tools that run commands.
+//! Owns the table of tasks ([`super::protocol_task`] says what one is), bounded, who waits
+//! for an end, and the methods in both forms. Approval comes before a task exists, so a
+//! task never waits for input. Called by `dispatch`, by the tools that run commands, and
+//! by `subscriptions`, whose lock is taken after the table's.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -17,37 +16,17 @@ use super::caller::Caller;
 use super::inflight::Ticket;
 use super::json::{Json, Object, array};
 use super::message::{self, Params, RpcError};
+pub(super) use super::protocol_task::Work;
+use super::protocol_task::{Entry, State};
 use super::session::Session;
 use super::subscriptions::missing_tasks;
-use super::tools;
 use crate::audit::Ts;
-use crate::task::{TagHandle, TaskHandle, Tasks};
+use crate::task::{TagHandle, Tasks};
 
 /// Most tasks that are remembered; the oldest finished one goes for a new one.
 const MOST: usize = 4096;
 /// Bytes of answers that are kept here.
 const ANSWERS: usize = 16 << 20;
-/// A client is asked to come back after a quarter of the time that has passed, within
-/// these bounds, so that short commands are seen soon and long ones cost little.
-const POLL_LEAST_MS: u64 = 250;
-
-/// What does the work behind a task.
-pub(crate) enum Work {
-    Run {
-        handle: TaskHandle,
-    },
-    /// The handle follows (see [`attach`]): a run can be over before it returns one.
-    Tag {
-        handle: Option<TagHandle>,
-        id: String,
-        max_seconds: u32,
-        keep_seconds: u32,
-    },
-    /// Nothing: it was over before it began. The id is made up for it.
-    None {
-        id: String,
-    },
-}
 
 /// The tasks of one connection.
 #[derive(Default)]
@@ -55,52 +34,11 @@ pub(crate) struct ProtocolTasks {
     table: Mutex<Vec<Entry>>,
 }
 
-struct Entry {
-    id: String,
-    work: Work,
-    caller: Caller,
-    created: Ts,
-    updated: Ts,
-    begun: Instant,
-    /// Milliseconds from the beginning for which a client may count on it.
-    ttl_ms: u64,
-    poll_most_ms: u64,
-    cancelled: bool,
-    done: Option<Done>,
-    waiting: Vec<(Caller, Ticket)>,
-}
-
-struct Done {
-    is_error: bool,
-    /// Where the registry does not have it.
-    answer: Option<Answer>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Working,
-    Completed,
-    Failed,
-    Cancelled,
-}
-
-impl State {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Working => "working",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
 /// Answers a call with a task whose work has begun.
 pub(crate) fn begin(call: &Arc<Call>, work: Work) {
-    let entry = Entry::new(call, work, None);
-    let (id, created) = (entry.id.clone(), entry.created_result(&call.caller));
-    call.session.protocol_tasks.insert(entry);
-    call.finish_with(Ok(created));
+    let entry = Entry::new(call, work);
+    let id = entry.id.clone();
+    call.session.protocol_tasks.insert(call, entry);
     // Its end may have come before it was in the table.
     if let Some(done) = call
         .session
@@ -135,14 +73,9 @@ pub(crate) fn finish_early(call: &Call, answer: &Answer) {
         return;
     }
     let id = format!("denied:{}", Ts::now().micros());
-    let done = Done {
-        is_error: answer.is_error,
-        answer: Some(answer.clone()),
-    };
-    let entry = Entry::new(call, Work::None { id }, Some(done));
-    let created = entry.created_result(&call.caller);
-    call.session.protocol_tasks.insert(entry);
-    call.finish_with(Ok(created));
+    let mut entry = Entry::new(call, Work::None { id });
+    entry.end(Some(answer.clone()), &call.session.server.tasks);
+    call.session.protocol_tasks.insert(call, entry);
 }
 
 /// The work behind a task has ended; `answer` is what the registry does not have of it.
@@ -156,11 +89,9 @@ pub(crate) fn finished(session: &Session, id: &str, answer: Option<Answer>) {
         if entry.done.is_some() {
             return;
         }
-        let result = answer.clone().or_else(|| entry.registry_answer(tasks));
-        entry.updated = Ts::now();
-        entry.done = Some(Done {
-            is_error: result.is_some_and(|answer| answer.is_error),
-            answer,
+        entry.end(answer, tasks);
+        session.subscriptions.tell_task(id, |caller, notice| {
+            entry.in_full(notice, tasks, caller).ok()
         });
         let notice = entry
             .caller
@@ -195,6 +126,8 @@ pub(crate) fn result(session: &Arc<Session>, ticket: Ticket, caller: Caller, par
         }
     };
     if entry.done.is_none() {
+        // Those that were taken back would pile up for as long as it runs.
+        entry.waiting.retain(|(_, other)| other.is_wanted());
         entry.waiting.push((caller, ticket));
         return;
     }
@@ -254,13 +187,7 @@ pub(crate) fn answer_modern(
     let mut table = session.protocol_tasks.swept(tasks);
     let entry = find(&mut table, params)?;
     match method {
-        "tasks/get" => {
-            let task = entry.flat(caller);
-            if entry.done.is_none() || entry.state() == State::Cancelled {
-                return Ok(task.end());
-            }
-            Ok(task.json("result", &entry.result(tasks, caller)?).end())
-        }
+        "tasks/get" => entry.in_full(caller.result(), tasks, caller),
         "tasks/cancel" => {
             let stop = entry.cancel();
             drop(table);
@@ -294,8 +221,11 @@ impl ProtocolTasks {
         stop.map(|stop| stop()).is_some()
     }
 
-    fn insert(&self, entry: Entry) {
+    /// Takes a task in, and answers the call that began it: not before others can ask for
+    /// the task, and before anything is said of its end.
+    fn insert(&self, call: &Call, entry: Entry) {
         let mut table = self.lock();
+        call.finish_with(Ok(entry.created_result(&call.caller)));
         table.push(entry);
         // The oldest that are over make room, for number and for memory.
         let held = |table: &Vec<Entry>| table.iter().map(Entry::size).sum::<usize>();
@@ -305,6 +235,22 @@ impl ProtocolTasks {
             };
             table.remove(oldest);
         }
+    }
+
+    /// Does `add` for those of these tasks that there are, while none of them can end, and
+    /// gives it what there is to tell at once: of those that are over.
+    pub(super) fn listen(
+        &self,
+        tasks: &Tasks,
+        ids: BTreeSet<String>,
+        add: impl FnOnce(BTreeSet<String>, Vec<&Entry>),
+    ) {
+        let table = self.swept(tasks);
+        let known = |id: &String| table.iter().any(|entry| entry.id == *id);
+        let ids: BTreeSet<String> = ids.into_iter().filter(known).collect();
+        let over = |entry: &&Entry| ids.contains(&entry.id) && entry.done.is_some();
+        let over = table.iter().filter(over).collect();
+        add(ids.clone(), over);
     }
 
     /// What to say of a run's end that was told before the run was in the table.
@@ -327,148 +273,4 @@ impl ProtocolTasks {
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Entry {
-    fn new(call: &Call, work: Work, done: Option<Done>) -> Self {
-        let (id, max_seconds, keep_seconds, poll_seconds) = match &work {
-            Work::Run { handle } => {
-                let limits = handle.limits();
-                let id = handle.id().to_string();
-                (
-                    id,
-                    limits.max_seconds,
-                    limits.task_result_ttl,
-                    limits.task_progress_interval,
-                )
-            }
-            Work::Tag {
-                id,
-                max_seconds,
-                keep_seconds,
-                ..
-            } => (id.clone(), *max_seconds, *keep_seconds, 5),
-            Work::None { id } => (id.clone(), 0, 300, 5),
-        };
-        let now = Ts::now();
-        Self {
-            id,
-            work,
-            caller: call.caller.clone(),
-            created: now,
-            updated: now,
-            begun: Instant::now(),
-            ttl_ms: (u64::from(max_seconds) + u64::from(keep_seconds)) * 1000,
-            poll_most_ms: u64::from(poll_seconds) * 1000,
-            cancelled: false,
-            done,
-            waiting: Vec::new(),
-        }
-    }
-
-    /// In the modern form an answer with `isError` is a completed task all the same.
-    fn state(&self) -> State {
-        match &self.done {
-            _ if self.cancelled => State::Cancelled,
-            None => State::Working,
-            Some(done) if done.is_error && !self.caller.version.is_modern() => State::Failed,
-            Some(_) => State::Completed,
-        }
-    }
-
-    /// What ends the work; to be called without the table's lock.
-    fn cancel(&mut self) -> Box<dyn FnOnce() + Send> {
-        if self.done.is_none() {
-            self.cancelled = true;
-            self.updated = Ts::now();
-        }
-        match &self.work {
-            Work::Run { handle } => {
-                let handle = handle.clone();
-                Box::new(move || handle.cancel())
-            }
-            Work::Tag {
-                handle: Some(handle),
-                ..
-            } => {
-                let handle = handle.clone();
-                Box::new(move || handle.cancel())
-            }
-            Work::Tag { handle: None, .. } | Work::None { .. } => Box::new(|| ()),
-        }
-    }
-
-    /// The answer to the call that began it, in the words of who asks now.
-    fn result(&self, tasks: &Tasks, caller: &Caller) -> Result<Json, RpcError> {
-        let kept = self.done.as_ref().and_then(|done| done.answer.clone());
-        let answer = kept
-            .or_else(|| self.registry_answer(tasks))
-            .ok_or_else(|| RpcError::invalid_params("The task's result has expired"))?;
-        let related = Object::new().field("taskId", &self.id).end();
-        let meta = Object::new().when(caller.version.has_core_tasks(), |meta| {
-            meta.json("io.modelcontextprotocol/related-task", &related)
-        });
-        Ok(answer.to_result(caller, meta))
-    }
-
-    fn registry_answer(&self, tasks: &Tasks) -> Option<Answer> {
-        match &self.work {
-            Work::Run { handle } => {
-                let outcome = tasks.result(handle.id()).ok()?;
-                Some(tools::run_answer(&outcome))
-            }
-            Work::Tag { .. } | Work::None { .. } => None,
-        }
-    }
-
-    fn is_expired(&self, tasks: &Tasks) -> bool {
-        let over = self.begun.elapsed() > Duration::from_millis(self.ttl_ms);
-        match (&self.done, &self.work) {
-            (None, _) => false,
-            (Some(_), Work::Run { handle }) => tasks.status(handle.id()).is_err(),
-            (Some(_), _) => over,
-        }
-    }
-
-    fn size(&self) -> usize {
-        let answer = self.done.as_ref().and_then(|done| done.answer.as_ref());
-        answer.map_or(0, Answer::size)
-    }
-
-    /// The answer that creates it.
-    fn created_result(&self, caller: &Caller) -> Json {
-        if caller.version.is_modern() {
-            self.members(caller.result_of("task"), caller).end()
-        } else {
-            let task = self.members(Object::new(), caller).end();
-            Object::new().json("task", &task).end()
-        }
-    }
-
-    /// The task as the members of a result.
-    fn flat(&self, caller: &Caller) -> Object {
-        self.members(caller.result(), caller)
-    }
-
-    fn members(&self, object: Object, caller: &Caller) -> Object {
-        let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let poll = (elapsed / 4).clamp(POLL_LEAST_MS, self.poll_most_ms.max(POLL_LEAST_MS));
-        let (ttl, interval) = if caller.version.is_modern() {
-            ("ttlMs", "pollIntervalMs")
-        } else {
-            ("ttl", "pollInterval")
-        };
-        object
-            .field("taskId", &self.id)
-            .field("status", self.state().as_str())
-            .field("createdAt", &time(self.created))
-            .field("lastUpdatedAt", &time(self.updated))
-            .field(ttl, &self.ttl_ms)
-            .field(interval, &poll)
-    }
-}
-
-/// ISO 8601 in the form of RFC 3339.
-fn time(at: Ts) -> String {
-    at.iso().replace("+0000", "Z")
 }

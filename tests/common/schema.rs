@@ -99,7 +99,7 @@ impl Era {
                 "EmptyResult"
             }
             "tools/list" => "ListToolsResult",
-            "tools/call" if params.get("task").is_some() && !self.is_modern() => "CreateTaskResult",
+            "tools/call" if !params["task"].is_null() && !self.is_modern() => "CreateTaskResult",
             "tools/call" => match result.get("resultType").and_then(Value::as_str) {
                 Some("input_required") => "InputRequiredResult",
                 // The tasks extension has no schema of its own here.

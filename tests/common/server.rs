@@ -510,6 +510,9 @@ impl Heard {
 
     fn single(&self, frame: Value) {
         match (frame.get("method"), frame.get("id")) {
+            (Some(method), None) if self.era.is_modern() && method == "notifications/tasks" => {
+                self.task_notice(&frame["params"]);
+            }
             (Some(_), None) => self.must_be("ServerNotification", &frame),
             (Some(_), Some(_)) if self.era.is_modern() => {
                 self.fault(format!("a request from a modern server: {frame}"))
@@ -526,6 +529,22 @@ impl Heard {
             (None, None) => self.fault(format!("a frame that is nothing: {frame}")),
         }
         self.frames.push(frame);
+    }
+
+    /// The tasks extension has no schema of its own here: its members are those of the
+    /// core of 2025-11-25 under two other names, and the result is that of the call.
+    fn task_notice(&self, task: &Value) {
+        let mut core = task.clone();
+        for (new, old) in [("ttlMs", "ttl"), ("pollIntervalMs", "pollInterval")] {
+            core[old] = task[new].clone();
+        }
+        let wrong = Era::V2025_11_25.check("Task", &core);
+        if !wrong.is_empty() || task["_meta"]["io.modelcontextprotocol/subscriptionId"].is_null() {
+            self.fault(format!("not a notice of a task: {wrong:?} {task}"));
+        }
+        if task["status"] == "completed" {
+            self.must_be("CallToolResult", &task["result"]);
+        }
     }
 
     fn must_be(&self, type_name: &str, value: &Value) {
