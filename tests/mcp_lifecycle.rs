@@ -328,6 +328,15 @@ fn a_reload_is_told_to_who_watches() {
     assert_eq!(changed.len(), 1, "{changed:?}");
     assert_eq!(changed[0]["params"]["uri"], "ssh://host/one/capabilities");
 
+    // What is gone is told of a last time, and can be given up.
+    watch("ssh://host/two");
+    fleet.setup.write("servers.yml", &fleet.servers_yaml());
+    legacy.tool("ssh_reload_config", json!({}));
+    legacy.wait_frame("the end of a host", |frame| {
+        frame["params"]["uri"] == "ssh://host/two"
+    });
+    legacy.request("resources/unsubscribe", json!({"uri": "ssh://host/two"}));
+
     let end = modern.frames().len();
     modern.close_stdin();
     let closed = modern.response(&stream);
@@ -395,5 +404,7 @@ fn a_stream_ends_when_it_is_cancelled() {
     assert!(!frames.iter().any(|frame| frame["id"] == stream));
     let wrong = json!({"notifications": {"taskIds": ["x"]}});
     assert_eq!(server.error_code("subscriptions/listen", wrong), -32021);
+    let wrong = json!({"notifications": {"resourceSubscriptions": [7]}});
+    assert_eq!(server.error_code("subscriptions/listen", wrong), -32602);
     assert_eq!(server.error_code("subscriptions/listen", json!({})), -32602);
 }

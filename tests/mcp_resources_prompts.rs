@@ -165,6 +165,8 @@ fn lists_name_what_there_is() {
                 "{list}"
             );
         }
+        // Some clients write out what they do not give.
+        server.request(list, json!({"cursor": null, "_meta": null}));
     }
 }
 
@@ -284,6 +286,7 @@ fn task_ids_are_completed_and_references_are_checked() {
         json!({"ref": {"type": "ref/prompt", "name": "none"}, "argument": {"name": "a", "value": ""}}),
         json!({"ref": {"type": "ref/other"}, "argument": {"name": "a", "value": ""}}),
         json!({"ref": {"type": "ref/resource", "uri": "ssh://host/{alias}"}}),
+        json!({"ref": {"type": "ref/resource", "uri": "ssh://host/{alias}/x"}, "argument": {"name": "alias", "value": ""}}),
         json!({}),
     ] {
         assert_eq!(server.error_code("completion/complete", wrong), -32602);

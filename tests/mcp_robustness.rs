@@ -522,6 +522,14 @@ fn arguments_are_checked_and_named() {
             );
             assert_eq!(text, "Error: max_lines must be between 1 and 1000");
         }
+        // A whole number, to JSON Schema and to clients that know no others.
+        assert!(
+            error(
+                "ssh_get_task_output",
+                json!({"task_id": id, "max_lines": 50.0, "offset": 0.0})
+            )
+            .contains("not found")
+        );
         let cancelled = server.tool("ssh_cancel", json!({"task_id": id}));
         assert_eq!(
             cancelled,

@@ -88,7 +88,7 @@ impl Caller {
         handshake: Option<Handshake>,
     ) -> Result<Self, RpcError> {
         let meta = match params.get("_meta") {
-            None => None,
+            None | Some(Value::Null) => None,
             Some(Value::Object(meta)) => Some(meta),
             Some(_) => return Err(RpcError::invalid_params("_meta must be an object")),
         };

@@ -12,6 +12,7 @@ use super::caller::Caller;
 use super::json::{Json, Object};
 use super::message::{Params, RpcError};
 use super::prompts;
+use super::resources;
 use super::session::Session;
 
 /// Most values in one answer (the protocol's bound).
@@ -35,7 +36,11 @@ pub(crate) fn complete(
     };
     let reference = params.get("ref");
     let all = match text(reference, "type").as_deref() {
-        Some("ref/resource") if is_template(text(reference, "uri")) => names(session, &name),
+        Some("ref/resource")
+            if text(reference, "uri").is_some_and(|uri| resources::is_listed(&uri)) =>
+        {
+            names(session, &name)
+        }
         Some("ref/prompt")
             if text(reference, "name").is_some_and(|name| prompts::exists(&name)) =>
         {
@@ -55,10 +60,6 @@ pub(crate) fn complete(
         .field("hasMore", &(matching.len() > MOST))
         .end();
     Ok(caller.result().json("completion", &completion).end())
-}
-
-fn is_template(uri: Option<String>) -> bool {
-    uri.is_some_and(|uri| uri.starts_with("ssh://host/{alias}") || uri == "ssh://hosts")
 }
 
 /// What an argument of this name could be, sorted.

@@ -89,9 +89,13 @@ fn answer_legacy(
             session.set_level(params.get("level").unwrap_or(&Value::Null))?;
             Ok(done)
         }
-        "resources/subscribe" | "resources/unsubscribe" => {
-            let uri = resources::known_uri(session, caller, params)?;
-            session.watch(&uri, method == "resources/subscribe")?;
+        "resources/subscribe" => {
+            session.watch(resources::known_uri(session, caller, params)?)?;
+            Ok(done)
+        }
+        // Also of what a reload took away.
+        "resources/unsubscribe" => {
+            session.unwatch(resources::uri(params)?);
             Ok(done)
         }
         "tasks/get" | "tasks/list" | "tasks/cancel" if caller.version.has_core_tasks() => {

@@ -7,6 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac as _;
+use serde_json::Value;
 
 use super::message::{Params, RpcError};
 
@@ -34,7 +35,7 @@ impl Pager {
         entries: Vec<T>,
     ) -> Result<(Vec<T>, Option<String>), RpcError> {
         let start = match params.get("cursor") {
-            None => 0,
+            None | Some(Value::Null) => 0,
             Some(cursor) => cursor
                 .as_str()
                 .and_then(|cursor| self.read(list, cursor))

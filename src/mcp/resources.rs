@@ -87,6 +87,11 @@ impl Address {
     }
 }
 
+/// Whether this is the address of a template, or of the one resource that has none.
+pub(crate) fn is_listed(uri: &str) -> bool {
+    uri == HOSTS || TEMPLATES.iter().any(|template| template.uri == uri)
+}
+
 /// The aliases in the file's order: what the list of resources depends on.
 pub(crate) fn aliases(snapshot: &Snapshot) -> Vec<&HostAlias> {
     snapshot.hosts().iter().map(|host| &host.alias).collect()
@@ -201,7 +206,11 @@ pub(crate) fn known_uri(
     }
 }
 
-fn uri(params: &Params) -> Result<&str, RpcError> {
+/// The address in these parameters.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn uri(params: &Params) -> Result<&str, RpcError> {
     params
         .get("uri")
         .and_then(Value::as_str)
@@ -209,8 +218,8 @@ fn uri(params: &Params) -> Result<&str, RpcError> {
 }
 
 fn not_found(caller: &Caller, uri: &str) -> RpcError {
-    let message = match uri.strip_prefix("ssh://host/") {
-        Some("") => "alias is required",
+    let message = match Address::parse(uri) {
+        _ if uri == "ssh://host/" => "alias is required",
         Some(_) => "Host alias not found: ssh_list_hosts tells which there are",
         None => "Resource not found: read ssh://hosts, or ssh://host/{alias}",
     };

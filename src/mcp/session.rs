@@ -206,20 +206,22 @@ impl Session {
         Ok(())
     }
 
-    /// `resources/subscribe` and `unsubscribe`: whether changes of `uri` are told.
+    /// `resources/subscribe`: from now on changes of `uri` are told.
     ///
     /// # Errors
     /// Too many are watched.
-    pub(crate) fn watch(&self, uri: &str, on: bool) -> Result<(), RpcError> {
+    pub(crate) fn watch(&self, uri: String) -> Result<(), RpcError> {
         let mut legacy = self.legacy();
-        if !on {
-            legacy.watched.remove(uri);
-        } else if legacy.watched.len() >= super::subscriptions::MAX_WATCHED {
+        if legacy.watched.len() >= super::subscriptions::MAX_WATCHED {
             return Err(RpcError::invalid_params("Too many subscriptions"));
-        } else {
-            legacy.watched.insert(uri.to_owned());
         }
+        legacy.watched.insert(uri);
         Ok(())
+    }
+
+    /// `resources/unsubscribe`.
+    pub(crate) fn unwatch(&self, uri: &str) {
+        self.legacy().watched.remove(uri);
     }
 
     /// What a legacy client watches; `None` while there is none that may be told.

@@ -121,8 +121,8 @@ impl<'a> Args<'a> {
         let Some(number) = self.any_number(name)? else {
             return Ok(default);
         };
-        number
-            .as_u64()
+        whole(number)
+            .and_then(|number| u64::try_from(number).ok())
             .filter(|number| (min..=max).contains(number))
             .map(Some)
             .ok_or_else(|| fault(format!("{name} must be between {min} and {max}")))
@@ -140,7 +140,7 @@ impl<'a> Args<'a> {
         match self.any_number("max_lines")? {
             None => Ok(MaxLines::DEFAULT),
             // What is not even a whole number is out of range like 0.
-            Some(lines) => self.accept(MaxLines::new(lines.as_i64().unwrap_or(0))),
+            Some(lines) => self.accept(MaxLines::new(whole(lines).unwrap_or(0))),
         }
     }
 
@@ -169,6 +169,13 @@ impl<'a> Args<'a> {
             fault(error.to_string())
         })
     }
+}
+
+/// The value of a whole number, however it is written: to JSON Schema 3.0 is an integer,
+/// and so it is to clients whose only numbers are floating ones.
+fn whole(number: &Number) -> Option<i64> {
+    let text = number.to_string();
+    text.strip_suffix(".0").unwrap_or(&text).parse().ok()
 }
 
 /// What an invalid argument is answered.
