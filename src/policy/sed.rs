@@ -50,6 +50,11 @@ impl Parts {
                 Next::Script => parts.scripts.push(index),
                 Next::File => parts.options.push(index),
                 Next::Word if only_operands || !text.starts_with('-') || *text == "-" => {
+                    // Some seds read no option behind the first operand, which is then the
+                    // script, whatever -e follows.
+                    if !given && operands.is_empty() {
+                        parts.scripts.push(index);
+                    }
                     operands.push(index);
                 }
                 Next::Word => match *text {
@@ -70,11 +75,7 @@ impl Parts {
                 },
             }
         }
-        let mut operands = operands.into_iter();
-        if !given {
-            parts.scripts.extend(operands.next());
-        }
-        parts.operands = operands.count();
+        parts.operands = operands.len() - usize::from(!given && !operands.is_empty());
         parts
     }
 }
@@ -185,12 +186,24 @@ fn delimited(text: &str, delimiter: char, regex: bool) -> Option<&str> {
             // First in a bracket, a ] is a member; so it is behind a first ^.
             (Some(members), ']') if *members > 0 => bracket = None,
             (Some(members), '^') if *members == 0 => {}
-            (Some(_), '[') => return None,
+            (Some(_), '[') if delimiter == ':' => return None,
+            (Some(members), '[') => {
+                chars = behind_class(chars.as_str())?.chars();
+                *members += 1;
+            }
             (Some(members), _) => *members += 1,
             (None, _) => {}
         }
     }
     None
+}
+
+/// What follows the rest of `[:name:]`, from behind its `[`. Within `[…]`, any other `[`
+/// is refused.
+pub(super) fn behind_class(text: &str) -> Option<&str> {
+    let name = text.strip_prefix(':')?;
+    let after = name.trim_start_matches(|c: char| c.is_ascii_lowercase());
+    after.strip_prefix(":]")
 }
 
 #[cfg(test)]
@@ -224,6 +237,9 @@ mod tests {
             "",
             "0,/re/p",
             "s/[^]x]/y/",
+            "s/[[:space:]]*$//",
+            "s/^[^[:alnum:]_]//g",
+            "/^[[:space:]]*#/d",
         ] {
             assert!(is_plain(script), "{script}");
         }
@@ -252,6 +268,9 @@ mod tests {
             "p w",
             "s/[\\]/x/e",
             "s/a[[:x:]/b/",
+            "s:[[:space:]]:x:",
+            "s/[[.x.]]/y/",
+            "s/[a[]/y/",
             "R x",
             "W x",
             "b",
@@ -282,11 +301,15 @@ mod tests {
         assert_eq!(free(&["sed", "-Ei", "p"]), Some(1));
         // A script file that the rule names by option but not by name.
         assert_eq!(hazard(&["sed", "-f", "/x", "y"], |i| i > 1), Some(2));
+        // BSD takes the first operand for the script, GNU what -e gives.
+        assert_eq!(free(&["sed", "-n", "w /x", "-e", "p"]), Some(2));
+        assert_eq!(free(&["sed", "-n", "p", "-e", "w /x"]), Some(4));
         // A script that the rule spells.
         assert_eq!(hazard(&["sed", "w /x", "y"], |i| i > 1), None);
         assert!(is_filter(&["sed", "-n", "1,5p"]));
         assert!(is_filter(&["sed", "s/a/b/"]));
         assert!(!is_filter(&["sed", "1p", "/etc/shadow"]));
+        assert!(!is_filter(&["sed", "p", "-e", "p"]));
         assert!(!is_filter(&["sed", "-n"]));
         assert!(!is_filter(&["sed", "-E", "p"]));
         assert!(!is_filter(&["sed", "--expression=w x"]));
