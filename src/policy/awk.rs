@@ -6,6 +6,8 @@
 //! `getline`, `system`, pipes, output to files, `ENVIRON`, `ARGV`, `@` and what reaches
 //! them. Called by the filters.
 
+use super::sed;
+
 /// Whether a program can only compute and print.
 pub(super) fn is_plain(program: &str) -> bool {
     let mut scan = Scan {
@@ -98,23 +100,20 @@ impl Scan<'_> {
         match c {
             ' ' => self.skip(1),
             '"' => {
-                self.enclosed('"', false)?;
-                self.last = Last::Value;
+                self.rest = behind_string(self.rest.get(1..)?)?;
+                self.last = Last::Unclear;
             }
             '/' => match self.last {
                 Last::Value => self.operator(),
                 Last::Start | Last::Open => {
-                    self.enclosed('/', true)?;
-                    self.last = Last::Value;
+                    self.rest = behind_regex(self.rest.get(1..)?)?;
+                    self.last = Last::Unclear;
                 }
                 Last::Control | Last::Unclear => return None,
             },
             c if c.is_ascii_alphabetic() || c == '_' => self.name()?,
             c if c.is_ascii_digit() || c == '.' => {
-                let end = self
-                    .rest
-                    .find(|c: char| !(c.is_ascii_alphanumeric() || c == '.'));
-                self.skip(end.unwrap_or(self.rest.len()));
+                self.rest = behind_number(self.rest)?;
                 self.last = Last::Value;
             }
             '|' if next == Some('|') => {
@@ -178,28 +177,6 @@ impl Scan<'_> {
         Some(())
     }
 
-    /// A string or a regex, from its first delimiter to behind its last.
-    fn enclosed(&mut self, delimiter: char, regex: bool) -> Option<()> {
-        let mut chars = self.rest.chars();
-        chars.next()?;
-        let mut brackets = false;
-        loop {
-            match chars.next()? {
-                '\\' => {
-                    chars.next()?;
-                }
-                // Within […] a / ends the regex for some and not for others.
-                c if c == delimiter && brackets => return None,
-                c if c == delimiter => break,
-                '[' if regex => brackets = true,
-                ']' if regex => brackets = false,
-                _ => {}
-            }
-        }
-        self.rest = chars.as_str();
-        Some(())
-    }
-
     fn operator(&mut self) {
         self.skip(1);
         self.last = Last::Open;
@@ -208,6 +185,70 @@ impl Scan<'_> {
     fn skip(&mut self, bytes: usize) {
         self.rest = self.rest.get(bytes..).unwrap_or_default();
     }
+}
+
+/// What follows a string, from behind its first quote.
+fn behind_string(text: &str) -> Option<&str> {
+    let mut rest = text.chars();
+    loop {
+        match rest.next()? {
+            '\\' => {
+                rest.next()?;
+            }
+            '"' => return Some(rest.as_str()),
+            _ => {}
+        }
+    }
+}
+
+/// What follows a regex, from behind its first `/`. Where awks do not agree on what ends
+/// a `[…]`, they do not agree on which `/` ends the regex: then it is refused.
+fn behind_regex(text: &str) -> Option<&str> {
+    let mut rest = text.chars();
+    let mut brackets = false;
+    loop {
+        match (rest.next()?, brackets) {
+            ('\\', _) => {
+                rest.next()?;
+            }
+            ('/', true) => return None,
+            ('/', false) => return Some(rest.as_str()),
+            ('[', true) => rest = sed::behind_class(rest.as_str())?.chars(),
+            ('[', false) => {
+                let inside = rest.as_str();
+                let members = inside.strip_prefix('^').unwrap_or(inside);
+                if members.starts_with(']') {
+                    return None;
+                }
+                rest = members.chars();
+                brackets = true;
+            }
+            (']', _) => brackets = false,
+            _ => {}
+        }
+    }
+}
+
+/// What follows a number. No name may be glued to it: `1system("id")` is a number and a
+/// call to every awk.
+fn behind_number(text: &str) -> Option<&str> {
+    let whole = behind_digits(text);
+    let fraction = match whole.strip_prefix('.') {
+        Some(digits) => behind_digits(digits),
+        None => whole,
+    };
+    let exponent = fraction.strip_prefix(['e', 'E']).and_then(|digits| {
+        let digits = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+        Some(behind_digits(digits)).filter(|after| after.len() < digits.len())
+    });
+    let after = exponent.unwrap_or(fraction);
+    let glued = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let alone = text.len() - after.len() == 1 && text.starts_with('.');
+    (!alone && !after.starts_with(glued)).then_some(after)
+}
+
+fn behind_digits(text: &str) -> &str {
+    text.trim_start_matches(|c: char| c.is_ascii_digit())
 }
 
 /// Whether these words are a plain awk on standard input: options `-F` and `-v`, one
@@ -264,6 +305,10 @@ mod tests {
             "{print length($0)}",
             "{print (a > b)}",
             "$0 ~ \"system\"",
+            "$1 > 1.5e+3 || $2 < .5 || $3 == 1E6 {print $1/2, NR/3., 1024*1024}",
+            "/^[[:space:]]*#/ {next} /[^a-z\\/]/ {print}",
+            "/[[:alpha:]_][[:alnum:]_]*=/",
+            "{gsub(/[[:space:]]+$/, \"\"); print}",
         ] {
             assert!(is_plain(program), "{program}");
         }
@@ -294,6 +339,21 @@ mod tests {
             "{print a, b > c}",
             "{printf(\"x\") > \"y\"}",
             "{(print) > \"y\"}",
+            "{1system(\"id\")}",
+            "{.5system(\"id\")}",
+            "{x=1e5getline<\"/etc/shadow\"}",
+            "{x=1_y}",
+            "{x=0x1F}",
+            "{x=1ENVIRON[\"HOME\"]}",
+            "{print . 5}",
+            "{print /[]/]/ / 1 | \"id #\" 1 /1/ 1}",
+            "{print /[^]/]/ / 1 | \"id #\" 1 /1/ 1}",
+            "{print /[[:alpha:]/]/ / 1 | \"id #\" 1 /1/ 1}",
+            "{print /[a[]/ / 1 | \"id #\" 1 /1/ 1}",
+            "{print /a/ / (/ | \"id\" /)}",
+            "{print \"a\" / 2}",
+            "/[[.x.]]/",
+            "/[[:x]/",
         ] {
             assert!(!is_plain(program), "{program}");
         }
