@@ -199,6 +199,8 @@ fn is_pattern_option(argument: &str) -> bool {
 /// A jq program that reads neither modules nor the environment.
 fn is_plain_jq(program: &str) -> bool {
     let mut before = ' ';
+    // Blanks may stand between a $ and its name.
+    let mut variable = false;
     let mut word = String::new();
     for c in program.chars().chain([' ']) {
         if c.is_ascii_alphanumeric() || c == '_' {
@@ -207,7 +209,7 @@ fn is_plain_jq(program: &str) -> bool {
         }
         let outside = match word.as_str() {
             "import" | "include" | "input_filename" | "get_search_list" | "modulemeta" => true,
-            "ENV" | "__prog_args" => before == '$',
+            "ENV" | "__prog_args" => variable,
             // `.env` is a field; `env` is the environment.
             "env" => before != '.',
             _ => false,
@@ -215,6 +217,7 @@ fn is_plain_jq(program: &str) -> bool {
         if outside {
             return false;
         }
+        variable = c == '$' || (variable && word.is_empty() && c == ' ');
         word.clear();
         before = c;
     }
@@ -287,6 +290,8 @@ mod tests {
             "jq . /etc/shadow",
             "jq -n env",
             "jq -n '$ENV'",
+            "jq -n '$ ENV'",
+            "jq -n '$  ENV.HOME'",
             "jq 'import \"x\" as x; .'",
             "jq --rawfile a /x .",
             "jq -f /x",
