@@ -145,8 +145,7 @@ impl Judged<'_> {
         (program + 1..self.texts.len())
             .find_map(|index| Some((self.of_word(hazards, index)?, index)))
             .or_else(|| {
-                let (first, valued) = hazards.operand?;
-                let index = program + operand(after, first, valued)?;
+                let index = program + operand(after, hazards.operand?)?;
                 let free = self.freedoms.get(index) == Some(&Freedom::Free);
                 free.then_some((Code::HazardOperand, index))
             })
@@ -195,7 +194,9 @@ impl Judged<'_> {
 }
 
 fn is_hazardous(hazards: &Hazards, text: &str) -> bool {
-    let known = |long: &str| hazards.long.iter().any(|name| name.starts_with(long));
+    let known = |long: &str| {
+        !hazards.whole.contains(&long) && hazards.long.iter().any(|name| name.starts_with(long))
+    };
     let option = match text.strip_prefix("--") {
         Some("") => false,
         Some(long) => known(long.split('=').next().unwrap_or(long)),
@@ -203,7 +204,8 @@ fn is_hazardous(hazards: &Hazards, text: &str) -> bool {
             None | Some("") => false,
             Some(letters) => {
                 let single = letters.split('=').next().unwrap_or(letters);
-                letters.contains(|c| hazards.short.contains(c)) || hazards.long.contains(&single)
+                let mut cluster = letters.chars().take_while(|c| !hazards.glued.contains(*c));
+                cluster.any(|c| hazards.short.contains(c)) || hazards.long.contains(&single)
             }
         },
     };
@@ -222,7 +224,7 @@ fn is_remote_archive(text: &str) -> bool {
 }
 
 /// The index of the operand that is a hazard, if there is one.
-fn operand(words: &[&str], first: usize, valued: &str) -> Option<usize> {
+fn operand(words: &[&str], hazard: &tables::Operand) -> Option<usize> {
     let mut operands = 0;
     let mut value = false;
     let mut only_operands = false;
@@ -233,10 +235,13 @@ fn operand(words: &[&str], first: usize, valued: &str) -> Option<usize> {
         if !only_operands && *text == "--" {
             only_operands = true;
         } else if !only_operands && text.len() > 1 && text.starts_with('-') {
-            value = !text.starts_with("--") && text.ends_with(|c| valued.contains(c));
-        } else {
+            value = match text.strip_prefix("--") {
+                Some(long) => hazard.valued_long.contains(&long),
+                None => text.ends_with(|c| hazard.valued.contains(c)),
+            };
+        } else if !hazard.but.is_some_and(|c| text.starts_with(c)) {
             operands += 1;
-            if operands == first {
+            if operands == hazard.first {
                 return Some(index);
             }
         }
@@ -342,6 +347,31 @@ mod tests {
                 HazardOperand,
             ),
             ("crontab *", "crontab -", HazardOperand),
+            ("date*", "date 0101000020", HazardOperand),
+            ("date*", "date -u -- 0101000020", HazardOperand),
+            ("date*", "date -du 0101000020", HazardOperand),
+            (
+                "openssl s_client -connect *",
+                "openssl s_client -connect x --engine y",
+                HazardOption,
+            ),
+            (
+                "openssl s_client -connect *",
+                "openssl s_client -connect x -keylogfile=y",
+                HazardOption,
+            ),
+            (
+                "kubectl get *",
+                "kubectl get pods -As http://x",
+                HazardOption,
+            ),
+            (
+                "kubectl version*",
+                "kubectl version --client-k=x",
+                HazardOption,
+            ),
+            ("btrfs *", "btrfs sub del /x", HazardWord),
+            ("du *", "du --exclude-f=x", HazardOption),
             ("sysctl net.*", "sysctl net.a=1", HazardWord),
             ("tar tf *", "tar tf evil:x", HazardOperand),
             ("python3*", "python3", HazardInterpreter),
@@ -400,6 +430,12 @@ mod tests {
             ("tar tf *", "tar tf /backup/12:00.tar"),
             ("ip addr*", "ip addr show dev eth0"),
             ("hostname*", "hostname -f"),
+            ("date*", "date -ud '1 day ago' +%F"),
+            ("date*", "date --date yesterday +%F"),
+            ("kubectl get *", "kubectl get pods -ojson --output=wide"),
+            ("kubectl version*", "kubectl version --client"),
+            ("du *", "du -sh --exclude=cache /srv"),
+            ("journalctl -u *", "journalctl -u x --cursor=y"),
             ("* --version", "ls --version"),
         ] {
             assert_eq!(code(pattern, command), None, "{pattern} | {command}");

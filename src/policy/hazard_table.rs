@@ -63,8 +63,15 @@ pub(super) const ROWS: &[Row] = &[
         "option config-file",
         "install remove purge upgrade auto manual hold unhold add gencaches update full-upgrade \
          safe-upgrade"),
+    row("aria2c", "*", "", ""),
     row("arp", "sdf", "set delete file", ""),
     row("auditctl", "DadeAbfrRsWwt", "", ""),
+    row("bat", "", "pager", ""),
+    row("batcat", "", "pager", ""),
+    row("bfs", "",
+        "",
+        "-exec -execdir -ok -okdir -delete -rm -fls -fprint -fprint0 -fprintf -files0-from"),
+    row("bootctl", "", "", "install update remove set-default set-oneshot set-timeout unlink cleanup"),
     row("bridge", "bn",
         "batch netns force",
         "add del delete change replace set append flush link-set"),
@@ -82,6 +89,12 @@ pub(super) const ROWS: &[Row] = &[
          config-dir work-dir logs-dir",
         "run certonly renew enhance install revoke delete register unregister update_account \
          rollback reconfigure"),
+    row("chage", "dEImMWR", "lastday expiredate inactive mindays maxdays warndays root", ""),
+    row("chronyc", "",
+        "",
+        "add delete burst makestep offline online reset settime shutdown allow deny cyclelogs \
+         reload dump local manual"),
+    row("conntrack", "DFIUE", "delete flush create update event", ""),
     row("consul", "",
         "",
         "exec kv write delete put join leave force-leave reload operator login ssh unwrap seal \
@@ -102,8 +115,8 @@ pub(super) const ROWS: &[Row] = &[
     row("dd", "*", "", ""),
     row("diff", "", "to-file from-file", ""),
     row("dig", "f", "", ""),
-    row("dmesg", "CcDEnwFW",
-        "clear read-clear console-off console-on console-level file follow follow-new",
+    row("dmesg", "CcDEnwFWK",
+        "clear read-clear console-off console-on console-level file kmsg-file follow follow-new",
         ""),
     row("dnf", "c",
         "config setopt installroot enableplugin disableplugin downloaddir repofrompath",
@@ -116,14 +129,17 @@ pub(super) const ROWS: &[Row] = &[
          export save plugin swarm service secret system volume network update rename attach \
          login compose buildx checkpoint context trust pause unpause prune deploy promote \
          demote"),
+    row("doveadm", "",
+        "",
+        "exec expunge kick stop reload sync purge import move copy save deduplicate"),
     row("dpkg", "iPr",
         "install remove purge unpack configure root admindir instdir pre-invoke post-invoke \
          status-logger force-all path-exclude command-fd set-selections clear-selections \
-         add-architecture update-avail",
+         add-architecture update-avail log",
         ""),
     row("dpkg-deb", "xXeRbf", "extract vextract control raw-extract build fsys-tarfile", ""),
     row("du", "X", "files0-from exclude-from", ""),
-    row("egrep", "fRr", "file recursive", ""),
+    row("egrep", "fRr", "file recursive directories", ""),
     row("etcdctl", "",
         "",
         "put del txn compaction defrag lease user role auth snapshot move-leader elect lock watch"),
@@ -132,9 +148,11 @@ pub(super) const ROWS: &[Row] = &[
     row("fail2ban-client", "csp",
         "",
         "set start stop restart reload unban banip unbanip add flushlogs server-stop"),
+    row("faillock", "", "reset", ""),
+    row("faillog", "rlmR", "reset lock-secs maximum root", ""),
     row("fd", "xX", "exec exec-batch", ""),
     row("fdfind", "xX", "exec exec-batch", ""),
-    row("fgrep", "fRr", "file recursive", ""),
+    row("fgrep", "fRr", "file recursive directories", ""),
     row("file", "Cfm", "compile files-from magic-file", ""),
     row("find", "",
         "",
@@ -143,6 +161,10 @@ pub(super) const ROWS: &[Row] = &[
         "",
         "install uninstall update run override remote-add remote-delete remote-modify kill \
          repair mask make-current enter build"),
+    row("ftp", "*", "", ""),
+    row("gfind", "",
+        "",
+        "-exec -execdir -ok -okdir -delete -fls -fprint -fprint0 -fprintf -files0-from"),
     row("git", "cO",
         "upload-pack exec exec-path config-env output ext-diff open-files-in-pager textconv \
          paginate git-dir work-tree receive-pack no-index help run-command",
@@ -154,16 +176,21 @@ pub(super) const ROWS: &[Row] = &[
          shell upload-pack receive-pack http-backend"),
     row("gpg", "*", "", ""),
     row("gpg2", "*", "", ""),
-    row("grep", "fRr", "file recursive dereference-recursive exclude-from", ""),
+    row("grep", "fRr", "file recursive dereference-recursive directories exclude-from", ""),
     row("hdparm", "*", "", ""),
     row("helm", "",
-        "kubeconfig post-renderer kube-apiserver",
-        "install upgrade uninstall delete rollback plugin pull push repo"),
+        "kubeconfig post-renderer kube-apiserver kube-as-group kube-as-user kube-ca-file \
+         kube-context kube-insecure-skip-tls-verify kube-tls-server-name kube-token \
+         registry-config repository-config",
+        "install upgrade uninstall delete rollback plugin pull push repo test registry"),
+    row("hg", "", "config cwd repository debugger",
+        "clone commit push pull update merge rebase strip purge revert serve"),
     row("host", "f", "", ""),
     row("hostname", "bF", "boot file", ""),
     row("hostnamectl", "HM",
         "host machine",
-        "set-hostname hostname set-icon-name set-chassis set-deployment set-location"),
+        "set-hostname hostname set-icon-name set-chassis set-deployment set-location icon-name \
+         chassis deployment location"),
     row("httpd", "kfcCdDe", "", "start stop restart graceful graceful-stop"),
     row("iconv", "o", "output", ""),
     row("ifconfig", "",
@@ -183,6 +210,8 @@ pub(super) const ROWS: &[Row] = &[
          modprobe",
         ""),
     row("ip6tables-save", "Mf", "modprobe file", ""),
+    row("ipset", "NAXFEWRD", "",
+        "create add del destroy flush rename swap restore"),
     row("iptables", "ADIRFZNXPEM",
         "append delete insert replace flush zero new-chain delete-chain policy rename-chain \
          modprobe",
@@ -194,27 +223,35 @@ pub(super) const ROWS: &[Row] = &[
          cursor-file namespace",
         ""),
     row("jq", "fL", "from-file slurpfile rawfile argfile", ""),
-    row("kubectl", "f",
+    row("kubectl", "fks",
         "kubeconfig filename raw as as-group server token context cluster kustomize \
-         certificate-authority template output-watch-events cache-dir profile-output log-file",
+         certificate-authority template output-watch-events cache-dir profile-output log-file \
+         log-dir user username password as-uid as-user-extra client-key client-certificate \
+         insecure-skip-tls-verify tls-server-name",
         "exec run apply create delete edit patch replace scale cp port-forward proxy attach \
          drain cordon uncordon taint label annotate debug rollout set plugin config auth \
          certificate expose autoscale"),
+    row("lastlog", "CSR", "clear set root", ""),
     row("launchctl", "",
         "",
         "load unload bootstrap bootout kickstart start stop remove submit setenv unsetenv \
          enable disable"),
+    row("lftp", "*", "", ""),
+    row("links", "*", "", ""),
     row("localectl", "HM", "host machine", "set-locale set-keymap set-x11-keymap"),
     row("loginctl", "HM",
         "host machine",
         "kill-session kill-user terminate-session terminate-user terminate-seat lock-sessions \
-         enable-linger disable-linger attach activate"),
+enable-linger disable-linger attach activate \
+         lock-session unlock-session unlock-sessions flush-devices"),
+    row("logrotate", "*", "", ""),
     row("lsof", "Dm", "", ""),
     row("lvs", "", "config profile", ""),
     row("lxc", "",
         "",
         "exec launch init start stop restart delete copy move file config publish import export \
          rename restore snapshot project remote"),
+    row("lynx", "*", "", ""),
     row("machinectl", "HM",
         "host machine",
         "shell login start poweroff reboot terminate kill remove clone rename copy-to copy-from \
@@ -239,10 +276,10 @@ pub(super) const ROWS: &[Row] = &[
         "create drop kill shutdown password reload refresh flush-hosts flush-logs \
          flush-privileges flush-status flush-tables flush-threads start-slave stop-slave \
          start-replica stop-replica"),
-    row("nc", "eclLUxX",
+    row("nc", "eclLUxXo",
         "exec sh-exec lua-exec listen unixsock proxy proxy-auth output hex-dump",
         ""),
-    row("ncat", "eclLUxX",
+    row("ncat", "eclLUxXo",
         "exec sh-exec lua-exec listen unixsock proxy proxy-auth output hex-dump",
         ""),
     row("nerdctl", "H",
@@ -252,7 +289,7 @@ pub(super) const ROWS: &[Row] = &[
          export save system volume network update rename attach login compose play kube \
          generate machine unshare mount umount secret init checkpoint restore pause unpause \
          prune deploy promote demote"),
-    row("netcat", "eclLUxX",
+    row("netcat", "eclLUxXo",
         "exec sh-exec lua-exec listen unixsock proxy proxy-auth output hex-dump",
         ""),
     row("networkctl", "",
@@ -269,12 +306,15 @@ pub(super) const ROWS: &[Row] = &[
         "add modify edit delete clone up down connect disconnect set reapply monitor import \
          export reload load on off rescan hotspot"),
     row("openssl", "",
-        "",
-        "enc s_client s_server req ca rsa pkcs12 engine dgst smime cms -out -keyout -engine \
-         -writerand -provider -provider-path -config -CAcreateserial -CAserial genrsa genpkey \
-         gendsa ecparam pkey pkeyutl rsautl s_time ocsp cmp ts rand rehash speed"),
+        "out keyout engine writerand provider provider-path config CAcreateserial CAserial \
+         sess_out keylogfile msgfile early_data proxy unix ssl_config",
+        "enc s_client s_server req ca rsa pkcs12 engine dgst smime cms genrsa genpkey gendsa \
+         ecparam pkey pkeyutl rsautl s_time ocsp cmp ts rand rehash speed"),
     row("pacman", "SRUDTr",
         "sync remove upgrade database root dbpath config hookdir cachedir gpgdir",
+        ""),
+    row("passwd", "deluxnwikqrRs",
+        "delete expire lock unlock inactive maxdays mindays warndays root stdin prefix",
         ""),
     row("pg_ctl", "", "", "start stop restart reload promote kill init initdb register"),
     row("pidstat", "e", "", ""),
@@ -286,7 +326,8 @@ pub(super) const ROWS: &[Row] = &[
          export save system volume network update rename attach login compose play kube \
          generate machine unshare mount umount secret init checkpoint restore pause unpause \
          prune deploy promote demote"),
-    row("postconf", "e", "", ""),
+    row("postconf", "eX", "", ""),
+    row("postfix", "", "", "start stop abort flush reload upgrade-configuration set-permissions"),
     row("postqueue", "fis", "", ""),
     row("postsuper", "dhHrsei", "", ""),
     row("pvs", "", "config profile", ""),
@@ -298,13 +339,20 @@ pub(super) const ROWS: &[Row] = &[
          close_connection close_all_connections join_cluster forget_cluster_node remote_shell \
          await_startup"),
     row("rc-service", "", "", "start stop restart reload zap"),
+    row("rclone", "",
+        "password-command config rc",
+        "copy copyto copyurl move moveto sync bisync delete deletefile purge mount rcd serve config \
+         rcat mkdir rmdir rmdirs touch link"),
     row("resolvectl", "i",
         "",
         "flush-caches reset-statistics reset-server-features dns domain default-route llmnr \
          mdns dnsovertls dnssec nta revert log-level monitor"),
     row("rg", "zf", "pre hostname-bin search-zip file", ""),
+    row("rndc", "", "",
+        "addzone delzone modzone flush flushname flushtree freeze thaw halt loadkeys nta querylog \
+         reconfig reload refresh retransfer stop sync trace notrace sign signing dumpdb stats"),
     row("route", "", "", "add del delete change flush"),
-    row("rpm", "EeiUFD",
+    row("rpm", "EeiUFDr",
         "eval erase install upgrade freshen pipe define dbpath root rcfile macros load import \
          rebuilddb initdb setperms setugids restore specfile predefine",
         ""),
@@ -333,10 +381,14 @@ pub(super) const ROWS: &[Row] = &[
         "output compress-program files0-from temporary-directory random-source",
         ""),
     row("split", "", "filter", ""),
-    row("ss", "KDF", "kill diag filter", ""),
+    row("ss", "KDFNE", "kill diag filter net events", ""),
     row("supervisorctl", "csupf",
         "configuration serverurl username password",
         "start stop restart reload reread update shutdown remove add clear signal fg pid tail"),
+    row("svn", "",
+        "config-dir config-option diff-cmd diff3-cmd editor-cmd",
+        "commit ci update up checkout co delete del remove rm move mv copy cp import switch sw merge \
+         revert propset propedit lock unlock"),
     row("sysctl", "wpf", "write load system", ""),
     row("systemctl", "HM",
         "host machine root image force pager",
@@ -344,28 +396,36 @@ pub(super) const ROWS: &[Row] = &[
          unmask edit isolate reboot poweroff halt kexec rescue emergency daemon-reload \
          daemon-reexec set-property set-environment import-environment link preset reset-failed \
          revert switch-root suspend hibernate exit clean freeze thaw soft-reboot bind \
-         mount-image service-log-level set-default add-wants add-requires log-level log-target"),
+         mount-image service-log-level set-default add-wants add-requires log-level log-target \
+         try-reload-or-restart reload-or-try-restart force-reload condrestart condreload condstop \
+         reenable preset-all cancel unset-environment service-log-target service-watchdogs default \
+         sleep hybrid-sleep suspend-then-hibernate"),
     row("systemd-analyze", "HM",
         "host machine root image",
         "set-log-level log-level set-log-target log-target service-watchdogs"),
     row("tail", "fF", "follow retry", ""),
-    row("tar", "xcruAIPTCF",
+    row("tar", "xcruAIPTCFg",
         "extract get create append update catenate concatenate delete to-command \
          checkpoint-action use-compress-program info-script new-volume-script rsh-command \
-         rmt-command files-from absolute-names directory one-top-level index-file transform",
+         rmt-command files-from absolute-names directory one-top-level index-file transform \
+         xform volno-file listed-incremental set-mtime-command",
         ""),
     row("tc", "bn",
         "batch netns force",
         "add del delete change replace set append flush link-set"),
     row("tcpdump", "wzWGCFV", "postrotate-command", ""),
     row("tee", "*", "", ""),
-    row("terraform", "", "chdir", "apply destroy import taint init state console force-unlock"),
+    row("terraform", "",
+        "chdir out state-out backup plugin-dir generate-config-out",
+        "apply destroy import taint init state console force-unlock"),
+    row("tftp", "*", "", ""),
     row("timedatectl", "HM", "host machine", "set-time set-timezone set-local-rtc set-ntp"),
     row("tmutil", "",
         "",
         "load unload bootstrap bootout kickstart start stop remove submit setenv unsetenv \
          enable disable"),
     row("tree", "oR", "", ""),
+    row("tshark", "wX", "export-objects", ""),
     row("udevadm", "", "", "trigger control settle test test-builtin monitor"),
     row("ufw", "",
         "",
@@ -373,6 +433,7 @@ pub(super) const ROWS: &[Row] = &[
          logging app prepend"),
     row("umount", "*", "", ""),
     row("uniq", "", "", ""),
+    row("varlinkctl", "", "", "call exec"),
     row("varnishadm", "",
         "",
         "vcl.load vcl.inline vcl.use vcl.discard param.set ban stop start panic.clear \
@@ -392,6 +453,7 @@ pub(super) const ROWS: &[Row] = &[
          suspend resume qemu-monitor-command qemu-agent-command attach-device detach-device \
          snapshot-create snapshot-revert snapshot-delete vol-delete pool-destroy net-destroy \
          console"),
+    row("w3m", "*", "", ""),
     row("wc", "", "files0-from", ""),
     row("wget", "*", "", ""),
     row("xxd", "r", "revert", ""),
@@ -404,7 +466,7 @@ pub(super) const ROWS: &[Row] = &[
     row("zegrep", "fRr", "file recursive dereference-recursive exclude-from", ""),
     row("zfgrep", "fRr", "file recursive dereference-recursive exclude-from", ""),
     row("zfs", "", "", "destroy create rollback set receive send rename unmount mount promote"),
-    row("zgrep", "fRr", "file recursive dereference-recursive exclude-from", ""),
+    row("zgrep", "fRr", "file recursive dereference-recursive directories exclude-from", ""),
     row("zip", "T", "unzip-command test", ""),
     row("zpool", "",
         "",

@@ -266,11 +266,25 @@ pub fn tables() -> String {
             );
         }
     }
-    for (program, operand, _) in tables::OPERAND_HAZARDS {
-        let _ = writeln!(out, "  {program}: operand {operand} and on");
+    for operand in tables::OPERAND_HAZARDS {
+        let _ = writeln!(
+            out,
+            "  {}: operand {} and on",
+            operand.program, operand.first
+        );
     }
     for (program, parts) in tables::PART_HAZARDS {
         let _ = writeln!(out, "  {program}: a word with any of {parts}");
+    }
+    for (program, options) in tables::WHOLE_OPTIONS {
+        let whole = options.replace(' ', " --");
+        let _ = writeln!(out, "  {program}: no abbreviation is --{whole}");
+    }
+    for (program, letters) in tables::GLUED_VALUES {
+        let _ = writeln!(
+            out,
+            "  {program}: the rest of a word is a value behind -{letters}"
+        );
     }
     let _ = writeln!(
         out,

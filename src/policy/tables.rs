@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use super::hazard_table;
 
 /// Goes up with every change of a table.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Keywords of every shell, and what acts like one.
 pub(super) const RESERVED_WORDS: &str = "\
@@ -41,10 +41,14 @@ pub(super) const INTERPRETERS: &str = "\
     c++ clang cmake dc dotnet elvish erl escript ghc gmake iex jshell julia ksh88 lksh luajit \
     mariadb nu ocaml oksh pdksh perldoc pipx pnpm posh powershell pypy pypy3 raku rc sash \
     sqlplus swift tclsh8.6 ts-node uv uvx xonsh yarn ansible ansible-playbook clickhouse \
-    clickhouse-client cqlsh mysqlsh influx";
+    clickhouse-client cqlsh mysqlsh influx \
+    ant bundle fab gradle mc mcedit micro mvn nix-shell nvi pg pico joe puppet rake rview rvim \
+    salt salt-call salt-ssh tcc valkey-cli vim.basic vim.nox vim.tiny vipw visudo bzless bzmore \
+    lzless xzless xzmore zless zmore zstdless";
 
 /// Followed by a version, these are the same interpreters: `python3.12`, `perl5.36`.
-pub(super) const VERSIONED_INTERPRETERS: &str = "python perl ruby php lua node bash ksh pypy tclsh";
+pub(super) const VERSIONED_INTERPRETERS: &str =
+    "python perl ruby php lua node bash ksh pypy tclsh pip";
 
 /// How a program that starts another one is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +85,7 @@ pub(super) const WRAPPERS: &[Wrapper] = &[
     program("coresched", "", 0), program("rlwrap", "", 0), program("schroot", "", 0),
     program("dumb-init", "cv", 0), program("tini", "gsv", 0), program("gosu", "", 1),
     program("su-exec", "", 1), program("setuidgid", "", 1), program("envuidgid", "", 1),
-    program("run0", "", 0), program("runcon", "c", 1), 
+    program("run0", "", 0), program("runcon", "c", 1),
     program("perf", "", 1), program("cpulimit", "bfz", 0), program("chronic", "ev", 0),
     program("fakechroot", "", 0), program("proot", "", 0),
     whole("at"), whole("batch"), whole("bwrap"), whole("capsh"), whole("entr"), whole("expect"),
@@ -92,7 +96,13 @@ pub(super) const WRAPPERS: &[Wrapper] = &[
     whole("clush"), whole("pdsh"), whole("ld.so"), whole("ld-linux-x86-64.so.2"),
     whole("ld-linux-aarch64.so.1"), whole("ld-linux.so.2"), whole("ld-musl-x86_64.so.1"),
     whole("dtach"), whole("abduco"), whole("nsjail"), whole("lldb"),
-    whole("rr"), whole("bpftrace"), whole("stap"), 
+    whole("rr"), whole("bpftrace"), whole("stap"),
+    program("aa-exec", "div", 0), program("ifne", "n", 0), program("keep-one-running", "", 0),
+    program("run-one", "", 0), program("s6-setuidgid", "", 1), program("setlock", "nNxX", 1),
+    program("systemd-cat", "", 0), whole("daemon"), whole("daemonize"), whole("dbclient"),
+    whole("dbus-launch"), whole("lxc-attach"), whole("lxc-execute"), whole("pee"),
+    whole("plink"), whole("schedtool"), whole("slogin"), whole("sudoedit"),
+    whole("systemd-nspawn"), whole("systemd-socket-activate"),
 ];
 
 const fn program(name: &'static str, flags: &'static str, operands: u8) -> Wrapper {
@@ -133,16 +143,56 @@ pub(super) const ALWAYS_ALLOWED: &[&str] = &["echo", "false", "true"];
 /// Where a plain name of an allow pattern may be found.
 pub(super) const SYSTEM_DIRECTORIES: &[&str] = &["/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/"];
 
-/// The operand, counted from 1, at which a program starts to change something; and its
-/// short options with a value, which is no operand.
-pub(super) const OPERAND_HAZARDS: &[(&str, usize, &str)] = &[
-    ("crontab", 1, "u"),
-    ("domainname", 1, "F"),
-    ("hostname", 1, "F"),
-    ("ifconfig", 2, ""),
-    ("uniq", 2, "fsw"),
-    ("xxd", 2, "clos"),
+/// An operand at which a program starts to change something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Operand {
+    pub(super) program: &'static str,
+    /// Counted from 1.
+    pub(super) first: usize,
+    /// Short options with a value, which is no operand.
+    pub(super) valued: &'static str,
+    /// Long ones, if their value is the next word.
+    pub(super) valued_long: &'static [&'static str],
+    /// A word that begins with this is no operand.
+    pub(super) but: Option<char>,
+}
+
+#[rustfmt::skip]
+pub(super) const OPERAND_HAZARDS: &[Operand] = &[
+    operand("crontab", 1, "u"), operand("domainname", 1, "F"), operand("hostname", 1, "F"),
+    operand("ifconfig", 2, ""), operand("nisdomainname", 1, "F"), operand("uniq", 2, "fsw"),
+    operand("xxd", 2, "clos"), operand("ypdomainname", 1, "F"),
+    // `date 0101000020` sets the clock; `date +%s` does not.
+    Operand {
+        valued_long: &["date", "reference", "rfc-3339"],
+        but: Some('+'),
+        ..operand("date", 1, "dDrvz")
+    },
 ];
+
+const fn operand(program: &'static str, first: usize, valued: &'static str) -> Operand {
+    Operand {
+        program,
+        first,
+        valued,
+        valued_long: &[],
+        but: None,
+    }
+}
+
+/// Harmless long options that begin like a hazardous one, and are no abbreviation of it.
+pub(super) const WHOLE_OPTIONS: &[(&str, &str)] = &[
+    ("du", "exclude"),
+    ("git", "text"),
+    ("grep", "exclude"),
+    ("journalctl", "cursor"),
+    ("kubectl", "client output"),
+    ("rsync", "exclude include"),
+    ("tar", "list"),
+];
+
+/// Short options of a program that always take the rest of their word for a value.
+pub(super) const GLUED_VALUES: &[(&str, &str)] = &[("kubectl", "clLnov")];
 
 /// Parts of a word that are a hazard wherever they stand in it.
 pub(super) const PART_HAZARDS: &[(&str, &str)] = &[
@@ -154,11 +204,12 @@ pub(super) const PART_HAZARDS: &[(&str, &str)] = &[
         "kubectl",
         "template-file= jsonpath-file= jsonpath-as-json-file= columns-file= templatefile=",
     ),
+    ("blockdev", "--set --flush --reread"),
     ("sysctl", "="),
 ];
 
 /// Programs that accept any beginning of a word of theirs for the word.
-pub(super) const ABBREVIATING: &[&str] = &["bridge", "ip", "tc"];
+pub(super) const ABBREVIATING: &[&str] = &["bridge", "btrfs", "ip", "mysqladmin", "nmcli", "tc"];
 
 /// A program's hazards, ready to look up.
 #[derive(Debug, Default)]
@@ -169,8 +220,12 @@ pub(super) struct Hazards {
     pub(super) long: Vec<&'static str>,
     pub(super) words: HashSet<&'static str>,
     pub(super) parts: Vec<&'static str>,
-    pub(super) operand: Option<(usize, &'static str)>,
+    pub(super) operand: Option<&'static Operand>,
     pub(super) abbreviates: bool,
+    /// Long options that are no abbreviation, however they begin.
+    pub(super) whole: Vec<&'static str>,
+    /// Letters behind which the rest of a cluster is a value.
+    pub(super) glued: &'static str,
 }
 
 struct Lookup {
@@ -192,8 +247,14 @@ static LOOKUP: LazyLock<Lookup> = LazyLock::new(|| {
         entry.long = row.long.split_ascii_whitespace().collect();
         entry.words = row.words.split_ascii_whitespace().collect();
     }
-    for (name, first, valued) in OPERAND_HAZARDS {
-        hazards.entry(name).or_default().operand = Some((*first, valued));
+    for operand in OPERAND_HAZARDS {
+        hazards.entry(operand.program).or_default().operand = Some(operand);
+    }
+    for (name, options) in WHOLE_OPTIONS {
+        hazards.entry(name).or_default().whole = options.split(' ').collect();
+    }
+    for (name, letters) in GLUED_VALUES {
+        hazards.entry(name).or_default().glued = letters;
     }
     for (name, parts) in PART_HAZARDS {
         hazards.entry(name).or_default().parts = parts.split(' ').collect();
@@ -285,7 +346,7 @@ mod tests {
     fn hazards_are_found_by_base_name() {
         assert!(hazards("find").unwrap().words.contains("-exec"));
         assert!(hazards("curl").unwrap().everything);
-        assert_eq!(hazards("hostname").unwrap().operand, Some((1, "F")));
+        assert_eq!(hazards("hostname").unwrap().operand.unwrap().first, 1);
         assert!(is_system_path_of("/usr/bin/ls", "ls"));
         assert!(!is_system_path_of("/usr/local/bin/ls", "ls"));
     }
