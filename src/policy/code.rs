@@ -39,7 +39,7 @@
 //! | `syntax:redirect` | any redirection but `2>&1`, `> /dev/null`, `2> /dev/null`, `< /dev/null` after the words |
 //! | `syntax:redirect-first` | one of those before the program |
 //! | `syntax:empty-command` | an operator with nothing on one side |
-//! | `syntax:equals-start`, `syntax:percent-start` | a word that begins with `=` or `%` |
+//! | `syntax:equals-start`, `syntax:percent-start` | a word that begins with `=` or `%` outside quotes |
 //! | `syntax:quoted-program`, `syntax:bad-program` | a program name that is quoted or oddly written |
 //! | `syntax:assignment` | `NAME=value` where the program belongs |
 //! | `syntax:reserved-word` | a keyword of some shell where the program belongs |
@@ -337,13 +337,13 @@ impl Code {
             ),
             Self::EqualsStart => (
                 "syntax:equals-start",
-                "A word may not begin with =",
-                "Leave the = out: some shells expand it",
+                "A word may not begin with a bare =, which some shells expand",
+                "Put the word in single quotes",
             ),
             Self::PercentStart => (
                 "syntax:percent-start",
-                "A word may not begin with %",
-                "Leave the % out: some shells take it for a job",
+                "A word may not begin with a bare %, which some shells take for a job",
+                "Put the word in single quotes",
             ),
             Self::QuotedProgram => (
                 "syntax:quoted-program",
