@@ -9,6 +9,8 @@
 
 mod policy;
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use mcp_ssh_orchestrator::policy::{Policy, Verdict};
 use policy::{Host, canonical, cases, data, load};
@@ -71,6 +73,23 @@ fn everyday_commands() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Siblings of the two lists above, written by review: no reader of the lists, but of the
+/// language, should find them decided otherwise.
+#[test]
+fn reviewed_commands() {
+    let host = Host::new("stg-web-1", ["linux", "staging"]);
+    let policies: HashMap<&str, _> = ["policy.yml", "benign_policy.yml"]
+        .map(|name| (name, load(&data(name)).unwrap()))
+        .into();
+    let mut wrong = Vec::new();
+    for case in cases("reviewed.jsonl") {
+        let snapshot = &policies[case["policy"].as_str().unwrap()];
+        let verdict = judge(snapshot.policy(), &host, &case);
+        compare(&case, "expected", "expected_code", &verdict, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 fn judge(policy: &Policy, host: &Host, case: &Value) -> Verdict {
     match case["command"].as_str() {
         Some(text) => policy.judge_text(&host.subject(), text),
@@ -88,7 +107,7 @@ fn compare(case: &Value, verdict: &str, code: &str, found: &Verdict, wrong: &mut
     if expected != found {
         wrong.push(format!(
             "{} {:?}: expected {expected:?}, found {found:?}",
-            case["id"],
+            case["id"].as_str().unwrap_or("reviewed"),
             case["command"].as_str().unwrap_or_default()
         ));
     }
