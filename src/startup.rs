@@ -152,8 +152,8 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
     let place = open_audit_file(settings)?;
     let (snapshot, mut noticed) = configure(&dirs, &environment, audit)?;
     raise_limits(&snapshot).map_err(StartError::Limits)?;
-    ssh::warm_up().map_err(StartError::Libraries)?;
     process::reduce_environment(&[]).map_err(StartError::Limits)?;
+    ssh::warm_up().map_err(StartError::Libraries)?;
 
     let readable = || usable(&dirs, &environment, settings.audit_file.as_deref());
     let identity = identity::settle(settings.user, readable).map_err(StartError::Identity)?;

@@ -489,13 +489,7 @@ fn rotate(world: &World) -> Result<(), Errno> {
             .and_then(|()| File::open(&current)?.sync_data()),
     )?;
     let directory = File::open(&world.writable).map_err(errno)?;
-    nix::fcntl::renameat2(
-        &directory,
-        "audit",
-        &directory,
-        "audit.1",
-        nix::fcntl::RenameFlags::RENAME_NOREPLACE,
-    )?;
+    nix::fcntl::renameat(&directory, "audit", &directory, "audit.1")?;
     nix::unistd::unlinkat(
         &directory,
         &rotated,
