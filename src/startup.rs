@@ -21,9 +21,7 @@ use std::sync::Arc;
 use crate::audit::{self, Audit, AuditError, Place, Record, ServerStart, Ts};
 use crate::cli::{self, Command, Options, Settings, UsageError};
 use crate::config::report;
-use crate::config::{
-    Dirs, Environment, Links, LoadError, Loaded, Snapshot, Store, Warning, WarningKind, load,
-};
+use crate::config::{Dirs, Environment, Links, LoadError, Loaded, Snapshot, Store, load};
 use crate::mcp;
 use crate::ssh::{self, SshError};
 use crate::sys::landlock::{Grants, RESOLVER_FILES};
@@ -254,7 +252,8 @@ fn configure(
         Ok(Loaded { snapshot, events }) => {
             let events = events.into_iter().map(Record::security);
             let unknown = report::unknown_hosts(&snapshot, &ssh::unknown);
-            let warnings = snapshot.warnings().iter().chain(&unknown).map(warning);
+            let warnings = snapshot.warnings().iter().chain(&unknown);
+            let warnings = warnings.map(Record::config_surprise);
             let noticed = events.chain(warnings).collect();
             Ok((snapshot, noticed))
         }
@@ -265,20 +264,10 @@ fn configure(
                 audit.emit(Record::security(event));
             }
             for problem in problems {
-                audit.emit(Record::config_error(
-                    problem.place.file,
-                    problem.for_operator(),
-                ));
+                audit.emit(Record::config_problem(&problem));
             }
             Err(StartError::Configuration)
         }
-    }
-}
-
-fn warning(warning: &Warning) -> Record {
-    match warning.kind {
-        WarningKind::HostKeyPolicy => Record::host_key_policy_deprecated(warning, None),
-        _ => Record::config_warning(warning.place.file, warning),
     }
 }
 

@@ -15,6 +15,7 @@ use mcp_ssh_orchestrator::config::event::{EventValue, SecurityEvent};
 use mcp_ssh_orchestrator::config::types::{
     CommandHash, CommandText, HostAlias, OnAuditFailure, TaskId,
 };
+use mcp_ssh_orchestrator::config::{Fault, Mark, Place, Problem, Warning, WarningKind};
 use mcp_ssh_orchestrator::policy::Code;
 use mcp_ssh_orchestrator::policy::verdict::{Bypass, Chain, ChainPart, Trail};
 
@@ -268,15 +269,35 @@ fn events_about_hosts() {
     );
 }
 
+fn problem(file: &'static str) -> Record {
+    Record::config_problem(&Problem {
+        place: Place::at(file, Mark { line: 3, column: 1 }),
+        key: String::new(),
+        fault: Fault::Syntax,
+        found: "found it".to_owned(),
+        accepted: String::new(),
+        nearest: None,
+    })
+}
+
 #[test]
 fn events_about_the_server() {
     holds(
-        &Record::config_error("policy.yml", "line 3: unknown key"),
-        r#"{"level":"error","kind":"config_error","path":"policy.yml","error":"line 3: unknown key"}"#,
+        &problem("policy.yml"),
+        r#"{"level":"error","kind":"config_error","path":"policy.yml","error":"policy.yml:3:1: found it"}"#,
     );
     holds(
-        &Record::env_file_parse_error("/app/secrets/.env", "line 2: no '='"),
-        r#"{"level":"error","kind":"env_file_parse_error","path":"/app/secrets/.env","error":"line 2: no '='"}"#,
+        &problem(".env"),
+        r#"{"level":"error","kind":"env_file_parse_error","path":".env","error":".env:3:1: found it"}"#,
+    );
+    holds(
+        &Record::config_surprise(&Warning {
+            place: Place::file("policy.yml"),
+            key: "overrides.aliases.web1.require_known_host".to_owned(),
+            kind: WarningKind::HostKeyPolicy,
+            text: "ignored".to_owned(),
+        }),
+        r#"{"type":"host_key_policy_deprecated","level":"warn","msg":"deprecation_warning","detail":"policy.yml: overrides.aliases.web1.require_known_host: ignored","alias":"web1","cwe":"CWE-295"}"#,
     );
     holds(
         &Record::config_warning("policy.yml", "rule never takes effect"),
@@ -404,7 +425,7 @@ fn free_text_is_redacted_before_it_is_cut() {
         chain: None,
     };
     audit.trail(&alias(), CommandHash::of(&command), &trail);
-    audit.emit(Record::config_error("a".repeat(9_000), secret));
+    audit.emit(Record::config_warning("a".repeat(9_000), secret));
     drop(audit);
     let mut log = String::new();
     File::from(read).read_to_string(&mut log).unwrap();

@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use common::Setup;
+use common::{Setup, run_cli};
 use mcp_ssh_orchestrator::config::event::{EventValue, SecurityEvent};
 use mcp_ssh_orchestrator::config::{
     Dirs, Environment, Links, LoadError, Loaded, Secret, Store, WarningKind, load,
@@ -176,6 +176,19 @@ fn variables_of_the_process_are_no_secrets() {
             "{name}"
         );
     }
+}
+
+/// The records by which log pipelines know these two.
+#[test]
+fn an_env_file_and_known_hosts_that_cannot_be_read_have_their_records() {
+    let setup = setup("entries: [{name: ops, username: u, agent: true}]\n");
+    let logged = |wanted: &str| {
+        let log = String::from_utf8(run_cli(&setup, &["serve"]).stderr).unwrap();
+        assert!(log.lines().any(|line| line.starts_with(wanted)), "{log}");
+    };
+    logged(r#"{"level":"warn","msg":"load_host_keys_failed","path":"known_hosts","error":""#);
+    fs::write(setup.secrets.join(".env"), b"A=1\nB=\xff\n").unwrap();
+    logged(r#"{"level":"error","kind":"env_file_parse_error","path":".env","error":".env:2: "#);
 }
 
 #[test]

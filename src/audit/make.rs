@@ -8,6 +8,7 @@ use std::fmt::Display;
 use super::record::{Decision, Deprecated, Fault, Level, Phase, Record};
 use super::time::Ts;
 use crate::config::types::{CommandHash, HostAlias, TaskId};
+use crate::config::{Problem, Warning, WarningKind, env_file};
 
 impl Record {
     pub fn decision(alias: &HostAlias, hash: CommandHash, allowed: bool) -> Self {
@@ -75,21 +76,34 @@ impl Record {
         }
     }
 
-    pub fn config_error(path: impl Display, error: impl Display) -> Self {
+    /// What keeps a configuration from being taken. `path` is the file as the operator
+    /// knows it; `error` says the place in it.
+    pub fn config_problem(problem: &Problem) -> Self {
+        let kind = match problem.place.file {
+            env_file::NAME => "env_file_parse_error",
+            _ => "config_error",
+        };
         Self::File {
             level: Level::Error,
-            kind: "config_error",
-            path: path.to_string(),
-            error: error.to_string(),
+            kind,
+            path: problem.place.file.to_owned(),
+            error: problem.for_operator(),
         }
     }
 
-    pub fn env_file_parse_error(path: impl Display, error: impl Display) -> Self {
-        Self::File {
-            level: Level::Error,
-            kind: "env_file_parse_error",
-            path: path.to_string(),
-            error: error.to_string(),
+    /// What loads but surprises, with the record that its kind has.
+    pub fn config_surprise(warning: &Warning) -> Self {
+        match warning.kind {
+            WarningKind::HostKeyPolicy => {
+                let own = warning.key.strip_prefix("overrides.aliases.");
+                let alias = own.and_then(|key| key.rsplit_once('.'));
+                let alias = alias.and_then(|(alias, _)| HostAlias::parse(alias).ok());
+                Self::host_key_policy_deprecated(warning, alias.as_ref())
+            }
+            WarningKind::UnknownHostKey if warning.place.at.is_none() => {
+                Self::load_host_keys_failed(warning.place.file, warning)
+            }
+            _ => Self::config_warning(warning.place.file, warning),
         }
     }
 

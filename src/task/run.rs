@@ -180,12 +180,12 @@ fn note(registry: &Registry, task: &Task, report: &RunReport) {
         });
     }
     if let Some(error) = report.error.as_ref().filter(|error| !is_expected(error)) {
-        let cause = error.for_operator();
-        registry.audit.emit(Record::host_error(
-            fault_name(task.kind),
-            &task.alias,
-            cause,
-        ));
+        let (cause, told) = (error.for_operator(), error.for_assistant());
+        let name = fault_name(task.kind);
+        registry
+            .audit
+            .emit(Record::host_error(name, &task.alias, &cause));
+        registry.audit.emit(Record::error_details(told, cause));
     }
 }
 

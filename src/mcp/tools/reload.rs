@@ -14,7 +14,7 @@ use super::super::subscriptions;
 use super::Args;
 use crate::audit::{Record, Reload, Ts};
 use crate::config::event::SecurityEvent;
-use crate::config::{LoadError, Reloaded, Warning, WarningKind};
+use crate::config::{LoadError, Reloaded, Warning};
 
 /// Most problems that an answer lists.
 const MOST: usize = 100;
@@ -58,7 +58,7 @@ fn refused(call: &Call, error: &LoadError) -> Answer {
     let text = error.for_assistant();
     let audit = &call.session.server.audit;
     for problem in &error.problems {
-        audit.emit(Record::config_error(problem.place, problem.for_operator()));
+        audit.emit(Record::config_problem(problem));
     }
     record(
         call,
@@ -99,10 +99,7 @@ fn record(
         server.audit.emit(Record::security(event.clone()));
     }
     for warning in warnings {
-        server.audit.emit(match warning.kind {
-            WarningKind::HostKeyPolicy => Record::host_key_policy_deprecated(warning, None),
-            _ => Record::config_warning(warning.place, warning),
-        });
+        server.audit.emit(Record::config_surprise(warning));
     }
     server.audit.emit(Record::Reload(Reload {
         ts: Ts::now(),
