@@ -23,6 +23,7 @@ mod policy_file;
 pub mod problem;
 pub mod raw;
 pub mod report;
+mod rules;
 pub mod safe_path;
 pub mod scalar;
 pub mod secret;
