@@ -115,7 +115,8 @@ fn file(dice: &mut Dice, pairs: &[Pair], dir: &Path) -> String {
     for _ in 0..1 + dice.roll(5) {
         let key = &pairs[dice.roll(pairs.len())].line;
         let mut line = match dice.roll(12) {
-            0 => format!("@revoked {} {key}", dice.pick(PATTERNS)),
+            // Of `[name]:22`, see `no_revocation_is_missed`.
+            0 => format!("@revoked {} {key}", dice.pick(PATTERNS)).replace("]:22 ", "]:222 "),
             1 => format!("@cert-authority {} {key}", dice.pick(PATTERNS)),
             2 => format!("# {} {key}", dice.pick(PATTERNS)),
             3 => format!("@unheard-of {} {key}", dice.pick(PATTERNS)),
@@ -238,6 +239,126 @@ fn keys_are_judged_as_the_openssh_client_judges_them() {
         *seen.entry(ours).or_insert(0) += 1;
     }
     assert!(seen.len() == 4, "not every verdict came up: {seen:?}");
+}
+
+/// Files that no careful person writes. What OpenSSH refuses is refused; and where it passes
+/// over a line that speaks of a revocation, the key is refused as well.
+#[test]
+fn no_revocation_is_missed_and_nothing_more_is_let_in() {
+    const ODDITIES: &[&str] = &[
+        "\r",
+        "\x0c",
+        "\x0b",
+        "\0",
+        "\u{a0}",
+        "\u{feff}",
+        "ü",
+        "@",
+        "!",
+        ",",
+        "*",
+        "|1|",
+        "=",
+        "#",
+        "\\",
+        "\"",
+        " ",
+        "\t",
+        "\n",
+        "\r\n",
+        "]",
+        "[",
+        ":22",
+        ":2222",
+        "@revoked ",
+        "@REVOKED ",
+        "@cert-authority ",
+        "web1,",
+        "ED25519 ",
+        "rsa-sha2-512 ",
+    ];
+    let dir = Scratch::new("known");
+    let pairs = pairs(dir.path());
+    let mut dice = Dice(3);
+    let path = dir.path().join("known_hosts");
+    let mut seen = std::collections::BTreeMap::new();
+    for _ in 0..odd_files() {
+        let mut text = file(&mut dice, &pairs, dir.path());
+        for _ in 0..1 + dice.roll(3) {
+            // Mostly where fields meet.
+            let joints: Vec<usize> = text
+                .match_indices([' ', ',', '\n', '|', '@'])
+                .map(|(at, _)| at)
+                .collect();
+            let at = match joints.len() {
+                0 => 0,
+                many => joints[dice.roll(many)] + dice.roll(2),
+            };
+            if text.is_char_boundary(at) {
+                text.insert_str(
+                    at,
+                    &dice
+                        .pick(ODDITIES)
+                        .repeat(1 + 999 * usize::from(dice.roll(20) == 0)),
+                );
+            }
+        }
+        if dice.roll(4) == 0 {
+            text.truncate(text.trim_end().len());
+        }
+        fs::write(&path, &text).unwrap();
+        let name = NAMES[dice.roll(NAMES.len())];
+        let pair = &pairs[dice.roll(pairs.len())];
+        let known = KnownHosts::parse(text.as_bytes());
+        let record = RecordName::new(name.0, Port::new(name.1).unwrap());
+        let accepted = known.verify(&record, &pair.key).is_ok();
+        let theirs = client_verdict(dir.path(), &path, name, pair);
+        if accepted {
+            assert_eq!(theirs, "accepted", "{name:?} {}\n{text:?}", pair.line);
+        }
+        *seen.entry((accepted, theirs)).or_insert(0) += 1;
+    }
+    for expected in [
+        (true, "accepted"),
+        (false, "accepted"),
+        (false, "revoked"),
+        (false, "changed"),
+    ] {
+        assert!(
+            seen.contains_key(&expected),
+            "{expected:?} never came up: {seen:?}"
+        );
+    }
+}
+
+fn odd_files() -> usize {
+    std::env::var("KNOWN_HOSTS_FILES").map_or(120, |count| count.parse().unwrap())
+}
+
+/// A file of a large site: a hundred thousand lines, and the last of them revokes.
+#[test]
+fn the_last_of_very_many_lines_counts() {
+    let dir = Scratch::new("known");
+    let pairs = pairs(dir.path());
+    let (good, bad) = (&pairs[0], &pairs[1]);
+    let mut text = String::new();
+    for number in 0..100_000 {
+        text += &format!(
+            "web{number},10.0.{}.{} {}\n",
+            number / 256,
+            number % 256,
+            bad.line
+        );
+    }
+    text += &format!(
+        "last {}\nlast {}\n@revoked last {}",
+        good.line, bad.line, bad.line
+    );
+    let known = KnownHosts::parse(text.as_bytes());
+    assert_eq!(verdict(&known, ("web99999", 22), &bad.key), "accepted");
+    assert_eq!(verdict(&known, ("web99999", 22), &good.key), "changed");
+    assert_eq!(verdict(&known, ("last", 22), &good.key), "accepted");
+    assert_eq!(verdict(&known, ("last", 22), &bad.key), "revoked");
 }
 
 /// What `ssh` says when this host, which it is told to reach through a program, has this key.

@@ -34,7 +34,7 @@ pub fn run(data: &[u8]) {
     if known.verify(&name, &key).is_ok() {
         let granting = |line: &[u8]| {
             // Of white space, sshd(8) knows blanks and tabs only: a form feed belongs to a name.
-            let begin = line.iter().position(|byte| !b" \t\r".contains(byte));
+            let begin = line.iter().position(|byte| !b" \t".contains(byte));
             let line = &line[begin.unwrap_or(line.len())..];
             holds_key(line) && !line.starts_with(b"#") && !line.starts_with(b"@revoked")
         };
@@ -44,11 +44,19 @@ pub fn run(data: &[u8]) {
         );
     }
 
-    let revoked = [file.as_slice(), b"\n@revoked * ", LINE.as_bytes(), b"\n"].concat();
-    assert!(
-        KnownHosts::parse(&revoked).verify(&name, &key).is_err(),
-        "a revoked key was let in"
-    );
+    // The last two are passed over by OpenSSH.
+    for marker in ["@revoked *", "@Revoked *", "@cert-authority @revoked *"] {
+        let line = format!("\n{marker} {LINE}\n");
+        for revoked in [
+            [file.as_slice(), line.as_bytes()].concat(),
+            [line.as_bytes(), file.as_slice()].concat(),
+        ] {
+            assert!(
+                KnownHosts::parse(&revoked).verify(&name, &key).is_err(),
+                "a revoked key was let in"
+            );
+        }
+    }
 
     let without: Vec<&[u8]> = file
         .split(|byte| *byte == b'\n')

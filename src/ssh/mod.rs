@@ -7,7 +7,7 @@
 //!
 //! In the order of a run: [`control`] (time and the switch), [`client`] (the entrance),
 //! `pool` (idle sessions), `login` (resolve, pin, connect, verify, sign in; with `resolve`,
-//! `connect`, `known_hosts`, `algorithms`, `key`, `auth`, `agent`), `exec`. Below them
+//! `connect`, `known_hosts`, `public_key`, `algorithms`, `key`, `auth`, `agent`), `exec`. Below them
 //! `link` waits and moves bytes, `wire` holds them, `ffi` is the door to libssh2.
 
 mod agent;
@@ -31,6 +31,7 @@ mod login;
 mod logins;
 mod material;
 mod pool;
+mod public_key;
 pub mod report;
 mod resolve;
 pub mod trust;
