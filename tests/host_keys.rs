@@ -11,9 +11,9 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use common::{Fleet, HostSpec, Scratch, Server, Setup, run, run_cli, tool};
 use mcp_ssh_orchestrator::config::types::Port;
@@ -539,7 +539,28 @@ fn another_key_type_there_is_no_false_alarm() {
 }
 
 fn trust(setup: &Setup, args: &[&str], answer: &str) -> Output {
-    let mut child = setup
+    let mut child = begin_trust(setup, args);
+    let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// What `trust` says to an answer that it gets after something else has happened.
+fn trust_meanwhile(setup: &Setup, alias: &str, meanwhile: impl FnOnce()) -> Output {
+    let mut child = begin_trust(setup, &[alias]);
+    let mut shown = Vec::new();
+    let mut out = child.stdout.take().unwrap();
+    while !shown.ends_with(b"[yes/no] ") {
+        let mut byte = [0];
+        out.read_exact(&mut byte).unwrap();
+        shown.extend(byte);
+    }
+    meanwhile();
+    child.stdin.take().unwrap().write_all(b"yes\n").unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn begin_trust(setup: &Setup, args: &[&str]) -> Child {
+    setup
         .command()
         .args(["trust"])
         .args(args)
@@ -547,9 +568,64 @@ fn trust(setup: &Setup, args: &[&str], answer: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
-    let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
-    child.wait_with_output().unwrap()
+        .unwrap()
+}
+
+/// A person takes time to compare fingerprints.
+#[test]
+fn what_is_added_meanwhile_is_kept_and_counts() {
+    let fleet = Fleet::of(&["web1", "web2", "web3"]);
+    let setup = &fleet.setup;
+    let file = setup.keys.join("known_hosts");
+    let entry = |alias: &str| fleet.host(alias).known_hosts_line();
+    fs::write(&file, "").unwrap();
+    let said = trust_meanwhile(setup, "web1", || {
+        assert_eq!(trust(setup, &["web2"], "yes\n").status.code(), Some(0));
+    });
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        entry("web2") + &entry("web1")
+    );
+    // The same one twice.
+    let said = trust_meanwhile(setup, "web3", || {
+        assert_eq!(trust(setup, &["web3"], "yes\n").status.code(), Some(0));
+    });
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 3);
+    // Revoked by somebody who heard of it first.
+    let revocation = format!("@revoked * {}\n", fleet.host("web1").public_host_key());
+    fs::write(&file, "").unwrap();
+    let said = trust_meanwhile(setup, "web1", || fs::write(&file, &revocation).unwrap());
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), revocation);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("revoked"));
+}
+
+/// Scripts do that for a whole fleet at once.
+#[test]
+fn many_may_add_at_the_same_time() {
+    let aliases: Vec<String> = (0..8).map(|number| format!("web{number}")).collect();
+    let names: Vec<&str> = aliases.iter().map(String::as_str).collect();
+    let fleet = Fleet::of(&names);
+    let file = fleet.setup.keys.join("known_hosts");
+    fs::write(&file, "").unwrap();
+    let add = |alias: &&str| {
+        let key = fingerprint(&fleet.host(alias).public_host_key());
+        begin_trust(&fleet.setup, &[alias, "--fingerprint", &key])
+    };
+    let running: Vec<Child> = names.iter().map(add).collect();
+    for child in running {
+        let said = child.wait_with_output().unwrap();
+        assert_eq!(said.status.code(), Some(0), "{said:?}");
+    }
+    let text = fs::read_to_string(&file).unwrap();
+    for alias in names {
+        assert!(
+            text.contains(&fleet.host(alias).known_hosts_line()),
+            "{text}"
+        );
+    }
 }
 
 #[test]

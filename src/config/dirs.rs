@@ -79,6 +79,14 @@ impl Dirs {
         self.directory(path.base).state(&path.relative).map(|_| ())
     }
 
+    /// Keeps others who do so from the known_hosts file while the result is held.
+    ///
+    /// # Errors
+    /// The directory can't be opened or locked.
+    pub fn hold_known_hosts(&self, path: &KnownHostsPath) -> Result<std::fs::File, FileError> {
+        self.directory(path.base).hold(&path.relative)
+    }
+
     /// Puts a new known_hosts file in the place of the old one, at once or not at all.
     ///
     /// # Errors

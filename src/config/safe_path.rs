@@ -226,10 +226,7 @@ impl Directory {
     /// See [`FileError`]; the old file is untouched.
     pub fn replace(&self, path: &RelativePath, bytes: &[u8]) -> Result<(), FileError> {
         let name = path.0.file_name().ok_or(FileError::Missing)?;
-        let parent = match path.0.parent().and_then(RelativePath::new) {
-            Some(parent) => self.open_with(&parent, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?,
-            None => self.reopen()?,
-        };
+        let parent = self.parent_of(path)?;
         let mut temporary = name.to_owned();
         temporary.push(format!(".{}.new", std::process::id()));
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
@@ -258,6 +255,30 @@ impl Directory {
 
     /// The directory itself, opened for reading: a handle that was opened with `O_PATH`
     /// can't be synchronised.
+    /// Keeps everybody else who asks for this from the directory that `path` is in, until
+    /// the result is dropped (flock(2)); waits for who was first. For reading a file and
+    /// replacing it by what was made of it.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn hold(&self, path: &RelativePath) -> Result<std::fs::File, FileError> {
+        let parent = std::fs::File::from(self.parent_of(path)?);
+        loop {
+            match parent.lock() {
+                Ok(()) => return Ok(parent),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(io_error(&error)),
+            }
+        }
+    }
+
+    fn parent_of(&self, path: &RelativePath) -> Result<OwnedFd, FileError> {
+        match path.0.parent().and_then(RelativePath::new) {
+            Some(parent) => self.open_with(&parent, OFlag::O_RDONLY | OFlag::O_DIRECTORY),
+            None => self.reopen(),
+        }
+    }
+
     fn reopen(&self) -> Result<OwnedFd, FileError> {
         let handle = self.handle.as_ref().map_err(|errno| file_error(*errno))?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

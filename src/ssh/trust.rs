@@ -132,12 +132,32 @@ pub fn trust(
             chosen
         }
     };
-    let added = chosen.len();
-    snapshot
-        .dirs()
-        .replace_known_hosts(snapshot.known_hosts(), &with_lines(file, &name, &chosen))
+    add(snapshot, &name, chosen)
+}
+
+/// Adds to what is on record by now: while the host was asked and a person compared, others
+/// may have added to it, or revoked what is to be added.
+fn add(
+    snapshot: &Snapshot,
+    name: &RecordName,
+    chosen: Vec<PublicKey>,
+) -> Result<Trusted, TrustError> {
+    let (dirs, path) = (snapshot.dirs(), snapshot.known_hosts());
+    let _turn = dirs.hold_known_hosts(path).map_err(TrustError::Write)?;
+    let file = known_hosts_bytes(snapshot).map_err(TrustError::KnownHosts)?;
+    let known = KnownHosts::parse(&file);
+    let mut new = Vec::new();
+    for key in chosen {
+        if is_new(&known, name, &key)? {
+            new.push(key);
+        }
+    }
+    if new.is_empty() {
+        return Ok(Trusted::Already);
+    }
+    dirs.replace_known_hosts(path, &with_lines(file, name, &new))
         .map_err(TrustError::Write)?;
-    Ok(Trusted::Added(added))
+    Ok(Trusted::Added(new.len()))
 }
 
 /// Every key the host has, by asking for each type in turn.
@@ -196,19 +216,24 @@ fn sort_out(
             ""
         };
         writeln!(talk.out, "{}{note}", describe(&key, name)).map_err(TrustError::Talk)?;
-        match standing {
-            Standing::New => new.push(key),
-            Standing::OnRecord => {}
-            Standing::Another(line) => {
-                return Err(TrustError::Another {
-                    line,
-                    presented: key.to_string(),
-                });
-            }
-            Standing::Revoked => return Err(TrustError::Revoked(key.to_string())),
+        if is_new(known, name, &key)? {
+            new.push(key);
         }
     }
     Ok(new)
+}
+
+/// Whether a key is to be added; `false`: it is on record.
+fn is_new(known: &KnownHosts, name: &RecordName, key: &PublicKey) -> Result<bool, TrustError> {
+    match known.standing(name, key) {
+        Standing::New => Ok(true),
+        Standing::OnRecord => Ok(false),
+        Standing::Another(line) => Err(TrustError::Another {
+            line,
+            presented: key.to_string(),
+        }),
+        Standing::Revoked => Err(TrustError::Revoked(key.to_string())),
+    }
 }
 
 fn says_yes(name: &RecordName, talk: &mut Talk<'_>) -> Result<bool, TrustError> {
