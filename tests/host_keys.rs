@@ -115,7 +115,7 @@ fn file(dice: &mut Dice, pairs: &[Pair], dir: &Path) -> String {
     for _ in 0..1 + dice.roll(5) {
         let key = &pairs[dice.roll(pairs.len())].line;
         let mut line = match dice.roll(12) {
-            // Of `[name]:22`, see `no_revocation_is_missed`.
+            // Of `[name]:22`, OpenSSH says that it is nobody.
             0 => format!("@revoked {} {key}", dice.pick(PATTERNS)).replace("]:22 ", "]:222 "),
             1 => format!("@cert-authority {} {key}", dice.pick(PATTERNS)),
             2 => format!("# {} {key}", dice.pick(PATTERNS)),
@@ -241,98 +241,61 @@ fn keys_are_judged_as_the_openssh_client_judges_them() {
     assert!(seen.len() == 4, "not every verdict came up: {seen:?}");
 }
 
-/// Files that no careful person writes. What OpenSSH refuses is refused; and where it passes
-/// over a line that speaks of a revocation, the key is refused as well.
+/// Files that no careful person writes: something odd at every joint of every line. What is
+/// let in is what OpenSSH lets in, so it misses none of the revocations that OpenSSH sees.
 #[test]
-fn no_revocation_is_missed_and_nothing_more_is_let_in() {
-    const ODDITIES: &[&str] = &[
+fn nothing_odd_lets_more_in_than_openssh() {
+    const FILES: [&str; 4] = [
+        "web1 KEY a comment\n",
+        "web0,web1 KEY\n@revoked web1 KEY\n",
+        "@revoked *,!web2 KEY\nweb1 KEY",
+        "web1 KEY\r\n@revoked *,!web1 KEY\r\n",
+    ];
+    const ODDITIES: [&str; 11] = [
         "\r",
         "\x0c",
         "\x0b",
         "\0",
         "\u{a0}",
         "\u{feff}",
-        "ü",
-        "@",
-        "!",
         ",",
-        "*",
-        "|1|",
-        "=",
+        "!",
         "#",
-        "\\",
-        "\"",
-        " ",
-        "\t",
-        "\n",
-        "\r\n",
-        "]",
-        "[",
-        ":22",
-        ":2222",
         "@revoked ",
-        "@REVOKED ",
-        "@cert-authority ",
-        "web1,",
-        "ED25519 ",
-        "rsa-sha2-512 ",
+        "=",
     ];
     let dir = Scratch::new("known");
-    let pairs = pairs(dir.path());
-    let mut dice = Dice(3);
+    let pair = &pairs(dir.path())[0];
     let path = dir.path().join("known_hosts");
-    let mut seen = std::collections::BTreeMap::new();
-    for _ in 0..odd_files() {
-        let mut text = file(&mut dice, &pairs, dir.path());
-        for _ in 0..1 + dice.roll(3) {
-            // Mostly where fields meet.
-            let joints: Vec<usize> = text
-                .match_indices([' ', ',', '\n', '|', '@'])
-                .map(|(at, _)| at)
-                .collect();
-            let at = match joints.len() {
-                0 => 0,
-                many => joints[dice.roll(many)] + dice.roll(2),
-            };
-            if text.is_char_boundary(at) {
-                text.insert_str(
-                    at,
-                    &dice
-                        .pick(ODDITIES)
-                        .repeat(1 + 999 * usize::from(dice.roll(20) == 0)),
-                );
+    let (mut accepted, mut refused) = (0, 0);
+    for file in FILES {
+        let text = file.replace("KEY", &pair.line);
+        let joint = |(at, _): (usize, &str)| [at, at + 1];
+        let mut joints: Vec<usize> = text
+            .match_indices([' ', ',', '\n', '@', '!', '\r'])
+            .flat_map(joint)
+            .chain([0, text.len(), text.find("AAAAI").unwrap()])
+            .collect();
+        joints.sort_unstable();
+        joints.dedup();
+        for (at, odd) in joints.iter().flat_map(|at| ODDITIES.map(|odd| (*at, odd))) {
+            let mut text = text.clone();
+            text.insert_str(at, odd);
+            let name = ("web1", 22);
+            if verdict(&KnownHosts::parse(text.as_bytes()), name, &pair.key) != "accepted" {
+                refused += 1;
+                continue;
             }
+            accepted += 1;
+            fs::write(&path, &text).unwrap();
+            let theirs = client_verdict(dir.path(), &path, name, pair);
+            assert_eq!(theirs, "accepted", "{text:?}");
         }
-        if dice.roll(4) == 0 {
-            text.truncate(text.trim_end().len());
-        }
-        fs::write(&path, &text).unwrap();
-        let name = NAMES[dice.roll(NAMES.len())];
-        let pair = &pairs[dice.roll(pairs.len())];
-        let known = KnownHosts::parse(text.as_bytes());
-        let record = RecordName::new(name.0, Port::new(name.1).unwrap());
-        let accepted = known.verify(&record, &pair.key).is_ok();
-        let theirs = client_verdict(dir.path(), &path, name, pair);
-        if accepted {
-            assert_eq!(theirs, "accepted", "{name:?} {}\n{text:?}", pair.line);
-        }
-        *seen.entry((accepted, theirs)).or_insert(0) += 1;
     }
-    for expected in [
-        (true, "accepted"),
-        (false, "accepted"),
-        (false, "revoked"),
-        (false, "changed"),
-    ] {
-        assert!(
-            seen.contains_key(&expected),
-            "{expected:?} never came up: {seen:?}"
-        );
-    }
-}
-
-fn odd_files() -> usize {
-    std::env::var("KNOWN_HOSTS_FILES").map_or(120, |count| count.parse().unwrap())
+    assert!(
+        accepted > 50 && refused > 300,
+        "{accepted} accepted, {refused} refused"
+    );
 }
 
 /// A file of a large site: a hundred thousand lines, and the last of them revokes.
@@ -602,30 +565,29 @@ fn what_is_added_meanwhile_is_kept_and_counts() {
     assert!(String::from_utf8_lossy(&said.stderr).contains("revoked"));
 }
 
-/// Scripts do that for a whole fleet at once.
+/// Scripts do that for a whole fleet at once: each takes its turn.
 #[test]
-fn many_may_add_at_the_same_time() {
-    let aliases: Vec<String> = (0..8).map(|number| format!("web{number}")).collect();
-    let names: Vec<&str> = aliases.iter().map(String::as_str).collect();
-    let fleet = Fleet::of(&names);
+fn one_adds_at_a_time() {
+    let fleet = Fleet::of(&["web1"]);
     let file = fleet.setup.keys.join("known_hosts");
     fs::write(&file, "").unwrap();
-    let add = |alias: &&str| {
-        let key = fingerprint(&fleet.host(alias).public_host_key());
-        begin_trust(&fleet.setup, &[alias, "--fingerprint", &key])
-    };
-    let running: Vec<Child> = names.iter().map(add).collect();
-    for child in running {
-        let said = child.wait_with_output().unwrap();
-        assert_eq!(said.status.code(), Some(0), "{said:?}");
-    }
-    let text = fs::read_to_string(&file).unwrap();
-    for alias in names {
-        assert!(
-            text.contains(&fleet.host(alias).known_hosts_line()),
-            "{text}"
-        );
-    }
+    let turn = fs::File::open(&fleet.setup.keys).unwrap();
+    turn.lock().unwrap();
+    let key = fingerprint(&fleet.host("web1").public_host_key());
+    let child = begin_trust(&fleet.setup, &["web1", "--fingerprint", &key]);
+    let waits = format!(" {} ", child.id());
+    common::wait_until("it waits for its turn", || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let mut waiting = locks.lines().filter(|line| line.contains("-> FLOCK"));
+        waiting.any(|line| line.contains(&waits))
+    });
+    fs::write(&file, "other.example ssh-ed25519 AAAA\n").unwrap();
+    drop(turn);
+    let said = child.wait_with_output().unwrap();
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    let added = fs::read_to_string(&file).unwrap();
+    let expected = fleet.host("web1").known_hosts_line();
+    assert_eq!(added, format!("other.example ssh-ed25519 AAAA\n{expected}"));
 }
 
 #[test]

@@ -308,6 +308,8 @@ mod tests {
             format!("@cert-authority @revoked * {line}"),
             format!("@revoked @revoked web1 {line}"),
             format!("@revoked [web1]:22 {line}"),
+            format!("@revoked web1\0 {line}"),
+            format!("@revoked\0web2\0{line}"),
             format!("@revoked {line}"),
             format!("web1,@revoked {line}"),
         ] {

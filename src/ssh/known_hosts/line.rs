@@ -40,13 +40,13 @@ pub(super) enum Names {
 /// One line; `None` if it says nothing about any key.
 ///
 /// White space is what OpenSSH takes for it: blanks and tabs, and carriage returns at the
-/// end alone. A line that OpenSSH would pass over although it speaks of a revocation
+/// end alone. A line with a zero byte grants nothing. A line that OpenSSH would pass over although it speaks of a revocation
 /// (another spelling, several markers, a byte order mark before it) revokes here, for any
 /// host.
 pub(super) fn parse(text: &str, line: usize) -> Option<Entry> {
     let fields: Vec<&str> = text
         .trim_end_matches('\r')
-        .split([' ', '\t'])
+        .split([' ', '\t', '\0'])
         .filter(|field| !field.is_empty())
         .collect();
     let entry = |marker, names, key| Entry {
@@ -66,7 +66,10 @@ pub(super) fn parse(text: &str, line: usize) -> Option<Entry> {
     if rest.iter().take(2).any(misplaced) {
         return Some(entry(Marker::Revoked, Names::Anyone, key_among(rest)));
     }
-    let names = rest.first().and_then(|field| Names::parse(field, marker));
+    // At a zero byte OpenSSH stops in some places and goes on in others.
+    let is_text = !text.contains('\0');
+    let names = rest.first().filter(|_| is_text);
+    let names = names.and_then(|field| Names::parse(field, marker));
     let key = match rest {
         [_, kind, text, ..] => read_key(kind, text),
         _ => None,
