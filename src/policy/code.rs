@@ -322,7 +322,7 @@ impl Code {
             ),
             Self::Redirect => (
                 "syntax:redirect",
-                "Only 2>&1, > /dev/null, 2> /dev/null and < /dev/null are accepted, after the last word",
+                "Only 2>&1, > /dev/null, 2> /dev/null and < /dev/null are accepted, after the last word and a blank",
                 "Leave the redirection out: both outputs are returned",
             ),
             Self::RedirectFirst => (

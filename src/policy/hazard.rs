@@ -8,6 +8,7 @@
 //! and nothing is known of which option takes a value. Called by the rules.
 
 use super::code::Code;
+use super::glob::EXPANDED;
 use super::lex::Word;
 use super::pattern::{Freedom, Pattern};
 use super::sed;
@@ -27,7 +28,8 @@ pub(super) struct Hazard {
 pub(super) fn find(words: &[Word<'_>], freedom: impl Fn(usize) -> Freedom) -> Option<Hazard> {
     let freedoms: Vec<Freedom> = (0..words.len()).map(freedom).collect();
     let first = freedoms.iter().position(|each| *each != Freedom::Spelled)?;
-    let texts: Vec<&str> = words.iter().map(|word| &*word.text).collect();
+    let expanded: Vec<_> = words.iter().map(Word::expanded).collect();
+    let texts: Vec<&str> = expanded.iter().map(|text| &**text).collect();
     let judged = Judged {
         texts: &texts,
         freedoms: &freedoms,
@@ -217,10 +219,17 @@ fn is_hazardous(hazards: &Hazards, text: &str) -> bool {
             && hazards.words.iter().any(|word| word.starts_with(text)))
 }
 
-/// GNU tar takes `host:file` for a file on another host and runs `rsh` to get it.
+/// GNU tar takes `host:file` for a file on another host and runs `rsh` to get it; also
+/// where it is glued to `-f`.
 fn is_remote_archive(text: &str) -> bool {
-    let host = text.split('/').next().unwrap_or(text);
-    !text.starts_with('-') && host.contains(':')
+    let archive = match text.strip_prefix('-') {
+        Some(option) => option.split_once('f').map_or("", |(_, glued)| glued),
+        None => text,
+    };
+    archive
+        .split('/')
+        .next()
+        .is_some_and(|host| host.contains(':'))
 }
 
 /// The index of the operand that is a hazard, if there is one.
@@ -241,7 +250,8 @@ fn operand(words: &[&str], hazard: &tables::Operand) -> Option<usize> {
             };
         } else if !hazard.but.is_some_and(|c| text.starts_with(c)) {
             operands += 1;
-            if operands == hazard.first {
+            // What the shell expands may be any number of them.
+            if operands == hazard.first || text.contains(EXPANDED) {
                 return Some(index);
             }
         }
@@ -311,7 +321,7 @@ mod tests {
     use crate::policy::lex;
 
     fn code(pattern: &str, command: &str) -> Option<Code> {
-        let parsed = lex::parse(command, lex::Options::default()).unwrap();
+        let parsed = lex::parse(command, lex::Options { globs: true }).unwrap();
         let words = &parsed.commands[0].words;
         let pattern = Pattern::parse(pattern).unwrap();
         assert!(pattern.matches(words), "{command}");
@@ -374,6 +384,8 @@ mod tests {
             ("du *", "du --exclude-f=x", HazardOption),
             ("sysctl net.*", "sysctl net.a=1", HazardWord),
             ("tar tf *", "tar tf evil:x", HazardOperand),
+            ("tar tf *", "tar tf a -Mfevil:/b", HazardOperand),
+            ("uniq *", "uniq ./a*", HazardOperand),
             ("python3*", "python3", HazardInterpreter),
             ("python3 /opt/x/*", "python3 /opt/x/y", HazardInterpreter),
             ("* --version", "perl5.36 --version", HazardInterpreter),
