@@ -88,6 +88,11 @@ fn a_plan_names_the_rule_that_decided() {
     assert_eq!(hazard["commands"][0]["hazard"], "-delete", "{hazard}");
     assert_eq!(hazard["commands"][0]["line"], 7, "{hazard}");
 
+    let filter = plan(&setup, "web1", "uptime | sed -E s/a/b/", 1);
+    assert_eq!(filter["code"], "no-rule");
+    let hint = filter["hint"].as_str().unwrap();
+    assert!(hint.contains("filters its input") && hint.contains("ssh_plan"));
+
     let refused = plan(&setup, "web1", "uptime $HOME", 1);
     assert_eq!(
         (&refused["code"], &refused["position"]),

@@ -74,19 +74,28 @@ const fn filter(
     }
 }
 
+/// What to do about a filter that is more than that.
+pub(super) const HINT: &str = "Behind a pipe this program needs no rule as long as it only filters \
+    its input: name no file, and leave out options and scripts that do more, such as tail -f, \
+    sed -E or awk's system, getline and output to files. Check the new form with ssh_plan.";
+
+/// Whether the program is one of the filters, whatever its words.
+pub(super) fn is_named(words: &[Word<'_>]) -> bool {
+    words.first().and_then(name).is_some_and(|name| {
+        matches!(name, "awk" | "sed") || FILTERS.iter().any(|filter| filter.name == name)
+    })
+}
+
 /// Whether these words are a filter that reads standard input only.
 pub(super) fn is_filter(words: &[Word<'_>]) -> bool {
     if words.iter().any(|word| !word.globs.is_empty()) {
         return false;
     }
     let texts: Vec<&str> = words.iter().map(|word| &*word.text).collect();
-    let Some((program, arguments)) = texts.split_first() else {
+    let (Some(name), Some((_, arguments))) = (words.first().and_then(name), texts.split_first())
+    else {
         return false;
     };
-    let name = tables::base_name(program);
-    if *program != name && !tables::is_system_path_of(program, name) {
-        return false;
-    }
     match name {
         "awk" => awk::is_filter(&texts),
         "sed" => sed::is_filter(&texts),
@@ -95,6 +104,13 @@ pub(super) fn is_filter(words: &[Word<'_>]) -> bool {
             .find(|filter| filter.name == name)
             .is_some_and(|filter| filter.accepts(arguments)),
     }
+}
+
+/// The plain name of a program, if its path is one that such a name stands for.
+fn name<'w>(program: &'w Word<'_>) -> Option<&'w str> {
+    let name = tables::base_name(&program.text);
+    let plain = program.text == name || tables::is_system_path_of(&program.text, name);
+    plain.then_some(name)
 }
 
 impl Filter {

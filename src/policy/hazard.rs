@@ -214,6 +214,10 @@ fn is_hazardous(hazards: &Hazards, text: &str) -> bool {
     option
         || hazards.words.contains(text)
         || hazards.parts.iter().any(|part| text.contains(part))
+        || (hazards.joins
+            && text
+                .split([' ', ';'])
+                .any(|piece| hazards.words.contains(piece)))
         || (hazards.abbreviates
             && !text.is_empty()
             && hazards.words.iter().any(|word| word.starts_with(text)))
@@ -381,6 +385,12 @@ mod tests {
                 HazardOption,
             ),
             ("btrfs *", "btrfs sub del /x", HazardWord),
+            (
+                "nft list *",
+                "nft list 'ruleset; flush ruleset'",
+                HazardWord,
+            ),
+            ("virsh list*", "virsh 'list;destroy x'", HazardWord),
             ("du *", "du --exclude-f=x", HazardOption),
             ("sysctl net.*", "sysctl net.a=1", HazardWord),
             ("tar tf *", "tar tf evil:x", HazardOperand),
@@ -442,6 +452,7 @@ mod tests {
             ("tar tf *", "tar tf /backup/12:00.tar"),
             ("ip addr*", "ip addr show dev eth0"),
             ("hostname*", "hostname -f"),
+            ("nft list *", "nft list table inet 'filter; list ruleset'"),
             ("date*", "date -ud '1 day ago' +%F"),
             ("date*", "date --date yesterday +%F"),
             ("kubectl get *", "kubectl get pods -ojson --output=wide"),

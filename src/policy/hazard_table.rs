@@ -54,7 +54,8 @@ pub(super) const ROWS: &[Row] = &[
     row("apt-get", "oc",
         "option config-file",
         "install remove purge update upgrade dist-upgrade autoremove source build-dep download \
-         clean"),
+         clean autoclean changelog autopurge satisfy reinstall full-upgrade markauto unmarkauto \
+         dselect-upgrade"),
     row("apt-mark", "oc",
         "option config-file",
         "install remove purge upgrade auto manual hold unhold add gencaches update full-upgrade \
@@ -71,7 +72,8 @@ pub(super) const ROWS: &[Row] = &[
     row("bfs", "",
         "",
         "-exec -execdir -ok -okdir -delete -rm -fls -fprint -fprint0 -fprintf -files0-from"),
-    row("bootctl", "", "", "install update remove set-default set-oneshot set-timeout unlink cleanup"),
+    row("bootctl", "", "", "install update remove set-default set-oneshot set-timeout unlink \
+         cleanup"),
     row("bridge", "bn",
         "batch netns force",
         "add del delete change replace set append flush link-set"),
@@ -122,20 +124,23 @@ pub(super) const ROWS: &[Row] = &[
         "config setopt installroot enableplugin disableplugin downloaddir repofrompath",
         "install remove erase update upgrade downgrade reinstall autoremove distro-sync \
          groupinstall localinstall swap shell clean makecache module config-manager \
-         system-upgrade offline-upgrade mark download"),
+         system-upgrade offline-upgrade mark download in rm up upgrade-minimal update-minimal \
+         update-to upgrade-to undo rollback redo reposync builddep copr autoupdate \
+         distribution-synchronization debuginfo-install alias load-transaction localupdate add"),
     row("docker", "H",
         "follow host config context tlscacert",
         "run exec cp rm rmi kill stop start restart build push pull commit create load import \
          export save plugin swarm service secret system volume network update rename attach \
          login compose buildx checkpoint context trust pause unpause prune deploy promote \
-         demote"),
+         demote debug tag wait"),
     row("doveadm", "",
         "",
         "exec expunge kick stop reload sync purge import move copy save deduplicate"),
-    row("dpkg", "iPr",
+    row("dpkg", "iPrAbxXeR",
         "install remove purge unpack configure root admindir instdir pre-invoke post-invoke \
          status-logger force-all path-exclude command-fd set-selections clear-selections \
-         add-architecture update-avail log",
+         add-architecture update-avail log extract vextract control raw-extract build \
+         record-avail clear-avail merge-avail forget-old-unavail triggers-only remove-architecture",
         ""),
     row("dpkg-deb", "xXeRbf", "extract vextract control raw-extract build fsys-tarfile", ""),
     row("du", "X", "files0-from exclude-from", ""),
@@ -167,13 +172,15 @@ pub(super) const ROWS: &[Row] = &[
         "-exec -execdir -ok -okdir -delete -fls -fprint -fprint0 -fprintf -files0-from"),
     row("git", "cO",
         "upload-pack exec exec-path config-env output ext-diff open-files-in-pager textconv \
-         paginate git-dir work-tree receive-pack no-index help run-command",
+         paginate git-dir work-tree receive-pack no-index help run-command contents",
         "push fetch pull clone commit reset clean checkout switch restore rm mv config gc \
          rebase merge apply am stash submodule worktree filter-branch bisect hook daemon \
          update-ref difftool mergetool credential archive bundle maintenance p4 svn instaweb \
          send-email cherry-pick revert init add symbolic-ref update-index read-tree \
          checkout-index fast-import repack prune pack-refs rerere gui citool web--browse help \
-         shell upload-pack receive-pack http-backend"),
+         shell upload-pack receive-pack http-backend notes replace sparse-checkout hash-object \
+         mktag mktree commit-tree imap-send send-pack fetch-pack format-patch interpret-trailers \
+         lfs"),
     row("gpg", "*", "", ""),
     row("gpg2", "*", "", ""),
     row("grep", "fRr", "file recursive dereference-recursive directories exclude-from", ""),
@@ -182,7 +189,8 @@ pub(super) const ROWS: &[Row] = &[
         "kubeconfig post-renderer kube-apiserver kube-as-group kube-as-user kube-ca-file \
          kube-context kube-insecure-skip-tls-verify kube-tls-server-name kube-token \
          registry-config repository-config",
-        "install upgrade uninstall delete rollback plugin pull push repo test registry"),
+        "install upgrade uninstall delete rollback plugin pull push repo test registry \
+         dependency package"),
     row("hg", "", "config cwd repository debugger",
         "clone commit push pull update merge rebase strip purge revert serve"),
     row("host", "f", "", ""),
@@ -204,7 +212,7 @@ pub(super) const ROWS: &[Row] = &[
     row("ip", "bBn",
         "batch force netns",
         "add del delete flush change replace set append prepend exec restore save attach \
-         monitor help-me"),
+         monitor help-me deleteall"),
     row("ip6tables", "ADIRFZNXPEM",
         "append delete insert replace flush zero new-chain delete-chain policy rename-chain \
          modprobe",
@@ -227,10 +235,10 @@ pub(super) const ROWS: &[Row] = &[
         "kubeconfig filename raw as as-group server token context cluster kustomize \
          certificate-authority template output-watch-events cache-dir profile-output log-file \
          log-dir user username password as-uid as-user-extra client-key client-certificate \
-         insecure-skip-tls-verify tls-server-name",
+         insecure-skip-tls-verify tls-server-name output-directory",
         "exec run apply create delete edit patch replace scale cp port-forward proxy attach \
          drain cordon uncordon taint label annotate debug rollout set plugin config auth \
-         certificate expose autoscale"),
+         certificate expose autoscale wait krew"),
     row("lastlog", "CSR", "clear set root", ""),
     row("launchctl", "",
         "",
@@ -267,7 +275,9 @@ enable-linger disable-linger attach activate \
         "config setopt installroot enableplugin disableplugin downloaddir repofrompath",
         "install remove erase update upgrade downgrade reinstall autoremove distro-sync \
          groupinstall localinstall swap shell clean makecache module config-manager \
-         system-upgrade offline-upgrade mark download"),
+         system-upgrade offline-upgrade mark download in rm up upgrade-minimal update-minimal \
+         update-to upgrade-to undo rollback redo reposync builddep copr autoupdate \
+         distribution-synchronization debuginfo-install alias load-transaction localupdate add"),
     row("mount", "*", "", ""),
     row("mtr", "F", "filename", ""),
     row("mutt", "*", "", ""),
@@ -288,14 +298,15 @@ enable-linger disable-linger attach activate \
         "run exec cp rm rmi kill stop start restart build push pull commit create load import \
          export save system volume network update rename attach login compose play kube \
          generate machine unshare mount umount secret init checkpoint restore pause unpause \
-         prune deploy promote demote"),
+         prune deploy promote demote tag untag sign clone auto-update wait"),
     row("netcat", "eclLUxXo",
         "exec sh-exec lua-exec listen unixsock proxy proxy-auth output hex-dump",
         ""),
     row("networkctl", "",
         "",
         "up down reload reconfigure renew forcerenew delete edit mask unmask"),
-    row("nft", "f", "file", "add delete flush insert replace create destroy reset"),
+    row("nft", "f", "file", "add delete flush insert replace create destroy reset rename import \
+         include"),
     row("nginx", "cgpse", "", ""),
     row("nmap", "oi",
         "script script-args script-updatedb datadir servicedb versiondb resume stylesheet \
@@ -304,7 +315,7 @@ enable-linger disable-linger attach activate \
     row("nmcli", "",
         "",
         "add modify edit delete clone up down connect disconnect set reapply monitor import \
-         export reload load on off rescan hotspot"),
+         export reload load on off rescan hotspot hostname logging checkpoint agent"),
     row("openssl", "",
         "out keyout engine writerand provider provider-path config CAcreateserial CAserial \
          sess_out keylogfile msgfile early_data proxy unix ssl_config",
@@ -325,7 +336,7 @@ enable-linger disable-linger attach activate \
         "run exec cp rm rmi kill stop start restart build push pull commit create load import \
          export save system volume network update rename attach login compose play kube \
          generate machine unshare mount umount secret init checkpoint restore pause unpause \
-         prune deploy promote demote"),
+         prune deploy promote demote tag untag sign clone auto-update wait"),
     row("postconf", "eX", "", ""),
     row("postfix", "", "", "start stop abort flush reload upgrade-configuration set-permissions"),
     row("postqueue", "fis", "", ""),
@@ -341,7 +352,8 @@ enable-linger disable-linger attach activate \
     row("rc-service", "", "", "start stop restart reload zap"),
     row("rclone", "",
         "password-command config rc",
-        "copy copyto copyurl move moveto sync bisync delete deletefile purge mount rcd serve config \
+        "copy copyto copyurl move moveto sync bisync delete deletefile purge mount rcd serve \
+         config \
          rcat mkdir rmdir rmdirs touch link"),
     row("resolvectl", "i",
         "",
@@ -354,7 +366,7 @@ enable-linger disable-linger attach activate \
     row("route", "", "", "add del delete change flush"),
     row("rpm", "EeiUFDr",
         "eval erase install upgrade freshen pipe define dbpath root rcfile macros load import \
-         rebuilddb initdb setperms setugids restore specfile predefine",
+         rebuilddb initdb setperms setugids restore specfile predefine addsign resign delsign",
         ""),
     row("rsync", "eMT",
         "rsh rsync-path daemon config dparam remote-option remove-source-files delete \
@@ -375,7 +387,7 @@ enable-linger disable-linger attach activate \
         "",
         "install remove refresh revert enable disable set unset run connect disconnect start \
          stop restart alias unalias prefer switch ack try download pack login logout save \
-         restore forget"),
+         restore forget abort reboot quota recovery prepare-image create-cohort"),
     row("socat", "*", "", ""),
     row("sort", "oT",
         "output compress-program files0-from temporary-directory random-source",
@@ -387,7 +399,8 @@ enable-linger disable-linger attach activate \
         "start stop restart reload reread update shutdown remove add clear signal fg pid tail"),
     row("svn", "",
         "config-dir config-option diff-cmd diff3-cmd editor-cmd",
-        "commit ci update up checkout co delete del remove rm move mv copy cp import switch sw merge \
+        "commit ci update up checkout co delete del remove rm move mv copy cp import switch sw \
+         merge \
          revert propset propedit lock unlock"),
     row("sysctl", "wpf", "write load system", ""),
     row("systemctl", "HM",
@@ -462,15 +475,20 @@ enable-linger disable-linger attach activate \
         "config setopt installroot enableplugin disableplugin downloaddir repofrompath",
         "install remove erase update upgrade downgrade reinstall autoremove distro-sync \
          groupinstall localinstall swap shell clean makecache module config-manager \
-         system-upgrade offline-upgrade mark download"),
+         system-upgrade offline-upgrade mark download in rm up upgrade-minimal update-minimal \
+         update-to upgrade-to undo rollback redo reposync builddep copr autoupdate \
+         distribution-synchronization debuginfo-install alias load-transaction localupdate add"),
     row("zegrep", "fRr", "file recursive dereference-recursive exclude-from", ""),
     row("zfgrep", "fRr", "file recursive dereference-recursive exclude-from", ""),
-    row("zfs", "", "", "destroy create rollback set receive send rename unmount mount promote"),
+    row("zfs", "", "", "destroy create rollback set receive send rename unmount mount promote \
+         recv inherit allow unallow hold release upgrade share unshare clone load-key unload-key \
+         change-key program jail unjail umount"),
     row("zgrep", "fRr", "file recursive dereference-recursive directories exclude-from", ""),
     row("zip", "T", "unzip-command test", ""),
     row("zpool", "",
         "",
-        "destroy create add remove import export scrub set offline online clear"),
+        "destroy create add remove import export scrub set offline online clear attach detach \
+         replace split upgrade trim initialize reguid reopen labelclear checkpoint sync"),
     row("zypper", "c",
         "config root plus-repo",
         "install in remove rm update up patch dup dist-upgrade addrepo ar removerepo rr \

@@ -8,6 +8,7 @@
 use super::Policy;
 use super::code::Code;
 use super::deny::Hit;
+use super::filter;
 use super::lex::{self, Parsed, Refusal};
 use super::render;
 use super::rules::Finding;
@@ -85,6 +86,9 @@ impl Assessment<'_> {
         } else if let Some((index, finding)) = self.strictest(Action::Deny) {
             let mut denial = Denial::new(finding.code, hash, None);
             denial.rule = finding.line;
+            if finding.overdone_filter {
+                denial.hint = filter::HINT.into();
+            }
             (denial, Some(index))
         } else {
             let mut denial = Denial::new(Code::DenyRule, hash, None);

@@ -291,6 +291,11 @@ pub fn tables() -> String {
         "  any beginning of a word counts: {}",
         tables::ABBREVIATING.join(" ")
     );
+    let _ = writeln!(
+        out,
+        "  each piece of a word counts: {}",
+        tables::JOINING.join(" ")
+    );
     let _ = writeln!(out, "\nfilters (need no rule behind a pipe):");
     for filter in filter::FILTERS {
         let _ = writeln!(

@@ -81,6 +81,8 @@ pub(super) struct Finding {
     /// Of the rule that decided.
     pub(super) line: Option<Line>,
     pub(super) hazard: Option<Hazard>,
+    /// A filter behind a pipe that needs a rule for what else it does.
+    pub(super) overdone_filter: bool,
 }
 
 impl Rule {
@@ -177,6 +179,7 @@ impl Rules {
             code,
             line,
             hazard: None,
+            overdone_filter: false,
         };
         let hit = |id| self.denial_is_for(id, subject);
         if let Some(id) = self.deny.of_command(words, hit) {
@@ -203,11 +206,12 @@ impl Rules {
                 None => allowed = Some(grant.line),
             }
         }
+        let filters = self.filters && command.joint == Joint::Pipe;
         if allowed.is_some() {
             finding(Action::Allow, Code::Rule, allowed)
         } else if is_always_allowed(words) {
             finding(Action::Allow, Code::Safe, None)
-        } else if self.filters && command.joint == Joint::Pipe && filter::is_filter(words) {
+        } else if filters && filter::is_filter(words) {
             finding(Action::Allow, Code::Filter, None)
         } else if let Some((hazard, line)) = hazard {
             Finding {
@@ -215,7 +219,10 @@ impl Rules {
                 ..finding(Action::Deny, hazard.code, Some(line))
             }
         } else {
-            finding(Action::Deny, Code::NoRule, None)
+            Finding {
+                overdone_filter: filters && filter::is_named(words),
+                ..finding(Action::Deny, Code::NoRule, None)
+            }
         }
     }
 

@@ -127,7 +127,12 @@ pub(super) const INNER_PROGRAM_AFTER: &[(&str, &str)] = &[
     ("crictl", "exec"),
     ("ctr", "exec run"),
     ("docker", "exec run"),
+    ("bfs", "-exec -execdir -ok -okdir"),
+    ("docker-compose", "exec run"),
     ("find", "-exec -execdir -ok -okdir"),
+    ("gfind", "-exec -execdir -ok -okdir"),
+    ("ip", "exec"),
+    ("machinectl", "shell"),
     ("fd", "-x -X --exec --exec-batch"),
     ("incus", "exec"),
     ("kubectl", "exec run debug"),
@@ -198,7 +203,7 @@ pub(super) const GLUED_VALUES: &[(&str, &str)] = &[("kubectl", "clLnov")];
 pub(super) const PART_HAZARDS: &[(&str, &str)] = &[
     (
         "firewall-cmd",
-        "--add --remove --set --new --delete --reload --complete --runtime --panic --load --change --permanent --direct --lockdown --policy --path",
+        "--add --remove --set --new --delete --reload --complete --runtime --panic --load --change --permanent --direct --lockdown --policy --path --reset",
     ),
     (
         "kubectl",
@@ -211,6 +216,17 @@ pub(super) const PART_HAZARDS: &[(&str, &str)] = &[
 /// Programs that accept any beginning of a word of theirs for the word.
 pub(super) const ABBREVIATING: &[&str] = &["bridge", "btrfs", "ip", "mysqladmin", "nmcli", "tc"];
 
+/// Programs that join their words again and read them as commands: a quoted word may hold
+/// several, as in `nft list 'ruleset; flush ruleset'`.
+pub(super) const JOINING: &[&str] = &[
+    "chronyc",
+    "nft",
+    "rndc",
+    "supervisorctl",
+    "varnishadm",
+    "virsh",
+];
+
 /// A program's hazards, ready to look up.
 #[derive(Debug, Default)]
 pub(super) struct Hazards {
@@ -222,6 +238,7 @@ pub(super) struct Hazards {
     pub(super) parts: Vec<&'static str>,
     pub(super) operand: Option<&'static Operand>,
     pub(super) abbreviates: bool,
+    pub(super) joins: bool,
     /// Long options that are no abbreviation, however they begin.
     pub(super) whole: Vec<&'static str>,
     /// Letters behind which the rest of a cluster is a value.
@@ -261,6 +278,9 @@ static LOOKUP: LazyLock<Lookup> = LazyLock::new(|| {
     }
     for name in ABBREVIATING {
         hazards.entry(name).or_default().abbreviates = true;
+    }
+    for name in JOINING {
+        hazards.entry(name).or_default().joins = true;
     }
     Lookup {
         reserved: set(RESERVED_WORDS),
