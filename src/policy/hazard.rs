@@ -264,13 +264,20 @@ fn operand(words: &[&str], hazard: &tables::Operand) -> Option<usize> {
 }
 
 /// The index of the program that the wrapper at `at` runs. Every option that may take a
-/// value is taken to have one, so that a value is never mistaken for the program.
+/// value is taken to have one, so that a value is never mistaken for the program; but what
+/// names an interpreter or a wrapper is the program, unless it may be a user or a group.
 fn inner_program(texts: &[&str], at: usize, wrapper: tables::Wrapper) -> Option<usize> {
     let mut operands = wrapper.operands?;
     let mut value = false;
     let mut only_operands = false;
     for (index, text) in texts.iter().enumerate().skip(at + 1) {
         if std::mem::take(&mut value) {
+            let name = tables::base_name(text);
+            let runs = tables::is_interpreter(name) || tables::wrapper(name).is_some();
+            let before = texts.get(index - 1).copied().unwrap_or_default();
+            if runs && !before.ends_with(['u', 'g']) && !matches!(before, "--user" | "--group") {
+                return Some(index);
+            }
             continue;
         }
         if only_operands || !text.starts_with('-') {
@@ -408,6 +415,12 @@ mod tests {
             ),
             ("timeout 5 *", "timeout 5 rm", HazardWrapper),
             ("env A=b *", "env A=b rm", HazardWrapper),
+            ("sudo -i timeout 5 *", "sudo -i timeout 5 rm", HazardWrapper),
+            (
+                "sudo -H --login bash x *",
+                "sudo -H --login bash x y",
+                HazardInterpreter,
+            ),
             (
                 "sudo timeout -k 1 5 *",
                 "sudo timeout -k 1 5 rm",
@@ -446,6 +459,7 @@ mod tests {
             ("sudo systemctl restart *", "sudo systemctl restart mysql"),
             ("sudo -n systemctl status *", "sudo -n systemctl status x"),
             ("sudo -u postgres ls *", "sudo -u postgres ls /x"),
+            ("sudo -nu node ls *", "sudo -nu node ls /x"),
             ("timeout -k 1 5 df *", "timeout -k 1 5 df /"),
             ("nice -n 10 du *", "nice -n 10 du /"),
             ("sudo crontab -l -u *", "sudo crontab -l -u deploy"),
