@@ -206,8 +206,11 @@ fn is_hazardous(hazards: &Hazards, text: &str) -> bool {
             None | Some("") => false,
             Some(letters) => {
                 let single = letters.split('=').next().unwrap_or(letters);
-                let mut cluster = letters.chars().take_while(|c| !hazards.glued.contains(*c));
-                cluster.any(|c| hazards.short.contains(c)) || hazards.long.contains(&single)
+                let (leading, valued) = hazards.leading;
+                let mut flags = letters.chars().take_while(|c| !valued.contains(*c));
+                letters.contains(|c| hazards.short.contains(c))
+                    || flags.any(|c| leading.contains(c))
+                    || hazards.long.contains(&single)
             }
         },
     };

@@ -231,7 +231,7 @@ pub(super) const ROWS: &[Row] = &[
          cursor-file namespace",
         ""),
     row("jq", "fL", "from-file slurpfile rawfile argfile", ""),
-    row("kubectl", "fks",
+    row("kubectl", "f",
         "kubeconfig filename raw as as-group server token context cluster kustomize \
          certificate-authority template output-watch-events cache-dir profile-output log-file \
          log-dir user username password as-uid as-user-extra client-key client-certificate \

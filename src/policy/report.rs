@@ -280,11 +280,8 @@ pub fn tables() -> String {
         let whole = options.replace(' ', " --");
         let _ = writeln!(out, "  {program}: no abbreviation is --{whole}");
     }
-    for (program, letters) in tables::GLUED_VALUES {
-        let _ = writeln!(
-            out,
-            "  {program}: the rest of a word is a value behind -{letters}"
-        );
+    for (program, letters, valued) in tables::LEADING_LETTERS {
+        let _ = writeln!(out, "  {program}: -{letters}, if before any of {valued}");
     }
     let _ = writeln!(
         out,

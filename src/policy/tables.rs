@@ -196,8 +196,9 @@ pub(super) const WHOLE_OPTIONS: &[(&str, &str)] = &[
     ("tar", "list"),
 ];
 
-/// Short options of a program that always take the rest of their word for a value.
-pub(super) const GLUED_VALUES: &[(&str, &str)] = &[("kubectl", "clLnov")];
+/// Letters that are a hazard in a cluster, but not behind one of those that follow, which
+/// take the rest for their value: `-As URL`, but not `-ojson`.
+pub(super) const LEADING_LETTERS: &[(&str, &str, &str)] = &[("kubectl", "ks", "clLnov")];
 
 /// Parts of a word that are a hazard wherever they stand in it.
 pub(super) const PART_HAZARDS: &[(&str, &str)] = &[
@@ -241,8 +242,8 @@ pub(super) struct Hazards {
     pub(super) joins: bool,
     /// Long options that are no abbreviation, however they begin.
     pub(super) whole: Vec<&'static str>,
-    /// Letters behind which the rest of a cluster is a value.
-    pub(super) glued: &'static str,
+    /// Letters that count before one of the others only.
+    pub(super) leading: (&'static str, &'static str),
 }
 
 struct Lookup {
@@ -270,8 +271,8 @@ static LOOKUP: LazyLock<Lookup> = LazyLock::new(|| {
     for (name, options) in WHOLE_OPTIONS {
         hazards.entry(name).or_default().whole = options.split(' ').collect();
     }
-    for (name, letters) in GLUED_VALUES {
-        hazards.entry(name).or_default().glued = letters;
+    for (name, letters, valued) in LEADING_LETTERS {
+        hazards.entry(name).or_default().leading = (letters, valued);
     }
     for (name, parts) in PART_HAZARDS {
         hazards.entry(name).or_default().parts = parts.split(' ').collect();
