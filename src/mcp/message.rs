@@ -164,8 +164,12 @@ fn parse_one(text: &str) -> Result<Incoming, Garbage> {
         return parse_notification(&envelope);
     };
     let id = id.ok_or_else(|| Garbage("an id that is neither text nor an integer".to_owned()))?;
+    // An answer of theirs is never answered, however wrong it is.
+    let is_response =
+        envelope.method.is_none() && (envelope.result.is_some() || envelope.error.is_some());
     match read_members(&envelope, &id) {
         Ok(incoming) => Ok(incoming),
+        Err(error) if is_response => Err(Garbage(format!("a response: {}", error.message))),
         Err(error) => Ok(Incoming::Invalid { id, error }),
     }
 }
@@ -197,7 +201,8 @@ fn read_members(envelope: &Envelope<'_>, id: &RequestId) -> Result<Incoming, Rpc
     let outcome = match (envelope.result, envelope.error) {
         (Some(result), None) => Ok(read_value(result)?),
         (None, Some(error)) => Err(read_value(error)?),
-        _ => return Err(RpcError::invalid_request("no method")),
+        (None, None) => return Err(RpcError::invalid_request("no method")),
+        (Some(_), Some(_)) => return Err(RpcError::invalid_request("a result and an error")),
     };
     Ok(Incoming::Response { id, outcome })
 }
@@ -395,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_usable_id_is_garbage() {
+    fn what_has_no_usable_id_or_is_a_response_is_garbage() {
         for text in [
             "{bad json",
             "[]",
@@ -406,6 +411,8 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":[1],"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#,
+            r#"{"id":1,"result":{}}"#,
             r#"{"jsonrpc":"2.0","method":7}"#,
         ] {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
