@@ -182,6 +182,41 @@ fn progress_of_a_core_task_goes_on_after_it_was_begun() {
 }
 
 #[test]
+fn a_cancelled_task_makes_no_more_progress() {
+    let fleet = fleet();
+    let deaf = "#!/bin/sh\ntrap '' TERM\necho deaf\nwhile :; do sleep 0.1; done\n";
+    fleet.host("one").stub("uptime", deaf);
+    let policy = common::policy_allowing(&["uptime"]).replace(
+        "max_seconds: 30",
+        "max_seconds: 30\n  task_progress_interval: 1",
+    );
+    fleet.setup.write("policy.yml", &policy);
+    let server = Server::start(&fleet.setup);
+    let params = json!({
+        "name": "ssh_run", "arguments": {"alias": "one", "command": "uptime"}, "task": {}, "_meta": {"progressToken": "p"}
+    });
+    let task = server.request("tools/call", params)["task"].clone();
+    wait_until("it does not listen", || {
+        let status = server.tool("ssh_get_task_status", json!({"task_id": task["taskId"]}));
+        status["output_lines_available"] == 1
+    });
+    let cancel = server.begin("tasks/cancel", json!({"taskId": task["taskId"]}));
+    // It takes longer than a progress interval to end what does not listen.
+    server.wait_frame("the notice of its end", |frame| {
+        frame["method"] == "notifications/tasks/status"
+    });
+    let frames = server.frames();
+    let cancelled = frames.iter().position(|frame| frame["id"] == cancel);
+    let after = &frames[cancelled.unwrap()..];
+    assert!(
+        after
+            .iter()
+            .all(|frame| frame["method"] != "notifications/progress"),
+        "{after:?}"
+    );
+}
+
+#[test]
 fn a_tag_run_is_a_task_too() {
     let fleet = fleet();
     let server = Server::start(&fleet.setup);

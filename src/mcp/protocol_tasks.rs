@@ -237,6 +237,16 @@ impl ProtocolTasks {
         }
     }
 
+    /// Tells of the progress of this task, as long as it is not said to be over: a cancelled
+    /// one is before its command has ended.
+    pub(crate) fn while_working(&self, id: &str, tell: impl FnOnce()) {
+        let table = self.lock();
+        let entry = table.iter().find(|entry| entry.id == id);
+        if entry.is_none_or(|entry| entry.state() == State::Working) {
+            tell();
+        }
+    }
+
     /// Does `add` for those of these tasks that there are, while none of them can end, and
     /// gives it what there is to tell at once: of those that are over.
     pub(super) fn listen(

@@ -200,6 +200,10 @@ impl Listener for Watch {
                 fields.field("task_id", id.as_str())
             }),
             TaskEvent::Started => {}
+            TaskEvent::Progress(progress) if self.call.as_task => {
+                let tasks = &self.call.session.protocol_tasks;
+                tasks.while_working(id.as_str(), || report(&self.call, progress));
+            }
             TaskEvent::Progress(progress) => report(&self.call, progress),
             TaskEvent::Finished(outcome) => {
                 self.tell(Level::Info, "ssh_run_complete", |fields| {

@@ -162,7 +162,10 @@ impl TagListener for Watch {
             TagEvent::HostStarted { .. } => {}
             TagEvent::HostFinished { alias, done, total } => {
                 let text = format!("{done} of {total} hosts done ({alias})");
-                self.call.progress(count(*done), count(*total), &text);
+                let tasks = &self.call.session.protocol_tasks;
+                tasks.while_working(&self.id, || {
+                    self.call.progress(count(*done), count(*total), &text);
+                });
             }
             TagEvent::Finished(outcome) => {
                 let summary = outcome.summary;
