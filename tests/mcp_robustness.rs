@@ -331,6 +331,27 @@ fn a_client_that_does_not_read_costs_little_and_holds_up_no_command() {
 }
 
 #[test]
+fn a_call_holds_no_more_of_its_frame_than_it_needs() {
+    let fleet = Fleet::of(&["one"]);
+    let mut server = Unread::start(&fleet);
+    let blanks = " ".repeat(1_000_000);
+    for id in 0..150 {
+        server.send(
+            &json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
+            "name": "ssh_run", "arguments": {"alias": "one", "command": format!("sleep 29.5{blanks}")}}}),
+        );
+    }
+    let mut taken = 0;
+    server.wait_record(|record| {
+        taken += usize::from(record["type"] == "policy_decision");
+        taken == 150
+    });
+    assert!(server.peak() < 64 * 1024, "{} KiB", server.peak());
+    drop(server.child.stdin.take());
+    assert_eq!(server.wait_exit(), Some(0));
+}
+
+#[test]
 fn a_slow_reader_gets_every_answer() {
     let fleet = Fleet::of(&["one"]);
     let mut server = Unread::start(&fleet);

@@ -15,9 +15,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::answer::Answer;
-use super::call::{Call, Retry};
+use super::call::Call;
 use super::json::{Json, Object};
-use super::message::{self, RequestId};
+use super::message::{self, Params, RequestId};
 use super::request_state::{Fault, Keeper};
 use crate::audit::{self, ApprovalOutcome, Record, Ts};
 use crate::config::types::HostAlias;
@@ -29,11 +29,39 @@ const KEY: &str = "approval";
 const APPROVE: &str = "approve";
 /// How often a waiting client is told that a person is being waited for.
 const REMIND: Duration = Duration::from_secs(5);
+/// Characters of a state that are looked at: more than there are in one.
+const LONGEST_STATE: usize = 100;
 /// Most host names that one question lists.
 const HOSTS_SHOWN: usize = 50;
 
 /// The states of the questions that modern clients were asked.
 pub(crate) type Approvals = Keeper;
+
+/// What a modern client answers to an `input_required` result, with its second attempt.
+/// Read when it comes: what else there is in it is not held for as long as the call takes.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    state: String,
+    reply: ApprovalOutcome,
+}
+
+impl Retry {
+    /// `None` where neither member is there: then it is a first attempt.
+    pub(crate) fn read(params: &Params) -> Option<Self> {
+        let member = |name: &str| params.get(name).filter(|it| !it.is_null());
+        let (state, responses) = (member("requestState"), member("inputResponses"));
+        if state.is_none() && responses.is_none() {
+            return None;
+        }
+        let reply = responses.and_then(|responses| responses.get(KEY));
+        let state = state.and_then(Value::as_str).unwrap_or_default();
+        Some(Self {
+            // A longer one was not made here.
+            state: state.chars().take(LONGEST_STATE).collect(),
+            reply: reply.map_or(ApprovalOutcome::Cancelled, read_reply),
+        })
+    }
+}
 
 /// How a question ended.
 pub(crate) enum Ruling {
@@ -145,17 +173,13 @@ fn check_retry(
     retry: &Retry,
     questions: &[&NeedsApproval],
 ) -> (ApprovalOutcome, Instant) {
-    let state = retry.state.as_deref().unwrap_or_default();
     let issued = call
         .session
         .approvals
-        .redeem(state, &digest(call, questions));
+        .redeem(&retry.state, &digest(call, questions));
     let now = Instant::now();
     match issued {
-        Ok(since) => {
-            let reply = retry.responses.get(KEY);
-            (reply.map_or(ApprovalOutcome::Cancelled, read_reply), since)
-        }
+        Ok(since) => (retry.reply, since),
         Err(Fault::Forged) => (ApprovalOutcome::Forged, now),
         Err(Fault::Replayed) => (ApprovalOutcome::Replayed, now),
         Err(Fault::Expired) => (ApprovalOutcome::Expired, now),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::approval::Retry;
 use super::caller::Caller;
 use super::inflight::{Cancel, Ticket};
 use super::json::{Json, Object};
@@ -33,13 +34,6 @@ pub(crate) struct Call {
     reported: Mutex<Option<f64>>,
 }
 
-/// The members with which a modern client answers an `input_required` result.
-#[derive(Debug)]
-pub(crate) struct Retry {
-    pub(crate) state: Option<String>,
-    pub(crate) responses: Params,
-}
-
 impl Call {
     pub(crate) fn new(
         session: &Arc<Session>,
@@ -50,7 +44,7 @@ impl Call {
     ) -> Result<Arc<Self>, (Ticket, RpcError)> {
         let arguments = match params.remove("arguments") {
             None | Some(Value::Null) => Params::new(),
-            Some(Value::Object(arguments)) => arguments,
+            Some(Value::Object(arguments)) => trimmed(arguments),
             Some(_) => {
                 let error = RpcError::invalid_params("arguments must be an object");
                 return Err((ticket, error));
@@ -62,7 +56,7 @@ impl Call {
         };
         Ok(Arc::new(Self {
             session: Arc::clone(session),
-            retry: Retry::read(&caller, &mut params),
+            retry: Retry::read(&params).filter(|_| caller.version.is_modern()),
             as_task,
             caller,
             tool,
@@ -150,21 +144,15 @@ impl Call {
     }
 }
 
-impl Retry {
-    fn read(caller: &Caller, params: &mut Params) -> Option<Self> {
-        let state = params.remove("requestState").filter(|it| !it.is_null());
-        let responses = params.remove("inputResponses").filter(|it| !it.is_null());
-        if !caller.version.is_modern() || (state.is_none() && responses.is_none()) {
-            return None;
+/// The arguments without blanks around texts: they mean nothing to any tool, and a line
+/// full of them would be held for as long as the call takes.
+fn trimmed(mut arguments: Params) -> Params {
+    for value in arguments.values_mut() {
+        if let Value::String(text) = value {
+            *text = text.trim().to_owned();
         }
-        Some(Self {
-            state: state.and_then(|state| state.as_str().map(str::to_owned)),
-            responses: match responses {
-                Some(Value::Object(responses)) => responses,
-                _ => Params::new(),
-            },
-        })
     }
+    arguments
 }
 
 /// Whether the answer is to be a protocol task: a legacy client says so in the call, for a

@@ -164,7 +164,8 @@ impl Facts {
         if self.timeout {
             let phase = self.timeout_phase.map_or("run", Phase::as_str);
             notes.push(format!(
-                "Timed out after {} s (limit {} s) in phase {phase}; the output until then is kept.",
+                "Timed out after {} s (limit {} s) in phase {phase}; the output until then is kept. \
+                 The limit is the policy's max_seconds for this host, also for ssh_run_async.",
                 self.duration_ms / 1_000,
                 self.max_seconds
             ));

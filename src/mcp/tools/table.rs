@@ -211,7 +211,7 @@ pub(crate) static TOOLS: [Tool; 13] = [
             Param { name: "max_lines", kind: LINES, description: "Lines from the end" },
             Param { name: "offset", kind: Kind::Integer { min: 0, max: 1 << 53, default: None }, description: "Byte to read on from" },
         ],
-        output: "task_id:s,output_lines:a?,total_lines:i?,has_more:b,text:s?,offset:i?,next_offset:i,available:i?,finished:b",
+        output: "task_id:s,output_lines:a?,total_lines:i?,has_more:b,text:s?,offset:i?,next_offset:i,available:i?,finished:b,notes:a?",
         hints: READS, as_task: false,
     },
     Tool {
