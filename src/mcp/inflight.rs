@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::json::{Json, array};
@@ -17,6 +17,10 @@ use super::outbox::{MAX_FRAME, Outbox};
 /// Most requests without an answer at one time.
 pub(crate) const MAX_IN_FLIGHT: usize = 2048;
 
+/// Bytes of answers that all batches hold together for want of their last one; beyond it
+/// they go out in parts.
+const HELD: usize = 4 << 20;
+
 /// What ends the work behind a request.
 type Stop = Box<dyn FnOnce() + Send>;
 
@@ -24,6 +28,8 @@ type Stop = Box<dyn FnOnce() + Send>;
 pub(crate) struct Inflight {
     table: Mutex<HashMap<RequestId, Entry>>,
     serial: AtomicU64,
+    /// Bytes in batches, of at most [`HELD`].
+    held: AtomicUsize,
     outbox: Arc<Outbox>,
 }
 
@@ -45,6 +51,7 @@ impl Inflight {
         Arc::new(Self {
             table: Mutex::default(),
             serial: AtomicU64::new(0),
+            held: AtomicUsize::new(0),
             outbox,
         })
     }
@@ -94,7 +101,7 @@ impl Inflight {
             return;
         };
         if let Route::Batch(batch) = &entry.route {
-            self.flush(batch.settle(None));
+            self.flush(batch.settle(None, &self.held));
         }
         entry.cancel.set();
     }
@@ -118,7 +125,7 @@ impl Inflight {
     fn deliver(&self, id: &RequestId, frame: Json, route: &Route) {
         match route {
             Route::Direct => self.outbox.send(frame, || cut_short(id)),
-            Route::Batch(batch) => self.flush(batch.settle(Some(frame))),
+            Route::Batch(batch) => self.flush(batch.settle(Some(frame), &self.held)),
         }
     }
 
@@ -280,7 +287,7 @@ impl fmt::Debug for Cancel {
 }
 
 /// The answers of one batch, sent together once the last one is there; earlier, in
-/// parts, where together they would not fit into a frame.
+/// parts, where together they would not fit into a frame or there are too many of them.
 #[derive(Debug)]
 pub(crate) struct Batch(Mutex<BatchState>);
 
@@ -301,28 +308,30 @@ impl Batch {
         })))
     }
 
-    /// Counts one answer (or none, for a cancelled request); what is to be sent now.
-    fn settle(&self, answer: Option<Json>) -> Vec<Json> {
+    /// Counts one answer (or none, for a cancelled request); what is to be sent now. `held`
+    /// is what all batches hold.
+    fn settle(&self, answer: Option<Json>, held: &AtomicUsize) -> Vec<Json> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.waiting = state.waiting.saturating_sub(1);
         let mut frames = Vec::new();
         if let Some(answer) = answer {
             if state.bytes + answer.len() + 2 >= MAX_FRAME {
-                frames.extend(state.take());
+                frames.extend(state.take(held));
             }
             state.bytes += answer.len() + 1;
+            held.fetch_add(answer.len() + 1, Ordering::Relaxed);
             state.ready.push(answer);
         }
-        if state.waiting == 0 {
-            frames.extend(state.take());
+        if state.waiting == 0 || held.load(Ordering::Relaxed) > HELD {
+            frames.extend(state.take(held));
         }
         frames
     }
 }
 
 impl BatchState {
-    fn take(&mut self) -> Option<Json> {
-        self.bytes = 0;
+    fn take(&mut self, held: &AtomicUsize) -> Option<Json> {
+        held.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
         let ready = std::mem::take(&mut self.ready);
         (!ready.is_empty()).then(|| array(&ready))
     }
@@ -419,5 +428,27 @@ mod tests {
                 .iter()
                 .all(|frame| frame.starts_with('[') && frame.len() < MAX_FRAME)
         );
+        assert_eq!(inflight.held.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn many_batches_that_wait_for_their_last_answer_hold_little() {
+        let (inflight, outbox) = table();
+        let big = "x".repeat(HELD / 8);
+        let mut last = Vec::new();
+        for batch in 0..20 {
+            let route = Route::Batch(Batch::new(2));
+            let open = |text: &str| inflight.open(id(text), route.clone()).unwrap();
+            last.push(open(&format!("\"last {batch}\"")));
+            open(&batch.to_string()).answer(Ok(Json::of(&big)));
+            assert!(inflight.held.load(Ordering::Relaxed) <= HELD);
+        }
+        let early = outbox.drain().len();
+        assert!(early > 10, "{early}");
+        for ticket in last {
+            ticket.answer(ok());
+        }
+        assert_eq!(outbox.drain().len(), 20);
+        assert_eq!(inflight.held.load(Ordering::Relaxed), 0);
     }
 }
