@@ -123,8 +123,9 @@ impl Entry {
         }
     }
 
-    /// The work has ended; `answer` is what the registry does not have of it.
-    pub(super) fn end(&mut self, answer: Option<Answer>, tasks: &Tasks) {
+    /// The work has ended; `answer` is what the registry does not have of it. Returns the
+    /// answer wherever it is.
+    pub(super) fn end(&mut self, answer: Option<Answer>, tasks: &Tasks) -> Option<Answer> {
         let result = answer.clone().or_else(|| self.registry_answer(tasks));
         // Whoever cancelled it, by whichever name.
         self.cancelled |= match &self.work {
@@ -133,10 +134,11 @@ impl Entry {
         };
         self.updated = Ts::now();
         self.done = Some(Done {
-            is_error: result.is_some_and(|answer| answer.is_error),
+            is_error: result.as_ref().is_some_and(|answer| answer.is_error),
             answer,
             after: self.begun.elapsed(),
         });
+        result
     }
 
     /// In the modern form an answer with `isError` is a completed task all the same.
@@ -174,14 +176,8 @@ impl Entry {
     /// The answer to the call that began it, in the words of who asks now.
     pub(super) fn result(&self, tasks: &Tasks, caller: &Caller) -> Result<Json, RpcError> {
         let kept = self.done.as_ref().and_then(|done| done.answer.clone());
-        let answer = kept
-            .or_else(|| self.registry_answer(tasks))
-            .ok_or_else(|| RpcError::invalid_params("The task's result has expired"))?;
-        let related = Object::new().field("taskId", &self.id).end();
-        let meta = Object::new().when(caller.version.has_core_tasks(), |meta| {
-            meta.json("io.modelcontextprotocol/related-task", &related)
-        });
-        Ok(answer.to_result(caller, meta))
+        let answer = kept.or_else(|| self.registry_answer(tasks));
+        result(&self.id, answer.as_ref(), caller)
     }
 
     fn registry_answer(&self, tasks: &Tasks) -> Option<Answer> {
@@ -265,6 +261,19 @@ impl Entry {
             .field(ttl, &millis(self.kept_for()))
             .field(interval, &poll)
     }
+}
+
+/// The result of the task `id`: this answer in the words of who asks for it.
+///
+/// # Errors
+/// There is no answer any more.
+pub(super) fn result(id: &str, answer: Option<&Answer>, caller: &Caller) -> Result<Json, RpcError> {
+    let answer = answer.ok_or_else(|| RpcError::invalid_params("The task's result has expired"))?;
+    let related = Object::new().field("taskId", id).end();
+    let meta = Object::new().when(caller.version.has_core_tasks(), |meta| {
+        meta.json("io.modelcontextprotocol/related-task", &related)
+    });
+    Ok(answer.to_result(caller, meta))
 }
 
 /// ISO 8601 in the form of RFC 3339.

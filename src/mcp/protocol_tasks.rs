@@ -17,7 +17,7 @@ use super::inflight::Ticket;
 use super::json::{Json, Object, array};
 use super::message::{self, Params, RpcError};
 pub(super) use super::protocol_task::Work;
-use super::protocol_task::{Entry, State};
+use super::protocol_task::{self, Entry, State};
 use super::session::Session;
 use super::subscriptions::missing_tasks;
 use crate::audit::Ts;
@@ -81,36 +81,27 @@ pub(crate) fn finish_early(call: &Call, answer: &Answer) {
 /// The work behind a task has ended; `answer` is what the registry does not have of it.
 pub(crate) fn finished(session: &Session, id: &str, answer: Option<Answer>) {
     let tasks = &session.server.tasks;
-    let (waiting, notice) = {
-        let mut table = session.protocol_tasks.lock();
-        let Some(entry) = table.iter_mut().find(|entry| entry.id == id) else {
-            return;
-        };
-        if entry.done.is_some() {
-            return;
-        }
-        entry.end(answer, tasks);
-        session.subscriptions.tell_task(id, |caller, notice| {
-            entry.in_full(notice, tasks, caller).ok()
-        });
-        let notice = entry
-            .caller
-            .version
-            .has_core_tasks()
-            .then(|| entry.flat(&entry.caller));
-        let waiting = std::mem::take(&mut entry.waiting);
-        let results: Vec<_> = waiting
-            .into_iter()
-            .map(|(caller, ticket)| (ticket, entry.result(tasks, &caller)))
-            .collect();
-        (results, notice)
+    let mut table = session.protocol_tasks.lock();
+    let entry = table.iter_mut().find(|entry| entry.id == id);
+    let Some(entry) = entry.filter(|entry| entry.done.is_none()) else {
+        return;
     };
-    for (ticket, result) in waiting {
-        ticket.answer(result);
-    }
-    if let Some(task) = notice {
-        let frame = message::notification("notifications/tasks/status", Some(&task.end()));
+    let answer = entry.end(answer, tasks);
+    session.subscriptions.tell_task(id, |caller, notice| {
+        entry.in_full(notice, tasks, caller).ok()
+    });
+    if entry.caller.version.has_core_tasks() {
+        let task = entry.flat(&entry.caller).end();
+        let frame = message::notification("notifications/tasks/status", Some(&task));
         session.outbox.hint(frame);
+    }
+    let waiting = std::mem::take(&mut entry.waiting);
+    make_room(&mut table);
+    drop(table);
+    // One after the other, and while others are served: many may wait, and each answer may
+    // be near a frame's size.
+    for (caller, ticket) in waiting {
+        ticket.answer(protocol_task::result(id, answer.as_ref(), &caller));
     }
 }
 
@@ -210,6 +201,17 @@ fn find<'a>(table: &'a mut [Entry], params: &Params) -> Result<&'a mut Entry, Rp
         .ok_or_else(|| RpcError::invalid_params("Task not found or expired"))
 }
 
+/// The oldest that are over make room for others, in number and in memory.
+fn make_room(table: &mut Vec<Entry>) {
+    let held = |table: &Vec<Entry>| table.iter().map(Entry::size).sum::<usize>();
+    while table.len() > MOST || held(table) > ANSWERS {
+        let Some(oldest) = table.iter().position(|entry| entry.done.is_some()) else {
+            break;
+        };
+        table.remove(oldest);
+    }
+}
+
 impl ProtocolTasks {
     /// Ends the task of this id; whether there was one to end.
     pub(crate) fn cancel(&self, id: &str) -> bool {
@@ -227,14 +229,7 @@ impl ProtocolTasks {
         let mut table = self.lock();
         call.finish_with(Ok(entry.created_result(&call.caller)));
         table.push(entry);
-        // The oldest that are over make room, for number and for memory.
-        let held = |table: &Vec<Entry>| table.iter().map(Entry::size).sum::<usize>();
-        while table.len() > MOST || held(&table) > ANSWERS {
-            let Some(oldest) = table.iter().position(|entry| entry.done.is_some()) else {
-                break;
-            };
-            table.remove(oldest);
-        }
+        make_room(&mut table);
     }
 
     /// Tells of the progress of this task, as long as it is not said to be over: a cancelled
