@@ -205,7 +205,8 @@ fn failing_run(fleet: &Fleet, server: &Server, alias: &str) -> (String, String) 
         .find(|r| r["msg"] == "run_exception")
         .unwrap_or_else(|| panic!("no cause on record: {after:?}"));
     let both = |r: &&Value| r["msg"] == "error_details" && r["original"] == cause["error"];
-    let both = after.iter().find(both).expect("what was told, and why");
+    let both = after.iter().find(both);
+    let both = both.unwrap_or_else(|| panic!("not told what was said: {after:?}"));
     assert_eq!(both["sanitized"], said, "{both}");
     (said, cause["error"].as_str().unwrap().to_owned())
 }
