@@ -52,6 +52,8 @@ impl EnvFile {
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<(usize, LineFault)>), usize> {
         let mut file = Self::default();
         let mut faults = Vec::new();
+        // What editors of other systems put before the first line.
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             let number = index + 1;
             let line = std::str::from_utf8(line).map_err(|_| number)?.trim();
@@ -101,24 +103,28 @@ mod tests {
 
     #[test]
     fn lines_are_read_as_the_python_loader_did() {
-        let text = b"# note\n\nA=1\nB=\"two words\"\n C = 'x=y' \nD=\"\nE=\r\nF\nexport G=1\nA=2\n";
+        let text = b"\xef\xbb\xbfZ=0\n# note\n\nA=1\nB=\"two words\"\n C = 'x=y' \nD=\"\nE=\r\nF\nexport G=1\nA=2\n";
         let (file, faults) = EnvFile::parse(text).unwrap();
         let text = |name| {
             file.value(name)
                 .map(|secret| String::from_utf8(secret.expose().to_vec()).unwrap())
         };
+        assert_eq!(text("Z").unwrap(), "0");
         assert_eq!(text("A").unwrap(), "2");
         assert_eq!(text("B").unwrap(), "two words");
         assert_eq!(text("C").unwrap(), "x=y");
         assert_eq!(text("D").unwrap(), "\"");
         assert_eq!(text("E"), None);
-        assert_eq!(file.names().collect::<Vec<_>>(), ["A", "B", "C", "D", "E"]);
+        assert_eq!(
+            file.names().collect::<Vec<_>>(),
+            ["A", "B", "C", "D", "E", "Z"]
+        );
         assert_eq!(
             faults,
             [
-                (8, LineFault::NoEquals),
-                (9, LineFault::Name),
-                (10, LineFault::Again)
+                (9, LineFault::NoEquals),
+                (10, LineFault::Name),
+                (11, LineFault::Again)
             ]
         );
         assert_eq!(EnvFile::parse(b"A=1\nB=\xff\n").err(), Some(2));
