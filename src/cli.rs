@@ -16,6 +16,18 @@ use crate::audit;
 
 use line::{Line, Name, spelling, split, utf8};
 
+/// The variables that stand for an absent flag, and the one that has none.
+pub const VARIABLES: [&str; 8] = [
+    "MCP_SSH_CONFIG_DIR",
+    "MCP_SSH_KEYS_DIR",
+    "MCP_SSH_SECRETS_DIR",
+    "MCP_SSH_ALLOW_LINKS_BENEATH",
+    "MCP_SSH_SANDBOX",
+    "MCP_SSH_AUDIT_FILE",
+    "MCP_SSH_AUDIT_ROTATE_BYTES",
+    "MCP_SSH_DEBUG",
+];
+
 /// What the program was asked to do, and with what.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Options {
@@ -264,7 +276,7 @@ fn switched_on(name: &str, value: Option<&OsStr>) -> Result<bool, String> {
 
 fn parse_bytes(value: &OsStr) -> Result<u64, String> {
     let number = value.to_str().and_then(|text| text.parse().ok());
-    number.ok_or_else(|| format!("{value:?} is not a number of bytes"))
+    number.ok_or_else(|| format!("audit-rotate-bytes: {value:?} is not a number of bytes"))
 }
 
 fn parse_sandbox(value: &OsStr) -> Result<Sandbox, String> {

@@ -156,6 +156,8 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
     let readable = || usable(&dirs, &environment, settings.audit_file.as_deref());
     let identity = identity::settle(settings.user, readable).map_err(StartError::Identity)?;
     noticed.extend(agent_trouble(&snapshot, &environment).map(agentless));
+    let strangers = environment.strangers(&cli::VARIABLES);
+    noticed.extend(strangers.iter().map(|text| stranger(text)));
     let grants = grants(&dirs, place.as_ref());
     let confined = confine::close(settings.sandbox, identity, Scope::of(&snapshot), grants);
     let confined = confined.map_err(StartError::Confine)?;
@@ -299,6 +301,10 @@ fn open_audit_file(settings: &Settings) -> Result<Option<Place>, StartError> {
 
 fn agentless(trouble: String) -> Record {
     Record::config_warning("credentials.yml", format!("agent: true, and {trouble}"))
+}
+
+fn stranger(text: &str) -> Record {
+    Record::config_warning("environment", text)
 }
 
 fn agent_socket(environment: &Environment) -> Option<&Path> {

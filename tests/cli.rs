@@ -204,6 +204,19 @@ fn check_looks_at_the_audit_file_too() {
     assert!(!path.exists(), "check wrote something");
 }
 
+/// A misspelled variable would otherwise be a setting that is silently not made.
+#[test]
+fn a_variable_that_means_nothing_is_told() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.setup.env("MCP_SSH_SANBOX", "off");
+    let told = "MCP_SSH_SANBOX means nothing to this server; did you mean MCP_SSH_SANDBOX?";
+    let output = run_cli(&fleet.setup, &["check"]);
+    assert_code(&output, 0);
+    assert!(out(&output).contains(told), "{}", out(&output));
+    let output = run_cli(&fleet.setup, &["serve"]);
+    assert!(err(&output).contains(told), "{}", err(&output));
+}
+
 #[test]
 fn check_without_sandbox_says_so() {
     let fleet = Fleet::of(&["web1"]);

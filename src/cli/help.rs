@@ -49,6 +49,7 @@ Exit codes: 0 done, 1 problems found or the server could not start, 2 usage.
 
 #[cfg(test)]
 mod tests {
+    use super::super::VARIABLES;
     use super::super::line::{COMMANDS, FLAGS};
     use super::HELP;
 
@@ -67,6 +68,7 @@ mod tests {
                 flag.name
             );
         }
+        assert!(VARIABLES.iter().all(|name| HELP.contains(name)));
         assert!(HELP.lines().all(|line| line.len() <= 90));
     }
 }

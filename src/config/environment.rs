@@ -15,8 +15,11 @@ use std::sync::Arc;
 
 use zeroize::{Zeroize, Zeroizing};
 
+use super::problem::nearest;
 use super::secret::{NAME_MAX, SECRET_MAX, Secret};
 
+/// What the names of the server's own settings begin with.
+const OWN: &str = "MCP_SSH_";
 /// Where a secret's value is looked for after the variable of its own name.
 const PREFIX: &str = "MCP_SSH_SECRET_";
 
@@ -102,7 +105,7 @@ impl Environment {
             if let Some(value) = secret_value(secret, value) {
                 self.prefixed.insert(secret.to_owned(), value);
             }
-        } else if name.starts_with("MCP_SSH_") || name == "SSH_AUTH_SOCK" {
+        } else if name.starts_with(OWN) || name == "SSH_AUTH_SOCK" {
             self.settings.insert(name, value);
         } else if !is_not_secret(&name)
             && let Some(value) = secret_value(&name, value)
@@ -118,6 +121,20 @@ impl Environment {
             .get(name)
             .map(OsString::as_os_str)
             .filter(|value| !value.is_empty())
+    }
+
+    /// What is named like a setting of the server's and is none of `known`, each in words.
+    pub fn strangers(&self, known: &[&str]) -> Vec<String> {
+        let names = self.settings.keys().map(String::as_str);
+        let strangers = names.filter(|name| name.starts_with(OWN) && !known.contains(name));
+        strangers
+            .map(|name| {
+                let nearest = nearest(name, known.iter().copied());
+                let meant = nearest.map(|known| format!("; did you mean {known}?"));
+                let meant = meant.unwrap_or_default();
+                format!("the variable {name} means nothing to this server{meant}")
+            })
+            .collect()
     }
 
     /// The variable of a secret's own name, in upper case.
@@ -180,5 +197,8 @@ mod tests {
         );
         assert_eq!(environment.setting("MCP_SSH_KEYS_DIR"), None);
         assert!(environment.secret("MCP_SSH_CONFIG_DIR").is_none());
+        let strangers = environment.strangers(&["MCP_SSH_KEYS_DIR", "MCP_SSH_CONFIG_FILE"]);
+        assert_eq!(strangers.len(), 1);
+        assert!(strangers[0].contains("did you mean MCP_SSH_CONFIG_FILE?"));
     }
 }

@@ -15,7 +15,7 @@ use super::{
     NEEDED, Outcome, agent_trouble, grants, identity, open, open_audit_file, reports, usable,
 };
 use crate::audit;
-use crate::cli::{Sandbox as Level, Settings};
+use crate::cli::{Sandbox as Level, Settings, VARIABLES};
 use crate::config::report::{self, Fact, Report, Standing};
 use crate::config::{Dirs, Environment, Snapshot};
 use crate::ssh;
@@ -42,6 +42,9 @@ fn environment_says_no_colour() -> bool {
 
 /// Goes the way of the boot, and adds a fact for each step.
 fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, report: &mut Report) {
+    for text in environment.strangers(&VARIABLES) {
+        report.add(doubtful("environment", text));
+    }
     let place = match open_audit_file(settings) {
         Ok(place) => place,
         Err(error) => return report.add(bad("audit_file", error)),
