@@ -253,8 +253,8 @@ fn configure(
     match load(dirs, environment) {
         Ok(Loaded { snapshot, events }) => {
             let events = events.into_iter().map(Record::security);
-            let unknown = report::unknown_hosts(&snapshot, &ssh::unknown);
-            let warnings = snapshot.warnings().iter().chain(&unknown);
+            let failing = report::failing_logins(&snapshot, &ssh::EXPERT);
+            let warnings = snapshot.warnings().iter().chain(&failing);
             let warnings = warnings.map(Record::config_surprise);
             let noticed = events.chain(warnings).collect();
             Ok((snapshot, noticed))

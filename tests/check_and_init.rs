@@ -13,7 +13,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Output;
 
-use common::{Fleet, Scratch, Setup, run_cli};
+use common::{Fleet, Scratch, Setup, run, run_cli};
 use serde_json::Value;
 
 const FILES: [&str; 3] = ["servers.yml", "credentials.yml", "policy.yml"];
@@ -90,6 +90,41 @@ fn own_warnings() -> &'static str {
     } else {
         "0 warnings"
     }
+}
+
+/// What a login by a key would come upon is told before it is tried.
+#[test]
+fn keys_that_cannot_be_used_are_told() {
+    let fleet = Fleet::of(&["web1"]);
+    let keys = &fleet.setup.keys;
+    let locked = keys.join("locked");
+    let locked = locked.to_str().unwrap();
+    let form = ["-q", "-t", "ed25519", "-N", "a passphrase", "-f", locked];
+    run("ssh-keygen", &form);
+    let warned = |key: &str, more: &str| {
+        let entry = format!("{{name: fleet, username: u, key_path: {key}{more}}}");
+        fleet
+            .setup
+            .write("credentials.yml", &format!("entries: [{entry}]\n"));
+        let report = json(&run_cli(&fleet.setup, &["check", "--json"]));
+        let warnings = report["warnings"].as_array().unwrap().clone();
+        let about = |warning: &&Value| warning["file"] == "credentials.yml";
+        let texts = warnings
+            .iter()
+            .filter(about)
+            .map(|warning| warning["text"].clone());
+        texts
+            .map(|text| text.to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    fleet.setup.secret("word", "a passphrase");
+    assert_eq!(warned("id_fleet", ""), "");
+    assert_eq!(warned("locked", ", key_passphrase_secret: word"), "");
+    let told = warned("locked", "");
+    assert!(told.contains("key_passphrase_secret"), "{told}");
+    let told = warned("locked.pub", "");
+    assert!(told.contains("not the .pub"), "{told}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use common::{Scratch, Setup};
 use mcp_ssh_orchestrator::config::event::{EventValue, SecurityEvent};
 use mcp_ssh_orchestrator::config::{
-    Dirs, Environment, FILES, Fault, Links, LoadError, Loaded, load as load_files, load_texts,
+    Dirs, Environment, FILES, Fault, Links, LoadError, Loaded, load_texts,
 };
 
 const SERVERS: &str = "hosts:\n  - {alias: web1, host: 10.0.0.1, credentials: ops, tags: [web]}\n";
@@ -209,7 +209,7 @@ fn files_that_are_not_taken_are_named_with_their_event() {
         let dirs = Dirs::open(&setup.config, &setup.keys, &setup.secrets, Links::Refused);
         Arc::new(dirs)
     };
-    let load = |dirs: &Arc<Dirs>| load_files(dirs, &Environment::default());
+    let load = |dirs: &Arc<Dirs>| mcp_ssh_orchestrator::config::load(dirs, &Environment::default());
     assert!(load(&dirs()).is_ok());
 
     let path = setup.config.join("policy.yml");
@@ -281,25 +281,6 @@ fn files_that_are_not_taken_are_named_with_their_event() {
     let error = load(&Arc::new(file)).err().unwrap();
     let told = error.problems[0].for_operator();
     assert!(told.contains("isn't a directory"), "{told}");
-}
-
-/// The public half of a key is beside the private one, and easily named.
-#[test]
-fn a_public_key_in_a_private_ones_place_is_told() {
-    let setup = Setup::new();
-    setup.write("servers.yml", SERVERS);
-    setup.write("policy.yml", POLICY);
-    let entry = "entries: [{name: ops, username: ops, key_path: id.pub}]\n";
-    setup.write("credentials.yml", entry);
-    setup.key(
-        "id.pub",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA ops@example\n",
-    );
-    let dirs = Dirs::open(&setup.config, &setup.keys, &setup.secrets, Links::Refused);
-    let loaded = load_files(&Arc::new(dirs), &Environment::default()).unwrap();
-    let warnings = loaded.snapshot.warnings();
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].text.contains("public key"), "{warnings:?}");
 }
 
 /// Where logins can't be read no host can, and a policy that names hosts is not to blame.

@@ -167,11 +167,6 @@ impl Reader<'_, '_> {
         };
         let directory = self.dirs.keys();
         match directory.read(path.relative(), KEY_MAX) {
-            Ok(content) if name == "key_path" && is_public(&content.bytes) => {
-                let warning = "the file holds a public key: logins with it fail; name the \
-                               private one, without .pub";
-                self.warn(text, name, WarningKind::NoEffect, warning.to_owned());
-            }
             Ok(content) if content.is_open_to_others() && name == "key_path" => {
                 let warning = format!(
                     "the key file has mode {:04o}, so others can read or change it; use 0400 or 0600",
@@ -293,13 +288,6 @@ impl Reader<'_, '_> {
         let key = self.entry.key(name);
         self.findings.warning(text.at, key, kind, warning);
     }
-}
-
-/// OpenSSH's one line of a type, base64 and a comment.
-fn is_public(key: &[u8]) -> bool {
-    [&b"ssh-"[..], b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-"]
-        .iter()
-        .any(|kind| key.starts_with(kind))
 }
 
 fn may_pass(error: SecretError) -> bool {

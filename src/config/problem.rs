@@ -169,6 +169,8 @@ pub enum WarningKind {
     InlinePassword,
     /// Something of the policy, such as a rule that can never take effect.
     Policy,
+    /// A private key that no login can use.
+    UnusableKey,
     /// A host whose key isn't known.
     UnknownHostKey,
     /// Text that was read but has no effect.
@@ -184,6 +186,7 @@ impl WarningKind {
             Self::Absent => "absent",
             Self::InlinePassword => "inline_password",
             Self::Policy => "policy",
+            Self::UnusableKey => "unusable_key",
             Self::UnknownHostKey => "host_key_unknown",
             Self::NoEffect => "no_effect",
         }
@@ -196,6 +199,7 @@ impl WarningKind {
             Self::Absent => "names something that isn't there",
             Self::InlinePassword => "holds a password",
             Self::Policy => "may not do what its author thinks",
+            Self::UnusableKey => "names a key that no login can use",
             Self::UnknownHostKey => "is about a host whose key isn't known",
             Self::NoEffect => "has no effect",
         }

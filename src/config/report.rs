@@ -18,9 +18,13 @@ use super::problem::{Mark, Place, Problem, Warning, WarningKind};
 use super::safe_path::FileError;
 use super::snapshot::Snapshot;
 
-/// Those of the hosts that a known_hosts text has no key for. The parser is `ssh`'s, which
-/// this module can't call, so the caller brings it.
-pub type Unknown<'a> = &'a dyn for<'h> Fn(&[u8], &'h [Host]) -> Vec<&'h Host>;
+/// What `ssh` can tell of files. This module can't call it, so the caller brings it.
+pub struct Expert {
+    /// Those of the hosts that a known_hosts text has no key for.
+    pub unknown: for<'h> fn(&[u8], &'h [Host]) -> Vec<&'h Host>,
+    /// Why a login by a private key file fails, with a passphrase or without.
+    pub key_trouble: fn(&[u8], bool) -> Option<String>,
+}
 
 /// What `check` found.
 pub struct Report {
@@ -51,13 +55,13 @@ pub enum Standing {
 }
 
 /// Loads the configuration as the server would, and looks at what that does not need:
-/// whether the hosts' keys are known.
-pub fn check(dirs: &Arc<Dirs>, environment: &Environment, unknown: Unknown<'_>) -> Report {
+/// whether the hosts' keys are known and the logins' keys can be used.
+pub fn check(dirs: &Arc<Dirs>, environment: &Environment, expert: &Expert) -> Report {
     let dirs = Arc::clone(dirs);
     match load(&dirs, environment) {
         Ok(Loaded { snapshot, events }) => {
             let mut warnings = snapshot.warnings().to_vec();
-            warnings.extend(unknown_hosts(&snapshot, unknown));
+            warnings.extend(failing_logins(&snapshot, expert));
             Report {
                 dirs,
                 snapshot: Some(snapshot),
@@ -82,8 +86,31 @@ pub fn check(dirs: &Arc<Dirs>, environment: &Environment, unknown: Unknown<'_>) 
     }
 }
 
-/// A warning for each host whose key isn't known: every login to it will be refused.
-pub fn unknown_hosts(snapshot: &Snapshot, unknown: Unknown<'_>) -> Vec<Warning> {
+/// A warning for each login that can be seen to fail: the private key can't be used, or
+/// the host's key isn't known.
+pub fn failing_logins(snapshot: &Snapshot, expert: &Expert) -> Vec<Warning> {
+    let mut warnings = unusable_keys(snapshot, expert);
+    warnings.extend(unknown_hosts(snapshot, expert));
+    warnings
+}
+
+/// Of the key files that are there: the others have their warnings from the load.
+fn unusable_keys(snapshot: &Snapshot, expert: &Expert) -> Vec<Warning> {
+    let logins = snapshot.logins().filter_map(|login| {
+        let path = login.key_path.as_ref()?;
+        let key = snapshot.dirs().read_key(path).ok()?;
+        let trouble = (expert.key_trouble)(key.expose(), login.passphrase.is_some())?;
+        Some(Warning {
+            place: Place::file(FILES[1]),
+            key: login.name.clone(),
+            kind: WarningKind::UnusableKey,
+            text: format!("the key {path} can't be used: {trouble}"),
+        })
+    });
+    logins.collect()
+}
+
+fn unknown_hosts(snapshot: &Snapshot, expert: &Expert) -> Vec<Warning> {
     let path = snapshot.known_hosts();
     let file = snapshot.dirs().known_hosts_file(path);
     let text = match snapshot.dirs().read_known_hosts(path) {
@@ -102,7 +129,7 @@ pub fn unknown_hosts(snapshot: &Snapshot, unknown: Unknown<'_>) -> Vec<Warning> 
             }];
         }
     };
-    let unknown = unknown(&text, snapshot.hosts());
+    let unknown = (expert.unknown)(&text, snapshot.hosts());
     unknown
         .into_iter()
         .map(|host| Warning {

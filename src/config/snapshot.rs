@@ -201,7 +201,7 @@ impl Snapshot {
     }
 
     /// The credentials in use, each once, by name.
-    fn logins(&self) -> impl Iterator<Item = &Credential> {
+    pub(super) fn logins(&self) -> impl Iterator<Item = &Credential> {
         let logins: BTreeMap<&str, &Credential> = self
             .hosts
             .iter()

@@ -39,20 +39,40 @@ mod wire;
 
 use self::known_hosts::KnownHosts;
 use crate::config::Host;
+use crate::config::report::Expert;
 
 pub use client::{Client, Job};
 pub use control::{Cancel, Control, Deadline, Phase};
 pub use error::{NO_ADDRESS, SshError};
 pub use report::{Ended, Exit, Flow, Negotiated, RunReport, Sink, Stage, Terminated};
 
-/// The hosts that a known_hosts file has no usable key for, for a warning at load.
-pub fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {
+/// What `config` can't tell of files by itself, for warnings at the start.
+pub const EXPERT: Expert = Expert {
+    unknown,
+    key_trouble,
+};
+
+/// The hosts that a known_hosts file has no usable key for.
+fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {
     let known_hosts = KnownHosts::parse(file);
     let is_unknown = |host: &&Host| {
         let name = login::record_name(host);
         known_hosts.kinds_for(&name).is_empty()
     };
     hosts.iter().filter(is_unknown).collect()
+}
+
+/// Why a login by this key file would fail before it is tried.
+fn key_trouble(file: &[u8], passphrase: bool) -> Option<String> {
+    match key::inspect(file) {
+        Ok(face) if face.encrypted && !passphrase => {
+            Some("it is encrypted; name its passphrase in key_passphrase_secret".to_owned())
+        }
+        Ok(_) => None,
+        Err(problem) => Some(format!(
+            "{problem}; key_path names the private key, not the .pub"
+        )),
+    }
 }
 
 /// Makes libssh2 and OpenSSL set themselves up, which opens files and makes system calls

@@ -25,7 +25,7 @@ pub(super) fn check(settings: &Settings, environment: &Environment, json: bool) 
     // Asked before the filter closes, which has no terminal's ioctl(2).
     let colour = io::stdout().is_terminal() && !environment_says_no_colour();
     let dirs = open(settings);
-    let mut report = report::check(&dirs, environment, &ssh::unknown);
+    let mut report = report::check(&dirs, environment, &ssh::EXPERT);
     examine(settings, &dirs, environment, &mut report);
     let text = if json {
         report.json()
