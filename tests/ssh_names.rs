@@ -13,7 +13,7 @@ mod direct;
 
 use common::{Fleet, HostSpec, Setup};
 use direct::Direct;
-use mcp_ssh_orchestrator::ssh::SshError;
+use mcp_ssh_orchestrator::ssh::{Cancel, Control, Deadline, SshError};
 
 /// One sshd that also listens on these addresses; `localhost` is the one name that every
 /// machine resolves without a name server.
@@ -136,6 +136,45 @@ fn ipv6_literals() {
     );
     let ran = direct.run("web1", "echo hello");
     assert!(matches!(ran.error(), SshError::NoAddressAllowed { .. }));
+}
+
+/// The answer to a call that only asks, and the run itself: both put it on record.
+#[test]
+fn names_asked_for_too_often_are_an_event() {
+    let (fleet, port) = listening(&["127.0.0.1"]);
+    let network = "network:\n  allow_cidrs: [127.0.0.0/8]\n";
+    let direct = reach(&fleet, "localhost", port, network, "");
+    let host = &direct.snapshot.hosts()[0];
+    let ask = || {
+        // As a reload does: what was answered is forgotten, what was asked is not.
+        direct.client.drop_sessions();
+        let control = Control::new(Deadline::Never, Cancel::new().unwrap());
+        let mut events = Vec::new();
+        let client = &direct.client;
+        let asked = client.check_network(&direct.snapshot, host, &control, &mut events);
+        (asked, events)
+    };
+    let until_refused = || {
+        let mut asked = std::iter::repeat_with(ask).take(2000);
+        asked.find(|(asked, _)| asked.is_err()).unwrap()
+    };
+    let (asked, events) = until_refused();
+    assert_eq!(
+        asked.unwrap_err().network_denial(),
+        Some("DNS resolution failed")
+    );
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].event_type, "dns_rate_limit_exceeded");
+    // Ten within this second, and this is the eleventh; or the second is over, and it is not.
+    let ran = (0..200).find_map(|_| {
+        until_refused();
+        let ran = direct.run("web1", "echo hello");
+        ran.report.error.is_some().then_some(ran)
+    });
+    let ran = ran.unwrap();
+    let events = &ran.report.events;
+    assert_eq!(events.len(), 1, "{:?}", ran.report);
+    assert_eq!(events[0].event_type, "dns_rate_limit_exceeded");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use super::material;
 use super::pool::{Key, Parked, Pool};
 use super::report::{Ended, RunReport, Sink, Stage};
 use super::resolve::Resolver;
+use crate::config::event::SecurityEvent;
 use crate::config::{Host, Snapshot};
 use crate::policy::verdict::Authorised;
 
@@ -156,7 +157,7 @@ impl Client {
     }
 
     /// Whether a host's name resolves to an address that the policy allows, without
-    /// connecting: for an answer before a task is made.
+    /// connecting: for an answer before a task is made. What it comes upon goes to `events`.
     ///
     /// # Errors
     /// [`SshError::Resolve`] or [`SshError::NoAddressAllowed`]; the time is up.
@@ -165,11 +166,10 @@ impl Client {
         snapshot: &Snapshot,
         host: &Host,
         control: &Control,
+        events: &mut Vec<SecurityEvent>,
     ) -> Result<(), SshError> {
         let watch = control.begin(Phase::Resolve);
-        let found = login::addresses_of(host, &self.resolver, |resolver, name| {
-            resolver.resolve(name, &watch)
-        })?;
+        let found = login::addresses_of(host, &self.resolver, &watch, events)?;
         login::pin(snapshot.policy().network(), host, &found).map(drop)
     }
 

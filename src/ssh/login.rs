@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::algorithms;
 use super::auth::{self, Credentials};
 use super::connect::connect;
-use super::control::{Control, Phase};
+use super::control::{Control, Phase, Watch};
 use super::error::{KeyProblem, ResolveFailure, SshError};
 use super::events::{host_key_event, rate_limit_event};
 use super::ffi::FaultKind;
@@ -229,10 +229,7 @@ impl Hop<'_> {
     /// The host's addresses that the policy allows.
     fn addresses(&self, seen: &mut Seen) -> Result<Vec<PinnedAddress>, SshError> {
         let watch = self.control.begin(Phase::Resolve);
-        let found = addresses_of(self.host, self.means.resolver, |resolver, name| {
-            resolver.resolve(name, &watch)
-        })
-        .inspect_err(|error| seen.events.extend(rate_limit_event(error)))?;
+        let found = addresses_of(self.host, self.means.resolver, &watch, &mut seen.events)?;
         pin(self.means.snapshot.policy().network(), self.host, &found)
     }
 
@@ -355,12 +352,16 @@ fn shake_hands(link: &mut Link, control: &Control) -> Result<PublicKey, SshError
 pub(super) fn addresses_of(
     host: &Host,
     resolver: &Resolver,
-    resolve: impl FnOnce(&Resolver, &str) -> Result<Arc<[IpAddr]>, SshError>,
+    watch: &Watch<'_>,
+    events: &mut Vec<SecurityEvent>,
 ) -> Result<Vec<IpAddr>, SshError> {
     match &host.address {
         HostAddress::Literal(ip) => Ok(vec![*ip]),
         HostAddress::Name(name) => match host.resolve {
-            Resolve::Dns => resolve(resolver, name.as_str()).map(|found| found.to_vec()),
+            Resolve::Dns => resolver
+                .resolve(name.as_str(), watch)
+                .inspect_err(|error| events.extend(rate_limit_event(error)))
+                .map(|found| found.to_vec()),
             Resolve::Static => Err(SshError::Resolve {
                 name: name.as_str().to_owned(),
                 why: ResolveFailure::Static,

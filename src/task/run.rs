@@ -99,7 +99,13 @@ pub(super) fn check_network(
         return Ok(());
     };
     let control = Control::new(Deadline::Never, cancel);
-    match registry.client.check_network(snapshot, host, &control) {
+    let mut events = Vec::new();
+    let client = &registry.client;
+    let checked = client.check_network(snapshot, host, &control, &mut events);
+    for event in events {
+        registry.audit.emit(Record::security(event));
+    }
+    match checked {
         Ok(()) => Ok(()),
         Err(error) => error.network_denial().map_or(Ok(()), Err),
     }
