@@ -843,6 +843,66 @@ fn another_key_in_a_later_exchange() {
     );
 }
 
+/// Without the extension, packets can be slipped in before the keys are and others taken out
+/// after it, in silence (CVE-2023-48795). Offered by both sides, nothing may come before the
+/// first packet of the exchange.
+#[test]
+fn nothing_is_slipped_in_before_the_first_exchange() {
+    let key = HostKey::new();
+    let line = key.line();
+    for strict in [false, true] {
+        let key = key.clone();
+        let listener = serve(move |stream| {
+            let _ = (|| -> Done {
+                let mut peer = Peer::greet(stream)?;
+                peer.send(&[&[2][..], &string(b"slipped in")].concat())?;
+                if strict {
+                    let mut offer = OFFER;
+                    offer[0] = "curve25519-sha256,kex-strict-s-v00@openssh.com";
+                    peer.send(&kexinit(offer))?;
+                    peer.linger();
+                    return Ok(());
+                }
+                let (mut peer, channel) = peer.run(&key)?;
+                peer.succeed(channel)?;
+                peer.linger();
+                Ok(())
+            })();
+        });
+        let ran = Direct::of(&setup(listener.port, &line)).order(within(4000));
+        if strict {
+            assert_eq!(failed(&ran), Phase::Handshake);
+            assert!(
+                matches!(ran.error(), SshError::Protocol { .. }),
+                "{:?}",
+                ran.report
+            );
+        } else {
+            ran.ok();
+        }
+    }
+}
+
+/// Through a silence, something is said, and nothing is asked for that would be kept.
+#[test]
+fn a_silent_session_is_kept_alive() {
+    let key = HostKey::new();
+    let line = key.line();
+    let listener = serve(move |stream| {
+        let _ = (|| -> Done {
+            let (mut peer, channel) = Peer::running(stream, &key)?;
+            let said = peer.expect(80)?;
+            peer.data(channel, &said[1..])?;
+            peer.succeed(channel)?;
+            peer.linger();
+            Ok(())
+        })();
+    });
+    let ran = Direct::of(&setup(listener.port, &line)).order(within(60_000));
+    let expected = [string(b"keepalive@libssh2.org"), vec![0]].concat();
+    assert_eq!(ran.ok().stdout, expected);
+}
+
 /// A status is 32 bits (RFC 4254 §6.10), and -1 stands for 'none was had'.
 #[test]
 fn no_status_looks_like_none() {

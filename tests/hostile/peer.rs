@@ -96,22 +96,31 @@ impl Peer {
     /// Up to the login, which always succeeds.
     pub(crate) fn let_in(stream: TcpStream, key: &HostKey) -> Done<Self> {
         let mut peer = Self::greet(stream)?;
-        peer.exchange(key)?;
-        peer.expect(5)?;
-        peer.send(&[&[6][..], &string(b"ssh-userauth")].concat())?;
-        peer.expect(50)?;
-        peer.send(&[52])?;
+        peer.welcome(key)?;
         Ok(peer)
+    }
+
+    fn welcome(&mut self, key: &HostKey) -> Done {
+        self.exchange(key)?;
+        self.expect(5)?;
+        self.send(&[&[6][..], &string(b"ssh-userauth")].concat())?;
+        self.expect(50)?;
+        self.send(&[52])
     }
 
     /// Up to a command that runs; returns the client's number of the channel.
     pub(crate) fn running(stream: TcpStream, key: &HostKey) -> Done<(Self, u32)> {
-        let mut peer = Self::let_in(stream, key)?;
-        let channel = peer.confirm_channel()?;
-        let request = peer.expect(98)?;
+        Self::greet(stream)?.run(key)
+    }
+
+    /// As [`Peer::running`], after the versions.
+    pub(crate) fn run(mut self, key: &HostKey) -> Done<(Self, u32)> {
+        self.welcome(key)?;
+        let channel = self.confirm_channel()?;
+        let request = self.expect(98)?;
         assert!(request.windows(4).any(|w| w == b"exec"));
-        peer.send(&[&[99][..], &channel.to_be_bytes()].concat())?;
-        Ok((peer, channel))
+        self.send(&[&[99][..], &channel.to_be_bytes()].concat())?;
+        Ok((self, channel))
     }
 
     /// Answers a request for a channel with a window and a packet size.
