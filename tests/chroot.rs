@@ -1,5 +1,6 @@
 //! Promise: the binary needs nothing but itself. In an empty directory it serves, and
-//! finds hosts by /etc/hosts and by DNS, in the whole sandbox.
+//! finds hosts by /etc/hosts and by DNS, in the whole sandbox; of a name's addresses, the
+//! next allowed one where nobody answers on the first.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -49,7 +50,13 @@ fn an_empty_root_is_enough() {
         .spawn()
         .unwrap();
     let mut client = Client::new(&mut child);
-    for (alias, address) in ["literal", "listed", "asked"].into_iter().zip(addresses) {
+    let [literal, listed, asked] = addresses;
+    for (alias, address) in [
+        ("literal", literal),
+        ("listed", listed),
+        ("asked", asked),
+        ("both", listed),
+    ] {
         let run = client.run(alias);
         assert_eq!(run["exit_code"], 0, "{alias}: {run}");
         assert_eq!(run["target_ip"], address.to_string(), "{alias}");
@@ -70,7 +77,7 @@ fn an_empty_root_is_enough() {
     assert_eq!(start["sandbox"]["missing"], json!([]));
 }
 
-/// The server, the resolver's two files, and the three directories where the container
+/// The server, the resolver's files, and the three directories where the container
 /// image has them. Nothing else: no /dev, no /proc, no library.
 fn furnish(root: &Path, fleet: &Fleet) {
     fs::copy(
@@ -82,9 +89,18 @@ fn furnish(root: &Path, fleet: &Fleet) {
     let listed = fleet.host("listed").address;
     fs::write(
         root.join("etc/hosts"),
-        format!("{listed} listed.example.net\n"),
+        // ::1 comes first in any order of them (RFC 6724 §2.1), and there is nobody there.
+        format!("{listed} listed.example.net both.example.net\n::1 both.example.net\n"),
     )
     .unwrap();
+    // Without it the C library takes the first line alone (host.conf(5)).
+    fs::write(root.join("etc/host.conf"), "multi on\n").unwrap();
+    let policy = fs::read_to_string(fleet.setup.config.join("policy.yml")).unwrap();
+    assert!(policy.contains("[127.0.0.0/8]"), "{policy}");
+    fleet.setup.write(
+        "policy.yml",
+        &policy.replace("[127.0.0.0/8]", "[127.0.0.0/8, \"::1/128\"]"),
+    );
     let resolver = format!("nameserver {NAME_SERVER}\noptions timeout:1 attempts:2\n");
     fs::write(root.join("etc/resolv.conf"), resolver).unwrap();
 
@@ -107,9 +123,15 @@ fn furnish(root: &Path, fleet: &Fleet) {
         ("literal", fleet.host("literal").address.to_string()),
         ("listed", "listed.example.net".to_owned()),
         ("asked", "asked.example.net".to_owned()),
+        ("both", "both.example.net".to_owned()),
         ("nowhere", "nowhere.example.net".to_owned()),
     ] {
-        let like = fleet.host(if alias == "nowhere" { "asked" } else { alias });
+        let like = match alias {
+            "nowhere" => "asked",
+            "both" => "listed",
+            itself => itself,
+        };
+        let like = fleet.host(like);
         let port = like.port;
         servers +=
             &format!("  - {{alias: {alias}, host: {host}, port: {port}, credentials: fleet}}\n");
