@@ -164,6 +164,8 @@ impl Scan<'_> {
             return None;
         }
         self.last = match name {
+            // Where `for (;; print > "x")` is accepted, it writes.
+            "print" | "printf" if !self.parens.is_empty() => return None,
             "print" | "printf" => {
                 self.printing = true;
                 Last::Open
@@ -339,6 +341,8 @@ mod tests {
             "{print a, b > c}",
             "{printf(\"x\") > \"y\"}",
             "{(print) > \"y\"}",
+            "{for (i = 0; i < 1; print > \"y\") i++}",
+            "{for (printf(\"x\") > \"y\"; i < 1;) i++}",
             "{1system(\"id\")}",
             "{.5system(\"id\")}",
             "{x=1e5getline<\"/etc/shadow\"}",
