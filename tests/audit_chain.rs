@@ -169,6 +169,30 @@ fn a_pipe_is_verified_like_a_file() {
     assert!(report.contains("sound up to record"), "{report}");
 }
 
+/// One line that is no record is one finding, whether it took a record's place or came in
+/// between, and hides none behind it.
+#[test]
+fn a_line_of_somebody_elses_is_one_finding() {
+    let lines = chain(4);
+    for at in 1..lines.len() {
+        let mut more = lines.clone();
+        more.insert(at, b"not ours\n".to_vec());
+        let mut instead = lines.clone();
+        instead[at] = b"not ours\n".to_vec();
+        for mutated in [more, instead] {
+            let report = caught(&lines, &mutated, "a foreign line", true);
+            let found = check(&mutated, None).1.matches("BROKEN").count();
+            assert_eq!(found, 1, "{at}: {report}");
+            // Behind it, a record that is missing is one more.
+            if at + 3 < mutated.len() {
+                let mut two = mutated.clone();
+                two.remove(at + 2);
+                assert_eq!(check(&two, None).1.matches("BROKEN").count(), 2, "{at}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_removed_record_is_found_and_named() {
     let lines = chain(4);

@@ -77,8 +77,8 @@ struct Check<'a> {
     out: &'a mut dyn Write,
     /// What the next record has to follow; nothing before the first one.
     tip: Option<Tip>,
-    /// The line before could not be read: only numbers can be compared.
-    blind: bool,
+    /// How many lines before could not be read: each was a record, or came in between.
+    blind: u64,
     breaks: u64,
     records: u64,
     started: u64,
@@ -95,7 +95,7 @@ impl<'a> Check<'a> {
         let mut check = Self {
             out,
             tip: None,
-            blind: false,
+            blind: 0,
             breaks: 0,
             records: 0,
             started: 0,
@@ -145,8 +145,10 @@ impl<'a> Check<'a> {
         };
         self.count(&sealed);
         let seq = sealed.fields.seq;
-        let expected = self.begin(at, &sealed)?;
-        let blind = std::mem::take(&mut self.blind);
+        let mut expected = self.begin(at, &sealed)?;
+        let unread = seq.saturating_sub(expected.next);
+        let unread = unread.min(std::mem::take(&mut self.blind));
+        expected.next += unread;
         let mut next = Tip {
             next: expected.next + 1,
             head: sealed.stated,
@@ -168,7 +170,7 @@ impl<'a> Check<'a> {
                 "{at}: before record {seq}, records {from} to {to} are missing"
             ))?;
             next.next = seq.saturating_add(1);
-        } else if !blind && sealed.prev != expected.head {
+        } else if unread == 0 && sealed.prev != expected.head {
             self.broken(&format!(
                 "{at}: record {seq} does not follow the one before it: \
                  one of the two was replaced or comes from another file"
@@ -235,10 +237,7 @@ impl<'a> Check<'a> {
     }
 
     fn unreadable(&mut self, what: &str) -> io::Result<()> {
-        if let Some(tip) = &mut self.tip {
-            tip.next += 1;
-        }
-        self.blind = true;
+        self.blind += 1;
         self.broken(what)
     }
 
