@@ -551,7 +551,7 @@ fn logins_that_never_end() {
         |_| Ok(()),
     ];
     let before = resident_kib();
-    for (number, answer) in answers.iter().enumerate() {
+    for answer in answers {
         let key = key.clone();
         let listener = serve(move |stream| {
             let _ = (|| -> Done {
