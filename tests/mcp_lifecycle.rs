@@ -341,6 +341,8 @@ fn a_reload_is_told_to_who_watches() {
     modern.close_stdin();
     let closed = modern.response(&stream);
     assert_eq!(closed["result"]["_meta"][SUBSCRIPTION], stream);
+    let server_info = &closed["result"]["_meta"]["io.modelcontextprotocol/serverInfo"];
+    assert_eq!(server_info["name"], "mcp-ssh-orchestrator");
     assert!(modern.frames().len() > end);
 }
 

@@ -209,6 +209,8 @@ fn the_snippets_of_the_prompts_load() {
         -32602
     );
     assert_eq!(server.error_code("prompts/get", json!({})), -32602);
+    let odd = json!({"name": "ssh_orchestrator_usage", "arguments": [1]});
+    assert_eq!(server.error_code("prompts/get", odd), -32602);
 }
 
 #[test]

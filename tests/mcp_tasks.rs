@@ -306,6 +306,8 @@ fn a_modern_task_carries_its_result() {
     for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
         assert_eq!(server.error_code(method, json!({"taskId": "none"})), -32602);
     }
+    let nothing = json!({"taskId": id, "inputResponses": []});
+    assert_eq!(server.error_code("tasks/update", nothing), -32602);
     assert_eq!(server.error_code("tasks/list", json!({})), -32601);
     assert_eq!(
         server.error_code("tasks/result", json!({"taskId": id})),

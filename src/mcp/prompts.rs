@@ -219,11 +219,16 @@ pub(crate) fn list(caller: &Caller) -> Json {
 /// `prompts/get`.
 ///
 /// # Errors
-/// No name, or not one of the six.
+/// No name, or not one of the six, or arguments that are none.
 pub(crate) fn read(caller: &Caller, params: &Params) -> Result<Json, RpcError> {
     let name = params.get("name").and_then(Value::as_str);
     let prompt = PROMPTS.iter().find(|prompt| Some(prompt.name) == name);
-    let prompt = prompt.ok_or_else(|| RpcError::invalid_params("Unknown prompt"))?;
+    let unknown = || RpcError::invalid_params("Unknown prompt: prompts/list tells which there are");
+    let prompt = prompt.ok_or_else(unknown)?;
+    let arguments = params.get("arguments").unwrap_or(&Value::Null);
+    if !arguments.is_object() && !arguments.is_null() {
+        return Err(RpcError::invalid_params("arguments must be an object"));
+    }
     let content = Object::new()
         .field("type", "text")
         .field("text", prompt.text)

@@ -186,7 +186,10 @@ pub(crate) fn answer_modern(
             Ok(caller.result().end())
         }
         // No task of ours asks for anything, so no response is awaited.
-        _ => Ok(caller.result().end()),
+        _ if params.get("inputResponses").is_some_and(Value::is_object) => {
+            Ok(caller.result().end())
+        }
+        _ => Err(RpcError::invalid_params("inputResponses must be an object")),
     }
 }
 

@@ -210,12 +210,9 @@ impl Subscriptions {
             let ends = |entry: &mut Listening| id.is_none_or(|id| entry.ticket.id() == id);
             listening.extract_if(.., ends).collect()
         };
-        for Listening { ticket, .. } in ended {
-            let result = Object::new()
-                .field("resultType", "complete")
-                .json("_meta", &stream(&ticket))
-                .end();
-            ticket.answer(Ok(result));
+        for Listening { ticket, caller, .. } in ended {
+            let id = Object::new().json(SUBSCRIPTION_ID, &ticket.id().to_json());
+            ticket.answer(Ok(caller.result_with(id).end()));
         }
     }
 
