@@ -172,7 +172,7 @@ fn a_tag_run_tells_of_each_host_and_ends_as_one() {
     let steps: Vec<f64> = server
         .frames()
         .iter()
-        .filter(|frame| is_progress(frame))
+        .filter(|frame| is_progress(frame) && !told(frame).ends_with("lines)"))
         .map(|frame| frame["params"]["progress"].as_f64().unwrap())
         .collect();
     assert_eq!(steps, [1.0, 2.0, 3.0]);
@@ -207,6 +207,35 @@ fn a_tag_run_tells_of_each_host_and_ends_as_one() {
     );
     assert!(denied["hint"].as_str().unwrap().contains("ssh_plan"));
     assert_eq!(denied["results"][1]["denied"], true);
+}
+
+/// What a progress notification says.
+fn told(frame: &Value) -> String {
+    frame["params"]["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_tag_run_is_heard_of_before_the_first_host_ends() {
+    let hosts = ["a", "b"].map(|alias| HostSpec::new(alias).tags(&["all"]));
+    let fleet = Fleet::with(hosts.into());
+    fleet.setup.write("policy.yml", &slow_policy());
+    let server = Server::start(&fleet.setup);
+    let params = json!({
+        "name": "ssh_run_on_tag", "arguments": {"tag": "all", "command": "sleep 2.5"}, "_meta": {"progressToken": "tag"}
+    });
+    server.request("tools/call", params);
+    let frames = server.frames();
+    let steps: Vec<&Value> = frames.iter().filter(|frame| is_progress(frame)).collect();
+    let first = told(steps[0]);
+    assert!(
+        first.starts_with("0 of 2 hosts done (a running: "),
+        "{first}"
+    );
+    let values = steps
+        .iter()
+        .map(|frame| frame["params"]["progress"].as_f64().unwrap());
+    assert!(values.is_sorted_by(|one, next| one < next), "{steps:?}");
+    assert_eq!(steps.last().unwrap()["params"]["progress"], 2.0);
 }
 
 #[test]

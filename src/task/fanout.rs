@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::lifecycle::{Kind, Listener, TaskEvent};
+use super::lifecycle::{self, Kind, Listener, TaskEvent};
 use super::outcome::{Outcome, State};
 use super::permit::Permit;
 use super::plan::TagPlan;
@@ -35,12 +35,22 @@ pub struct TagOptions {
     pub cost: Cost,
 }
 
+/// What runs for less than this is not worth a word before its end.
+const WORTH_TELLING_MS: u64 = 1_000;
+
 /// What a listener hears of a tag run; `done` only grows.
 #[derive(Debug, Clone)]
 pub enum TagEvent {
     HostStarted {
         alias: HostAlias,
         task_id: TaskId,
+    },
+    /// The first of the hosts that run still does: one speaks for all, however many.
+    HostRuns {
+        alias: HostAlias,
+        at: lifecycle::Progress,
+        done: usize,
+        total: usize,
     },
     /// One host more has ended, or will not be begun.
     HostFinished {
@@ -326,6 +336,18 @@ impl Listener for OneHost {
                 }
             }
             TaskEvent::Finished(outcome) => self.fanout.host_ended(self.place, outcome),
+            TaskEvent::Progress(at) if at.elapsed_ms >= WORTH_TELLING_MS => {
+                let progress = self.fanout.progress();
+                let is_first = progress.handles.keys().next() == Some(&self.place);
+                if let Some(listener) = progress.listener.as_ref().filter(|_| is_first) {
+                    listener.on_event(&TagEvent::HostRuns {
+                        alias: self.alias.clone(),
+                        at: *at,
+                        done: progress.done,
+                        total: progress.total,
+                    });
+                }
+            }
             TaskEvent::Created | TaskEvent::Progress(_) => {}
         }
     }

@@ -233,14 +233,19 @@ impl Watch {
 /// Elapsed time of the time limit; the rest in words.
 fn report(call: &Call, progress: &Progress) {
     let elapsed = Duration::from_millis(progress.elapsed_ms).as_secs_f64();
-    let text = format!(
-        "{}: {elapsed:.1} s of {} s, {} bytes, {} lines",
+    let total = f64::from(progress.max_seconds);
+    call.progress(elapsed, total, &progress_text(progress));
+}
+
+pub(super) fn progress_text(progress: &Progress) -> String {
+    format!(
+        "{}: {:.1} s of {} s, {} bytes, {} lines",
         phase_name(progress.phase),
+        Duration::from_millis(progress.elapsed_ms).as_secs_f64(),
         progress.max_seconds,
         progress.bytes_read,
         progress.output_lines
-    );
-    call.progress(elapsed, f64::from(progress.max_seconds), &text);
+    )
 }
 
 /// The answer to a run that came to its end, however that looks.

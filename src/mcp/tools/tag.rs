@@ -13,6 +13,7 @@ use super::super::approval::{self, Ruling};
 use super::super::call::Call;
 use super::super::logging::{Event, Level};
 use super::super::protocol_tasks::{self, Work};
+use super::run::progress_text;
 use super::{Args, tag_reply};
 use crate::audit::Ts;
 use crate::config::Snapshot;
@@ -161,11 +162,16 @@ impl TagListener for Watch {
         match event {
             TagEvent::HostStarted { .. } => {}
             TagEvent::HostFinished { alias, done, total } => {
-                let text = format!("{done} of {total} hosts done ({alias})");
-                let tasks = &self.call.session.protocol_tasks;
-                tasks.while_working(&self.id, || {
-                    self.call.progress(count(*done), count(*total), &text);
-                });
+                self.report(*done, *total, &format!("({alias})"));
+            }
+            TagEvent::HostRuns {
+                alias,
+                at,
+                done,
+                total,
+            } => {
+                let running = format!("({alias} {})", progress_text(at));
+                self.report(*done, *total, &running);
             }
             TagEvent::Finished(outcome) => {
                 let summary = outcome.summary;
@@ -188,6 +194,16 @@ impl TagListener for Watch {
                 }
             }
         }
+    }
+}
+
+impl Watch {
+    fn report(&self, done: usize, total: usize, about: &str) {
+        let text = format!("{done} of {total} hosts done {about}");
+        let tasks = &self.call.session.protocol_tasks;
+        tasks.while_working(&self.id, || {
+            self.call.progress(count(done), count(total), &text);
+        });
     }
 }
 
