@@ -151,7 +151,7 @@ fn names_asked_for_too_often_are_an_event() {
     assert_eq!(events[0].event_type, "dns_rate_limit_exceeded");
     // Ten within this second, and this is the eleventh; or the second is over, and it is not.
     let ran = (0..200).find_map(|_| {
-        until_refused();
+        drop(until_refused());
         let ran = direct.run("web1", "echo hello");
         ran.report.error.is_some().then_some(ran)
     });
