@@ -142,6 +142,10 @@ fn expectations_beside_the_policy() {
     assert_code(&output, 0);
     assert_eq!(out(&output), "4 passed, 0 failed\n");
 
+    // As another system's editor writes it.
+    let output = test(&format!("\u{feff}{}", right.replace('\n', "\r\n")));
+    assert_eq!(out(&output), "4 passed, 0 failed\n");
+
     let wrong = "allow web1 uptime\nallow web1 rm x\ndeny:no-rule web1 uptime $X\n\
                  allow nowhere uptime\n";
     let output = test(wrong);
@@ -154,7 +158,10 @@ fn expectations_beside_the_policy() {
          1 passed, 3 failed\n"
     );
 
+    // What follows the largest size that is read is not passed over in silence.
+    let long = format!("{right}#{}", "x".repeat(10 * 1024 * 1024));
     for (text, problem) in [
+        (long.as_str(), "more than 10485760 bytes"),
         ("# nothing\n", "holds no expectation"),
         ("perhaps web1 uptime\n", "line 1"),
     ] {

@@ -96,10 +96,15 @@ fn snapshot(settings: &Settings, environment: &Environment) -> Option<Snapshot> 
 fn read(file: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(file)?
-        .take(EXPECTATIONS_MAX)
+    let read = std::fs::File::open(file)?
+        .take(EXPECTATIONS_MAX + 1)
         .read_to_string(&mut text)?;
-    Ok(text)
+    // A part of it would pass for the whole.
+    if u64::try_from(read).is_ok_and(|read| read > EXPECTATIONS_MAX) {
+        let text = format!("it has more than {EXPECTATIONS_MAX} bytes");
+        return Err(std::io::Error::other(text));
+    }
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 fn host<'s>(snapshot: &'s Snapshot, alias: &str) -> Option<&'s Host> {
