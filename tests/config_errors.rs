@@ -11,6 +11,9 @@
 
 mod common;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use common::{Scratch, Setup};
@@ -233,7 +236,7 @@ fn files_that_are_not_taken_are_named_with_their_event() {
     assert_eq!(error.events, [expected]);
     assert_eq!(error.problems[0].place.to_string(), "policy.yml");
 
-    std::fs::remove_file(&path).unwrap();
+    fs::remove_file(&path).unwrap();
     let error = load(&dirs()).err().unwrap();
     assert_eq!(
         (error.problems.len(), error.events.len()),
@@ -242,18 +245,18 @@ fn files_that_are_not_taken_are_named_with_their_event() {
     );
     assert!(error.problems[0].accepted.contains("init DIR"), "{error}");
 
-    std::fs::create_dir(&path).unwrap();
+    fs::create_dir(&path).unwrap();
     let error = load(&dirs()).err().unwrap();
     assert_eq!(error.events[0].reason, Some("path_is_directory"));
-    std::fs::remove_dir(&path).unwrap();
+    fs::remove_dir(&path).unwrap();
 
     // A directory put in the place of the one that was opened isn't read in silence.
     write();
     let opened = dirs();
     assert!(load(&opened).is_ok());
     let moved = setup.config.with_extension("old");
-    std::fs::rename(&setup.config, &moved).unwrap();
-    std::fs::create_dir(&setup.config).unwrap();
+    fs::rename(&setup.config, &moved).unwrap();
+    fs::create_dir(&setup.config).unwrap();
     write();
     let error = load(&opened).err().unwrap();
     assert_eq!(error.problems.len(), 1, "{error}");
@@ -281,6 +284,43 @@ fn files_that_are_not_taken_are_named_with_their_event() {
     let error = load(&Arc::new(file)).err().unwrap();
     let told = error.problems[0].for_operator();
     assert!(told.contains("isn't a directory"), "{told}");
+}
+
+/// Whoever can write the policy decides what runs.
+#[test]
+fn what_anybody_can_change_is_told() {
+    let setup = Setup::new();
+    setup.write("servers.yml", SERVERS);
+    setup.write("credentials.yml", CREDENTIALS);
+    setup.write("policy.yml", POLICY);
+    let told = |path: &Path, mode: u32| {
+        let before = fs::metadata(path).unwrap().permissions();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let dirs = Dirs::open(&setup.config, &setup.keys, &setup.secrets, Links::Refused);
+        let loaded = mcp_ssh_orchestrator::config::load(&Arc::new(dirs), &Environment::default());
+        fs::set_permissions(path, before).unwrap();
+        let told = loaded
+            .unwrap()
+            .snapshot
+            .warnings()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        told.join("\n")
+    };
+    let policy = setup.config.join("policy.yml");
+    assert_eq!(told(&policy, 0o664), "");
+    let text = told(&policy, 0o666);
+    assert!(
+        text.starts_with("policy.yml: ") && text.contains("0666"),
+        "{text}"
+    );
+    // As Kubernetes mounts it: nobody can replace another one's file.
+    assert_eq!(told(&setup.keys, 0o1777), "");
+    for directory in [&setup.config, &setup.keys, &setup.secrets] {
+        let text = told(directory, 0o777);
+        assert!(text.contains(directory.to_str().unwrap()), "{text}");
+    }
 }
 
 /// Where logins can't be read no host can, and a policy that names hosts is not to blame.

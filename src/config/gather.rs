@@ -95,6 +95,11 @@ pub(super) fn directories(dirs: &Dirs, noticed: &mut Noticed) {
                 format!("{shown} was replaced by another directory since the start"),
                 "files replaced within it, or a restart",
             ),
+            Ok(()) if directory.is_open_to_all() => noticed.warning(
+                place,
+                WarningKind::Permissions,
+                format!("anybody can replace the files in {shown}; use mode 0700 or 0755"),
+            ),
             Ok(()) => {}
         }
     }
@@ -143,7 +148,16 @@ fn taken(
     noticed: &mut Noticed,
 ) -> Option<Zeroizing<Vec<u8>>> {
     let error = match content {
-        Ok(content) => return Some(content.bytes),
+        Ok(content) => {
+            if content.mode & 0o002 != 0 {
+                let text = format!(
+                    "the file has mode {:04o}, so anybody can change it",
+                    content.mode
+                );
+                noticed.warning(Place::file(name), WarningKind::Permissions, text);
+            }
+            return Some(content.bytes);
+        }
         Err(error) => error,
     };
     let full = directory.path().join(name).display().to_string();

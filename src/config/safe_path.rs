@@ -157,6 +157,14 @@ impl Directory {
             .is_ok_and(|then| (then.st_dev, then.st_ino) != (now.dev(), now.ino()))
     }
 
+    /// Whether any user of the machine can put a file in another one's place. Not with the
+    /// sticky bit, with which one's own alone can be replaced.
+    pub fn is_open_to_all(&self) -> bool {
+        let handle = self.handle.as_ref().ok();
+        let status = handle.and_then(|handle| nix::sys::stat::fstat(handle).ok());
+        status.is_some_and(|status| status.st_mode & 0o1002 == 0o002)
+    }
+
     /// An absolute path that the text says is within this directory, relative to it.
     pub fn relative(&self, absolute: &Path) -> Option<RelativePath> {
         [&self.path, &self.canonical]
