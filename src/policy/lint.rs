@@ -250,6 +250,9 @@ fn surprise(text: &str, words: &[Vec<Token>]) -> Option<String> {
         ("docker" | "podman" | "nerdctl" | "kubectl", "exec") if wild => {
             "allows any program inside of containers"
         }
+        _ if wild && starts_another(program, &literal) => {
+            "starts another program, which the wildcard may name"
+        }
         ("find", _) if ends_wild => {
             "accepts further directories to start from, so that all names of files can be read"
         }
@@ -263,6 +266,12 @@ fn surprise(text: &str, words: &[Vec<Token>]) -> Option<String> {
         _ => return None,
     };
     Some(message.to_owned())
+}
+
+/// Whether the words spelled out have the program start another one: `ip netns exec blue *`.
+fn starts_another(program: &str, literal: &[String]) -> bool {
+    tables::inner_program_after(program)
+        .is_some_and(|inner| literal.iter().any(|word| inner.contains(word.as_str())))
 }
 
 /// `http://localhost*`: more can follow in the host's name.
@@ -326,6 +335,8 @@ mod tests {
             ("A=b ls", "never match"),
             ("curl -s http://localhost*", "left open"),
             ("* --version", "names no program"),
+            ("ip netns exec blue *", "another program"),
+            ("find /srv -exec *", "another program"),
         ] {
             let warnings = allowing(command, &["nothing"]);
             assert!(
