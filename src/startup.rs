@@ -142,7 +142,7 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
     let client = stdio::take().map_err(StartError::Descriptors)?;
     let signals = signals::take().map_err(StartError::Signals)?;
     audit::install_panic_hook(audit);
-    process::give_freed_memory_back().map_err(StartError::Limits)?;
+    process::give_freed_memory_back();
     process::restrict_new_files();
     process::forbid_dumps().map_err(StartError::Limits)?;
 
