@@ -82,7 +82,7 @@ impl Dirs {
     /// Keeps others who do so from the known_hosts file while the result is held.
     ///
     /// # Errors
-    /// The directory can't be opened or locked.
+    /// The directory can't be opened.
     pub fn hold_known_hosts(&self, path: &KnownHostsPath) -> Result<std::fs::File, FileError> {
         self.directory(path.base).hold(&path.relative)
     }

@@ -265,19 +265,17 @@ impl Directory {
     /// can't be synchronised.
     /// Keeps everybody else who asks for this from the directory that `path` is in, until
     /// the result is dropped (flock(2)); waits for who was first. For reading a file and
-    /// replacing it by what was made of it.
+    /// replacing it by what was made of it. A file system without such locks (NFS has none
+    /// for directories) keeps nobody away.
     ///
     /// # Errors
-    /// See [`FileError`].
+    /// See [`FileError`]; the directory can't be opened.
     pub fn hold(&self, path: &RelativePath) -> Result<std::fs::File, FileError> {
         let parent = std::fs::File::from(self.parent_of(path)?);
-        loop {
-            match parent.lock() {
-                Ok(()) => return Ok(parent),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(io_error(&error)),
-            }
-        }
+        while let Err(error) = parent.lock()
+            && error.kind() == std::io::ErrorKind::Interrupted
+        {}
+        Ok(parent)
     }
 
     fn parent_of(&self, path: &RelativePath) -> Result<OwnedFd, FileError> {

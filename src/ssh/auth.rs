@@ -50,7 +50,7 @@ pub(super) fn sign_in(
     match try_all(link, with, &mut refused, watch) {
         // sshd says no more than that when it has said no often enough (`MaxAuthTries`).
         Err(SshError::LinkLost { .. }) if !refused.is_empty() => Err(SshError::Denied {
-            methods: refused.join(", "),
+            methods: refused.join(", ") + "; then it hung up",
         }),
         result => result,
     }
