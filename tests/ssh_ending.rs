@@ -220,7 +220,8 @@ fn last_words_without_end_do_not_hide_the_end() {
     let ran = running.join();
     assert_eq!(ran.report.ended, Ended::Cancelled(Phase::Run));
     let kept = u64::try_from(ran.stdout.len() + ran.stderr.len()).unwrap();
-    assert_eq!(kept + ran.report.bytes_not_given, 960_006);
+    // The shell may add that its `sleep` was ended.
+    assert!(kept + ran.report.bytes_not_given >= 960_006, "{kept}");
     assert!(kept < 100_000 + 64 * 1024, "{kept} bytes were kept");
     is_gone(&ran.report, &["bin/verbose"]);
 }

@@ -38,6 +38,7 @@ impl PublicKey {
             rest = after;
         }
         let is_well_formed = match (kind.as_str(), parts.as_slice()) {
+            _ if is_certificate => true,
             ("ssh-ed25519", parts) => matches!(parts, [point] if point.len() == 32),
             ("ssh-rsa", parts) => {
                 matches!(parts, [exponent, modulus] if is_natural(exponent) && is_natural(modulus))
@@ -123,5 +124,9 @@ mod tests {
         assert!(!is_key(&[b"ssh-ed25519", &[4; 32], &[]]));
         assert!(!is_key(&[b"with blank", &[4]]) && !is_key(&[b""]));
         assert!(is_key(&[b"to-come@example.com", &[4]]));
+        for kind in ["ssh-rsa", "ssh-ed25519", "ecdsa-sha2-nistp256"] {
+            let kind = format!("{kind}-cert-v01@openssh.com");
+            assert!(is_key(&[kind.as_bytes(), &[7; 32], &[0; 8]]), "{kind}");
+        }
     }
 }
