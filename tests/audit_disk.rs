@@ -28,11 +28,14 @@ use mcp_ssh_orchestrator::audit::{Audit, AuditEnd, AuditError, Patterns, Started
 use mcp_ssh_orchestrator::config::types::OnAuditFailure;
 use nix::sched::{CloneFlags, unshare};
 
-/// Makes what this thread mounts its own.
-fn own_mounts() {
+/// A directory, and what this thread mounts its own from now on. In this order: who
+/// removes the directory at the end is started with it, and must not see the mounts.
+fn own_mounts(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
     let own = unshare(CloneFlags::CLONE_NEWNS);
     own.expect("a mount namespace: run the tests as root");
     sh("mount --make-rprivate /", Path::new("/"));
+    scratch
 }
 
 fn sh(script: &str, directory: &Path) -> String {
@@ -86,8 +89,7 @@ fn complete(files: &[&Path], decisions: usize, runs: usize) {
 
 #[test]
 fn a_full_disk_refuses_commands_until_there_is_room() {
-    own_mounts();
-    let scratch = Scratch::new("full");
+    let scratch = own_mounts("full");
     sh("mount -t tmpfs -o size=256k none .", scratch.path());
     let directory = scratch.path().canonicalize().unwrap();
     let path = directory.join("audit.jsonl");
@@ -125,8 +127,7 @@ fn a_full_disk_refuses_commands_until_there_is_room() {
 
 #[test]
 fn a_full_disk_may_be_a_warning() {
-    own_mounts();
-    let scratch = Scratch::new("warn");
+    let scratch = own_mounts("warn");
     sh(
         "mkdir small && mount -t tmpfs -o size=64k none small",
         scratch.path(),
@@ -174,8 +175,7 @@ fn ledger_with_log(path: &Path, log: &Path) -> Audit {
 
 #[test]
 fn more_than_memory_holds_is_counted_as_lost() {
-    own_mounts();
-    let scratch = Scratch::new("lost");
+    let scratch = own_mounts("lost");
     sh(
         "mkdir small && mount -t tmpfs -o size=64k none small",
         scratch.path(),
@@ -211,8 +211,7 @@ fn fragile(scratch: &Scratch) -> PathBuf {
 
 #[test]
 fn an_error_on_the_way_to_the_disk_refuses_commands_until_there_is_another_file() {
-    own_mounts();
-    let scratch = Scratch::new("eio");
+    let scratch = own_mounts("eio");
     let disk = fragile(&scratch);
     let path = disk.join("audit.jsonl");
     let log = scratch.path().join("log");
@@ -256,8 +255,7 @@ fn an_error_on_the_way_to_the_disk_refuses_commands_until_there_is_another_file(
 
 #[test]
 fn a_file_system_that_turned_read_only_refuses_commands() {
-    own_mounts();
-    let scratch = Scratch::new("read-only");
+    let scratch = own_mounts("read-only");
     let disk = fragile(&scratch);
     let path = disk.join("audit.jsonl");
     let audit = ledger_with_log(&path, &scratch.path().join("log"));

@@ -370,12 +370,13 @@ fn rotation_by_size_and_by_rename_keeps_one_chain() {
 
 #[test]
 fn on_a_full_disk_nothing_is_sent_to_the_host() {
-    let own = unshare(CloneFlags::CLONE_NEWNS);
-    own.expect("a mount namespace: run the tests as root");
     let fleet = Fleet::of(&["web1"]);
     fleet.allow(&["hostname"]);
     let scratch = Scratch::new("full");
     let path = place(&scratch);
+    // After what removes the directory at the end was started: it must not see the mount.
+    let own = unshare(CloneFlags::CLONE_NEWNS);
+    own.expect("a mount namespace: run the tests as root");
     let directory = path.parent().unwrap();
     let sh = |script: &str| {
         let mut command = Command::new("/bin/sh");
