@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Era, Fleet, HostSpec, Launch, Server, processes_with, wait_until};
+use common::{Era, Fleet, Gate, HostSpec, Launch, Server, processes_with, wait_until};
 use serde_json::{Value, json};
 
 fn run_with_token(server: &Server, token: &Value, command: &str) -> Value {
@@ -236,6 +236,50 @@ fn a_tag_run_is_heard_of_before_the_first_host_ends() {
         .map(|frame| frame["params"]["progress"].as_f64().unwrap());
     assert!(values.is_sorted_by(|one, next| one < next), "{steps:?}");
     assert_eq!(steps.last().unwrap()["params"]["progress"], 2.0);
+}
+
+/// Who waits for an answer hears that its command waits for its turn.
+#[test]
+fn what_waits_for_its_turn_says_so() {
+    let fleet = Fleet::with(vec![HostSpec::new("one").tags(&["all"])]);
+    let gate = Gate::new();
+    let held = format!("#!/bin/sh\n{}\n", gate.wait());
+    fleet.host("one").stub("hostname", &held);
+    let policy = slow_policy().replace("sleep *", "hostname") + "concurrency: {max_per_host: 1}\n";
+    fleet.setup.write("policy.yml", &policy);
+    let server = Server::start(&fleet.setup);
+    let first = run_with_token(&server, &json!("first"), "hostname");
+    let waits = |token: &str, begins: &str| {
+        wait_until("it to say that it waits", || {
+            server.frames().iter().any(|frame| {
+                is_progress(frame)
+                    && frame["params"]["progressToken"] == token
+                    && told(frame).starts_with(begins)
+            })
+        });
+    };
+    server.wait_record("the first to run", |record| {
+        record["type"] == "progress" && record["phase"] == "running"
+    });
+    let second = run_with_token(&server, &json!("second"), "echo mine");
+    waits("second", "waiting for its turn behind other commands: ");
+    let third = server.begin("tools/call", json!({
+        "name": "ssh_run_on_tag", "arguments": {"tag": "all", "command": "echo mine"}, "_meta": {"progressToken": "third"}
+    }));
+    waits(
+        "third",
+        "0 of 1 hosts done (one waiting for its turn behind other commands: ",
+    );
+    gate.open();
+    for id in [first, second, third] {
+        server.response(&id);
+    }
+    let frames = server.frames();
+    let values = frames
+        .iter()
+        .filter(|frame| is_progress(frame) && frame["params"]["progressToken"] == "second")
+        .map(|frame| frame["params"]["progress"].as_f64().unwrap());
+    assert!(values.is_sorted_by(|one, next| one < next), "{frames:?}");
 }
 
 #[test]

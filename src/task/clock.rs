@@ -1,7 +1,7 @@
 //! The timekeeper: one thread for all that happens by the clock.
 //!
 //! Owns the half-second progress records of running tasks, the progress that listeners
-//! hear, and the moment at which results expire. Sleeps until the next of these is due;
+//! hear of these and of those that wait, and the moment at which results expire. Sleeps until the next of these is due;
 //! ends no command (its own deadline does, in [`crate::ssh`]). Started once by
 //! [`super::Tasks::new`].
 
@@ -37,17 +37,31 @@ struct Due {
 
 struct Tick {
     at: Instant,
+    /// It is for as long as the task waits, not for as long as it runs.
+    waiting: bool,
     /// When the listener hears next.
     tell_at: Instant,
     task: Weak<Task>,
 }
 
 impl Ticks {
+    /// From now on its listener hears that this task waits, until its turn comes.
+    pub(super) fn wait_for_turn(&self, task: &Arc<Task>) {
+        let at = Instant::now() + interval(task);
+        self.push(Tick {
+            at,
+            waiting: true,
+            tell_at: at,
+            task: Arc::downgrade(task),
+        });
+    }
+
     /// From now on this task's progress is on record, until it ends.
     pub(super) fn follow(&self, task: &Arc<Task>) {
         let now = Instant::now();
         self.push(Tick {
             at: now + EVERY,
+            waiting: false,
             tell_at: now + interval(task),
             task: Arc::downgrade(task),
         });
@@ -136,11 +150,19 @@ pub(super) fn start(registry: Arc<Registry>) -> io::Result<thread::JoinHandle<()
     })
 }
 
-/// Puts a running task's progress on record and asks for the next time.
+/// Puts a running task's progress on record, or tells of one that waits, and asks for the
+/// next time.
 fn report(registry: &Registry, tick: Tick) {
     let Some(task) = tick.task.upgrade() else {
         return;
     };
+    if tick.waiting {
+        if let Some(waiting) = task.waiting() {
+            task.tell(&TaskEvent::Waiting(waiting));
+            registry.ticks.wait_for_turn(&task);
+        }
+        return;
+    }
     let Some(progress) = task.progress() else {
         return;
     };
@@ -160,6 +182,7 @@ fn report(registry: &Registry, tick: Tick) {
     let at = (tick.at + EVERY).max(now);
     registry.ticks.push(Tick {
         at,
+        waiting: false,
         tell_at,
         task: tick.task,
     });

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::lifecycle::{self, Kind, Listener, TaskEvent};
+use super::lifecycle::{self, Kind, Listener, TaskEvent, Waiting};
 use super::outcome::{Outcome, State};
 use super::permit::Permit;
 use super::plan::TagPlan;
@@ -45,10 +45,11 @@ pub enum TagEvent {
         alias: HostAlias,
         task_id: TaskId,
     },
-    /// The first of the hosts that run still does: one speaks for all, however many.
-    HostRuns {
+    /// How it is with the first of the hosts that were begun: one speaks for all, however
+    /// many.
+    HostGoesOn {
         alias: HostAlias,
-        at: lifecycle::Progress,
+        at: Moment,
         done: usize,
         total: usize,
     },
@@ -60,6 +61,13 @@ pub enum TagEvent {
     },
     /// Nothing follows.
     Finished(Arc<TagOutcome>),
+}
+
+/// A moment of a host that was begun and has not ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment {
+    Waits(Waiting),
+    Runs(lifecycle::Progress),
 }
 
 /// Hears of a tag run, one call at a time. An implementation must not block and must not
@@ -336,19 +344,26 @@ impl Listener for OneHost {
                 }
             }
             TaskEvent::Finished(outcome) => self.fanout.host_ended(self.place, outcome),
+            TaskEvent::Waiting(waiting) => self.goes_on(Moment::Waits(*waiting)),
             TaskEvent::Progress(at) if at.elapsed_ms >= WORTH_TELLING_MS => {
-                let progress = self.fanout.progress();
-                let is_first = progress.handles.keys().next() == Some(&self.place);
-                if let Some(listener) = progress.listener.as_ref().filter(|_| is_first) {
-                    listener.on_event(&TagEvent::HostRuns {
-                        alias: self.alias.clone(),
-                        at: *at,
-                        done: progress.done,
-                        total: progress.total,
-                    });
-                }
+                self.goes_on(Moment::Runs(*at));
             }
             TaskEvent::Created | TaskEvent::Progress(_) => {}
+        }
+    }
+}
+
+impl OneHost {
+    fn goes_on(&self, at: Moment) {
+        let progress = self.fanout.progress();
+        let is_first = progress.handles.keys().next() == Some(&self.place);
+        if let Some(listener) = progress.listener.as_ref().filter(|_| is_first) {
+            listener.on_event(&TagEvent::HostGoesOn {
+                alias: self.alias.clone(),
+                at,
+                done: progress.done,
+                total: progress.total,
+            });
         }
     }
 }

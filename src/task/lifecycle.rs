@@ -30,14 +30,23 @@ pub enum Kind {
 /// How far a running task has come.
 pub use crate::audit::Phase;
 
-/// What a listener hears of a task, in this order: `Created`, `Started` (unless it ends
-/// before its turn), any number of `Progress`, `Finished`.
+/// What a listener hears of a task, in this order: `Created`, any number of `Waiting`,
+/// `Started` (unless it ends before its turn), any number of `Progress`, `Finished`.
 #[derive(Debug, Clone)]
 pub enum TaskEvent {
     Created,
+    Waiting(Waiting),
     Started,
     Progress(Progress),
     Finished(Arc<Outcome>),
+}
+
+/// A moment of a task that waits for its turn, every `limits.task_progress_interval` seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    pub waited: Duration,
+    /// Which it will have when its turn has come.
+    pub max_seconds: u32,
 }
 
 /// A moment of a running task: each change of phase, and every
@@ -348,6 +357,14 @@ impl Task {
                 expires: Some(finished.expires),
             },
         }
+    }
+
+    /// How long it has waited, if it still does.
+    pub(super) fn waiting(&self) -> Option<Waiting> {
+        matches!(*self.stage(), Stage::Pending(_)).then(|| Waiting {
+            waited: self.created.elapsed(),
+            max_seconds: self.terms().limits.max_seconds,
+        })
     }
 
     /// Its progress, if it runs.

@@ -35,9 +35,9 @@ use lifecycle::{Task, millis};
 use registry::Registry;
 
 pub use clean::{Cleaner, clean};
-pub use fanout::{TagEvent, TagHandle, TagListener, TagOptions};
+pub use fanout::{Moment, TagEvent, TagHandle, TagListener, TagOptions};
 pub use fit::Cost;
-pub use lifecycle::{Kind, Listener, Phase, Progress, TaskEvent};
+pub use lifecycle::{Kind, Listener, Phase, Progress, TaskEvent, Waiting};
 pub use outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
 pub use output::{Page, Tail};
 pub use permit::{Overruled, Permit};
@@ -127,6 +127,9 @@ impl Tasks {
     pub fn start(&self, order: Order, listener: Arc<dyn Listener>) -> Result<TaskHandle, NotTaken> {
         let task = self.registry.enqueue(order, listener)?;
         self.registry.admit();
+        if task.waiting().is_some() {
+            self.registry.ticks.wait_for_turn(&task);
+        }
         Ok(TaskHandle {
             task,
             tasks: self.clone(),

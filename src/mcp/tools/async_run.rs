@@ -107,7 +107,7 @@ impl Listener for Watch {
                     .field("status", "pending");
                 self.tell(Level::Info, id, "created", &payload.end());
             }
-            TaskEvent::Started => {}
+            TaskEvent::Started | TaskEvent::Waiting(_) => {}
             TaskEvent::Progress(progress) => {
                 self.tell(Level::Debug, id, "progress", &progress_payload(progress));
             }

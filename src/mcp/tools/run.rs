@@ -21,6 +21,7 @@ use crate::policy::{Approval, Authorised, Denial, NeedsApproval, Verdict};
 use crate::ssh::{NO_ADDRESS, Terminated};
 use crate::task::{
     Facts, Kind, Listener, NotTaken, Order, Outcome, Overruled, Permit, Progress, TaskEvent,
+    Waiting,
 };
 
 /// What the members that a host wrote are called.
@@ -200,11 +201,15 @@ impl Listener for Watch {
                 fields.field("task_id", id.as_str())
             }),
             TaskEvent::Started => {}
-            TaskEvent::Progress(progress) if self.call.as_task => {
-                let tasks = &self.call.session.protocol_tasks;
-                tasks.while_working(id.as_str(), || report(&self.call, progress));
+            TaskEvent::Waiting(waiting) => {
+                let text = waiting_text(waiting);
+                self.report(id, Duration::ZERO, waiting.max_seconds, &text);
             }
-            TaskEvent::Progress(progress) => report(&self.call, progress),
+            TaskEvent::Progress(progress) => {
+                let elapsed = Duration::from_millis(progress.elapsed_ms);
+                let text = progress_text(progress);
+                self.report(id, elapsed, progress.max_seconds, &text);
+            }
             TaskEvent::Finished(outcome) => {
                 self.tell(Level::Info, "ssh_run_complete", |fields| {
                     fields
@@ -228,13 +233,27 @@ impl Watch {
         self.call
             .tell(&event(level, name, &self.alias, self.hash, more));
     }
+
+    /// Elapsed time of the time limit; the rest in words.
+    fn report(&self, id: &TaskId, elapsed: Duration, max_seconds: u32, text: &str) {
+        let tell = || {
+            let total = f64::from(max_seconds);
+            self.call.progress(elapsed.as_secs_f64(), total, text);
+        };
+        if self.call.as_task {
+            let tasks = &self.call.session.protocol_tasks;
+            tasks.while_working(id.as_str(), tell);
+        } else {
+            tell();
+        }
+    }
 }
 
-/// Elapsed time of the time limit; the rest in words.
-fn report(call: &Call, progress: &Progress) {
-    let elapsed = Duration::from_millis(progress.elapsed_ms).as_secs_f64();
-    let total = f64::from(progress.max_seconds);
-    call.progress(elapsed, total, &progress_text(progress));
+pub(super) fn waiting_text(waiting: &Waiting) -> String {
+    format!(
+        "waiting for its turn behind other commands: {} s",
+        waiting.waited.as_secs()
+    )
 }
 
 pub(super) fn progress_text(progress: &Progress) -> String {

@@ -13,13 +13,13 @@ use super::super::approval::{self, Ruling};
 use super::super::call::Call;
 use super::super::logging::{Event, Level};
 use super::super::protocol_tasks::{self, Work};
-use super::run::progress_text;
+use super::run::{progress_text, waiting_text};
 use super::{Args, tag_reply};
 use crate::audit::Ts;
 use crate::config::Snapshot;
 use crate::config::types::{CommandText, Tag};
 use crate::policy::{Approval, NeedsApproval};
-use crate::task::{TagEvent, TagListener, TagOptions, TagPlan};
+use crate::task::{Moment, TagEvent, TagListener, TagOptions, TagPlan};
 
 /// What an entry takes of an answer beside its output, in bytes, at the most usual.
 const ENTRY: usize = 1_600;
@@ -164,14 +164,17 @@ impl TagListener for Watch {
             TagEvent::HostFinished { alias, done, total } => {
                 self.report(*done, *total, &format!("({alias})"));
             }
-            TagEvent::HostRuns {
+            TagEvent::HostGoesOn {
                 alias,
                 at,
                 done,
                 total,
             } => {
-                let running = format!("({alias} {})", progress_text(at));
-                self.report(*done, *total, &running);
+                let moment = match at {
+                    Moment::Waits(waiting) => waiting_text(waiting),
+                    Moment::Runs(progress) => progress_text(progress),
+                };
+                self.report(*done, *total, &format!("({alias} {moment})"));
             }
             TagEvent::Finished(outcome) => {
                 let summary = outcome.summary;
