@@ -116,6 +116,24 @@ fn a_deny_rule_never_allows_more() {
     }
 }
 
+/// What the shell would expand needs a rule, behind `echo` too: it lists directories.
+#[test]
+fn nothing_is_expanded_without_a_rule() {
+    let snapshot = load("{shell: {globs: true}, rules: [{action: allow, commands: ['ls *']}]}");
+    let snapshot = snapshot.unwrap();
+    let host = Host::new("h", []);
+    for (command, allowed) in [
+        ("ls /root/*", true),
+        ("echo '/root/*'", true),
+        ("echo /root/*", false),
+        ("true /root/*", false),
+        ("ls /root/* | grep /root/*", false),
+    ] {
+        let verdict = snapshot.policy().judge_text(&host.subject(), command);
+        assert_eq!(matches!(verdict, Verdict::Allow(_)), allowed, "{command}");
+    }
+}
+
 /// P6: every prefix of every text, and every explanation.
 #[test]
 fn nothing_panics() {

@@ -47,7 +47,8 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("wc", "lwcmL", "", "", 0),
 ];
 
-const GREP_LONG: &str = "max-count context after-context before-context";
+/// `--context` is not among them: BSD takes its value behind `=` only.
+const GREP_LONG: &str = "max-count after-context before-context";
 
 /// Long options of any filter, spelled out whole; a value may follow behind `=`.
 pub(super) const LONG_OPTIONS: &str = "\
@@ -117,6 +118,7 @@ impl Filter {
     fn accepts(&self, arguments: &[&str]) -> bool {
         let mut operands = Vec::new();
         let mut limit = self.operands;
+        let mut context_apart = false;
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             let values = match self.option(argument) {
@@ -131,13 +133,24 @@ impl Filter {
                 }
                 Argument::Refused => return false,
             };
-            if (0..values).any(|_| rest.next().is_none()) {
-                return false;
+            // Where options end at the first operand, what follows is files: harmless only
+            // if it can be no file's name. jq looks for options everywhere.
+            let behind = !operands.is_empty() && self.name != "jq";
+            for _ in 0..values {
+                match rest.next() {
+                    Some(value) if !behind || is_number(value) => {}
+                    _ => return false,
+                }
             }
+            context_apart |= values == 1 && argument.ends_with('C');
             // With the pattern in an option, every operand is a file.
             if self.name == "grep" && is_pattern_option(argument) {
                 limit = 0;
             }
+        }
+        // OpenBSD's -C has no value: there, the pattern would be a file.
+        if context_apart && operands.iter().any(|pattern| pattern.contains('/')) {
+            return false;
         }
         // Standard input by name; but uniq's second operand is where it writes.
         let stdin = |operand: &str| operand == "-" && limit == 0 && self.name != "uniq";
@@ -176,11 +189,17 @@ impl Filter {
 
     fn cluster(&self, cluster: &str) -> Argument {
         let mut letters = cluster.chars();
+        let mut counted = false;
         while let Some(letter) = letters.next() {
             if !self.short.contains(letter) {
                 return Argument::Refused;
             }
+            counted |= letter.is_ascii_digit();
             if self.valued.contains(letter) {
+                // In `head -5c FILE` and `tail -5c FILE` the letter is a unit.
+                if counted {
+                    return Argument::Refused;
+                }
                 return Argument::Option {
                     values: usize::from(letters.as_str().is_empty()),
                 };
@@ -198,6 +217,10 @@ enum Argument {
     },
     End,
     Refused,
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether a cluster of grep's options holds `-e`, before any letter with a value.
@@ -282,6 +305,12 @@ mod tests {
             "sed -n 1,5p",
             "/usr/bin/head -5",
             "grep -- -v",
+            "grep x -A 3",
+            "grep -C 3 x",
+            "grep -5 --context=3 x",
+            "head -5q",
+            "sort - -k 2",
+            "jq .x --arg n v",
         ] {
             assert!(accepted(command), "{command}");
         }
@@ -319,6 +348,15 @@ mod tests {
             "gawk '{print}'",
             "sort --reverse --key 2 /x",
             "cut -d : -f 1 /x",
+            "head -99999c /etc/shadow",
+            "tail -99999c /etc/shadow",
+            "tail -5qc /etc/shadow",
+            "cut -d: -f1 - -d /etc/shadow",
+            "head - -n /etc/shadow",
+            "grep x -A /etc/shadow",
+            "grep --context root /etc/shadow",
+            "grep -C root /etc/shadow",
+            "grep -inC 3 /etc/shadow",
         ] {
             assert!(!accepted(command), "{command}");
         }

@@ -273,7 +273,9 @@ impl Grant {
 
 fn is_always_allowed(words: &[Word<'_>]) -> bool {
     let program = words.first().map_or("", |word| &*word.text);
-    tables::ALWAYS_ALLOWED
-        .iter()
-        .any(|name| program == *name || tables::is_system_path_of(program, name))
+    // What the shell expands would list a directory that no rule names.
+    words.iter().all(|word| word.globs.is_empty())
+        && tables::ALWAYS_ALLOWED
+            .iter()
+            .any(|name| program == *name || tables::is_system_path_of(program, name))
 }

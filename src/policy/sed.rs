@@ -49,7 +49,13 @@ impl Parts {
             match std::mem::replace(&mut next, Next::Word) {
                 Next::Script => parts.scripts.push(index),
                 Next::File => parts.options.push(index),
-                Next::Word if only_operands || !text.starts_with('-') || *text == "-" => {
+                // `-l 5` and BSD's `-i ''`: no script, wherever the value belongs.
+                Next::Value if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    parts.options.push(index);
+                }
+                Next::Word | Next::Value
+                    if only_operands || !text.starts_with('-') || *text == "-" =>
+                {
                     // Some seds read no option behind the first operand, which is then the
                     // script, whatever -e follows.
                     if !given && operands.is_empty() {
@@ -57,7 +63,7 @@ impl Parts {
                     }
                     operands.push(index);
                 }
-                Next::Word => match *text {
+                Next::Word | Next::Value => match *text {
                     "--" => only_operands = true,
                     "-n" | "--quiet" | "--silent" => {}
                     "-e" | "-ne" => {
@@ -69,6 +75,8 @@ impl Parts {
                         if !other.starts_with("--") && other.ends_with('f') || other == "--file" {
                             given = true;
                             next = Next::File;
+                        } else if other.ends_with(['l', 'i', 'I']) {
+                            next = Next::Value;
                         }
                         parts.options.push(index);
                     }
@@ -84,6 +92,7 @@ enum Next {
     Word,
     Script,
     File,
+    Value,
 }
 
 /// Whether a script keeps to the grammar.
@@ -304,6 +313,12 @@ mod tests {
         // BSD takes the first operand for the script, GNU what -e gives.
         assert_eq!(free(&["sed", "-n", "w /x", "-e", "p"]), Some(2));
         assert_eq!(free(&["sed", "-n", "p", "-e", "w /x"]), Some(4));
+        // The value of an option that the rule spells is no script.
+        let spelled = |words: &[&str]| hazard(words, |index| index > 2);
+        assert_eq!(spelled(&["sed", "-l", "5", "w /x", "y"]), Some(3));
+        assert_eq!(spelled(&["sed", "-i", "", "w /x", "y"]), Some(3));
+        assert_eq!(spelled(&["sed", "-l", "5", "p", "y"]), None);
+        assert_eq!(spelled(&["sed", "-i", "p", "y"]), None);
         // A script that the rule spells.
         assert_eq!(hazard(&["sed", "w /x", "y"], |i| i > 1), None);
         assert!(is_filter(&["sed", "-n", "1,5p"]));
