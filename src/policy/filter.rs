@@ -236,7 +236,7 @@ fn is_pattern_option(argument: &str) -> bool {
 }
 
 /// A jq program that reads neither modules nor the environment.
-fn is_plain_jq(program: &str) -> bool {
+pub(super) fn is_plain_jq(program: &str) -> bool {
     let mut before = ' ';
     // Blanks may stand between a $ and its name.
     let mut variable = false;

@@ -8,7 +8,9 @@
 //! and nothing is known of which option takes a value. Called by the rules.
 
 use super::code::Code;
+use super::filter;
 use super::glob::EXPANDED;
+use super::hazard_table::exceptions;
 use super::lex::Word;
 use super::pattern::{Freedom, Pattern};
 use super::sed;
@@ -24,10 +26,16 @@ pub(super) struct Hazard {
     pub(super) program: usize,
 }
 
-/// The first hazard among the words that `freedom` says were not spelled out.
-pub(super) fn find(words: &[Word<'_>], freedom: impl Fn(usize) -> Freedom) -> Option<Hazard> {
+/// The first hazard among the words that `freedom` says were not spelled out, or of there
+/// being none where the rule is `open` for some.
+pub(super) fn find(
+    words: &[Word<'_>],
+    open: bool,
+    freedom: impl Fn(usize) -> Freedom,
+) -> Option<Hazard> {
     let freedoms: Vec<Freedom> = (0..words.len()).map(freedom).collect();
-    let first = freedoms.iter().position(|each| *each != Freedom::Spelled)?;
+    let first = freedoms.iter().position(|each| *each != Freedom::Spelled);
+    let first = first.or(open.then_some(words.len()))?;
     let expanded: Vec<_> = words.iter().map(Word::expanded).collect();
     let texts: Vec<&str> = expanded.iter().map(|text| &**text).collect();
     let judged = Judged {
@@ -86,7 +94,7 @@ impl Judged<'_> {
             Err(hazard) => return Some(hazard),
         };
         if !wrapped {
-            return self.of_program(0);
+            return self.of_program(0).or_else(|| self.behind_verb());
         }
         // Whatever stands behind a wrapper may be a program to somebody.
         (0..self.texts.len()).find_map(|index| self.of_program(index))
@@ -126,6 +134,33 @@ impl Judged<'_> {
         }
     }
 
+    /// What `docker exec web`, `ip netns exec blue` or `find -exec` starts, where the rule
+    /// names it: then it has its own hazards. A rule that leaves it open grants it all.
+    fn behind_verb(&self) -> Option<Hazard> {
+        let name = tables::base_name(self.text(0));
+        let verbs = tables::inner_program_after(name)?;
+        let verb = (1..self.first).find(|index| verbs.contains(self.text(*index)))?;
+        let wrapper = tables::Wrapper {
+            name: "",
+            flags: "itdTqP",
+            operands: Some(u8::from(!self.text(verb).starts_with('-'))),
+        };
+        let inner = inner_program(self.texts, verb, wrapper).filter(|inner| *inner < self.first)?;
+        let started = tables::base_name(self.text(inner));
+        let hazard = |code| Hazard {
+            code,
+            word: self.first,
+            program: inner,
+        };
+        if tables::is_interpreter(started) {
+            Some(hazard(Code::HazardInterpreter))
+        } else if tables::wrapper(started).is_some() {
+            Some(hazard(Code::HazardWrapper))
+        } else {
+            self.of_program(inner)
+        }
+    }
+
     fn options_after(&self, from: usize) -> Option<usize> {
         (from..self.texts.len()).find(|index| self.text(*index).starts_with('-'))
     }
@@ -144,13 +179,23 @@ impl Judged<'_> {
                 .map(|index| found((Code::HazardSedScript, program + index)));
         }
         let hazards = tables::hazards(name)?;
-        (program + 1..self.texts.len())
-            .find_map(|index| Some((self.of_word(hazards, index)?, index)))
+        self.of_words(hazards, program)
             .or_else(|| {
-                let index = program + operand(after, hazards.operand?)?;
-                let free = self.freedoms.get(index) == Some(&Freedom::Free);
-                free.then_some((Code::HazardOperand, index))
+                let behind = program + 1..self.texts.len();
+                let mut verbs =
+                    behind.filter_map(|index| Some((hazards.verbs.get(self.text(index))?, index)));
+                verbs.find_map(|(hazards, verb)| self.of_words(hazards, verb))
             })
+            .or_else(|| {
+                let first = program + 1;
+                let is_verb = hazards.first.contains(self.text(first)) && self.is_free(first);
+                is_verb.then_some((Code::HazardWord, first))
+            })
+            .or_else(|| {
+                let told = is_told(after, hazards.driven?);
+                (!told).then_some((Code::HazardInterpreter, program))
+            })
+            .or_else(|| self.of_jq(name, program))
             .or_else(|| {
                 let remote = |index: &usize| is_remote_archive(self.text(*index));
                 let mut free = (program + 1..self.texts.len()).filter(|i| self.is_free(*i));
@@ -161,6 +206,28 @@ impl Judged<'_> {
                 ))
             })
             .map(found)
+    }
+
+    /// Of the words behind a program, or behind a word of its that has a row.
+    fn of_words(&self, hazards: &Hazards, program: usize) -> Option<(Code, usize)> {
+        (program + 1..self.texts.len())
+            .find_map(|index| Some((self.of_word(hazards, index)?, index)))
+            .or_else(|| {
+                let after = self.texts.get(program..)?;
+                let index = program + operand(after, hazards.operand?)?;
+                let free = self.freedoms.get(index) == Some(&Freedom::Free);
+                free.then_some((Code::HazardOperand, index))
+            })
+    }
+
+    /// A jq program that reads the environment or modules. It cannot begin with `/`.
+    fn of_jq(&self, name: &str, program: usize) -> Option<(Code, usize)> {
+        let reaches_out = |index: &usize| {
+            let text = self.text(*index);
+            self.is_free(*index) && !text.starts_with(['/', '-']) && !filter::is_plain_jq(text)
+        };
+        let mut words = (program + 1..self.texts.len()).filter(|_| name == "jq");
+        Some((Code::HazardWord, words.find(reaches_out)?))
     }
 
     fn of_word(&self, hazards: &Hazards, index: usize) -> Option<Code> {
@@ -214,16 +281,15 @@ fn is_hazardous(hazards: &Hazards, text: &str) -> bool {
             }
         },
     };
+    let is_word = |word: &str| {
+        let begins = |known: &&str| known.starts_with(word);
+        hazards.words.contains(word)
+            || (hazards.abbreviates && !word.is_empty() && hazards.words.iter().any(begins))
+    };
     option
-        || hazards.words.contains(text)
+        || is_word(text)
         || hazards.parts.iter().any(|part| text.contains(part))
-        || (hazards.joins
-            && text
-                .split([' ', ';'])
-                .any(|piece| hazards.words.contains(piece)))
-        || (hazards.abbreviates
-            && !text.is_empty()
-            && hazards.words.iter().any(|word| word.starts_with(text)))
+        || (hazards.joins && text.split([' ', ';']).any(is_word))
 }
 
 /// GNU tar takes `host:file` for a file on another host and runs `rsh` to get it; also
@@ -239,8 +305,18 @@ fn is_remote_archive(text: &str) -> bool {
         .is_some_and(|host| host.contains(':'))
 }
 
+/// Whether these words tell a program what to do that would else read its input for that.
+fn is_told(words: &[&str], driven: &exceptions::Driven) -> bool {
+    let told = driven.told.first > 0 && operand(words, &driven.told).is_some();
+    told || words.iter().skip(1).any(|word| {
+        let cluster = word.strip_prefix('-').filter(|text| !text.starts_with('-'));
+        driven.unless.contains(word)
+            || cluster.is_some_and(|text| text.contains(|c| driven.letters.contains(c)))
+    })
+}
+
 /// The index of the operand that is a hazard, if there is one.
-fn operand(words: &[&str], hazard: &tables::Operand) -> Option<usize> {
+fn operand(words: &[&str], hazard: &exceptions::Operand) -> Option<usize> {
     let mut operands = 0;
     let mut value = false;
     let mut only_operands = false;
@@ -342,7 +418,8 @@ mod tests {
         if let Some(code) = of_pattern(&pattern) {
             return Some(code);
         }
-        find(words, |index| pattern.freedom(index, &words[index])).map(|hazard| hazard.code)
+        let freedom = |index| pattern.freedom(index, &words[index]);
+        find(words, pattern.is_wild(), freedom).map(|hazard| hazard.code)
     }
 
     #[test]
@@ -439,6 +516,50 @@ mod tests {
             ("command *", "command -v ls", HazardWrapper),
             ("command -v *", "command -v -p ls", HazardWrapper),
             ("busybox find /x *", "busybox find /x -delete", HazardWord),
+            ("ethtool *", "ethtool --change eth0 speed 10", HazardOption),
+            ("grep * /x", "grep -drecurse /x", HazardOption),
+            ("rsync -a *", "rsync -a --delete-after x y", HazardOption),
+            ("git *", "git branch x", HazardOperand),
+            ("git branch *", "git branch -D x", HazardOption),
+            ("git *", "git -C /x remote add y z", HazardWord),
+            ("git *", "git merge-index sh -a", HazardWord),
+            ("zfs *", "zfs snapshot x@y", HazardWord),
+            ("dmsetup ls *", "dmsetup ls --exec id", HazardOption),
+            ("unzip -l *", "unzip -l --l x.zip", HazardOption),
+            ("xz -l *", "xz -l -d x.xz", HazardOption),
+            ("nm *", "nm --plugin /x.so y", HazardOption),
+            ("jq *", "jq -n env", HazardWord),
+            ("virsh*", "virsh", HazardInterpreter),
+            ("virsh *", "virsh -d 0 -q", HazardInterpreter),
+            ("chronyc *", "chronyc -h ::1 -n", HazardInterpreter),
+            ("parted *", "parted /dev/sda", HazardInterpreter),
+            ("parted *", "parted /dev/sda 'mkl gpt'", HazardWord),
+            ("fdisk *", "fdisk /dev/sda", HazardInterpreter),
+            (
+                "k3s kubectl get *",
+                "k3s kubectl get --raw=/x",
+                HazardOption,
+            ),
+            (
+                "docker exec web find /x *",
+                "docker exec web find /x -delete",
+                HazardWord,
+            ),
+            (
+                "docker exec -it web sh *",
+                "docker exec -it web sh x",
+                HazardInterpreter,
+            ),
+            (
+                "kubectl exec -n x web -- sudo *",
+                "kubectl exec -n x web -- sudo id",
+                HazardWrapper,
+            ),
+            (
+                "ip netns exec x sh *",
+                "ip netns exec x sh y",
+                HazardInterpreter,
+            ),
         ] {
             assert_eq!(
                 code(pattern, command),
@@ -477,6 +598,22 @@ mod tests {
             ("du *", "du -sh --exclude=cache /srv"),
             ("journalctl -u *", "journalctl -u x --cursor=y"),
             ("* --version", "ls --version"),
+            ("git *", "git branch -a --contains main"),
+            ("git *", "git remote -v"),
+            ("git log *", "git log -M --oneline"),
+            ("zfs list *", "zfs list -t snapshot"),
+            ("virsh *", "virsh -q list"),
+            ("virsh list*", "virsh list"),
+            ("chronyc *", "chronyc -n tracking"),
+            ("fdisk -l *", "fdisk -l /dev/sda"),
+            ("fdisk *", "fdisk -lu"),
+            ("parted *", "parted -s /dev/sda print"),
+            ("sfdisk *", "sfdisk --json /dev/sda"),
+            ("jq *", "jq .env /srv/import.json"),
+            ("unzip -l *", "unzip -l x.zip"),
+            ("docker exec web *", "docker exec web ls"),
+            ("docker exec mysql ls *", "docker exec mysql ls /x"),
+            ("smartctl -l *", "smartctl -l error /dev/sda"),
         ] {
             assert_eq!(code(pattern, command), None, "{pattern} | {command}");
         }

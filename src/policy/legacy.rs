@@ -43,6 +43,10 @@ impl Legacy {
         self.everything
     }
 
+    pub(super) fn is_wild(&self) -> bool {
+        !self.glob.is_literal()
+    }
+
     pub(super) fn matches(&self, words: &[Word<'_>]) -> bool {
         let climbing = |word: &Word<'_>| climbs(&word.text) && !self.is_spelled(word);
         let texts: Vec<_> = words.iter().map(Word::expanded).collect();
@@ -57,7 +61,7 @@ impl Legacy {
     }
 
     pub(super) fn never(&self) -> Option<Code> {
-        if self.everything || self.glob.is_literal() {
+        if self.everything || !self.is_wild() {
             return None;
         }
         let literal: Vec<&str> = self.literal.iter().map(String::as_str).collect();

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::explain::Explanation;
+use super::hazard_table::exceptions;
 use super::verdict::{Denial, Verdict};
 use super::{EffectiveLimits, hazard_table, tables};
 use super::{Policy, Subject, filter};
@@ -252,46 +253,55 @@ pub fn tables() -> String {
         };
     }
     let _ = writeln!(out, "\nhazards (what a wildcard never grants):");
-    for row in hazard_table::ROWS {
-        if row.short == "*" {
-            let _ = writeln!(out, "  {}: every argument", row.program);
-        } else {
-            let _ = writeln!(
-                out,
-                "  {}: -{} | --{} | {}",
-                row.program,
-                row.short,
-                row.long.replace(' ', " --"),
-                row.words
-            );
+    for row in hazard_table::rows() {
+        for program in row.programs.split(' ') {
+            let _ = match row.short {
+                "*" => writeln!(out, "  {program}: every argument"),
+                short => writeln!(
+                    out,
+                    "  {program}: -{short} | --{} | {}",
+                    row.long.replace(' ', " --"),
+                    row.words
+                ),
+            };
         }
     }
-    for operand in tables::OPERAND_HAZARDS {
+    for driven in exceptions::DRIVEN_BY_INPUT {
+        let _ = writeln!(
+            out,
+            "  {}: reads commands from its input without operand {} or any of -{} {}",
+            driven.told.program,
+            driven.told.first,
+            driven.letters,
+            driven.unless.join(" ")
+        );
+    }
+    for operand in exceptions::OPERAND_HAZARDS {
         let _ = writeln!(
             out,
             "  {}: operand {} and on",
             operand.program, operand.first
         );
     }
-    for (program, parts) in tables::PART_HAZARDS {
+    for (program, parts) in exceptions::PART_HAZARDS {
         let _ = writeln!(out, "  {program}: a word with any of {parts}");
     }
-    for (program, options) in tables::WHOLE_OPTIONS {
+    for (program, options) in exceptions::WHOLE_OPTIONS {
         let whole = options.replace(' ', " --");
         let _ = writeln!(out, "  {program}: no abbreviation is --{whole}");
     }
-    for (program, letters, valued) in tables::LEADING_LETTERS {
+    for (program, letters, valued) in exceptions::LEADING_LETTERS {
         let _ = writeln!(out, "  {program}: -{letters}, if before any of {valued}");
     }
     let _ = writeln!(
         out,
         "  any beginning of a word counts: {}",
-        tables::ABBREVIATING.join(" ")
+        exceptions::ABBREVIATING.join(" ")
     );
     let _ = writeln!(
         out,
         "  each piece of a word counts: {}",
-        tables::JOINING.join(" ")
+        exceptions::JOINING.join(" ")
     );
     let _ = writeln!(out, "\nfilters (need no rule behind a pipe):");
     for filter in filter::FILTERS {

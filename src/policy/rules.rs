@@ -130,6 +130,15 @@ impl What {
         }
     }
 
+    /// Whether it takes more words than it spells out.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Pattern(pattern) => pattern.is_wild(),
+            Self::Legacy(legacy) => legacy.is_wild(),
+            Self::Structured(structured) => structured.spelled_before_free().is_some(),
+        }
+    }
+
     /// The program and the first argument, where they are spelled out.
     fn key(&self) -> (Option<&str>, Option<&str>) {
         match self {
@@ -266,7 +275,7 @@ impl Grant {
                 word: 0,
                 program: 0,
             }),
-            None => hazard::find(words, freedom),
+            None => hazard::find(words, self.what.is_open(), freedom),
         }
     }
 }

@@ -8,10 +8,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::hazard_table;
+use super::hazard_table::{self, exceptions};
+use exceptions::{Driven, Operand};
 
 /// Goes up with every change of a table.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// Keywords of every shell, and what acts like one.
 pub(super) const RESERVED_WORDS: &str = "\
@@ -99,7 +100,8 @@ pub(super) const WRAPPERS: &[Wrapper] = &[
     whole("rr"), whole("bpftrace"), whole("stap"),
     program("aa-exec", "div", 0), program("ifne", "n", 0), program("keep-one-running", "", 0),
     program("run-one", "", 0), program("s6-setuidgid", "", 1), program("setlock", "nNxX", 1),
-    program("systemd-cat", "", 0), whole("daemon"), whole("daemonize"), whole("dbclient"),
+    program("systemd-cat", "", 0), program("k3s", "", 0), program("microk8s", "", 0),
+    whole("daemon"), whole("daemonize"), whole("dbclient"),
     whole("dbus-launch"), whole("lxc-attach"), whole("lxc-execute"), whole("pee"),
     whole("plink"), whole("schedtool"), whole("slogin"), whole("sudoedit"),
     whole("systemd-nspawn"), whole("systemd-socket-activate"),
@@ -148,86 +150,6 @@ pub(super) const ALWAYS_ALLOWED: &[&str] = &["echo", "false", "true"];
 /// Where a plain name of an allow pattern may be found.
 pub(super) const SYSTEM_DIRECTORIES: &[&str] = &["/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/"];
 
-/// An operand at which a program starts to change something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Operand {
-    pub(super) program: &'static str,
-    /// Counted from 1.
-    pub(super) first: usize,
-    /// Short options with a value, which is no operand.
-    pub(super) valued: &'static str,
-    /// Long ones, if their value is the next word.
-    pub(super) valued_long: &'static [&'static str],
-    /// A word that begins with this is no operand.
-    pub(super) but: Option<char>,
-}
-
-#[rustfmt::skip]
-pub(super) const OPERAND_HAZARDS: &[Operand] = &[
-    operand("crontab", 1, "u"), operand("domainname", 1, "F"), operand("hostname", 1, "F"),
-    operand("ifconfig", 2, ""), operand("nisdomainname", 1, "F"), operand("uniq", 2, "fsw"),
-    operand("xxd", 2, "clos"), operand("ypdomainname", 1, "F"),
-    // `date 0101000020` sets the clock; `date +%s` does not.
-    Operand {
-        valued_long: &["date", "reference", "rfc-3339"],
-        but: Some('+'),
-        ..operand("date", 1, "dDrvz")
-    },
-];
-
-const fn operand(program: &'static str, first: usize, valued: &'static str) -> Operand {
-    Operand {
-        program,
-        first,
-        valued,
-        valued_long: &[],
-        but: None,
-    }
-}
-
-/// Harmless long options that begin like a hazardous one, and are no abbreviation of it.
-pub(super) const WHOLE_OPTIONS: &[(&str, &str)] = &[
-    ("du", "exclude"),
-    ("git", "text"),
-    ("grep", "exclude"),
-    ("journalctl", "cursor"),
-    ("kubectl", "client output"),
-    ("rsync", "exclude include"),
-    ("tar", "list"),
-];
-
-/// Letters that are a hazard in a cluster, but not behind one of those that follow, which
-/// take the rest for their value: `-As URL`, but not `-ojson`.
-pub(super) const LEADING_LETTERS: &[(&str, &str, &str)] = &[("kubectl", "ks", "clLnov")];
-
-/// Parts of a word that are a hazard wherever they stand in it.
-pub(super) const PART_HAZARDS: &[(&str, &str)] = &[
-    (
-        "firewall-cmd",
-        "--add --remove --set --new --delete --reload --complete --runtime --panic --load --change --permanent --direct --lockdown --policy --path --reset",
-    ),
-    (
-        "kubectl",
-        "template-file= jsonpath-file= jsonpath-as-json-file= columns-file= templatefile=",
-    ),
-    ("blockdev", "--set --flush --reread"),
-    ("sysctl", "="),
-];
-
-/// Programs that accept any beginning of a word of theirs for the word.
-pub(super) const ABBREVIATING: &[&str] = &["bridge", "btrfs", "ip", "mysqladmin", "nmcli", "tc"];
-
-/// Programs that join their words again and read them as commands: a quoted word may hold
-/// several, as in `nft list 'ruleset; flush ruleset'`.
-pub(super) const JOINING: &[&str] = &[
-    "chronyc",
-    "nft",
-    "rndc",
-    "supervisorctl",
-    "varnishadm",
-    "virsh",
-];
-
 /// A program's hazards, ready to look up.
 #[derive(Debug, Default)]
 pub(super) struct Hazards {
@@ -236,6 +158,11 @@ pub(super) struct Hazards {
     pub(super) short: &'static str,
     pub(super) long: Vec<&'static str>,
     pub(super) words: HashSet<&'static str>,
+    /// Words that are one right behind the program only.
+    pub(super) first: HashSet<&'static str>,
+    /// What follows one of its words: `git branch`.
+    pub(super) verbs: HashMap<&'static str, Hazards>,
+    pub(super) driven: Option<&'static Driven>,
     pub(super) parts: Vec<&'static str>,
     pub(super) operand: Option<&'static Operand>,
     pub(super) abbreviates: bool,
@@ -258,30 +185,44 @@ struct Lookup {
 static LOOKUP: LazyLock<Lookup> = LazyLock::new(|| {
     let set = |words: &'static str| words.split(' ').collect();
     let mut hazards: HashMap<&'static str, Hazards> = HashMap::new();
-    for row in hazard_table::ROWS {
-        let entry = hazards.entry(row.program).or_default();
-        entry.everything = row.short == "*";
-        entry.short = row.short;
-        entry.long = row.long.split_ascii_whitespace().collect();
-        entry.words = row.words.split_ascii_whitespace().collect();
+    for row in hazard_table::rows() {
+        for program in row.programs.split_ascii_whitespace() {
+            let entry = hazards.entry(program).or_default();
+            entry.everything = row.short == "*";
+            entry.short = row.short;
+            entry.long = row.long.split_ascii_whitespace().collect();
+            let words = row.words.split_ascii_whitespace();
+            entry.first = words.clone().filter_map(|w| w.strip_prefix('^')).collect();
+            entry.words = words.filter(|word| !word.starts_with('^')).collect();
+        }
     }
-    for operand in OPERAND_HAZARDS {
+    for driven in exceptions::DRIVEN_BY_INPUT {
+        hazards.entry(driven.told.program).or_default().driven = Some(driven);
+    }
+    for operand in exceptions::OPERAND_HAZARDS {
         hazards.entry(operand.program).or_default().operand = Some(operand);
     }
-    for (name, options) in WHOLE_OPTIONS {
+    for (name, options) in exceptions::WHOLE_OPTIONS {
         hazards.entry(name).or_default().whole = options.split(' ').collect();
     }
-    for (name, letters, valued) in LEADING_LETTERS {
+    for (name, letters, valued) in exceptions::LEADING_LETTERS {
         hazards.entry(name).or_default().leading = (letters, valued);
     }
-    for (name, parts) in PART_HAZARDS {
+    for (name, parts) in exceptions::PART_HAZARDS {
         hazards.entry(name).or_default().parts = parts.split(' ').collect();
     }
-    for name in ABBREVIATING {
+    for name in exceptions::ABBREVIATING {
         hazards.entry(name).or_default().abbreviates = true;
     }
-    for name in JOINING {
+    for name in exceptions::JOINING {
         hazards.entry(name).or_default().joins = true;
+    }
+    let verbs: Vec<_> = hazards.extract_if(|name, _| name.contains(':')).collect();
+    for (name, of_verb) in verbs {
+        if let Some((program, verb)) = name.split_once(':') {
+            let entry = hazards.entry(program).or_default();
+            entry.verbs.insert(verb, of_verb);
+        }
     }
     Lookup {
         reserved: set(RESERVED_WORDS),
@@ -347,8 +288,13 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_and_unique() {
-        let names: Vec<_> = hazard_table::ROWS.iter().map(|row| row.program).collect();
-        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+        let of_row = |row: &'static hazard_table::Row| row.programs.split(' ');
+        let names: Vec<_> = hazard_table::rows().flat_map(of_row).collect();
+        let known: HashSet<_> = names.iter().collect();
+        assert_eq!(known.len(), names.len(), "{names:?}");
+        for row in hazard_table::rows() {
+            assert!(of_row(row).is_sorted_by(|a, b| a < b), "{row:?}");
+        }
         let wrappers: HashSet<_> = WRAPPERS.iter().map(|each| each.name).collect();
         assert_eq!(wrappers.len(), WRAPPERS.len());
     }
