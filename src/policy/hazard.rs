@@ -197,6 +197,12 @@ impl Judged<'_> {
             })
             .or_else(|| self.of_jq(name, program))
             .or_else(|| {
+                let mut words = (program + 1..self.texts.len()).filter(|_| name == "ps");
+                let shows =
+                    words.find(|index| self.is_free(*index) && self.is_ps_environment(*index));
+                Some((Code::HazardWord, shows?))
+            })
+            .or_else(|| {
                 let remote = |index: &usize| is_remote_archive(self.text(*index));
                 let mut free = (program + 1..self.texts.len()).filter(|i| self.is_free(*i));
                 let tar = matches!(name, "tar" | "bsdtar");
@@ -218,6 +224,21 @@ impl Judged<'_> {
                 let free = self.freedoms.get(index) == Some(&Freedom::Free);
                 free.then_some((Code::HazardOperand, index))
             })
+    }
+
+    /// `ps auxe`: without a dash, an `e` shows the environment of every process. The value
+    /// of the option before may look the same.
+    fn is_ps_environment(&self, index: usize) -> bool {
+        let text = self.text(index);
+        let is_option = |c| "acefghjklmnoprstuvwxHLNOSTUVXZ".contains(c);
+        let before = index.checked_sub(1).map_or("", |before| self.text(before));
+        let is_value = match before.strip_prefix('-') {
+            Some(option) => {
+                option.starts_with('-') || option.ends_with(|c| "CGUugpqstoOkn".contains(c))
+            }
+            None => before.chars().all(is_option) && before.ends_with(|c| "oOkptUqNn".contains(c)),
+        };
+        text.contains('e') && text.chars().all(is_option) && !is_value
     }
 
     /// A jq program that reads the environment or modules. It cannot begin with `/`.
@@ -529,6 +550,10 @@ mod tests {
             ("xz -l *", "xz -l -d x.xz", HazardOption),
             ("nm *", "nm --plugin /x.so y", HazardOption),
             ("jq *", "jq -n env", HazardWord),
+            ("ps *", "ps auxe", HazardWord),
+            ("ps *", "ps -p 1 eww", HazardWord),
+            ("gtar tf *", "gtar tf x -Ix", HazardOption),
+            ("gtimeout 5 *", "gtimeout 5 rm", HazardWrapper),
             ("virsh*", "virsh", HazardInterpreter),
             ("virsh *", "virsh -d 0 -q", HazardInterpreter),
             ("chronyc *", "chronyc -h ::1 -n", HazardInterpreter),
@@ -602,6 +627,11 @@ mod tests {
             ("git *", "git remote -v"),
             ("git log *", "git log -M --oneline"),
             ("zfs list *", "zfs list -t snapshot"),
+            ("ps *", "ps -u postgres -o state"),
+            ("ps *", "ps axo user,comm"),
+            ("ps *", "ps axo user"),
+            ("ps *", "ps --user apache -ef"),
+            ("ps *", "ps aux"),
             ("virsh *", "virsh -q list"),
             ("virsh list*", "virsh list"),
             ("chronyc *", "chronyc -n tracking"),

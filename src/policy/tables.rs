@@ -45,7 +45,12 @@ pub(super) const INTERPRETERS: &str = "\
     clickhouse-client cqlsh mysqlsh influx \
     ant bundle fab gradle mc mcedit micro mvn nix-shell nvi pg pico joe puppet rake rview rvim \
     salt salt-call salt-ssh tcc valkey-cli vim.basic vim.nox vim.tiny vipw visudo bzless bzmore \
-    lzless xzless xzmore zless zmore zstdless";
+    lzless xzless xzmore zless zmore zstdless \
+    beeline bpython chef-client chef-solo clisp composer cpan cpanm crystal dart duckdb \
+    emacsclient fzf helmfile hive hx ipython ipython3 isql jed jjs jrunscript just \
+    kak kotlin lf litecli luarocks mg mycli nim ninja nnn packer pgcli pipenv poetry pulumi racket \
+    ranger rust-script rustc sbcl scons spark-shell spark-submit sqlite sqlcmd terragrunt usql vifm \
+    zig";
 
 /// Followed by a version, these are the same interpreters: `python3.12`, `perl5.36`.
 pub(super) const VERSIONED_INTERPRETERS: &str =
@@ -100,6 +105,13 @@ pub(super) const WRAPPERS: &[Wrapper] = &[
     whole("rr"), whole("bpftrace"), whole("stap"),
     program("aa-exec", "div", 0), program("ifne", "n", 0), program("keep-one-running", "", 0),
     program("run-one", "", 0), program("s6-setuidgid", "", 1), program("setlock", "nNxX", 1),
+    program("genv", "i0v", 0), program("gtimeout", "vfp", 1), program("gnice", "0123456789", 0),
+    program("gnohup", "", 0), program("gstdbuf", "", 0), program("gxargs", "0rtxpo", 0),
+    program("gchroot", "", 1), program("xvfb-run", "a", 0), program("i386", "", 0),
+    program("x86_64", "", 0), program("catchsegv", "", 0), program("s6-envdir", "", 1),
+    program("s6-softlimit", "", 0), program("sudo-rs", "AbBEHkKlnNPSvV", 0),
+    whole("hyperfine"), whole("watchexec"), whole("nodemon"), whole("trace-cmd"),
+    whole("distrobox"), whole("toolbox"), whole("direnv"), whole("execlineb"),
     program("systemd-cat", "", 0), program("k3s", "", 0), program("microk8s", "", 0),
     whole("daemon"), whole("daemonize"), whole("dbclient"),
     whole("dbus-launch"), whole("lxc-attach"), whole("lxc-execute"), whole("pee"),

@@ -23,6 +23,7 @@ pub(in crate::policy) const OPERAND_HAZARDS: &[Operand] = &[
     operand("crontab", 1, "u"), operand("domainname", 1, "F"), operand("hostname", 1, "F"),
     operand("ifconfig", 2, ""), operand("nisdomainname", 1, "F"), operand("uniq", 2, "fsw"),
     operand("xxd", 2, "clos"), operand("ypdomainname", 1, "F"),
+    operand("guniq", 2, "fsw"),
     operand("sv", 1, "w"), operand("pmset", 1, "g"),
     // `git branch x` makes one; `git branch --contains x` does not.
     Operand {
@@ -35,11 +36,18 @@ pub(in crate::policy) const OPERAND_HAZARDS: &[Operand] = &[
     },
     // `date 0101000020` sets the clock; `date +%s` does not.
     Operand {
-        valued_long: &["date", "reference", "rfc-3339"],
+        valued_long: DATES,
         but: Some('+'),
         ..operand("date", 1, "dDrvz")
     },
+    Operand {
+        valued_long: DATES,
+        but: Some('+'),
+        ..operand("gdate", 1, "dDrvz")
+    },
 ];
+
+const DATES: &[&str] = &["date", "reference", "rfc-3339"];
 
 const GIT_LISTING: &[&str] = &[
     "contains",
@@ -110,6 +118,9 @@ const fn operand(program: &'static str, first: usize, valued: &'static str) -> O
 pub(in crate::policy) const WHOLE_OPTIONS: &[(&str, &str)] = &[
     ("du", "exclude"),
     ("git", "text"),
+    ("ggrep", "exclude"),
+    ("gtar", "list"),
+    ("gdu", "exclude"),
     ("grep", "exclude"),
     ("journalctl", "cursor"),
     ("kubectl", "client output"),

@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Row] = &[
         "directory output debugger root image file debugger-arguments",
         "debug gdb dump"),
     row("crontab", "er", "", ""),
-    row("date", "sf", "set file", ""),
+    row("date gdate", "sf", "set file", ""),
     row("dbus-send gdbus logrotate modprobe osqueryi varlinkctl", "*", "", ""),
     row("defaults", "", "", "write delete rename import"),
     row("dmesg", "CcDEnwFWK",
@@ -97,6 +97,7 @@ pub(super) const ROWS: &[Row] = &[
         "start stop restart reload gracefulReload delete del kill scale save dump resurrect \
          startup unstartup flush reloadLogs update deploy serve set unset multiset install \
          uninstall trigger send attach sendSignal link unlink reset link exec"),
+    row("ps", "E", "", ""),
     row("rc-service", "", "", "start stop restart reload zap"),
     row("sar", "o", "", ""),
     row("semanage", "admDiIEBS",

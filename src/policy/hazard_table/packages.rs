@@ -25,6 +25,15 @@ pub(super) const ROWS: &[Row] = &[
          download clean autoclean changelog autopurge satisfy reinstall full-upgrade markauto \
          unmarkauto dselect-upgrade"),
     row("apt-key rpmbuild rpmspec", "*", "", ""),
+    row("brew", "",
+        "",
+        "install uninstall remove rm upgrade update reinstall link unlink tap untap services \
+         cleanup autoremove pin unpin ruby irb sh edit create test bundle postinstall \
+         developer"),
+    row("conda", "",
+        "",
+        "run install remove uninstall update upgrade create env config clean init activate \
+         rename"),
     row("dnf microdnf yum", "c",
         "config setopt installroot enableplugin disableplugin downloaddir repofrompath",
         "install remove erase update upgrade downgrade reinstall autoremove distro-sync \
@@ -45,6 +54,10 @@ pub(super) const ROWS: &[Row] = &[
         "",
         "install uninstall update run override remote-add remote-delete remote-modify kill \
          repair mask make-current enter build"),
+    row("gem", "",
+        "source",
+        "install uninstall update exec push fetch build owner yank cert cleanup pristine \
+         unpack signin signout"),
     row("pacman", "SRUDTr",
         "sync remove upgrade database root dbpath config hookdir cachedir gpgdir",
         ""),

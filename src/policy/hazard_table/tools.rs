@@ -111,6 +111,10 @@ pub(super) const ROWS: &[Row] = &[
          certificate expose autoscale wait krew use-context set-context set-cluster \
          set-credentials delete-context delete-cluster delete-user rename-context unset \
          restart undo pause resume approve deny reconcile evict"),
+    row("limactl multipass", "",
+        "",
+        "exec shell launch start stop restart delete purge suspend mount umount transfer set \
+         recover restore clone snapshot create edit copy factory-reset"),
     row("mariadb-dump mysqldump", "rTF",
         "result-file tab flush-logs delete-master-logs delete-source-logs flush-privileges \
          plugin-dir defaults-file defaults-extra-file log-error init-command",
@@ -172,6 +176,10 @@ pub(super) const ROWS: &[Row] = &[
         "chdir out state-out backup plugin-dir generate-config-out",
         "apply destroy import taint init state console force-unlock fmt get login logout \
          refresh test untaint new delete select lock mirror push mv rm replace-provider"),
+    row("vagrant", "c",
+        "command",
+        "ssh up halt destroy provision reload resume suspend snapshot box plugin package push \
+         upload winrm powershell ssh-config"),
     row("vault", "",
         "",
         "exec kv write delete put join leave force-leave reload operator login ssh unwrap \
