@@ -5,7 +5,8 @@
 //! The server is this test program itself, run once more as a child that records
 //! commands and says on its standard output what has been recorded. It is killed at
 //! random moments, and, by strace, on entering each of the system calls that touch the
-//! file, one after the other.
+//! file, one after the other. What a power cut would take as well, a kill does not: there
+//! the order of the system calls is looked at.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -226,4 +227,103 @@ fn killed_on_entering_each_system_call_that_touches_the_file() {
         begin_quietly(&path, ROTATE).close("end_of_input");
         said.holds(&path);
     }
+}
+
+/// What of some files a power cut would spare, by the system calls that were made.
+#[derive(Default)]
+struct Disk {
+    /// By path: how often it was written, and up to where that is on disk.
+    files: BTreeMap<String, (u64, u64)>,
+    /// What a thread is bringing there: the path, and up to where.
+    under_way: BTreeMap<String, (String, u64)>,
+    /// A file got another name, and the directory is not on disk since.
+    renamed: bool,
+    renames: usize,
+}
+
+impl Disk {
+    /// One line of `strace -f -y`: a thread, its call, and the paths of its descriptors.
+    fn happened(&mut self, line: &str) {
+        let (thread, call) = line.split_once(' ').unwrap();
+        let call = call.trim_start();
+        if let Some(done) = call.strip_prefix("<... ") {
+            if done.ends_with("= 0") && done.contains("sync resumed") {
+                self.reached(thread);
+            }
+            return;
+        }
+        let path = |text: &str| -> String {
+            let from = text.find('<').map_or(0, |at| at + 1);
+            text[from..].chars().take_while(|c| *c != '>').collect()
+        };
+        if call.starts_with("write(") {
+            self.files.entry(path(call)).or_default().0 += 1;
+        } else if call.starts_with("fsync(") || call.starts_with("fdatasync(") {
+            let path = path(call);
+            let (written, _) = *self.files.entry(path.clone()).or_default();
+            self.under_way.insert(thread.into(), (path, written));
+            if call.ends_with("= 0") {
+                self.reached(thread);
+            }
+        } else if call.starts_with("renameat") {
+            assert!(call.ends_with("= 0"), "{call}");
+            let words: Vec<&str> = call.split('"').collect();
+            let [from, to] = [words[1], words[3]].map(|name| format!("{}/{name}", path(call)));
+            assert_eq!(self.lost(), Vec::<String>::new(), "before {call}");
+            let moved = self.files.remove(&from).unwrap();
+            self.files.insert(to.clone(), moved);
+            let syncs = self.under_way.values_mut();
+            syncs
+                .filter(|(path, _)| *path == from)
+                .for_each(|(path, _)| path.clone_from(&to));
+            (self.renamed, self.renames) = (true, self.renames + 1);
+        }
+    }
+
+    fn reached(&mut self, thread: &str) {
+        let (path, until) = self.under_way.remove(thread).unwrap();
+        // A directory is written by nobody.
+        self.renamed &= path.contains(".jsonl");
+        let (_, synced) = self.files.entry(path).or_default();
+        *synced = until.max(*synced);
+    }
+
+    fn lost(&self) -> Vec<String> {
+        let files = self.files.iter();
+        files
+            .filter(|(path, (written, synced))| path.contains(".jsonl") && synced < written)
+            .map(|(path, _)| path.clone())
+            .collect()
+    }
+}
+
+#[test]
+fn what_counts_as_recorded_survives_a_power_cut() {
+    let scratch = Scratch::new("power");
+    let path = scratch.path().join("audit.jsonl");
+    let trace = scratch.path().join("trace");
+    let mut traced = Command::new(tool("strace"));
+    traced
+        .args(["-f", "-y", "-qq", "-s", "64", "-o"])
+        .arg(&trace)
+        .args(["-e", "trace=write,fsync,fdatasync,renameat,renameat2"])
+        .args(["-e", "signal=none"])
+        .arg(std::env::current_exe().unwrap());
+    let child = spawn(traced, &path, 1, 40, 1_000);
+    assert!(child.wait_with_output().unwrap().status.success());
+    let mut disk = Disk::default();
+    let mut said = 0;
+    for line in std::fs::read_to_string(&trace).unwrap().lines() {
+        disk.happened(line);
+        if ["@started", "@closed"]
+            .iter()
+            .any(|word| line.contains(word))
+        {
+            assert_eq!(disk.lost(), Vec::<String>::new(), "{line}");
+            assert!(!disk.renamed, "the directory is not on disk: {line}");
+            said += 1;
+        }
+    }
+    assert_eq!(said, 41);
+    assert!(disk.renames > 4, "{} renames", disk.renames);
 }

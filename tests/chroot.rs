@@ -1,6 +1,6 @@
 //! Promise: the binary needs nothing but itself. In an empty directory it serves, and
 //! finds hosts by /etc/hosts and by DNS, in the whole sandbox; of a name's addresses, the
-//! next allowed one where nobody answers on the first.
+//! next allowed one where nobody answers on the first, and never one that is blocked.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,8 +11,8 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, UdpSocket};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -25,6 +25,9 @@ use serde_json::{Value, json};
 /// Where the name server of this file listens: port 53 of an address of its own.
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 53, 53, 53);
 
+/// The first address of a name that has an allowed one as well.
+const BLOCKED: Ipv4Addr = Ipv4Addr::new(127, 53, 53, 54);
+
 #[test]
 fn an_empty_root_is_enough() {
     assert!(
@@ -36,6 +39,9 @@ fn an_empty_root_is_enough() {
     let root = Scratch::new("chroot");
     let root = root.path();
     furnish(root, &fleet);
+    // Somebody listens on the address that the policy blocks, and must never hear of it.
+    let blocked = TcpListener::bind((BLOCKED, fleet.host("listed").port)).unwrap();
+    blocked.set_nonblocking(true).unwrap();
     let names = NameServer::start("asked.example.net", addresses[2]);
 
     // setpriv: as the container image does, from the start.
@@ -56,12 +62,15 @@ fn an_empty_root_is_enough() {
         ("listed", listed),
         ("asked", asked),
         ("both", listed),
+        ("guarded", listed),
     ] {
         let run = client.run(alias);
         assert_eq!(run["exit_code"], 0, "{alias}: {run}");
         assert_eq!(run["target_ip"], address.to_string(), "{alias}");
     }
     assert!(names.asked() > 0);
+    let heard = blocked.accept().map_err(|error| error.kind());
+    assert!(matches!(heard, Err(ErrorKind::WouldBlock)), "{heard:?}");
     let unknown = client.run("nowhere");
     assert_eq!(unknown["detail"], "DNS resolution failed", "{unknown}");
     drop(client);
@@ -90,7 +99,11 @@ fn furnish(root: &Path, fleet: &Fleet) {
     fs::write(
         root.join("etc/hosts"),
         // ::1 comes first in any order of them (RFC 6724 §2.1), and there is nobody there.
-        format!("{listed} listed.example.net both.example.net\n::1 both.example.net\n"),
+        format!(
+            "{BLOCKED} guarded.example.net\n\
+             {listed} listed.example.net both.example.net guarded.example.net\n\
+             ::1 both.example.net\n"
+        ),
     )
     .unwrap();
     // Without it the C library takes the first line alone (host.conf(5)).
@@ -99,7 +112,10 @@ fn furnish(root: &Path, fleet: &Fleet) {
     assert!(policy.contains("[127.0.0.0/8]"), "{policy}");
     fleet.setup.write(
         "policy.yml",
-        &policy.replace("[127.0.0.0/8]", "[127.0.0.0/8, \"::1/128\"]"),
+        &policy.replace(
+            "[127.0.0.0/8]",
+            &format!("[127.0.0.0/8, \"::1/128\"]\n  block_ips: [{BLOCKED}]"),
+        ),
     );
     let resolver = format!("nameserver {NAME_SERVER}\noptions timeout:1 attempts:2\n");
     fs::write(root.join("etc/resolv.conf"), resolver).unwrap();
@@ -124,11 +140,12 @@ fn furnish(root: &Path, fleet: &Fleet) {
         ("listed", "listed.example.net".to_owned()),
         ("asked", "asked.example.net".to_owned()),
         ("both", "both.example.net".to_owned()),
+        ("guarded", "guarded.example.net".to_owned()),
         ("nowhere", "nowhere.example.net".to_owned()),
     ] {
         let like = match alias {
             "nowhere" => "asked",
-            "both" => "listed",
+            "both" | "guarded" => "listed",
             itself => itself,
         };
         let like = fleet.host(like);

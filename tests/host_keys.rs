@@ -685,6 +685,25 @@ fn trust_does_not_replace_a_key() {
     );
 }
 
+/// A host that the network policy shuts off is not asked for its keys either.
+#[test]
+fn trust_connects_to_allowed_addresses_alone() {
+    let fleet = Fleet::of(&["web1"]);
+    let setup = &fleet.setup;
+    setup.key("known_hosts", "");
+    let block = format!("network:\n  block_ips: [{}]\n", fleet.host("web1").address);
+    let policy = common::policy_allowing(&["echo *"]).replacen("network:\n", &block, 1);
+    setup.write("policy.yml", &policy);
+    let said = trust(setup, &["web1"], "yes\n");
+    assert_eq!(said.status.code(), Some(1));
+    let why = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(why.contains("policy"), "{why}");
+    let record = fs::read_to_string(setup.keys.join("known_hosts")).unwrap();
+    assert_eq!(record, "");
+    let log = fleet.host("web1").log().join("\n");
+    assert!(!log.contains("Connection from"), "{log}");
+}
+
 #[test]
 fn no_tool_call_adds_to_the_record() {
     let fleet = Fleet::of(&["web1"]);

@@ -307,6 +307,32 @@ fn what_was_allowed_and_waits_for_its_turn_does_not_run_without_a_yes() {
     assert_eq!(decisions(&server.finish().records), [true, true, false]);
 }
 
+/// A yes that a configuration had no use for is not brought up again by the next one.
+#[test]
+fn a_yes_for_something_else_does_not_come_back() {
+    let fleet = fleet();
+    let server = asking(&fleet);
+    let (gate, _busy) = occupy(&fleet, &server);
+    // When the yes comes, the command is allowed without one, and by another way than the
+    // one that was shown.
+    let answer = approved_after(&server, "ssh_run_async", run_seq(), || {
+        let servers = fleet.servers_yaml();
+        let servers = servers.replace("alias: one", "alias: one\n    shell: direct");
+        fleet.setup.write("servers.yml", &servers);
+        fleet.setup.write("policy.yml", &policy("allow"));
+    });
+    let task = answer["structuredContent"]["task_id"].clone();
+    assert_eq!(status(&server, &task)["status"], "pending", "{answer}");
+    fleet.setup.write("policy.yml", &policy("ask"));
+    reload(&server);
+    gate.open();
+    wait_until("its end", || status(&server, &task)["status"] == "failed");
+    let result = server.tool("ssh_get_task_result", json!({"task_id": task}));
+    let output = result["output"].as_str().unwrap();
+    assert!(output.contains("approval:missing"), "{output}");
+    assert_eq!(decisions(&server.finish().records), [true, true, false]);
+}
+
 #[test]
 fn the_hosts_of_a_tag_whose_turn_comes_later_are_judged_at_their_turn() {
     let fleet = fleet();

@@ -339,6 +339,24 @@ fn a_state_is_good_for_its_own_request_alone() {
     nothing_ran(&fleet, server);
 }
 
+/// The same call, and what it would do is not what was shown.
+#[test]
+fn a_state_is_good_for_what_was_shown_alone() {
+    let fleet = fleet();
+    let server = asking(Era::V2026_07_28).start(&fleet.setup);
+    let state = call(&server, "echo mine", json!({}))["requestState"].clone();
+    let servers = fleet.servers_yaml();
+    let servers = servers.replace("alias: one", "alias: one\n    shell: direct");
+    fleet.setup.write("servers.yml", &servers);
+    server.tool("ssh_reload_config", json!({}));
+    assert_denied(
+        &call(&server, "echo mine", yes(&state)),
+        "approval:mismatch",
+    );
+    assert_eq!(outcome(&server)["outcome"], "forged");
+    nothing_ran(&fleet, server);
+}
+
 #[test]
 fn a_changed_policy_counts_at_the_second_attempt() {
     let fleet = fleet();

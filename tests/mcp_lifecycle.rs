@@ -84,6 +84,24 @@ fn a_tool_called_straight_after_initialize_is_answered() {
     assert_eq!(result["structuredContent"]["status"], "pong");
 }
 
+/// A server speaks up on its own once `notifications/initialized` came, and not because it
+/// came before there was a handshake.
+#[test]
+fn nothing_is_told_unasked_before_the_client_is_ready() {
+    let fleet = Fleet::of(&["one"]);
+    let server = Launch::default().bare().start(&fleet.setup);
+    server.notify("notifications/initialized", json!({}));
+    initialize(&server, "2025-11-25");
+    server.run("one", "echo early");
+    let told = |frames: Vec<Value>| frames.iter().filter(|f| f.get("method").is_some()).count();
+    assert_eq!(told(server.frames()), 0);
+    server.notify("notifications/initialized", json!({}));
+    server.run("one", "echo late");
+    server.wait_frame("an event", |frame| {
+        frame["method"] == "notifications/message"
+    });
+}
+
 #[test]
 fn both_eras_share_a_connection() {
     let fleet = Fleet::of(&["one"]);

@@ -48,6 +48,36 @@ fn every_case_of_the_corpus_comes_out_as_it_should() {
     }
 }
 
+/// Both ends of each range of Default_Ignorable_Code_Point (DerivedCoreProperties.txt), of
+/// the separators and of the annotation characters.
+#[test]
+fn what_shows_nothing_is_shown() {
+    for (first, last) in [
+        ('\u{ad}', '\u{ad}'),
+        ('\u{34f}', '\u{34f}'),
+        ('\u{61c}', '\u{61c}'),
+        ('\u{115f}', '\u{1160}'),
+        ('\u{17b4}', '\u{17b5}'),
+        ('\u{180b}', '\u{180f}'),
+        ('\u{200b}', '\u{200f}'),
+        ('\u{2028}', '\u{202e}'),
+        ('\u{2060}', '\u{206f}'),
+        ('\u{3164}', '\u{3164}'),
+        ('\u{fe00}', '\u{fe0f}'),
+        ('\u{feff}', '\u{feff}'),
+        ('\u{ffa0}', '\u{ffa0}'),
+        ('\u{fff0}', '\u{fffb}'),
+        ('\u{1bca0}', '\u{1bca3}'),
+        ('\u{1d173}', '\u{1d17a}'),
+        ('\u{e0000}', '\u{e0fff}'),
+    ] {
+        for c in [first, last] {
+            let shown = format!("a\\u{{{:x}}}b", u32::from(c));
+            assert_eq!(clean(format!("a{c}b").as_bytes()), shown);
+        }
+    }
+}
+
 #[test]
 fn cuts_between_reads_change_nothing() {
     let all: Vec<u8> = cases()

@@ -206,15 +206,17 @@ fn a_plain_user_stays_what_it_is() {
 fn root_that_may_not_change_says_so() {
     needs_root();
     let fleet = Fleet::of(&["web1"]);
-    let mut command = wrapped(
-        &fleet.setup,
-        "setpriv",
-        &["--bounding-set=-all", "--inh-caps=-all"],
-    );
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let log = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{log}");
-    assert!(log.contains("may not become uid 10001"), "{log}");
+    // Without any of the rights, and with that for groups alone.
+    for (bounding, inherited) in [
+        ("--bounding-set=-all", "--inh-caps=-all"),
+        ("--bounding-set=-setuid", "--inh-caps=-setuid"),
+    ] {
+        let mut command = wrapped(&fleet.setup, "setpriv", &[bounding, inherited]);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{log}");
+        assert!(log.contains("may not become uid 10001"), "{log}");
+    }
     let mut command = wrapped(
         &fleet.setup,
         "setpriv",

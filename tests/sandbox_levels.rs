@@ -14,12 +14,16 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
-use common::{Fleet, Server, Setup, structured};
+use common::{Fleet, Scratch, Server, Setup, structured, tool};
+use mcp_ssh_orchestrator::sys::landlock::RESOLVER_FILES;
 use nix::libc;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -178,10 +182,97 @@ fn the_first_record_and_the_resource_say_what_was_achieved() {
     }
 }
 
+/// What the kernel is told, system call by system call: nothing is opened but what is
+/// configured, and all of it is closed with one thread, before the client is listened to.
+#[test]
+fn it_opens_what_is_configured_and_closes_before_the_first_byte() {
+    let fleet = Fleet::of(&["web1"]);
+    let scratch = Scratch::new("trace");
+    let (trace, audit) = (scratch.path().join("trace"), scratch.path().join("audit"));
+    fs::create_dir(&audit).unwrap();
+    fs::set_permissions(&audit, fs::Permissions::from_mode(0o777)).unwrap();
+    let server = fleet.setup.command();
+    let mut traced = Command::new(tool("strace"));
+    traced
+        .args(["-f", "-y", "-qq", "-s", "32", "-o"])
+        .arg(&trace)
+        .args(["-e", "trace=/landlock,seccomp,/^clone,read"])
+        .arg(server.get_program())
+        .args(["--sandbox=required", "--audit-file"])
+        .arg(audit.join("audit.jsonl"))
+        .env_clear();
+    for (name, value) in server.get_envs() {
+        traced.env(name, value.unwrap());
+    }
+    traced
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = traced.spawn().unwrap();
+    // It waits in the pipe while the server starts.
+    let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    child.stdin.take().unwrap().write_all(ping).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{log}");
+    assert!(!output.stdout.is_empty(), "{log}");
+
+    let text = fs::read_to_string(&trace).unwrap();
+    let calls: Vec<&str> = text.lines().collect();
+    let rules = calls
+        .iter()
+        .filter(|call| call.contains("landlock_add_rule("));
+    let (files, ports): (Vec<&str>, Vec<&str>) =
+        rules.partition(|call| call.contains("LANDLOCK_RULE_PATH_BENEATH"));
+    let between = |call: &str, before: &str, after: &str| -> String {
+        let (_, rest) = call.rsplit_once(before).unwrap();
+        rest.split_once(after).unwrap().0.to_owned()
+    };
+    let found: BTreeSet<(String, String)> = files
+        .iter()
+        .map(|call| {
+            let rights = between(call, "allowed_access=", ",").replace("LANDLOCK_ACCESS_FS_", "");
+            // Older versions of strace have no name for it.
+            let rights = rights.replace("0x4000", "TRUNCATE");
+            (between(call, "<", ">"), rights)
+        })
+        .collect();
+    let grant = |path: &Path, rights: &str| {
+        let path = path.canonicalize().unwrap();
+        (path.display().to_string(), rights.to_owned())
+    };
+    let setup = &fleet.setup;
+    let mut expected: BTreeSet<_> = [&setup.config, &setup.keys, &setup.secrets]
+        .map(|directory| grant(directory, "READ_FILE|READ_DIR"))
+        .into();
+    let resolver = RESOLVER_FILES.map(Path::new);
+    let there = resolver.iter().filter(|path| path.exists());
+    expected.extend(there.map(|path| grant(path, "READ_FILE")));
+    let writing = "WRITE_FILE|READ_FILE|READ_DIR|REMOVE_FILE|MAKE_REG|TRUNCATE";
+    expected.insert(grant(&audit, writing));
+    assert_eq!(found, expected);
+    assert_eq!(ports.len(), 2, "the host's port and that of DNS: {ports:?}");
+
+    let first = |wanted: &str| calls.iter().position(|call| call.contains(wanted)).unwrap();
+    let last = |wanted: &str| {
+        calls
+            .iter()
+            .rposition(|call| call.contains(wanted))
+            .unwrap()
+    };
+    let heard = between(calls[first("{\\\"jsonrpc")], "<", ">");
+    let listened = format!("<{heard}>");
+    assert!(heard.starts_with("pipe:"), "{heard}");
+    let filtered = last("SECCOMP_SET_MODE_FILTER");
+    assert!(last("landlock_restrict_self(") < filtered);
+    assert!(filtered < first("clone"), "there was a second thread");
+    assert!(filtered < first(&listened), "the client was listened to");
+}
+
 #[test]
 fn a_reload_cannot_widen_the_sandbox() {
     let fleet = Fleet::of(&["web1", "web2"]);
-    let servers = std::fs::read_to_string(fleet.setup.config.join("servers.yml")).unwrap();
+    let servers = fs::read_to_string(fleet.setup.config.join("servers.yml")).unwrap();
     let [one, two] = ["web1", "web2"].map(|alias| fleet.host(alias).port);
     let before = servers.replace(&two.to_string(), &one.to_string());
     fleet.setup.write("servers.yml", &before);
@@ -210,7 +301,7 @@ fn a_reload_cannot_widen_the_sandbox() {
 #[test]
 fn a_reload_may_bring_a_port_where_ports_are_not_restricted() {
     let fleet = Fleet::of(&["web1", "web2"]);
-    let servers = std::fs::read_to_string(fleet.setup.config.join("servers.yml")).unwrap();
+    let servers = fs::read_to_string(fleet.setup.config.join("servers.yml")).unwrap();
     let [one, two] = ["web1", "web2"].map(|alias| fleet.host(alias).port);
     fleet.setup.write(
         "servers.yml",

@@ -197,17 +197,20 @@ fn an_env_file_is_bounded_plain_and_noticed_when_open() {
     let path = setup.secrets.join(".env");
     let full = path.display().to_string();
 
-    write(&setup, ".env", "DB-PASS_1=loose\n", 0o644);
-    let loaded = load_with(&setup, &[]).unwrap();
-    assert_eq!(password(&loaded), "loose");
-    let expected = SecurityEvent {
-        event_type: "insecure_file_permissions",
-        attempted_path: Some(full.clone()),
-        resolved_path: Some(full.clone()),
-        reason: Some("env_file_permissions_too_permissive"),
-        extra: vec![("mode", EventValue::Text("0o644".into()))],
-    };
-    assert_eq!(loaded.events, [expected]);
+    // A file of one's own has no group to share it with.
+    for mode in [0o644, 0o640] {
+        write(&setup, ".env", "DB-PASS_1=loose\n", mode);
+        let loaded = load_with(&setup, &[]).unwrap();
+        assert_eq!(password(&loaded), "loose");
+        let expected = SecurityEvent {
+            event_type: "insecure_file_permissions",
+            attempted_path: Some(full.clone()),
+            resolved_path: Some(full.clone()),
+            reason: Some("env_file_permissions_too_permissive"),
+            extra: vec![("mode", EventValue::Text(format!("0o{mode:o}")))],
+        };
+        assert_eq!(loaded.events, [expected]);
+    }
 
     write(&setup, ".env", &format!("A={}", "x".repeat(102_399)), 0o600);
     let error = load_with(&setup, &[]).err().unwrap();

@@ -195,9 +195,14 @@ fn key_then_password() {
     gets_in(&fleet, "either");
     let log = fleet.host("either").log().join("\n");
     let (key, password) = (log.find("Failed publickey"), log.find("Accepted password"));
-    assert!(password.is_some() && key < password, "{log}");
+    assert!(key.is_some() && key < password, "{log}");
     log_in_with(&fleet, &["key_path: id_fleet", "password_secret: login"]);
     gets_in(&fleet, "both");
+    // A key that is enough keeps the password here.
+    gets_in(&fleet, "either");
+    fleet.host("either").wait_log("Accepted publickey");
+    let log = fleet.host("either").log().join("\n");
+    assert_eq!(log.matches("Accepted password").count(), 1, "{log}");
 }
 
 /// A key that no host knows.
@@ -242,6 +247,25 @@ fn an_agent_signs() {
         ran.error(),
         SshError::Key(KeyProblem::Agent { .. })
     ));
+}
+
+/// What an agent holds is used by the entries that say so, and by no other.
+#[test]
+fn an_agent_is_for_the_entries_that_ask_for_it() {
+    let fleet = Fleet::of(&["web1"]);
+    let agent = Agent::start();
+    agent.add(&fleet.setup.keys.join("id_fleet"));
+    fleet.setup.key("stranger", &stranger_key());
+    let run = |lines: &[&str]| {
+        log_in_with(&fleet, lines);
+        Direct::with_agent(&fleet.setup, Some(agent.socket.clone())).run("web1", "echo hello")
+    };
+    let ran = run(&["key_path: stranger"]);
+    let denied = matches!(ran.error(), SshError::Denied { methods } if methods == "publickey");
+    assert!(denied, "{:?}", ran.report);
+    assert_eq!(fleet.host("web1").logins(), 0);
+    let ran = run(&["key_path: stranger", "agent: true"]);
+    assert_eq!(ran.ok().out(), "hello\n");
 }
 
 /// One that takes the connection and says nothing, and one that does not even take it.

@@ -189,6 +189,24 @@ fn what_does_not_go_when_asked_is_killed() {
     is_gone(&ran.report, &["sleep 86404"]);
 }
 
+/// To some programs the second `TERM` means 'drop everything'.
+#[test]
+fn what_has_begun_is_asked_once() {
+    let fleet = fleet();
+    fleet.host("web1").stub(
+        "tallies",
+        "#!/bin/sh\ntrap 'echo asked' TERM\necho ready\nwhile :; do sleep 0.1; done\n",
+    );
+    fleet.allow(&["tallies"]);
+    let running = Direct::of(&fleet.setup).begin(order("web1", "tallies"));
+    running.wait(&Event::Output);
+    running.cancel.cancel_within(Duration::from_millis(500));
+    let ran = running.join();
+    assert_eq!(ran.out(), "ready\nasked\n");
+    assert_eq!(ran.report.exit, Some(Exit::Signal("KILL".into())));
+    is_gone(&ran.report, &["bin/tallies"]);
+}
+
 #[test]
 fn last_words_are_kept() {
     let fleet = fleet();

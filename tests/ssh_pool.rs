@@ -49,6 +49,32 @@ fn one_run_at_a_time() {
     assert_eq!(direct.client.idle_sessions(), 4);
 }
 
+/// What idle sessions cost is bounded, also after many runs at once.
+#[test]
+fn eight_are_kept_for_a_host_at_most() {
+    let fleet = Fleet::of(&["web1"]);
+    let script = "#!/bin/sh\necho here\nwhile [ ! -e \"$1\" ]; do sleep 0.1; done\n";
+    fleet.host("web1").stub("hold", script);
+    fleet.allow(&["hold *"]);
+    let dir = common::Scratch::new("hold");
+    common::run("chmod", &["755", dir.path().to_str().unwrap()]);
+    let sign = dir.path().join("go-on");
+    let direct = Direct::of(&fleet.setup);
+    let command = format!("hold {}", sign.display());
+    let runs: Vec<_> = (0..10)
+        .map(|_| direct.begin(order("web1", &command)))
+        .collect();
+    for run in &runs {
+        run.wait(&Event::Output);
+    }
+    std::fs::write(&sign, "").unwrap();
+    for run in runs {
+        run.join().ok();
+    }
+    assert_eq!(fleet.host("web1").logins(), 10);
+    assert_eq!(direct.client.idle_sessions(), 8);
+}
+
 #[test]
 fn a_command_on_it_behaves_as_on_a_new_one() {
     let fleet = Fleet::of(&["web1"]);
@@ -214,6 +240,21 @@ fn a_reload_drops_it() {
     running.join().ok();
     assert_eq!(direct.client.idle_sessions(), 0);
     assert!(!direct.run("web1", "echo two").ok().report.reused);
+}
+
+/// A run that a reload overtook goes by the configuration of before. The session that it
+/// leaves was logged in to by that one's credentials, and is for no other.
+#[test]
+fn a_session_of_an_earlier_configuration_is_not_found() {
+    let fleet = Fleet::of(&["web1"]);
+    let old = Direct::of(&fleet.setup);
+    let mut new = old.clone();
+    new.reload(&fleet.setup);
+    old.run("web1", "echo one").ok();
+    assert_eq!(old.client.idle_sessions(), 1);
+    assert!(!new.run("web1", "echo two").ok().report.reused);
+    assert!(old.run("web1", "echo three").ok().report.reused);
+    assert_eq!(fleet.host("web1").logins(), 2);
 }
 
 #[test]

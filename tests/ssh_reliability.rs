@@ -19,7 +19,10 @@ use std::time::Duration;
 
 use common::{Fleet, HostSpec};
 use direct::{Direct, Event, Order, order};
-use mcp_ssh_orchestrator::ssh::{Ended, Exit, Phase, SshError};
+use mcp_ssh_orchestrator::config::types::HostAlias;
+use mcp_ssh_orchestrator::ssh::{
+    Cancel, Control, Deadline, Ended, Exit, Flow, Job, Phase, Sink, SshError, Stage,
+};
 
 const STUBS: &[(&str, &str)] = &[
     ("status", "#!/bin/sh\nexit \"$1\"\n"),
@@ -277,7 +280,7 @@ fn a_cancel_takes_effect_in_every_phase() {
     for (port, phase) in [(deaf.port, Phase::Connect), (silent.port, Phase::Handshake)] {
         point_at(&fleet, port);
         let running = Direct::of(&fleet.setup).begin(order("web1", "echo hello"));
-        running.wait(&Event::Stage(mcp_ssh_orchestrator::ssh::Stage::Connecting));
+        running.wait(&Event::Stage(Stage::Connecting));
         running.cancel.cancel();
         let ran = running.join();
         // It may have come before the phase was reached.
@@ -452,4 +455,43 @@ fn what_a_host_says_before_the_login_is_not_output() {
     let ran = Direct::of(&fleet.setup).run("web1", "echo hello");
     assert_eq!(ran.ok().out(), "hello\n");
     assert!(ran.stderr.is_empty());
+}
+
+struct Deaf;
+
+impl Sink for Deaf {
+    fn stage(&mut self, _: Stage) {}
+
+    fn stdout(&mut self, _: &[u8]) -> Flow {
+        Flow::Continue
+    }
+
+    fn stderr(&mut self, _: &[u8]) -> Flow {
+        Flow::Continue
+    }
+}
+
+/// A judgement is for the host that it was made for.
+#[test]
+fn a_command_judged_for_another_host_is_not_sent() {
+    let fleet = Fleet::of(&["web1", "web2"]);
+    let direct = Direct::of(&fleet.setup);
+    let command = direct.authorise("web1", "echo hello");
+    let host = direct.snapshot.host(&HostAlias::parse("web2").unwrap());
+    let job = Job {
+        snapshot: &direct.snapshot,
+        host: host.unwrap(),
+        command: &command,
+    };
+    let control = Control::new(
+        Deadline::after(Duration::from_secs(30)),
+        Cancel::new().unwrap(),
+    );
+    let report = direct.client.run(&job, &control, &mut Deaf);
+    let refused = matches!(&report.error, Some(SshError::Local { cause, .. }) if cause.contains("another host"));
+    assert!(refused, "{report:?}");
+    assert_eq!((report.ended, report.exit), (Ended::Failed, None));
+    for alias in ["web1", "web2"] {
+        assert_eq!(fleet.host(alias).logins(), 0);
+    }
 }

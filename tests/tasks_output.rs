@@ -169,6 +169,16 @@ fn a_capped_output_is_kept_up_to_the_cap_and_says_what_is_missing() {
     let page = page(&server, &run["task_id"], &json!(0));
     assert_eq!(page["available"], 1000);
 
+    // What comes between the stop and the end is counted as well.
+    fleet.host("web1").stub(
+        "hostname",
+        "#!/bin/sh\ntrap 'head -c 500000 /dev/zero; exit' TERM\nhead -c 2000 /dev/zero\n\
+         while :; do sleep 0.1; done\n",
+    );
+    let run = server.run("web1", "hostname");
+    // At least: a shell may have a word for the signal.
+    assert!(run["omitted_bytes"].as_u64().unwrap() >= 501_000, "{run}");
+
     // With `discard` it runs to its end, and the count is exact.
     fleet.setup.write(
         "policy.yml",
