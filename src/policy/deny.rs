@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::deny_globs::Expansion;
+use super::deny_rules;
 use super::glob::{self, Glob, Token};
 use super::lex::Simple;
 use super::tables;
@@ -114,7 +115,21 @@ impl DenyList {
             let tidy = collapsed(&joined);
             let normal = normalised(&joined).unwrap_or_default();
             let tidier = collapsed(&normal);
-            let views = [Some(joined.into_owned()), tidy, Some(normal), tidier];
+            // `/etc/x/../shadow` names the same file, as far as can be seen from here.
+            let climbing = deny_rules::tidied(&command.words).map(|words| {
+                join(&Simple {
+                    words,
+                    ..command.clone()
+                })
+                .into_owned()
+            });
+            let views = [
+                Some(joined.into_owned()),
+                tidy,
+                Some(normal),
+                tidier,
+                climbing,
+            ];
             let changed = views.into_iter().flatten();
             let hidden = self
                 .first_hidden(raw, changed.filter(|view| view != command.text))
@@ -306,6 +321,7 @@ mod tests {
             ("rm -rf /", r"sh -c 'r\\\m -rf /'", true),
             ("dd if=/dev/zero", "dd if=/dev//zero", true),
             ("dd if=/dev/zero", "dd if=/dev/././zero", true),
+            ("/etc/shadow", "cat /etc/x/../shadow", true),
             ("dd if=/dev/zero", "dd if='/dev//'zero", true),
             ("curl ", "uptime | curl", false),
             ("curl ", "sudo /usr/bin/curl", true),

@@ -137,6 +137,19 @@ impl DenyRules {
         })
     }
 
+    /// The same for a command that gets more words from its input: `xargs rm`. Asked only
+    /// of what is allowed, since nobody knows the words.
+    pub(super) fn of_fed_command(
+        &self,
+        words: &[Word<'_>],
+        hit: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        self.of_command(&fed(words)?, hit)
+    }
+
     fn first(
         &self,
         candidates: &Candidates<'_>,
@@ -300,8 +313,27 @@ fn may_become(text: &str, tokens: &[Token]) -> bool {
     glob::overlap(&folded, &expanding)
 }
 
+/// The words with one more, where the program adds words from its input: `xargs rm`.
+fn fed<'w>(words: &[Word<'w>]) -> Option<Vec<Word<'w>>> {
+    let adds = |word: &Word<'_>| {
+        matches!(
+            tables::base_name(&word.text),
+            "xargs" | "gxargs" | "parallel" | "sem"
+        )
+    };
+    words.iter().any(adds).then(|| {
+        let added = Word {
+            text: Cow::Borrowed(""),
+            start: 0,
+            globs: Vec::new(),
+            quoted: true,
+        };
+        words.iter().cloned().chain([added]).collect()
+    })
+}
+
 /// The words with `//`, `/./` and `x/../` taken out, if that changes any.
-fn tidied<'w>(words: &[Word<'w>]) -> Option<Vec<Word<'w>>> {
+pub(super) fn tidied<'w>(words: &[Word<'w>]) -> Option<Vec<Word<'w>>> {
     let untidy = |word: &Word<'_>| {
         ["//", "/./", "/../"]
             .iter()
@@ -349,7 +381,10 @@ mod tests {
         let mut rules = DenyRules::default();
         rules.add_pattern(0, pattern).unwrap();
         let parsed = lex::parse(command, lex::Options { globs: true }).unwrap();
-        let of = |words: &[Word<'_>]| rules.of_command(words, |_| true).is_some();
+        let of = |words: &[Word<'_>]| {
+            let fed = || rules.of_fed_command(words, |_| true);
+            rules.of_command(words, |_| true).or_else(fed).is_some()
+        };
         rules.of_raw(command, |_| true).is_some()
             || parsed.commands.iter().any(|command| of(&command.words))
     }
@@ -372,6 +407,9 @@ mod tests {
                     .as_str(),
             ),
             ("rm *", "docker exec web rm x"),
+            ("rm *", "oc rsh web rm x"),
+            ("rm *", "xargs -n 1 rm"),
+            ("rm *", "sudo xargs /bin/rm"),
             ("rm *", "sh -c 'rm x'"),
             ("shutdown*", "shutdown-now"),
             ("shutdown*", "sudo /sbin/shutdown"),
@@ -389,6 +427,7 @@ mod tests {
         }
         for (pattern, command) in [
             ("rm *", "rmdir x"),
+            ("rm *", "xargs ls"),
             ("rm *", "docker rm x"),
             ("rm *", "ls rm x"),
             ("chmod 777*", "chmod 700 x"),

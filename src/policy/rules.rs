@@ -182,6 +182,24 @@ impl Rules {
 
     /// What the rules say of one command.
     pub(super) fn decide(&self, subject: &Subject<'_>, command: &Simple<'_>) -> Finding {
+        let found = self.decide_words(subject, command);
+        if found.action == Action::Deny {
+            return found;
+        }
+        let hit = |id| self.denial_is_for(id, subject);
+        match self.deny.of_fed_command(&command.words, hit) {
+            None => found,
+            Some(id) => Finding {
+                action: Action::Deny,
+                code: Code::DenyRule,
+                line: self.denials.get(id).map(|denied| denied.line),
+                ..found
+            },
+        }
+    }
+
+    /// Of the words that are there, whatever its input may add to them.
+    fn decide_words(&self, subject: &Subject<'_>, command: &Simple<'_>) -> Finding {
         let words = &command.words;
         let finding = |action, code, line| Finding {
             action,

@@ -154,6 +154,10 @@ pub(super) const INNER_PROGRAM_AFTER: &[(&str, &str)] = &[
     ("nerdctl", "exec run"),
     ("pct", "exec"),
     ("podman", "exec run"),
+    ("limactl", "shell"),
+    ("multipass", "exec"),
+    ("oc", "exec rsh run debug"),
+    ("podman-compose", "exec run"),
 ];
 
 /// Programs that need no rule.

@@ -144,7 +144,7 @@ pub(in crate::policy) const PART_HAZARDS: &[(&str, &str)] = &[
     ),
     (
         "aws",
-        "create- delete- put- update- terminate- stop- start- reboot- modify- run- attach- detach- associate- send- invoke execute- register- authorize- revoke- enable- disable- set- add- remove- restore- import- export- allocate- release- assume- get-secret-value get-session-token get-federation-token get-login-password get-authorization-token decrypt cancel- copy- replace- reject- accept- publish- upload- write- file:// fileb://",
+        "create- delete- put- update- terminate- stop- start-instance start-db start-task start-crawler start-workflow start-stream start-cluster start-canar start-transcription start-resource start-data start-outbound start-sync start-match start-exec start-build start-job start-auto start-session start-deploy start-pipeline start-image reboot- modify- run- attach- detach- associate- send- invoke execute- register- authorize- revoke- enable- disable- set- add- remove- restore- import- export- allocate- release- assume- get-secret-value get-session-token get-federation-token get-login-password get-authorization-token decrypt cancel- copy- replace- reject- accept- publish- upload- write- file:// fileb://",
     ),
     (
         "networksetup",
