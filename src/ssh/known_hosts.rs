@@ -3,9 +3,10 @@
 //!
 //! Pure: bytes in, decision out. A line that cannot be read grants nothing, as with
 //! OpenSSH; one that would have revoked a key is not passed over, as it is there, because
-//! that would fall open: it revokes, or is an error. Host certificates are not verified here, so a `@cert-authority` line never grants
-//! anything, and says so when it is all there is for a host. Called by [`super::login`]
-//! after the key exchange, before any authentication, and by [`super::trust`].
+//! that would fall open: it revokes, or is an error. Host certificates are not verified
+//! here, so a `@cert-authority` line never grants anything, and says so when it is all
+//! there is for a host. Called by [`super::login`] after the key exchange, before any
+//! authentication, and by [`super::trust`].
 
 mod line;
 

@@ -40,9 +40,9 @@ pub(super) enum Names {
 /// One line; `None` if it says nothing about any key.
 ///
 /// White space is what OpenSSH takes for it: blanks and tabs, and carriage returns at the
-/// end alone. A line with a zero byte grants nothing. A line that OpenSSH would pass over although it speaks of a revocation
-/// (another spelling, several markers, a byte order mark before it) revokes here, for any
-/// host.
+/// end alone. A line with a zero byte grants nothing. A line that OpenSSH would pass over
+/// although it speaks of a revocation (another spelling, several markers, a byte order mark
+/// before it) revokes here, for any host.
 pub(super) fn parse(text: &str, line: usize) -> Option<Entry> {
     let fields: Vec<&str> = text
         .trim_end_matches('\r')
