@@ -315,12 +315,7 @@ fn may_become(text: &str, tokens: &[Token]) -> bool {
 
 /// The words with one more, where the program adds words from its input: `xargs rm`.
 fn fed<'w>(words: &[Word<'w>]) -> Option<Vec<Word<'w>>> {
-    let adds = |word: &Word<'_>| {
-        matches!(
-            tables::base_name(&word.text),
-            "xargs" | "gxargs" | "parallel" | "sem"
-        )
-    };
+    let adds = |word: &Word<'_>| tables::ADDS_WORDS.contains(&tables::base_name(&word.text));
     words.iter().any(adds).then(|| {
         let added = Word {
             text: Cow::Borrowed(""),

@@ -160,6 +160,9 @@ pub(super) const INNER_PROGRAM_AFTER: &[(&str, &str)] = &[
     ("podman-compose", "exec run"),
 ];
 
+/// Programs that put words of their input behind those of the command they are given.
+pub(super) const ADDS_WORDS: &[&str] = &["gxargs", "parallel", "sem", "xargs"];
+
 /// Programs that need no rule.
 pub(super) const ALWAYS_ALLOWED: &[&str] = &["echo", "false", "true"];
 
