@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mcp_ssh_orchestrator::audit::{Audit, AuditEnd, Place, ROTATE_BYTES, Sandbox, ServerStart, Ts};
-use mcp_ssh_orchestrator::config::types::{CommandHash, HostAlias, TaskId};
+use mcp_ssh_orchestrator::model::names::{CommandHash, HostAlias, TaskId};
 
 /// Commands of one measurement.
 const COMMANDS: u32 = 16_384;

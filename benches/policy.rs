@@ -12,7 +12,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use mcp_ssh_orchestrator::config::types::{CommandText, HostAlias, Tag};
+use mcp_ssh_orchestrator::model::names::{CommandText, HostAlias, Tag};
 use mcp_ssh_orchestrator::policy::source::{Action, PolicySource, RuleForm, RuleSource};
 use mcp_ssh_orchestrator::policy::{Policy, ShellMode, Subject};
 

@@ -32,6 +32,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod mcp;
+pub mod model;
 pub mod policy;
 pub mod ssh;
 pub mod startup;

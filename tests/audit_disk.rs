@@ -25,7 +25,7 @@ use ledger::{
     alias, assert_sound, begin, count, ended, hash, log, records, run, scribble, task, verdict,
 };
 use mcp_ssh_orchestrator::audit::{Audit, AuditEnd, AuditError, Patterns, Started};
-use mcp_ssh_orchestrator::config::types::OnAuditFailure;
+use mcp_ssh_orchestrator::model::names::OnAuditFailure;
 use nix::sched::{CloneFlags, unshare};
 
 /// A directory, and what this thread mounts its own from now on. In this order: who

@@ -11,13 +11,13 @@ use mcp_ssh_orchestrator::audit::{
     Approval, ApprovalOutcome, Audit, AuditEnd, Decision, End, Hop, Patterns, Phase, Record,
     Reload, Sandbox, ServerStart, Ts,
 };
-use mcp_ssh_orchestrator::config::event::{EventValue, SecurityEvent};
-use mcp_ssh_orchestrator::config::types::{
+use mcp_ssh_orchestrator::config::{Fault, Mark, Place, Problem, Warning, WarningKind};
+use mcp_ssh_orchestrator::model::names::{
     CommandHash, CommandText, HostAlias, OnAuditFailure, TaskId,
 };
-use mcp_ssh_orchestrator::config::{Fault, Mark, Place, Problem, Warning, WarningKind};
+use mcp_ssh_orchestrator::model::security_event::{EventValue, SecurityEvent};
 use mcp_ssh_orchestrator::policy::Code;
-use mcp_ssh_orchestrator::policy::verdict::{Bypass, Chain, ChainPart, Trail};
+use mcp_ssh_orchestrator::policy::decision::verdict::{Bypass, Chain, ChainPart, Trail};
 
 use std::fs::File;
 use std::io::Read;

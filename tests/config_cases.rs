@@ -23,13 +23,13 @@ use std::sync::Arc;
 use common::Scratch;
 use mcp_ssh_orchestrator::audit::Record;
 use mcp_ssh_orchestrator::cli;
-use mcp_ssh_orchestrator::config::env_file::EnvFile;
-use mcp_ssh_orchestrator::config::event::{EventValue, SecurityEvent};
-use mcp_ssh_orchestrator::config::raw::{Node, Value as Yaml, parse};
-use mcp_ssh_orchestrator::config::scalar::Meaning;
+use mcp_ssh_orchestrator::config::secrets::env_file::EnvFile;
+use mcp_ssh_orchestrator::config::yaml::node::{Node, Value as Yaml, parse};
+use mcp_ssh_orchestrator::config::yaml::scalar::Meaning;
 use mcp_ssh_orchestrator::config::{
     Dirs, Environment, Links, LoadError, Loaded, Secret, load, load_texts,
 };
+use mcp_ssh_orchestrator::model::security_event::{EventValue, SecurityEvent};
 use serde_json::{Value, json};
 
 /// Case, and the decision that makes it differ.
@@ -309,13 +309,13 @@ fn hosts(case: &Value) -> Result<(), String> {
         .snapshot;
     let query = case["query"].as_str().unwrap();
     if let Some(alias) = query.strip_prefix("describe ") {
-        let alias = mcp_ssh_orchestrator::config::types::HostAlias::parse(alias).unwrap();
+        let alias = mcp_ssh_orchestrator::model::names::HostAlias::parse(alias).unwrap();
         // The tool's text for it is a test of the tools.
         return expect_eq("unknown", &snapshot.host(&alias).is_none(), &true);
     }
     let aliases: Vec<&str> = match query.strip_prefix("by tag ") {
         Some(tag) => {
-            let tag = mcp_ssh_orchestrator::config::types::Tag::parse(tag).unwrap();
+            let tag = mcp_ssh_orchestrator::model::names::Tag::parse(tag).unwrap();
             snapshot
                 .hosts_with_tag(&tag)
                 .map(|host| host.alias.as_str())

@@ -17,10 +17,10 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use common::{Scratch, Setup};
-use mcp_ssh_orchestrator::config::event::{EventValue, SecurityEvent};
 use mcp_ssh_orchestrator::config::{
     Dirs, Environment, FILES, Fault, Links, LoadError, Loaded, load_texts,
 };
+use mcp_ssh_orchestrator::model::security_event::{EventValue, SecurityEvent};
 
 const SERVERS: &str = "hosts:\n  - {alias: web1, host: 10.0.0.1, credentials: ops, tags: [web]}\n";
 const CREDENTIALS: &str = "entries:\n  - {name: ops, username: ops, agent: true}\n";

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use common::Scratch;
-use mcp_ssh_orchestrator::config::keys::{self, Kind, Need, Table};
+use mcp_ssh_orchestrator::config::schema::keys::{self, Kind, Need, Table};
 use mcp_ssh_orchestrator::config::{
     APPROVAL_WAIT, Concurrency, Dirs, Environment, FILES, Links, load_texts,
 };

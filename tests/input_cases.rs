@@ -12,7 +12,7 @@ mod common;
 
 use common::{Fleet, Server, text_of};
 use mcp_ssh_orchestrator::audit::Record;
-use mcp_ssh_orchestrator::config::types::{
+use mcp_ssh_orchestrator::model::names::{
     CommandText, HostAlias, InputError, MaxLines, Tag, TaskId,
 };
 use serde_json::{Value, json};

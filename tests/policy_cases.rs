@@ -16,8 +16,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use mcp_ssh_orchestrator::config::WarningKind;
-use mcp_ssh_orchestrator::config::types::Port;
-use mcp_ssh_orchestrator::policy::{Verdict, deny, lex};
+use mcp_ssh_orchestrator::model::names::Port;
+use mcp_ssh_orchestrator::policy::Verdict;
+use mcp_ssh_orchestrator::policy::deny::substrings;
+use mcp_ssh_orchestrator::policy::syntax::lexer;
 use policy::{Host, load};
 use serde_json::{Value, json};
 
@@ -158,7 +160,7 @@ fn replay(case: &Value) -> Result<(), String> {
         "network" => network(case),
         "normalize" => {
             let text = case["command"].as_str().unwrap();
-            expect("text", deny::normalised(text).into(), &case["expect"])
+            expect("text", substrings::normalised(text).into(), &case["expect"])
         }
         "chain_split" => chain_split(case),
         "denied_in_chain" => denied_in_chain(case),
@@ -256,7 +258,7 @@ fn network(case: &Value) -> Result<(), String> {
 
 fn chain_split(case: &Value) -> Result<(), String> {
     let text = case["command"].as_str().unwrap();
-    let parts = match lex::parse(text, lex::Options::default()) {
+    let parts = match lexer::parse(text, lexer::Options::default()) {
         Ok(parsed) => parsed
             .commands
             .iter()

@@ -11,7 +11,7 @@
 
 mod policy;
 
-use mcp_ssh_orchestrator::policy::lex::{self, Parsed};
+use mcp_ssh_orchestrator::policy::syntax::lexer::{self, Parsed};
 use mcp_ssh_orchestrator::policy::{Policy, Verdict};
 use policy::generate::{self, Random};
 use policy::{Host, canonical, cases, load};
@@ -57,7 +57,7 @@ fn the_canonical_form_gives_the_same_words() {
     let host = Host::new("h", []);
     let mut accepted = 0;
     for text in texts() {
-        let Ok(parsed) = lex::parse(&text, lex::Options::default()) else {
+        let Ok(parsed) = lexer::parse(&text, lexer::Options::default()) else {
             continue;
         };
         accepted += 1;
@@ -67,9 +67,9 @@ fn the_canonical_form_gives_the_same_words() {
                 panic!("{text}: {one:?}");
             };
             let again = format!("x {}", authorised.canonical());
-            let Ok(reread) = lex::parse(&again, lex::Options::default()) else {
+            let Ok(reread) = lexer::parse(&again, lexer::Options::default()) else {
                 // Twice the size may be over a limit; nothing else may be wrong with it.
-                assert!(again.len() > lex::MAX_BYTES, "{again}");
+                assert!(again.len() > lexer::MAX_BYTES, "{again}");
                 continue;
             };
             let mut expected = vec!["x"];

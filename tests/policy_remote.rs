@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use common::{Fleet, HostSpec, Machine, Scratch, Server};
-use mcp_ssh_orchestrator::policy::lex;
+use mcp_ssh_orchestrator::policy::syntax::lexer;
 use policy::{cases, data};
 use serde_json::json;
 
@@ -110,7 +110,7 @@ struct Seen {
 /// The argv of every program that must start, sorted; `None` for a text whose programs
 /// cannot all be recorded, or whose list depends on a status that is not 0.
 fn expected(site: &Site, text: &str) -> Option<Vec<Vec<String>>> {
-    let parsed = lex::parse(text, lex::Options::default()).unwrap();
+    let parsed = lexer::parse(text, lexer::Options::default()).unwrap();
     let mut skipped = false;
     let mut expected = Vec::new();
     for command in &parsed.commands {
@@ -121,9 +121,9 @@ fn expected(site: &Site, text: &str) -> Option<Vec<Vec<String>>> {
         }
         // Everything here succeeds, so what stands behind || is left out.
         skipped = match command.joint {
-            lex::Joint::Or => true,
-            lex::Joint::Pipe => skipped,
-            lex::Joint::First | lex::Joint::Then | lex::Joint::And => false,
+            lexer::Joint::Or => true,
+            lexer::Joint::Pipe => skipped,
+            lexer::Joint::First | lexer::Joint::Then | lexer::Joint::And => false,
         };
         if !skipped && !SILENT_BUILTINS.contains(&program.as_str()) {
             site.stub(program);

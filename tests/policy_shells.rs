@@ -25,7 +25,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use mcp_ssh_orchestrator::policy::lex::{self, Joint, Parsed};
+use mcp_ssh_orchestrator::policy::syntax::lexer::{self, Joint, Parsed};
 use mcp_ssh_orchestrator::policy::{Policy, Verdict};
 use policy::generate::{self, Random};
 use policy::{Host, cases, load};
@@ -248,7 +248,7 @@ struct Trial {
 
 /// `None` for a text that is refused, or that names a program which is no stub.
 fn trial(stage: &Stage, policy: &Policy, host: &Host, raw: &str) -> Option<Trial> {
-    let parsed = lex::parse(raw, lex::Options::default()).ok()?;
+    let parsed = lexer::parse(raw, lexer::Options::default()).ok()?;
     let known = |program: &str| stage.programs.iter().any(|stub| stub == program);
     if !parsed
         .commands
@@ -410,7 +410,7 @@ fn accepted_commands_of_the_corpora() {
         let Some(raw) = case["command"].as_str() else {
             continue;
         };
-        let Ok(parsed) = lex::parse(raw, lex::Options::default()) else {
+        let Ok(parsed) = lexer::parse(raw, lexer::Options::default()) else {
             continue;
         };
         let programs = parsed

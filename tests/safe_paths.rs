@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::Scratch;
-use mcp_ssh_orchestrator::config::safe_path::{Directory, RelativePath};
+use mcp_ssh_orchestrator::config::files::beneath::{Directory, RelativePath};
 use mcp_ssh_orchestrator::config::{Dirs, FileError, KeyPath, KnownHostsPath, Links};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo};

@@ -16,10 +16,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use common::{Setup, run_cli};
-use mcp_ssh_orchestrator::config::event::{EventValue, SecurityEvent};
 use mcp_ssh_orchestrator::config::{
     Dirs, Environment, Links, LoadError, Loaded, Secret, Store, WarningKind, load,
 };
+use mcp_ssh_orchestrator::model::security_event::{EventValue, SecurityEvent};
 
 /// What `Secret` must not be able to do: be printed, copied, compared or sent.
 macro_rules! is_not {

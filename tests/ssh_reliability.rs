@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use common::{Fleet, HostSpec};
 use direct::{Direct, Event, Order, order};
-use mcp_ssh_orchestrator::config::types::HostAlias;
+use mcp_ssh_orchestrator::model::names::HostAlias;
 use mcp_ssh_orchestrator::ssh::{
     Cancel, Control, Deadline, Ended, Exit, Flow, Job, Phase, Sink, SshError, Stage,
 };

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use mcp_ssh_orchestrator::audit::{
     Audit, AuditEnd, Place, Sandbox, ServerStart, Ts, verify_reader,
 };
-use mcp_ssh_orchestrator::config::types::{CommandHash, HostAlias, TaskId};
+use mcp_ssh_orchestrator::model::names::{CommandHash, HostAlias, TaskId};
 
 use super::dice::Dice;
 

@@ -13,8 +13,8 @@
 mod oracle;
 mod scene;
 
-use mcp_ssh_orchestrator::policy::lex::{self, Joint, Options};
 use mcp_ssh_orchestrator::policy::source::{Action, LimitsSource, PolicySource};
+use mcp_ssh_orchestrator::policy::syntax::lexer::{self, Joint, Options};
 use mcp_ssh_orchestrator::policy::{Policy, ShellMode, Subject, Verdict};
 
 use super::dice::Dice;
@@ -200,7 +200,7 @@ fn each_was_matched(scene: &Scene, actions: &[Action]) {
     let options = Options {
         globs: source.shell.globs,
     };
-    let parsed = lex::parse(&scene.command, options).expect("what runs was understood");
+    let parsed = lexer::parse(&scene.command, options).expect("what runs was understood");
     let granting = |action| actions.contains(&action);
     let rules: Vec<_> = source
         .rules

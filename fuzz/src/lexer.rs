@@ -6,27 +6,28 @@
 
 use std::sync::{Arc, OnceLock};
 
-use mcp_ssh_orchestrator::config::types::HostAlias;
-use mcp_ssh_orchestrator::policy::lex::{
-    self, MAX_BYTES, MAX_COMMANDS, MAX_WORDS, Options, Parsed,
-};
+use mcp_ssh_orchestrator::model::names::HostAlias;
+use mcp_ssh_orchestrator::policy::deny::substrings;
 use mcp_ssh_orchestrator::policy::source::{
     Action, LimitsSource, PolicySource, RuleForm, RuleSource,
 };
-use mcp_ssh_orchestrator::policy::{Policy, ShellMode, Subject, Verdict, deny};
+use mcp_ssh_orchestrator::policy::syntax::lexer::{
+    self, MAX_BYTES, MAX_COMMANDS, MAX_WORDS, Options, Parsed,
+};
+use mcp_ssh_orchestrator::policy::{Policy, ShellMode, Subject, Verdict};
 
 pub fn run(data: &[u8]) {
     for globs in [false, true] {
-        let Ok(parsed) = lex::parse_bytes(data, Options { globs }) else {
+        let Ok(parsed) = lexer::parse_bytes(data, Options { globs }) else {
             continue;
         };
         let text = std::str::from_utf8(data).expect("what was accepted is text");
         bounded(text, &parsed);
     }
     let text = String::from_utf8_lossy(data);
-    if let Some(normal) = deny::normalised(&text) {
+    if let Some(normal) = substrings::normalised(&text) {
         assert_eq!(
-            deny::normalised(&normal).as_ref(),
+            substrings::normalised(&normal).as_ref(),
             Some(&normal),
             "not a fixpoint of {text:?}"
         );
@@ -34,7 +35,7 @@ pub fn run(data: &[u8]) {
     let Some(canonical) = canonical(&text) else {
         return;
     };
-    let before = lex::parse(&text, Options::default()).expect("what was allowed was understood");
+    let before = lexer::parse(&text, Options::default()).expect("what was allowed was understood");
     assert_eq!(
         read(&canonical),
         shape(&before),
@@ -84,7 +85,7 @@ type Shape = Vec<(String, Vec<String>, Vec<String>)>;
 
 /// All that a shell will make of it.
 fn shape(parsed: &Parsed<'_>) -> Shape {
-    let texts = |command: &lex::Simple<'_>| {
+    let texts = |command: &lexer::Simple<'_>| {
         let words = command
             .words
             .iter()

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use mcp_ssh_orchestrator::config::dirs::{KEY_MAX, KEY_PATH_MAX};
+use mcp_ssh_orchestrator::config::files::directories::{KEY_MAX, KEY_PATH_MAX};
 use mcp_ssh_orchestrator::config::{
     Dirs, Environment, FileError, KeyPath, KnownHostsPath, Links, load_texts,
 };

@@ -7,7 +7,8 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use mcp_ssh_orchestrator::config::{Dirs, Environment, Links, Loaded, load_texts, raw};
+use mcp_ssh_orchestrator::config::yaml::node;
+use mcp_ssh_orchestrator::config::{Dirs, Environment, Links, Loaded, load_texts};
 
 use super::dice::Dice;
 
@@ -16,7 +17,7 @@ const CREDENTIALS: &[u8] = b"entries:\n  - {name: c, username: u, key_path: k}\n
 const POLICY: &[u8] = b"rules:\n  - {action: allow, aliases: ['*'], commands: ['uptime*']}\n";
 
 pub fn run(data: &[u8]) {
-    let _ = raw::parse(data);
+    let _ = node::parse(data);
     let mut dice = Dice::new(data);
     let mut file = |good: &'static [u8]| {
         let field = dice.field();

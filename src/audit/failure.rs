@@ -3,9 +3,8 @@
 //! Owns the words. Called wherever the audit file is touched; the assistant never sees
 //! more than [`AuditError::for_assistant`].
 
-use std::fmt;
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use nix::errno::Errno;
 

@@ -6,26 +6,12 @@
 //! anything secret: free text is redacted and bounded on its way out. Called by `task`
 //! and `mcp` for what happens, and by `startup` for the beginning and the end.
 
-mod chain;
-mod failure;
-mod group;
-mod keeper;
-mod ledger;
-mod lines;
-mod make;
-mod mark;
-mod panic;
-mod place;
-mod record;
-mod recover;
-mod redact;
-mod run;
-mod security;
-mod session;
-mod show;
-mod stderr;
-mod time;
-mod verify;
+pub mod chain;
+pub mod failure;
+pub mod record;
+pub mod redact;
+pub mod stderr;
+pub mod timestamp;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -34,26 +20,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+pub use crate::audit::chain::directory::{Place, ROTATE_BYTES};
+pub use crate::audit::chain::verify::{verify, verify_reader};
+pub use crate::audit::record::command::{Decided, Started};
+pub use crate::audit::record::panic::install_panic_hook;
+pub use crate::audit::record::ssh_session::Hop;
+pub use crate::audit::timestamp::Ts;
+pub use crate::cli::commands::audit_show::{Filter, Since, show};
 pub use failure::{AuditError, Failure};
-pub use panic::install_panic_hook;
-pub use place::{Place, ROTATE_BYTES};
 pub use record::{
     Approval, ApprovalOutcome, AuditEnd, Decision, End, Level, Phase, Record, Reload, Sandbox,
     ServerStart,
 };
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
-pub use run::{Decided, Started};
-pub use session::Hop;
-pub use show::{Filter, Since, show};
-pub use time::Ts;
-pub use verify::{verify, verify_reader};
 
+use crate::audit::chain::committer::Bell;
+use crate::audit::chain::ledger::{Entry, Ledger};
+use crate::audit::record::chain_mark::{Mark, Origin};
 use crate::config::Snapshot;
-use crate::config::types::{CommandHash, HostAlias, OnAuditFailure, TaskId};
-use crate::policy::verdict::Trail;
-use keeper::Bell;
-use ledger::{Entry, Ledger};
-use mark::{Mark, Origin};
+use crate::model::names::{CommandHash, HostAlias, OnAuditFailure, TaskId};
+use crate::policy::decision::verdict::Trail;
 use stderr::Sink;
 
 /// How long the last lines wait for a reader of stderr.
@@ -162,7 +148,7 @@ impl Audit {
         };
         let begun = Ledger::begin(place, &origin, boot_id()).map_err(failed)?;
         let ledger = Arc::new(begun.ledger);
-        let bell = keeper::start(&ledger, &self.0.stderr)
+        let bell = chain::committer::start(&ledger, &self.0.stderr)
             .map_err(|error| failed(Failure::Thread(error)))?;
         // Set once, by the one call of begin(): a second one would find the file locked.
         let _ = self.0.file.set((ledger, bell));
@@ -212,7 +198,7 @@ impl Audit {
         self.emit(Record::ServerStop { ts, reason });
         if let Some(ledger) = self.ledger() {
             match ledger.settle() {
-                Ok(tip) => keeper::announce(tip, &self.0.stderr),
+                Ok(tip) => chain::committer::announce(tip, &self.0.stderr),
                 Err(failure) => self.emit(Record::error("audit_failed", failure)),
             }
         }

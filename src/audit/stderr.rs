@@ -6,7 +6,7 @@
 //! [`BACKLOG_MAX`], and are written in order once somebody reads again. What did not fit
 //! is counted and said (`log_gap`). While lines wait, [`Sink::write`] reports it, so
 //! that no command runs whose decision nobody can see. Refuses to panic, whatever the
-//! descriptor does. Called by [`super::Audit`] alone.
+//! descriptor does. Called by [`crate::audit::Audit`] alone.
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::record::Record;
-use super::time::Ts;
+use crate::audit::record::Record;
+use crate::audit::timestamp::Ts;
 
 /// How long one line waits for a reader.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ const BACKLOG_MAX: usize = 1_048_576;
 const PIECE: usize = 4_096;
 
 /// A descriptor that lines go to.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     to: Box<dyn AsFd + Send + Sync>,
     state: Mutex<Waiting>,
 }
@@ -58,7 +58,7 @@ struct Waiting {
 
 /// Why a line is not out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotWritten {
+pub(crate) enum NotWritten {
     /// It waits in memory, after others.
     Waiting,
     /// There was no room for it.
@@ -66,7 +66,7 @@ pub(super) enum NotWritten {
 }
 
 impl Sink {
-    pub(super) fn new(to: impl AsFd + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(to: impl AsFd + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             to: Box::new(to),
             state: Mutex::default(),
@@ -74,7 +74,7 @@ impl Sink {
     }
 
     /// Writes one line, without its newline. `passing` lines are not kept for later.
-    pub(super) fn write(self: &Arc<Self>, line: String, passing: bool) -> Result<(), NotWritten> {
+    pub(crate) fn write(self: &Arc<Self>, line: String, passing: bool) -> Result<(), NotWritten> {
         let mut bytes = line.into_bytes();
         bytes.push(b'\n');
         let mut waiting = self.lock();
@@ -101,12 +101,12 @@ impl Sink {
     }
 
     /// Waits up to `patience` for the waiting lines to go out.
-    pub(super) fn flush(&self, patience: Duration) {
+    pub(crate) fn flush(&self, patience: Duration) {
         self.drain(&mut self.lock(), patience);
     }
 
     /// Waits a little for a line that another thread is writing.
-    pub(super) fn let_finish(&self, patience: Duration) {
+    pub(crate) fn let_finish(&self, patience: Duration) {
         let end = Instant::now() + patience;
         while matches!(self.state.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < end
         {

@@ -49,9 +49,9 @@ Exit codes: 0 done, 1 problems found or the server could not start, 2 usage.
 
 #[cfg(test)]
 mod tests {
-    use super::super::VARIABLES;
-    use super::super::line::{COMMANDS, FLAGS};
-    use super::HELP;
+    use crate::cli::VARIABLES;
+    use crate::cli::args::{COMMANDS, FLAGS};
+    use crate::cli::help::HELP;
 
     #[test]
     fn the_page_names_every_word() {

@@ -7,9 +7,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::dirs::KeyPath;
-use super::secret::Secret;
-use super::types::{HostAlias, Port, Tag};
+use crate::config::files::directories::KeyPath;
+use crate::config::secrets::value::Secret;
+use crate::model::names::{HostAlias, Port, Tag};
 use crate::policy::{ShellMode, Subject};
 
 /// Longest jump chain, the target not counted.

@@ -3,25 +3,23 @@
 //! Owns the order: directories, bytes, credentials with their secrets, hosts, policy,
 //! and what only the whole can tell. Never stops at the first problem, and never gives a
 //! snapshot when there is one. Does no logging: problems, warnings and security events
-//! are handed back. Called by `startup`, `check`, and [`super::store::Store`].
+//! are handed back. Called by `startup`, `check`, and [`crate::config::store::Store`].
 
 use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::credentials;
-use super::cross;
-use super::dirs::Dirs;
-use super::environment::Environment;
-use super::event::SecurityEvent;
-use super::findings::Findings;
-use super::gather::{self, Noticed};
-use super::policy_file::{self, PolicyFile};
-use super::problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
-use super::secret::Sources;
-use super::servers;
-use super::snapshot::{Settings, Snapshot};
+use crate::config::files::directories::Dirs;
+use crate::config::read::input::{self, Noticed};
+use crate::config::read::policy::{self as policy_file, PolicyFile};
+use crate::config::read::{credentials, cross_check, servers};
+use crate::config::schema::findings::Findings;
+use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
+use crate::config::secrets::environment::Environment;
+use crate::config::secrets::value::Sources;
+use crate::config::snapshot::{Settings, Snapshot};
+use crate::model::security_event::SecurityEvent;
 use crate::policy::{self, Compiled, Policy};
 
 /// The three files, in the order in which they are read and hashed.
@@ -73,8 +71,8 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
 /// All problems of all files.
 pub fn load(dirs: &Arc<Dirs>, environment: &Environment) -> Result<Loaded, LoadError> {
     let mut noticed = Noticed::default();
-    gather::directories(dirs, &mut noticed);
-    let bytes = gather::files(dirs, &mut noticed);
+    input::directories(dirs, &mut noticed);
+    let bytes = input::files(dirs, &mut noticed);
     let texts = bytes
         .each_ref()
         .map(|bytes| bytes.as_ref().map(|bytes| bytes.as_slice()));
@@ -139,7 +137,7 @@ impl Load<'_> {
     ) -> Option<Snapshot> {
         let [servers_yml, credentials_yml, policy_yml] = FILES;
         let [server_text, credential_text, policy_text] = texts;
-        let env_file = gather::env_file(self.dirs, &mut self.noticed);
+        let env_file = input::env_file(self.dirs, &mut self.noticed);
         let sources = Sources::new(environment, self.dirs, &env_file);
         let credentials = self.read(credentials_yml, credential_text, |root, to, load| {
             credentials::read(root, to, load.dirs, &sources, &mut load.noticed.events)
@@ -165,7 +163,7 @@ impl Load<'_> {
         {
             self.noticed
                 .warnings
-                .extend(cross::warnings(policy, &servers.hosts));
+                .extend(cross_check::warnings(policy, &servers.hosts));
         }
         let (policy, settings) = self.compile(policy?)?;
         Some(Snapshot::new(
@@ -243,7 +241,7 @@ impl Load<'_> {
         &mut self,
         file: &'static str,
         bytes: Option<&[u8]>,
-        read: impl FnOnce(&super::raw::Node, &mut Findings, &mut Self) -> Option<T>,
+        read: impl FnOnce(&crate::config::yaml::node::Node, &mut Findings, &mut Self) -> Option<T>,
     ) -> Option<T> {
         let mut findings = Findings::new(file);
         let value = findings

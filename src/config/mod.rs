@@ -6,41 +6,23 @@
 //! nothing falls open: an unknown key, a wrong type or a name that nothing has is a
 //! problem, and a problem means no configuration.
 
-mod credentials;
-mod cross;
-pub mod dirs;
-pub mod env_file;
-pub mod environment;
-pub mod event;
-mod file_error;
-mod findings;
-mod gather;
+pub mod files;
 pub mod host;
-pub mod init;
-pub mod keys;
-mod load;
-mod policy_file;
-pub mod problem;
-pub mod raw;
-pub mod report;
-mod rules;
-pub mod safe_path;
-pub mod scalar;
-pub mod secret;
-mod section;
-mod servers;
-mod shape;
-mod snapshot;
-mod store;
-pub mod types;
+pub mod load;
+pub mod read;
+pub mod schema;
+pub mod secrets;
+pub mod snapshot;
+pub mod store;
+pub mod yaml;
 
-pub use dirs::{Dirs, KeyPath, KnownHostsPath};
-pub use environment::Environment;
+pub use crate::config::files::beneath::{FileError, Links};
+pub use crate::config::files::directories::{Dirs, KeyPath, KnownHostsPath};
+pub use crate::config::read::policy::{APPROVAL_WAIT, Concurrency};
+pub use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
+pub use crate::config::secrets::environment::Environment;
+pub use crate::config::secrets::value::Secret;
 pub use host::{Credential, Host, HostAddress, HostName, Resolve};
 pub use load::{FILES, LoadError, Loaded, load, load_texts};
-pub use policy_file::{APPROVAL_WAIT, Concurrency};
-pub use problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
-pub use safe_path::{FileError, Links};
-pub use secret::Secret;
 pub use snapshot::Snapshot;
 pub use store::{Admission, Herald, Reloaded, Store};

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dirs::{Dirs, KnownHostsPath};
-use super::host::{Credential, Host, HostAddress, Resolve};
-use super::load::FILES;
-use super::policy_file::Concurrency;
-use super::problem::Warning;
-use super::safe_path::{FileError, RelativePath};
-use super::secret::Secret;
-use super::types::{HostAlias, OnAuditFailure, Port, Tag};
+use crate::config::files::beneath::{FileError, RelativePath};
+use crate::config::files::directories::{Dirs, KnownHostsPath};
+use crate::config::host::{Credential, Host, HostAddress, Resolve};
+use crate::config::load::FILES;
+use crate::config::read::policy::Concurrency;
+use crate::config::schema::problem::Warning;
+use crate::config::secrets::value::Secret;
+use crate::model::names::{HostAlias, OnAuditFailure, Port, Tag};
 use crate::policy::Policy;
 
 /// What the three files said, with the secrets they named.
@@ -30,21 +30,21 @@ pub struct Snapshot {
     approval_wait: Duration,
     on_audit_failure: OnAuditFailure,
     hash: [u8; 32],
-    pub(super) warnings: Vec<Warning>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// What `policy.yml` says beside the policy.
-pub(super) struct Settings {
-    pub(super) known_hosts: KnownHostsPath,
-    pub(super) concurrency: Concurrency,
-    pub(super) approval_wait: Duration,
-    pub(super) on_audit_failure: OnAuditFailure,
+pub(crate) struct Settings {
+    pub(crate) known_hosts: KnownHostsPath,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) approval_wait: Duration,
+    pub(crate) on_audit_failure: OnAuditFailure,
     /// How many rules there are.
-    pub(super) rules: usize,
+    pub(crate) rules: usize,
 }
 
 impl Snapshot {
-    pub(super) fn new(
+    pub(crate) fn new(
         dirs: Arc<Dirs>,
         hosts: Vec<Host>,
         policy: Policy,
@@ -98,7 +98,7 @@ impl Snapshot {
         let mut route: Vec<&Host> =
             std::iter::successors(self.host(alias), |host| self.host(host.jump.as_ref()?))
                 // Loops are refused at load; the bound makes that this function's own promise.
-                .take(super::host::JUMPS_MAX + 1)
+                .take(crate::config::host::JUMPS_MAX + 1)
                 .collect();
         route.reverse();
         route
@@ -201,7 +201,7 @@ impl Snapshot {
     }
 
     /// The credentials in use, each once, by name.
-    pub(super) fn logins(&self) -> impl Iterator<Item = &Credential> {
+    pub(crate) fn logins(&self) -> impl Iterator<Item = &Credential> {
         let logins: BTreeMap<&str, &Credential> = self
             .hosts
             .iter()

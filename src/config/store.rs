@@ -6,11 +6,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::dirs::Dirs;
-use super::environment::Environment;
-use super::load::{LoadError, Loaded, load};
-use super::problem::{Fault, Place, Problem};
-use super::snapshot::Snapshot;
+use crate::config::files::directories::Dirs;
+use crate::config::load::{LoadError, Loaded, load};
+use crate::config::schema::problem::{Fault, Place, Problem};
+use crate::config::secrets::environment::Environment;
+use crate::config::snapshot::Snapshot;
 
 /// What a reload asks before it takes a configuration: whether the process can still do
 /// what it needs (a sandbox can't be widened). Each text says one thing that it can't.
@@ -104,5 +104,5 @@ pub struct Reloaded {
     /// The configuration that counted until now.
     pub before: Arc<Snapshot>,
     pub snapshot: Arc<Snapshot>,
-    pub events: Vec<super::event::SecurityEvent>,
+    pub events: Vec<crate::model::security_event::SecurityEvent>,
 }

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::call::Call;
-use super::caller::Caller;
-use super::inflight::Ticket;
-use super::json::{Json, array};
-use super::message::{Params, RpcError};
-use super::session::Session;
-use super::tools::table;
-use super::{completion, lifecycle, prompts, protocol_tasks, resources, subscriptions, tools};
+use crate::mcp::call::Call;
+use crate::mcp::call::inflight::Ticket;
+use crate::mcp::feature::{completion, prompts, resources, subscriptions, tasks};
+use crate::mcp::protocol::handshake;
+use crate::mcp::protocol::peer::Caller;
+use crate::mcp::session::Session;
+use crate::mcp::tools::{self, definitions};
+use crate::mcp::wire::json::{Json, array};
+use crate::mcp::wire::message::{Params, RpcError};
 
 /// Answers a request, now or later.
 pub(crate) fn request(
@@ -31,7 +32,7 @@ pub(crate) fn request(
             subscriptions::listen(session, ticket, caller, &params);
         }
         "tasks/result" if caller.version.has_core_tasks() => {
-            protocol_tasks::result(session, ticket, caller, &params);
+            tasks::result(session, ticket, caller, &params);
         }
         _ => ticket.answer(answer(session, &caller, method, &params)),
     }
@@ -67,9 +68,9 @@ fn answer_modern(
     params: &Params,
 ) -> Result<Json, RpcError> {
     match method {
-        "server/discover" => Ok(lifecycle::discover(caller)),
+        "server/discover" => Ok(handshake::discover(caller)),
         "tasks/get" | "tasks/update" | "tasks/cancel" => {
-            protocol_tasks::answer_modern(session, caller, method, params)
+            tasks::answer_modern(session, caller, method, params)
         }
         _ => Err(RpcError::method_not_found(method)),
     }
@@ -83,7 +84,7 @@ fn answer_legacy(
 ) -> Result<Json, RpcError> {
     let done = Json::empty_object();
     match method {
-        "initialize" => Ok(lifecycle::initialize(&session.initialize(params)?)),
+        "initialize" => Ok(handshake::initialize(&session.initialize(params)?)),
         "ping" => Ok(done),
         "logging/setLevel" => {
             session.set_level(params.get("level").unwrap_or(&Value::Null))?;
@@ -99,7 +100,7 @@ fn answer_legacy(
             Ok(done)
         }
         "tasks/get" | "tasks/list" | "tasks/cancel" if caller.version.has_core_tasks() => {
-            protocol_tasks::answer_core(session, caller, method, params)
+            tasks::answer_core(session, caller, method, params)
         }
         _ => Err(RpcError::method_not_found(method)),
     }
@@ -108,13 +109,15 @@ fn answer_legacy(
 fn list_tools(session: &Arc<Session>, caller: &Caller, params: &Params) -> Result<Json, RpcError> {
     // All tools are one page, so no cursor was ever given out for them.
     session.pager.page::<()>("tools", params, Vec::new())?;
-    let result = caller.result().json("tools", &table::list(caller.version));
-    Ok(caller.keep_for(lifecycle::STATIC_MS, result).end())
+    let result = caller
+        .result()
+        .json("tools", &definitions::list(caller.version));
+    Ok(caller.keep_for(handshake::STATIC_MS, result).end())
 }
 
 fn call_tool(session: &Arc<Session>, ticket: Ticket, caller: Caller, params: Params) {
     let name = params.get("name").and_then(Value::as_str);
-    let tool = match name.map(table::find) {
+    let tool = match name.map(definitions::find) {
         Some(Some(tool)) => tool,
         Some(None) => return ticket.answer(Err(unknown_tool())),
         None => return ticket.answer(Err(RpcError::invalid_params("tools/call needs a name"))),
@@ -126,7 +129,7 @@ fn call_tool(session: &Arc<Session>, ticket: Ticket, caller: Caller, params: Par
 }
 
 fn unknown_tool() -> RpcError {
-    let names: Vec<Json> = table::TOOLS
+    let names: Vec<Json> = definitions::TOOLS
         .iter()
         .map(|tool| Json::of(tool.name))
         .collect();

@@ -5,30 +5,13 @@
 //! hands that to `task`. Trusts nothing a client sends: lines, nesting, ids, queues and
 //! threads are bounded, and no input ends the server but its end. Called by `startup`.
 
-mod answer;
-mod approval;
-mod call;
-mod caller;
-mod completion;
-mod dispatch;
-mod frame;
-mod inflight;
-mod json;
-mod lifecycle;
-mod logging;
-mod message;
-mod outbox;
-mod page;
-mod prompts;
-mod protocol_task;
-mod protocol_tasks;
-mod questions;
-mod request_state;
-mod resources;
-mod session;
-mod subscriptions;
-mod tools;
-mod version;
+pub mod call;
+pub mod dispatch;
+pub mod feature;
+pub mod protocol;
+pub mod session;
+pub mod tools;
+pub mod wire;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -36,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
 
-pub use frame::{Frame, LineReader, MAX_LINE};
-pub use outbox::Outbox;
+pub use crate::mcp::wire::frame::{Frame, LineReader, MAX_LINE};
+pub use crate::mcp::wire::outbox::Outbox;
 pub use session::{Server, Session};
 
 use crate::audit::Record;

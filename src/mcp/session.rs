@@ -11,19 +11,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::approval::Approvals;
-use super::caller::{Caller, Handshake};
-use super::dispatch;
-use super::inflight::{Batch, Inflight, Route};
-use super::logging::{Event, Level};
-use super::message::{self, Incoming, Params, Parsed, RequestId, RpcError};
-use super::outbox::Outbox;
-use super::page::Pager;
-use super::protocol_tasks::ProtocolTasks;
-use super::questions::Questions;
-use super::subscriptions::Subscriptions;
 use crate::audit::{Audit, Record, Sandbox};
 use crate::config::Store;
+use crate::mcp::call::approval::Approvals;
+use crate::mcp::call::inflight::{Batch, Inflight, Route};
+use crate::mcp::call::server_requests::Questions;
+use crate::mcp::dispatch;
+use crate::mcp::feature::cursor::Pager;
+use crate::mcp::feature::logging::{Event, Level};
+use crate::mcp::feature::subscriptions::Subscriptions;
+use crate::mcp::feature::tasks::ProtocolTasks;
+use crate::mcp::protocol::peer::{Caller, Handshake};
+use crate::mcp::wire::message::{self, Incoming, Params, Parsed, RequestId, RpcError};
+use crate::mcp::wire::outbox::Outbox;
 use crate::task::Tasks;
 
 /// Longest piece of a bad line's explanation that is logged, in characters.
@@ -212,7 +212,7 @@ impl Session {
     /// Too many are watched.
     pub(crate) fn watch(&self, uri: String) -> Result<(), RpcError> {
         let mut legacy = self.legacy();
-        if legacy.watched.len() >= super::subscriptions::MAX_WATCHED {
+        if legacy.watched.len() >= crate::mcp::feature::subscriptions::MAX_WATCHED {
             return Err(RpcError::invalid_params("Too many subscriptions"));
         }
         legacy.watched.insert(uri);

@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::deny::DenyList;
-use super::source::{LimitsSource, OutputCap};
-use crate::config::types::Tag;
+use crate::model::names::Tag;
+use crate::policy::deny::substrings::DenyList;
+use crate::policy::source::{LimitsSource, OutputCap};
 
 /// Texts that are denied everywhere unless the policy brings a list of its own.
 pub const BUILT_IN_DENY_SUBSTRINGS: [&str; 20] = [
@@ -57,7 +57,7 @@ pub struct EffectiveLimits {
 
 /// The compiled `limits:` and `overrides:`.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     base: EffectiveLimits,
     base_deny: DenyList,
     aliases: HashMap<String, Override>,
@@ -72,7 +72,7 @@ struct Override {
 }
 
 impl Limits {
-    pub(super) fn compile(
+    pub(crate) fn compile(
         global: &LimitsSource,
         aliases: Vec<(String, LimitsSource)>,
         tags: Vec<(String, LimitsSource)>,
@@ -103,7 +103,7 @@ impl Limits {
     }
 
     /// What holds for a host.
-    pub(super) fn of(&self, alias: &str, tags: &[Tag]) -> EffectiveLimits {
+    pub(crate) fn of(&self, alias: &str, tags: &[Tag]) -> EffectiveLimits {
         let mut limits = self.base.clone();
         self.overrides(alias, tags)
             .for_each(|each| limits.apply(&each.source));
@@ -111,7 +111,7 @@ impl Limits {
     }
 
     /// The deny list alone, ready to search.
-    pub(super) fn deny_list(&self, alias: &str, tags: &[Tag]) -> &DenyList {
+    pub(crate) fn deny_list(&self, alias: &str, tags: &[Tag]) -> &DenyList {
         self.overrides(alias, tags)
             .filter_map(|each| each.deny.as_ref())
             .last()

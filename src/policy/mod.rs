@@ -4,55 +4,36 @@
 //! no file, no clock, no log; what others should know is returned as data. Called by
 //! `config` (to compile at load), and by `mcp`, `task` and the command line (to judge).
 
-mod awk;
-mod chars;
-pub mod code;
-mod compile;
+pub mod compile;
+pub mod decision;
 pub mod deny;
-mod deny_globs;
-mod deny_rules;
-mod examples;
-pub mod explain;
-mod filter;
-pub mod glob;
-mod hazard;
-mod hazard_table;
-mod judge;
-mod legacy;
-pub mod lex;
+pub mod filter;
+pub mod hazard;
 pub mod limits;
-mod lint;
 pub mod network;
-pub mod pattern;
-mod program;
-mod render;
-pub mod report;
-mod rules;
-mod sed;
+pub mod rule;
 pub mod source;
-mod structured;
-mod tables;
-pub mod verdict;
+pub mod syntax;
 
 use std::fmt;
 
-use crate::config::types::{CommandHash, CommandText, Tag};
+use crate::model::names::{CommandHash, CommandText, Tag};
 
-pub use code::Code;
+pub use crate::policy::decision::reason::Code;
+pub use crate::policy::decision::verdict::{
+    Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, ShellMode, Subject, Verdict,
+};
 pub use limits::EffectiveLimits;
 pub use network::{NetworkPolicy, PinnedAddress, Refused};
 use source::{Line, PolicySource};
-pub use verdict::{
-    Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, ShellMode, Subject, Verdict,
-};
 
 /// A compiled policy: immutable, shared, and all that is needed to judge.
 #[derive(Debug)]
 pub struct Policy {
     limits: limits::Limits,
     network: NetworkPolicy,
-    rules: rules::Rules,
-    options: lex::Options,
+    rules: rule::Rules,
+    options: syntax::lexer::Options,
 }
 
 /// A policy with what its author should know about it.

@@ -11,8 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::source::NetworkSource;
-use crate::config::types::Port;
+use crate::model::names::Port;
+use crate::policy::source::NetworkSource;
 
 /// The compiled `network:` section.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +52,7 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 impl NetworkPolicy {
-    pub(super) fn compile(source: NetworkSource) -> Self {
+    pub(crate) fn compile(source: NetworkSource) -> Self {
         Self {
             allow: source.allow.into_iter().map(unmap).collect(),
             block: source.block.into_iter().map(unmap).collect(),
@@ -88,14 +88,14 @@ impl NetworkPolicy {
     }
 
     /// Whether the blocks leave nothing of the allow lists.
-    pub(super) fn blocks_everything_allowed(&self) -> bool {
+    pub(crate) fn blocks_everything_allowed(&self) -> bool {
         let block = IpNet::aggregate(&self.block);
         let swallowed = |net: &IpNet| block.iter().any(|outer| outer.contains(net));
         !self.allow.is_empty() && self.allow.iter().all(swallowed)
     }
 
     /// The allowed ranges that a block swallows whole.
-    pub(super) fn swallowed(&self) -> impl Iterator<Item = &IpNet> {
+    pub(crate) fn swallowed(&self) -> impl Iterator<Item = &IpNet> {
         let block = IpNet::aggregate(&self.block);
         self.allow
             .iter()

@@ -1,7 +1,7 @@
 //! What a policy file says, as plain data: shape checked, meaning not yet.
 //!
 //! The loader in `config` makes these from `policy.yml` (types, ranges and unknown keys
-//! are its business); [`super::Policy::compile`] turns them into something that judges.
+//! are its business); [`crate::policy::Policy::compile`] turns them into something that judges.
 //! Every part keeps its line, so that a problem found at compile time can be cited.
 
 use std::sync::Arc;

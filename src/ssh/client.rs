@@ -1,27 +1,26 @@
 //! Runs a judged command on a host: the one entrance from the task layer.
 //!
 //! Decides between an idle session and a new one, and holds 'at most once': a command is
-//! handed to [`super::exec::run`] once, after its channel is open, and whatever happens
+//! handed to [`crate::ssh::session::exec::run`] once, after its channel is open, and whatever happens
 //! from then on is the result.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::control::{Control, Deadline, Phase};
-use super::error::SshError;
-use super::exec;
-use super::known_hosts::KnownHosts;
-use super::link::Link;
-use super::login::{self, Established, Means, Proof, Seen};
-use super::logins::Logins;
-use super::material;
-use super::pool::{Key, Parked, Pool};
-use super::report::{Ended, RunReport, Sink, Stage};
-use super::resolve::Resolver;
-use crate::config::event::SecurityEvent;
 use crate::config::{Host, Snapshot};
-use crate::policy::verdict::Authorised;
+use crate::model::security_event::SecurityEvent;
+use crate::policy::decision::verdict::Authorised;
+use crate::ssh::deadline::{Control, Deadline, Phase};
+use crate::ssh::error::SshError;
+use crate::ssh::host_keys::KnownHosts;
+use crate::ssh::login::limiter::Logins;
+use crate::ssh::login::{self, Established, Means, Proof, Seen, key_files};
+use crate::ssh::run_report::{Ended, RunReport, Sink, Stage};
+use crate::ssh::session::exec;
+use crate::ssh::session::pool::{Key, Parked, Pool};
+use crate::ssh::transport::link::Link;
+use crate::ssh::transport::resolve::Resolver;
 
 /// How long an idle session may take to open a channel before a new one is made instead.
 const PROBE: Duration = Duration::from_secs(3);
@@ -204,15 +203,15 @@ fn still_holds(proof: &Proof, job: &Job<'_>, route: &[&Host]) -> bool {
             job.snapshot.policy().network().pin(socket.ip(), host.port) == Ok(hop.address)
         })
     };
-    let Ok(file) = material::known_hosts_bytes(job.snapshot) else {
+    let Ok(file) = key_files::known_hosts_bytes(job.snapshot) else {
         return false;
     };
-    let on_record = material::digest(&file) == proof.known_hosts || {
+    let on_record = key_files::digest(&file) == proof.known_hosts || {
         let known_hosts = KnownHosts::parse(&file);
         let verified = |hop: &login::Verified| known_hosts.verify(&hop.name, &hop.key).is_ok();
         proof.hops.iter().all(verified)
     };
     on_record
         && proof.hops.iter().all(allowed)
-        && material::material_digest(job.snapshot, route) == proof.material
+        && key_files::material_digest(job.snapshot, route) == proof.material
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::control::Phase;
+use crate::ssh::deadline::Phase;
 
 /// The words of the network denial for a name that cannot be resolved.
 pub const NO_ADDRESS: &str = "DNS resolution failed";
@@ -56,7 +56,7 @@ pub enum SshError {
 pub enum ResolveFailure {
     /// The resolver answered that there is none, or failed.
     Lookup(String),
-    /// More look-ups a second than [`super::resolve::LOOKUPS_PER_SECOND`].
+    /// More look-ups a second than [`crate::ssh::transport::resolve::LOOKUPS_PER_SECOND`].
     RateLimit,
     /// Every resolver thread is busy with a look-up that does not end.
     Busy,

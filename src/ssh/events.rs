@@ -1,14 +1,14 @@
 //! Security events of this layer, as data for the record.
 //!
 //! The log contract's fields for names asked for too often and for host keys that were
-//! refused, with their fingerprints. Called by [`super::login`].
+//! refused, with their fingerprints. Called by [`crate::ssh::login`].
 
-use super::error::{HostKeyProblem, ResolveFailure, SshError};
-use super::resolve::LOOKUPS_PER_SECOND;
 use crate::config::Host;
-use crate::config::event::{EventValue, SecurityEvent};
+use crate::model::security_event::{EventValue, SecurityEvent};
+use crate::ssh::error::{HostKeyProblem, ResolveFailure, SshError};
+use crate::ssh::transport::resolve::LOOKUPS_PER_SECOND;
 
-pub(super) fn rate_limit_event(error: &SshError) -> Option<SecurityEvent> {
+pub(crate) fn rate_limit_event(error: &SshError) -> Option<SecurityEvent> {
     let SshError::Resolve {
         name,
         why: ResolveFailure::RateLimit,
@@ -27,7 +27,7 @@ pub(super) fn rate_limit_event(error: &SshError) -> Option<SecurityEvent> {
     })
 }
 
-pub(super) fn host_key_event(host: &Host, error: &SshError) -> Option<SecurityEvent> {
+pub(crate) fn host_key_event(host: &Host, error: &SshError) -> Option<SecurityEvent> {
     let SshError::HostKey(problem) = error else {
         return None;
     };

@@ -10,41 +10,31 @@
 //! `connect`, `known_hosts`, `public_key`, `algorithms`, `key`, `auth`, `agent`), `exec`. Below them
 //! `link` waits and moves bytes, `wire` holds them, `ffi` is the door to libssh2.
 
-mod agent;
-mod algorithms;
-mod auth;
 pub mod client;
-mod connect;
-pub mod control;
+pub mod deadline;
 pub mod error;
-mod events;
-mod exec;
+pub mod events;
+pub mod host_keys;
 #[expect(
     unsafe_code,
     reason = "the door to libssh2; everything else goes through its safe types"
 )]
-mod ffi;
-mod key;
-pub mod known_hosts;
-mod link;
-mod login;
-mod logins;
-mod material;
-mod pool;
-mod public_key;
-pub mod report;
-mod resolve;
-pub mod trust;
-mod wire;
+pub mod libssh2;
+pub mod login;
+pub mod run_report;
+pub mod session;
+pub mod transport;
 
-use self::known_hosts::KnownHosts;
+use crate::cli::commands::check::Expert;
 use crate::config::Host;
-use crate::config::report::Expert;
+use crate::ssh::host_keys::KnownHosts;
 
+pub use crate::ssh::deadline::{Cancel, Control, Deadline, Phase};
+pub use crate::ssh::run_report::{
+    Ended, Exit, Flow, Negotiated, RunReport, Sink, Stage, Terminated,
+};
 pub use client::{Client, Job};
-pub use control::{Cancel, Control, Deadline, Phase};
 pub use error::{NO_ADDRESS, SshError};
-pub use report::{Ended, Exit, Flow, Negotiated, RunReport, Sink, Stage, Terminated};
 
 /// What `config` can't tell of files by itself, for warnings at the start.
 pub const EXPERT: Expert = Expert {
@@ -64,7 +54,7 @@ fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {
 
 /// Why a login by this key file would fail before it is tried.
 fn key_trouble(file: &[u8], passphrase: bool) -> Option<String> {
-    match key::inspect(file) {
+    match login::private_key::inspect(file) {
         Ok(face) if face.encrypted && !passphrase => {
             Some("it is encrypted; name its passphrase in key_passphrase_secret".to_owned())
         }
@@ -81,13 +71,13 @@ fn key_trouble(file: &[u8], passphrase: bool) -> Option<String> {
 /// # Errors
 /// Out of memory; or OpenSSL was built without threads.
 pub fn warm_up() -> Result<(), SshError> {
-    if !ffi::is_thread_safe() {
+    if !libssh2::is_thread_safe() {
         return Err(SshError::Local {
             what: "OpenSSL",
             cause: "built without threads; build with this repository's .cargo/config.toml".into(),
         });
     }
-    ffi::Session::new()
+    libssh2::Session::new()
         .map(drop)
         .map_err(|fault| SshError::Local {
             what: "libssh2",

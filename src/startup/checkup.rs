@@ -10,22 +10,21 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::confine::{self, Scope};
-use super::{
+use crate::cli::commands::check::{self, Fact, Report, Standing};
+use crate::cli::{Sandbox as Level, Settings, VARIABLES};
+use crate::config::{Dirs, Environment, Snapshot};
+use crate::startup::sandbox::{self, Scope};
+use crate::startup::{
     NEEDED, Outcome, agent_trouble, grants, identity, open, open_audit_file, reports, usable,
 };
-use crate::audit;
-use crate::cli::{Sandbox as Level, Settings, VARIABLES};
-use crate::config::report::{self, Fact, Report, Standing};
-use crate::config::{Dirs, Environment, Snapshot};
-use crate::ssh;
 use crate::sys::{privileges, process};
+use crate::{audit, ssh};
 
-pub(super) fn check(settings: &Settings, environment: &Environment, json: bool) -> Outcome {
+pub(crate) fn check(settings: &Settings, environment: &Environment, json: bool) -> Outcome {
     // Asked before the filter closes, which has no terminal's ioctl(2).
     let colour = io::stdout().is_terminal() && !environment_says_no_colour();
     let dirs = open(settings);
-    let mut report = report::check(&dirs, environment, &ssh::EXPERT);
+    let mut report = check::check(&dirs, environment, &ssh::EXPERT);
     examine(settings, &dirs, environment, &mut report);
     let text = if json {
         report.json()
@@ -85,7 +84,7 @@ fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, rep
         report.add(audit_file(path));
     }
     let scope = report.snapshot().map(Scope::of).unwrap_or_default();
-    match confine::close(
+    match sandbox::close(
         settings.sandbox,
         identity,
         scope,

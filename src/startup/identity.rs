@@ -4,22 +4,21 @@
 //! configured, else whoever started us; the calls are those of `sys::privileges`. Called
 //! by the boot once everything is loaded and before the sandbox closes.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use crate::cli::User;
 use crate::sys::privileges::{self, PrivilegeError};
 use crate::sys::process;
 
 /// The user of the container image.
-pub(super) const DEFAULT_USER: User = User {
+pub(crate) const DEFAULT_USER: User = User {
     uid: 10_001,
     gid: 10_001,
 };
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     pub uid: u32,
     pub gid: u32,
     /// Why the process is still uid 0, and how to mend it.
@@ -28,7 +27,7 @@ pub(super) struct Identity {
 
 /// Why the process cannot go on as whom it should be.
 #[derive(Debug)]
-pub(super) enum IdentityError {
+pub(crate) enum IdentityError {
     /// `--user` names another user, and only root may change.
     NotRoot(u32),
     /// `--user` cannot be obeyed.
@@ -64,7 +63,7 @@ impl fmt::Display for IdentityError {
 ///
 /// # Errors
 /// `wanted` cannot be obeyed, or the kernel does not confirm that privileges are gone.
-pub(super) fn settle(
+pub(crate) fn settle(
     wanted: Option<User>,
     readable: impl FnOnce() -> bool,
 ) -> Result<Identity, IdentityError> {

@@ -5,16 +5,16 @@
 
 use std::path::Path;
 
-use super::{Outcome, open, reports, say};
 use crate::cli::Settings;
-use crate::config::types::HostAlias;
+use crate::cli::commands::plan::{self, Plan};
 use crate::config::{Environment, Host, HostAddress, Snapshot, load};
-use crate::policy::report::{self, Plan};
+use crate::model::names::HostAlias;
+use crate::startup::{Outcome, open, reports, say};
 
 /// Largest file of expectations, in bytes.
 const EXPECTATIONS_MAX: u64 = 10 * 1024 * 1024;
 
-pub(super) fn plan(
+pub(crate) fn plan(
     settings: &Settings,
     environment: &Environment,
     alias: &str,
@@ -41,7 +41,7 @@ pub(super) fn plan(
     reports::print(|out| out.write_all(text.as_bytes()).map(|()| !plan.is_denied()))
 }
 
-pub(super) fn test(settings: &Settings, environment: &Environment, file: &Path) -> Outcome {
+pub(crate) fn test(settings: &Settings, environment: &Environment, file: &Path) -> Outcome {
     let Some(snapshot) = snapshot(settings, environment) else {
         return Outcome::Problems;
     };
@@ -52,7 +52,7 @@ pub(super) fn test(settings: &Settings, environment: &Environment, file: &Path) 
             return Outcome::Problems;
         }
     };
-    let expectations = match report::expectations(&text) {
+    let expectations = match plan::expectations(&text) {
         Ok(expectations) => expectations,
         Err(error) => {
             say(&format!("{}: {error}", file.display()));
@@ -79,8 +79,8 @@ pub(super) fn test(settings: &Settings, environment: &Environment, file: &Path) 
     })
 }
 
-pub(super) fn tables() -> Outcome {
-    reports::print(|out| out.write_all(report::tables().as_bytes()).map(|()| true))
+pub(crate) fn tables() -> Outcome {
+    reports::print(|out| out.write_all(plan::tables().as_bytes()).map(|()| true))
 }
 
 fn snapshot(settings: &Settings, environment: &Environment) -> Option<Snapshot> {

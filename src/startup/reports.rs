@@ -7,20 +7,20 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Outcome, say};
 use crate::audit::{self, Filter, Since, Ts};
-use crate::config::init;
-use crate::sys::version;
+use crate::cli::commands::init;
+use crate::startup::{Outcome, say};
+use crate::sys::linked_versions;
 
 /// What was printed, and whether all is well.
 type Report = io::Result<bool>;
 
-pub(super) fn help() -> Outcome {
+pub(crate) fn help() -> Outcome {
     print(|out| out.write_all(crate::cli::HELP.as_bytes()).map(|()| true))
 }
 
-pub(super) fn version() -> Outcome {
-    let libraries = version::libraries();
+pub(crate) fn version() -> Outcome {
+    let libraries = linked_versions::libraries();
     print(|out| {
         writeln!(out, "mcp-ssh-orchestrator {}", env!("CARGO_PKG_VERSION"))?;
         writeln!(out, "libssh2 {}", libraries.libssh2)?;
@@ -30,7 +30,7 @@ pub(super) fn version() -> Outcome {
     })
 }
 
-pub(super) fn init(dir: &Path) -> Outcome {
+pub(crate) fn init(dir: &Path) -> Outcome {
     match init::init(dir) {
         Ok(text) => print(|out| out.write_all(text.as_bytes()).map(|()| true)),
         Err(error) => {
@@ -40,11 +40,11 @@ pub(super) fn init(dir: &Path) -> Outcome {
     }
 }
 
-pub(super) fn audit_verify(files: &[PathBuf], head: Option<&str>) -> Outcome {
+pub(crate) fn audit_verify(files: &[PathBuf], head: Option<&str>) -> Outcome {
     print(|out| audit::verify(files, head, out))
 }
 
-pub(super) fn audit_show(
+pub(crate) fn audit_show(
     file: &Path,
     alias: Option<String>,
     since: Option<&str>,
@@ -71,7 +71,7 @@ fn refuse(text: &str) -> Outcome {
 }
 
 /// Runs a report with a buffered stdout.
-pub(super) fn print(report: impl FnOnce(&mut dyn Write) -> Report) -> Outcome {
+pub(crate) fn print(report: impl FnOnce(&mut dyn Write) -> Report) -> Outcome {
     let mut out = BufWriter::new(io::stdout().lock());
     let well = report(&mut out).and_then(|well| out.flush().map(|()| well));
     match well {

@@ -4,21 +4,19 @@
 //! the owner of known_hosts, and the sandbox lets it write that directory and nothing
 //! else. The questions and what is added are `ssh`'s. Called by `startup`.
 
-use std::fmt;
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fmt, fs, io};
 
-use super::confine::{self, ConfineError, Scope};
-use super::identity::{self, IdentityError};
-use super::{Outcome, grants, open, say};
 use crate::cli::{Settings, User};
-use crate::config::types::{HostAlias, InputError};
 use crate::config::{Environment, LoadError, Loaded, Snapshot, load};
-use crate::ssh::trust::{Consent, Talk, TrustError, Trusted, trust};
+use crate::model::names::{HostAlias, InputError};
+use crate::ssh::host_keys::trust::{Consent, Talk, TrustError, Trusted, trust};
 use crate::ssh::{self, SshError};
+use crate::startup::identity::{self, IdentityError};
+use crate::startup::sandbox::{self, ConfineError, Scope};
+use crate::startup::{Outcome, grants, open, say};
 use crate::sys::privileges;
 
 /// Why nothing was added.
@@ -45,7 +43,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-pub(super) fn run(
+pub(crate) fn run(
     settings: &Settings,
     environment: &Environment,
     alias: &str,
@@ -90,7 +88,7 @@ fn attempt(
     grants
         .write
         .extend(home.and_then(|directory| directory.handle()));
-    confine::close(settings.sandbox, identity, Scope::of(&snapshot), grants)
+    sandbox::close(settings.sandbox, identity, Scope::of(&snapshot), grants)
         .map_err(Refusal::Confine)?;
 
     let consent = fingerprint.map_or(Consent::Ask, Consent::Fingerprint);

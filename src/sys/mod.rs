@@ -11,6 +11,7 @@
 )]
 
 pub mod landlock;
+pub mod linked_versions;
 pub mod privileges;
 pub mod process;
 pub mod random;
@@ -18,4 +19,3 @@ pub mod seccomp;
 pub mod signals;
 pub mod stdio;
 pub mod syscalls;
-pub mod version;

@@ -4,8 +4,7 @@
 //! the kernel says afterwards and fail if anything is left. Which user, and whether a
 //! failure is fatal, is decided by `startup`, the only caller, while there is one thread.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use nix::errno::Errno;
 use nix::libc;

@@ -14,7 +14,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads,
 };
 
-use super::syscalls::{AGENT_SOCKET, CALLS, Call, Otherwise, Test, Value, Verdict};
+use crate::sys::syscalls::{AGENT_SOCKET, CALLS, Call, Otherwise, Test, Value, Verdict};
 
 /// Why the filter is not in force.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Signals as data: blocked everywhere, read by one thread.
 //!
-//! SIGTERM and SIGINT raise `stop`, which ends [`super::stdio::Input`] as if the client
+//! SIGTERM and SIGINT raise `stop`, which ends [`crate::sys::stdio::Input`] as if the client
 //! had closed; if the process is still there after the grace it is ended. SIGHUP calls
 //! back, so that a rotated audit file is reopened. Called by `startup`.
 

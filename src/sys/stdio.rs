@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
-use nix::unistd;
+use nix::{libc, unistd};
 
 /// The protocol's ends, which no other code knows.
 pub struct Stdio {

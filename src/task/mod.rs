@@ -10,44 +10,40 @@
 //! start → queue → thread: still permitted → start on record → ssh → end on record → listener → result → expiry
 //! ```
 
-mod clean;
-mod clock;
-mod fanout;
-mod fit;
-mod lifecycle;
-mod outcome;
-mod output;
-mod permit;
-mod plan;
-mod queue;
-mod registry;
-mod report;
-mod results;
-mod run;
-mod threads;
+pub mod outcome;
+pub mod output;
+pub mod permit;
+pub mod queue;
+pub mod registry;
+pub mod retention;
+pub mod state;
+pub mod tag;
+pub mod timer;
+pub mod worker;
+pub mod worker_threads;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use lifecycle::{Task, millis};
+use crate::task::state::{Task, millis};
 use registry::Registry;
 
-pub use clean::{Cleaner, clean};
-pub use fanout::{Moment, TagEvent, TagHandle, TagListener, TagOptions};
-pub use fit::Cost;
-pub use lifecycle::{Kind, Listener, Phase, Progress, TaskEvent, Waiting};
+pub use crate::task::output::clean::{Cleaner, clean};
+pub use crate::task::output::fit::Cost;
+pub use crate::task::state::{Kind, Listener, Phase, Progress, TaskEvent, Waiting};
+pub use crate::task::tag::fanout::{Moment, TagEvent, TagHandle, TagListener, TagOptions};
+pub use crate::task::tag::plan::TagPlan;
+pub use crate::task::tag::report::{Group, HostResult, NotRun, Ran, Summary, TagOutcome};
 pub use outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
 pub use output::{Page, Tail};
 pub use permit::{Overruled, Permit};
-pub use plan::TagPlan;
 pub use registry::{Counts, Missing, NotTaken, OUTPUT_BUDGET, Order, Refused};
-pub use report::{Group, HostResult, NotRun, Ran, Summary, TagOutcome};
 
 use crate::audit::{Audit, Record};
-use crate::config::types::{CommandHash, CommandText, HostAlias, Tag, TaskId};
 use crate::config::{Host, Snapshot, Store};
+use crate::model::names::{CommandHash, CommandText, HostAlias, Tag, TaskId};
 use crate::policy::{EffectiveLimits, Verdict};
 use crate::ssh::Client;
 
@@ -110,7 +106,7 @@ impl Tasks {
     /// The system has no thread to give.
     pub fn new(audit: Audit, client: Client, store: Arc<Store>) -> io::Result<Self> {
         let registry = Arc::new(Registry::new(audit, client, store, OUTPUT_BUDGET));
-        let clock = clock::start(Arc::clone(&registry))?;
+        let clock = timer::start(Arc::clone(&registry))?;
         Ok(Self {
             registry,
             clock: Arc::new(Mutex::new(Some(clock))),
@@ -142,7 +138,7 @@ impl Tasks {
     /// # Errors
     /// The words of the network denial.
     pub fn check_network(&self, snapshot: &Arc<Snapshot>, alias: &HostAlias) -> Result<(), String> {
-        run::check_network(&self.registry, snapshot, alias).map_err(str::to_owned)
+        worker::check_network(&self.registry, snapshot, alias).map_err(str::to_owned)
     }
 
     /// To be called when the configuration changed: the next run on each host logs in anew,
@@ -245,11 +241,11 @@ impl Tasks {
         // Half of the time for a remote process to go by itself, half to see it killed.
         for task in self.registry.all() {
             // What has ended needs no ending.
-            let _ = run::cancel(&self.registry, &task, Some(grace / 2));
+            let _ = worker::cancel(&self.registry, &task, Some(grace / 2));
         }
         let idle = self.registry.wait_idle(grace);
         for task in self.registry.all() {
-            run::abandon(&self.registry, &task);
+            worker::abandon(&self.registry, &task);
         }
         self.registry.ticks.stop();
         let clock = self
@@ -266,7 +262,7 @@ impl Tasks {
 
     fn end(&self, task: &Task) -> Result<(), CancelError> {
         self.registry.unqueue(task);
-        run::cancel(&self.registry, task, None).map_err(CancelError::Finished)
+        worker::cancel(&self.registry, task, None).map_err(CancelError::Finished)
     }
 
     fn describe(&self, task: &Task) -> Status {

@@ -2,18 +2,18 @@
 //!
 //! Owns the words for the end of a run: its state, what is said beside the output when
 //! something is missing from it, and what an assistant may read of a failure. Runs
-//! nothing and writes no record. Made by [`super::run`], read by the tools.
+//! nothing and writes no record. Made by [`crate::task::worker`], read by the tools.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::output::Output;
-use super::permit::Overruled;
 use crate::audit::AuditEnd;
-use crate::config::types::{CommandHash, HostAlias, TaskId};
+use crate::model::names::{CommandHash, HostAlias, TaskId};
 use crate::ssh::{Phase, Terminated};
+use crate::task::output::Output;
+use crate::task::permit::Overruled;
 
 /// Where a task stands. The only ways are pending → running → one of the other four, and
 /// pending → cancelled or failed.
@@ -113,7 +113,7 @@ pub struct Facts {
 }
 
 impl Failure {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self {
             text: text.to_owned(),
             network: None,
@@ -123,7 +123,7 @@ impl Failure {
 
 impl Facts {
     /// What is on record of it.
-    pub(super) fn audit_end(&self) -> AuditEnd {
+    pub(crate) fn audit_end(&self) -> AuditEnd {
         AuditEnd {
             exit_code: self.exit_code,
             duration_ms: self.duration_ms,
@@ -197,8 +197,8 @@ impl Facts {
 /// A finished task: the facts, and its output.
 #[derive(Clone)]
 pub struct Outcome {
-    pub(super) facts: Arc<Facts>,
-    pub(super) output: Arc<Output>,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) output: Arc<Output>,
 }
 
 impl Outcome {

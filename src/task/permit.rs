@@ -3,14 +3,14 @@
 //! Owns the promise that no command runs by an outdated judgement: a [`Permit`] can be
 //! kept and queued but not run, and the only way from it to a [`Runnable`] is
 //! [`Permit::renew`], which judges anew if the configuration is another one by then. Asks
-//! nobody and runs nothing. Called by [`super::registry`] when a command is taken on, and
-//! by [`super::run`] when its turn has come.
+//! nobody and runs nothing. Called by [`crate::task::registry`] when a command is taken on, and
+//! by [`crate::task::worker`] when its turn has come.
 
 use std::sync::Arc;
 
 use crate::audit::Audit;
-use crate::config::types::{CommandText, HostAlias};
 use crate::config::{Host, Snapshot, Store};
+use crate::model::names::{CommandText, HostAlias};
 use crate::policy::{Authorised, Denial, EffectiveLimits, Verdict};
 
 /// A command that may run on a host by the configuration that it was judged by.
@@ -22,7 +22,7 @@ pub struct Permit {
 }
 
 /// A permit of the configuration in force: what runs, on which host, within which limits.
-pub(super) struct Runnable(Permit);
+pub(crate) struct Runnable(Permit);
 
 /// A command that was allowed when it was asked for and is not any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Permit {
     ///
     /// # Errors
     /// That configuration does not allow the command any more, or has no such host.
-    pub(super) fn renew(self, store: &Store, audit: &Audit) -> Result<Runnable, Box<Overruled>> {
+    pub(crate) fn renew(self, store: &Store, audit: &Audit) -> Result<Runnable, Box<Overruled>> {
         let current = store.current();
         if Arc::ptr_eq(&current, &self.snapshot) {
             return Ok(Runnable(self));
@@ -76,33 +76,33 @@ impl Permit {
 }
 
 impl Runnable {
-    pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
         &self.0.snapshot
     }
 
-    pub(super) fn command(&self) -> &Authorised {
+    pub(crate) fn command(&self) -> &Authorised {
         &self.0.command
     }
 
     /// `None` for a permit that was made with another configuration than its own.
-    pub(super) fn host(&self) -> Option<&Host> {
+    pub(crate) fn host(&self) -> Option<&Host> {
         self.0.snapshot.host(self.0.alias())
     }
 
-    pub(super) fn limits(&self, host: &Host) -> EffectiveLimits {
+    pub(crate) fn limits(&self, host: &Host) -> EffectiveLimits {
         let policy = self.0.snapshot.policy();
         policy.limits(host.alias.as_str(), &host.tags)
     }
 
     /// To wait with: what waits has to be renewed.
-    pub(super) fn into_permit(self) -> Permit {
+    pub(crate) fn into_permit(self) -> Permit {
         self.0
     }
 }
 
 /// Judges a command for one host, and puts on record what the security log is to be told
 /// of it.
-pub(super) fn judge(
+pub(crate) fn judge(
     audit: &Audit,
     snapshot: &Snapshot,
     host: &Host,

@@ -1,7 +1,7 @@
 //! Who runs next: the waiting tasks, in order for each host and in turn between hosts.
 //!
 //! Owns the bounds on how many tasks run at once and how many may wait. Starts nothing
-//! and knows nothing of threads, time or SSH. Called by [`super::registry`] under its
+//! and knows nothing of threads, time or SSH. Called by [`crate::task::registry`] under its
 //! lock.
 //!
 //! Each host has a lane, first come first served. Lanes that have waiting tasks stand in
@@ -11,21 +11,21 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::config::types::HostAlias;
+use crate::model::names::HostAlias;
 
 /// Most tasks that may wait; the next one is refused.
-pub(super) const MAX_WAITING: usize = 4_096;
+pub(crate) const MAX_WAITING: usize = 4_096;
 
 /// How many tasks may run at once. Both at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) tasks: usize,
-    pub(super) per_host: usize,
+pub(crate) struct Bounds {
+    pub(crate) tasks: usize,
+    pub(crate) per_host: usize,
 }
 
 /// The waiting and the number of the running.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
+pub(crate) struct Queue<T> {
     lanes: HashMap<HostAlias, Lane<T>>,
     /// Exactly the hosts whose lane has waiting tasks, in the order they are served.
     ring: VecDeque<HostAlias>,
@@ -51,11 +51,11 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T: PartialEq> Queue<T> {
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    pub(super) fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.running
     }
 
@@ -63,7 +63,7 @@ impl<T: PartialEq> Queue<T> {
     ///
     /// # Errors
     /// The task, if [`MAX_WAITING`] wait already.
-    pub(super) fn push(&mut self, host: &HostAlias, task: T) -> Result<(), T> {
+    pub(crate) fn push(&mut self, host: &HostAlias, task: T) -> Result<(), T> {
         if self.waiting >= MAX_WAITING {
             return Err(task);
         }
@@ -80,7 +80,7 @@ impl<T: PartialEq> Queue<T> {
     }
 
     /// Takes out the next task that may run, and counts it as running.
-    pub(super) fn admit(&mut self, bounds: Bounds) -> Option<T> {
+    pub(crate) fn admit(&mut self, bounds: Bounds) -> Option<T> {
         if self.running >= bounds.tasks {
             return None;
         }
@@ -102,7 +102,7 @@ impl<T: PartialEq> Queue<T> {
     }
 
     /// A task of this host, admitted earlier, no longer runs.
-    pub(super) fn release(&mut self, host: &HostAlias) {
+    pub(crate) fn release(&mut self, host: &HostAlias) {
         if let Some(lane) = self.lanes.get_mut(host) {
             lane.running = lane.running.saturating_sub(1);
             self.running = self.running.saturating_sub(1);
@@ -111,7 +111,7 @@ impl<T: PartialEq> Queue<T> {
     }
 
     /// Takes out a task; false if it does not wait here (any more).
-    pub(super) fn remove(&mut self, host: &HostAlias, task: &T) -> bool {
+    pub(crate) fn remove(&mut self, host: &HostAlias, task: &T) -> bool {
         let Some(lane) = self.lanes.get_mut(host) else {
             return false;
         };
@@ -128,7 +128,7 @@ impl<T: PartialEq> Queue<T> {
     }
 
     /// Nothing waits any more.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         for host in std::mem::take(&mut self.ring) {
             if let Some(lane) = self.lanes.get_mut(&host) {
                 lane.waiting.clear();
@@ -139,7 +139,7 @@ impl<T: PartialEq> Queue<T> {
     }
 
     /// How many tasks of the same host wait before this one.
-    pub(super) fn ahead(&self, host: &HostAlias, task: &T) -> Option<usize> {
+    pub(crate) fn ahead(&self, host: &HostAlias, task: &T) -> Option<usize> {
         let lane = self.lanes.get(host)?;
         lane.waiting.iter().position(|waiting| waiting == task)
     }

@@ -1,26 +1,26 @@
 //! The one table of all tasks, waiting, running and finished, and what bounds it.
 //!
 //! Owns names, admission, expiry and the memory budget. Runs nothing itself
-//! ([`super::run`] does) and has no timer ([`super::clock`] has). Called by
-//! [`super::Tasks`] for clients and by the threads of the tasks.
+//! ([`crate::task::worker`] does) and has no timer ([`crate::task::timer`] has). Called by
+//! [`crate::task::Tasks`] for clients and by the threads of the tasks.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::clock::Ticks;
-use super::lifecycle::{Errand, Kind, Listener, Name, Task, Terms};
-use super::output::{Budget, Output};
-use super::permit::{Overruled, Permit};
-use super::queue::{Bounds, MAX_WAITING, Queue};
-use super::results::{MAX_KEPT, Results};
-use super::run;
-use super::threads::Threads;
 use crate::audit::Audit;
-use crate::config::types::{CommandHash, HostAlias, TaskId};
 use crate::config::{Snapshot, Store};
+use crate::model::names::{CommandHash, HostAlias, TaskId};
 use crate::ssh::Client;
+use crate::task::output::{Budget, Output};
+use crate::task::permit::{Overruled, Permit};
+use crate::task::queue::{Bounds, MAX_WAITING, Queue};
+use crate::task::retention::{MAX_KEPT, Results};
+use crate::task::state::{Errand, Kind, Listener, Name, Task, Terms};
+use crate::task::timer::Ticks;
+use crate::task::worker;
+use crate::task::worker_threads::Threads;
 
 /// Bytes that the outputs of all tasks may hold together. Finished ones are given up for
 /// running ones, oldest first; if that is not enough, running commands are stopped as if
@@ -79,12 +79,12 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
-pub(super) struct Registry {
-    pub(super) audit: Audit,
-    pub(super) client: Client,
-    pub(super) store: Arc<Store>,
-    pub(super) budget: Arc<Budget>,
-    pub(super) ticks: Ticks,
+pub(crate) struct Registry {
+    pub(crate) audit: Audit,
+    pub(crate) client: Client,
+    pub(crate) store: Arc<Store>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) ticks: Ticks,
     threads: Arc<Threads>,
     tables: Mutex<Tables>,
     /// Somebody ended.
@@ -120,7 +120,7 @@ impl From<Refused> for NotTaken {
 }
 
 impl Registry {
-    pub(super) fn new(audit: Audit, client: Client, store: Arc<Store>, budget: usize) -> Self {
+    pub(crate) fn new(audit: Audit, client: Client, store: Arc<Store>, budget: usize) -> Self {
         Self {
             audit,
             client,
@@ -144,7 +144,7 @@ impl Registry {
     /// # Errors
     /// The queue is full, the server ends, the host is not in the configuration, or the
     /// command is denied by one that is newer than its permit.
-    pub(super) fn enqueue(
+    pub(crate) fn enqueue(
         &self,
         order: Order,
         listener: Arc<dyn Listener>,
@@ -172,18 +172,18 @@ impl Registry {
     }
 
     /// Starts whatever may run now, a thread each.
-    pub(super) fn admit(self: &Arc<Self>) {
+    pub(crate) fn admit(self: &Arc<Self>) {
         while let Some(task) = self.admit_one() {
             let spawned = self.threads.start({
                 let (registry, task) = (Arc::clone(self), Arc::clone(&task));
                 move || {
-                    run::run(&registry, &task);
+                    worker::run(&registry, &task);
                     registry.release(&task);
                     registry.admit();
                 }
             });
             if let Err(error) = spawned {
-                run::fail_unstarted(self, &task, "start a thread", &error);
+                worker::fail_unstarted(self, &task, "start a thread", &error);
                 self.release(&task);
             }
         }
@@ -202,7 +202,7 @@ impl Registry {
     }
 
     /// Keeps a finished task for its time, and gives up what there is no room for.
-    pub(super) fn keep(&self, task: &Task, expires: Instant) {
+    pub(crate) fn keep(&self, task: &Task, expires: Instant) {
         let mut tables = self.tables();
         tables.results.keep(task.id.clone(), expires);
         tables.shrink(&self.budget);
@@ -211,13 +211,13 @@ impl Registry {
     }
 
     /// Gives up finished results until the budget is kept; false if that is not enough.
-    pub(super) fn make_room(&self) -> bool {
+    pub(crate) fn make_room(&self) -> bool {
         self.tables().shrink(&self.budget);
         !self.budget.is_exceeded()
     }
 
     /// Forgets whatever expired; says when the next one does.
-    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
         let mut tables = self.tables();
         while let Some(id) = tables.results.expire(now) {
             tables.tasks.remove(&id);
@@ -227,7 +227,7 @@ impl Registry {
 
     /// # Errors
     /// There is no such task (any more).
-    pub(super) fn find(&self, id: &TaskId) -> Result<Arc<Task>, Missing> {
+    pub(crate) fn find(&self, id: &TaskId) -> Result<Arc<Task>, Missing> {
         let tables = self.tables();
         let Some(task) = tables.tasks.get(id) else {
             return Err(if tables.results.was_dropped(id) {
@@ -244,23 +244,23 @@ impl Registry {
     }
 
     /// All that can be found, in the order of their creation.
-    pub(super) fn all(&self) -> Vec<Arc<Task>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Task>> {
         let mut all: Vec<_> = self.tables().tasks.values().cloned().collect();
         all.sort_by_key(|task| task.created);
         all
     }
 
     /// Takes a task out of the queue, if it waits there.
-    pub(super) fn unqueue(&self, task: &Task) {
+    pub(crate) fn unqueue(&self, task: &Task) {
         self.tables().queue.remove(&task.alias, &task.id);
     }
 
     /// How many of the same host wait before it.
-    pub(super) fn ahead(&self, task: &Task) -> Option<usize> {
+    pub(crate) fn ahead(&self, task: &Task) -> Option<usize> {
         self.tables().queue.ahead(&task.alias, &task.id)
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         let tables = self.tables();
         Counts {
             waiting: tables.queue.waiting(),
@@ -270,14 +270,14 @@ impl Registry {
     }
 
     /// Takes nothing on from now on, and lets nothing that waits begin.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut tables = self.tables();
         tables.closing = true;
         tables.queue.clear();
     }
 
     /// Waits until nothing runs; false if something still does then.
-    pub(super) fn wait_idle(&self, grace: Duration) -> bool {
+    pub(crate) fn wait_idle(&self, grace: Duration) -> bool {
         let waited = self
             .released
             .wait_timeout_while(self.tables(), grace, |tables| tables.queue.running() > 0);

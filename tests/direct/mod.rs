@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use mcp_ssh_orchestrator::config::types::{CommandText, HostAlias};
 use mcp_ssh_orchestrator::config::{self, Dirs, Environment, Links, Snapshot};
+use mcp_ssh_orchestrator::model::names::{CommandText, HostAlias};
 use mcp_ssh_orchestrator::policy::{Authorised, Subject, Verdict};
 use mcp_ssh_orchestrator::ssh::{
     Cancel, Client, Control, Deadline, Flow, Job, RunReport, Sink, SshError, Stage,

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use mcp_ssh_orchestrator::audit::{
     Audit, AuditEnd, AuditError, Place, Sandbox, ServerStart, Ts, verify,
 };
-use mcp_ssh_orchestrator::config::types::{CommandHash, HostAlias, TaskId};
+use mcp_ssh_orchestrator::model::names::{CommandHash, HostAlias, TaskId};
 use serde_json::Value;
 
 /// What a server says of itself at its start.

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use mcp_ssh_orchestrator::config::dirs::KEY_MAX;
+use mcp_ssh_orchestrator::config::files::directories::KEY_MAX;
 use mcp_ssh_orchestrator::config::{Dirs, Links};
 use nix::sys::stat::Mode;
 

@@ -4,47 +4,47 @@
 //! enough for the reading thread. Every value is checked before anything looks at it: the
 //! alias first, then the command. Called by `dispatch`.
 
-mod async_run;
-mod inventory;
-mod plan;
-mod reload;
-mod run;
-pub(super) mod table;
-mod tag;
-mod tag_reply;
-mod task;
+pub mod definitions;
+pub mod hosts;
+pub mod plan;
+pub mod reload;
+pub mod run;
+pub mod run_async;
+pub mod run_on_tag;
+pub mod run_on_tag_answer;
+pub mod tasks;
 
 use std::sync::Arc;
 
 use serde_json::{Number, Value};
 
-pub(super) use self::run::answer as run_answer;
-use self::table::Id;
-use super::answer::Answer;
-use super::call::Call;
 use crate::audit::Record;
-use crate::config::types::{CommandText, HostAlias, InputError, MaxLines, Tag, TaskId};
+use crate::mcp::call::Call;
+use crate::mcp::call::answer::Answer;
+use crate::mcp::tools::definitions::Id;
+pub(crate) use crate::mcp::tools::run::answer as run_answer;
+use crate::model::names::{CommandText, HostAlias, InputError, MaxLines, Tag, TaskId};
 use crate::task::Phase;
 
 /// Stack of a thread that serves a call, in bytes. Only what is touched is backed.
 const STACK: usize = 512 * 1024;
 
 /// Serves a call, now or later.
-pub(super) fn serve(call: Arc<Call>) {
+pub(crate) fn serve(call: Arc<Call>) {
     match call.tool.id {
-        Id::Ping => call.finish(&inventory::ping(&call)),
-        Id::ListHosts => call.finish(&inventory::list_hosts(&call)),
-        Id::DescribeHost => call.finish(&inventory::describe_host(&call)),
+        Id::Ping => call.finish(&hosts::ping(&call)),
+        Id::ListHosts => call.finish(&hosts::list_hosts(&call)),
+        Id::DescribeHost => call.finish(&hosts::describe_host(&call)),
         Id::Plan => call.finish(&plan::plan(&call)),
-        Id::Cancel => call.finish(&task::cancel(&call)),
-        Id::CancelAsync => call.finish(&task::cancel_async(&call)),
-        Id::TaskStatus => call.finish(&task::status(&call)),
-        Id::TaskResult => call.finish(&task::result(&call)),
-        Id::TaskOutput => call.finish(&task::output(&call)),
+        Id::Cancel => call.finish(&tasks::cancel(&call)),
+        Id::CancelAsync => call.finish(&tasks::cancel_async(&call)),
+        Id::TaskStatus => call.finish(&tasks::status(&call)),
+        Id::TaskResult => call.finish(&tasks::result(&call)),
+        Id::TaskOutput => call.finish(&tasks::output(&call)),
         // Judging is quick; only a question to a person takes a thread.
         Id::Run => run::run(&call),
-        Id::RunAsync => spawn(&call, async_run::run),
-        Id::RunOnTag => spawn(&call, tag::run),
+        Id::RunAsync => spawn(&call, run_async::run),
+        Id::RunOnTag => spawn(&call, run_on_tag::run),
         Id::ReloadConfig => spawn(&call, reload::reload),
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! Owns `ssh_plan`. Judges the same trimmed text, under the same snapshot rules, as a run
 //! does; contacts nothing and leaves no decision on the record. Called by
-//! [`super::serve`].
+//! [`crate::mcp::tools::serve`].
 
-use super::super::answer::Answer;
-use super::super::call::Call;
-use super::super::json::{Json, Object};
-use super::{Args, unknown_host};
-use crate::config::types::CommandText;
 use crate::config::{Host, HostAddress, Snapshot};
+use crate::mcp::call::Call;
+use crate::mcp::call::answer::Answer;
+use crate::mcp::tools::{Args, unknown_host};
+use crate::mcp::wire::json::{Json, Object};
+use crate::model::names::CommandText;
 use crate::policy::Verdict;
 
 const ASK_WHY: &str = "A rule of the policy wants a person's approval before this runs.";
@@ -17,7 +17,7 @@ const ASK_HINT: &str = "Call ssh_run as planned with ssh_plan: the client asks t
     A client that cannot ask gets a denial.";
 
 /// `ssh_plan`.
-pub(super) fn plan(call: &Call) -> Answer {
+pub(crate) fn plan(call: &Call) -> Answer {
     let arguments = Args::of(call).and_then(|args| Ok((args.alias()?, args.command()?)));
     let (alias, command) = match arguments {
         Ok(arguments) => arguments,

@@ -2,25 +2,25 @@
 //!
 //! Owns `ssh_reload_config`: whole or not at all, on the record either way, and told to
 //! who watches what changed. The assistant learns where the problems are, not what the
-//! files say. Called by [`super::serve`] on a thread of its own.
+//! files say. Called by [`crate::mcp::tools::serve`] on a thread of its own.
 
 use std::sync::Arc;
 
-use super::super::answer::Answer;
-use super::super::call::Call;
-use super::super::json::Object;
-use super::super::logging::{Event, Level};
-use super::super::subscriptions;
-use super::Args;
 use crate::audit::{Record, Reload, Ts};
-use crate::config::event::SecurityEvent;
 use crate::config::{LoadError, Reloaded, Warning};
+use crate::mcp::call::Call;
+use crate::mcp::call::answer::Answer;
+use crate::mcp::feature::logging::{Event, Level};
+use crate::mcp::feature::subscriptions;
+use crate::mcp::tools::Args;
+use crate::mcp::wire::json::Object;
+use crate::model::security_event::SecurityEvent;
 
 /// Most problems that an answer lists.
 const MOST: usize = 100;
 
 /// `ssh_reload_config`.
-pub(super) fn reload(call: &Arc<Call>) {
+pub(crate) fn reload(call: &Arc<Call>) {
     if let Err(answer) = Args::of(call) {
         return call.finish(&answer);
     }

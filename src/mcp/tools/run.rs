@@ -2,21 +2,21 @@
 //!
 //! Owns `ssh_run`: the steps before a task (arguments, host, judgement, approval), which
 //! `async_run` shares, and the answer made of a task's end. The call waits without a
-//! thread: the task answers it. Called by [`super::serve`].
+//! thread: the task answers it. Called by [`crate::mcp::tools::serve`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::answer::{Answer, OUTPUT_BUDGET, fit};
-use super::super::approval::{self, Ruling};
-use super::super::call::Call;
-use super::super::json::Object;
-use super::super::logging::{Event, Level};
-use super::super::protocol_tasks::{self, Work};
-use super::{Args, phase_name, spawn, unknown_host};
 use crate::audit::Record;
-use crate::config::types::{CommandHash, CommandText, HostAlias, TaskId};
 use crate::config::{Host, Snapshot};
+use crate::mcp::call::Call;
+use crate::mcp::call::answer::{Answer, OUTPUT_BUDGET, fit};
+use crate::mcp::call::approval::{self, Ruling};
+use crate::mcp::feature::logging::{Event, Level};
+use crate::mcp::feature::tasks::{self, Work};
+use crate::mcp::tools::{Args, phase_name, spawn, unknown_host};
+use crate::mcp::wire::json::Object;
+use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
 use crate::policy::{Approval, Authorised, Denial, NeedsApproval, Verdict};
 use crate::ssh::{NO_ADDRESS, Terminated};
 use crate::task::{
@@ -25,7 +25,7 @@ use crate::task::{
 };
 
 /// What the members that a host wrote are called.
-pub(super) const UNTRUSTED: &[&str] = &["output"];
+pub(crate) const UNTRUSTED: &[&str] = &["output"];
 
 const NETWORK_HINT: &str = "The network policy, not the command, is the reason. Check the host with ssh_describe_host and \
     ssh_plan; a person can allow its address in policy.yml.";
@@ -33,18 +33,18 @@ const NAME_HINT: &str = "The host's name could not be resolved; neither the comm
     policy is the reason. A person can correct the name in servers.yml, or put an address there.";
 
 /// What a run is about, once arguments and host are settled.
-pub(super) struct Target {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) alias: HostAlias,
-    pub(super) command: CommandText,
-    pub(super) hash: CommandHash,
-    pub(super) begun: Instant,
+pub(crate) struct Target {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) alias: HostAlias,
+    pub(crate) command: CommandText,
+    pub(crate) hash: CommandHash,
+    pub(crate) begun: Instant,
 }
 
 impl Target {
     /// # Errors
     /// A bad argument, or a host that is not there: what to answer.
-    pub(super) fn of(call: &Call, prefix: &str) -> Result<Self, Answer> {
+    pub(crate) fn of(call: &Call, prefix: &str) -> Result<Self, Answer> {
         let begun = Instant::now();
         let args = Args::of(call)?;
         let (alias, command) = (args.alias()?, args.command()?);
@@ -65,26 +65,26 @@ impl Target {
     ///
     /// # Errors
     /// As for a host that is not there.
-    pub(super) fn host(&self) -> Result<&Host, Answer> {
+    pub(crate) fn host(&self) -> Result<&Host, Answer> {
         let host = self.snapshot.host(&self.alias);
         host.ok_or_else(|| unknown_host("Run error", &self.alias))
     }
 
     /// Judges the command and puts on record what has to be there.
-    pub(super) fn judge(&self, call: &Call) -> Result<Verdict, Answer> {
+    pub(crate) fn judge(&self, call: &Call) -> Result<Verdict, Answer> {
         let tasks = &call.session.server.tasks;
         Ok(tasks.judge(&self.snapshot, self.host()?, &self.command))
     }
 
     /// What a denial is answered, put on the record first.
-    pub(super) fn deny(&self, call: &Call, denial: &Denial) -> Answer {
+    pub(crate) fn deny(&self, call: &Call, denial: &Denial) -> Answer {
         let tasks = &call.session.server.tasks;
         tasks.record_denial(&self.alias, self.hash, self.begun);
         denied(&self.alias, self.hash, self.command.as_str(), denial)
     }
 
     /// What is to be run, as far as the judged configuration goes.
-    pub(super) fn order(&self, command: Authorised, kind: Kind) -> Order {
+    pub(crate) fn order(&self, command: Authorised, kind: Kind) -> Order {
         Order {
             permit: Permit::new(&self.snapshot, &self.command, command),
             kind,
@@ -96,7 +96,7 @@ impl Target {
     ///
     /// # Errors
     /// What to answer: a denial, or the question to a modern client.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &self,
         call: &Arc<Call>,
         question: NeedsApproval,
@@ -115,7 +115,7 @@ impl Target {
 }
 
 /// `ssh_run`.
-pub(super) fn run(call: &Arc<Call>) {
+pub(crate) fn run(call: &Arc<Call>) {
     let begun = Instant::now();
     let judged = Target::of(call, "Run error").and_then(|target| {
         let start = event(
@@ -132,12 +132,12 @@ pub(super) fn run(call: &Arc<Call>) {
     match judged {
         Ok((target, Verdict::Allow(authorised))) => start(call, &target, authorised),
         Ok((target, Verdict::Deny(denial))) => {
-            protocol_tasks::finish_early(call, &target.deny(call, &denial));
+            tasks::finish_early(call, &target.deny(call, &denial));
         }
         Ok((target, Verdict::Ask(question))) => {
             spawn(call, move |call| match target.ask(call, question) {
                 Ok(authorised) => start(call, &target, authorised),
-                Err(answer) => protocol_tasks::finish_early(call, &answer),
+                Err(answer) => tasks::finish_early(call, &answer),
             })
         }
         Err(answer) => give_up(call, begun, &answer),
@@ -148,7 +148,7 @@ pub(super) fn run(call: &Arc<Call>) {
 fn give_up(call: &Call, begun: Instant, answer: &Answer) {
     let elapsed = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     call.session.server.audit.emit(Record::run_done(elapsed));
-    protocol_tasks::finish_early(call, answer);
+    tasks::finish_early(call, answer);
 }
 
 fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) {
@@ -163,11 +163,11 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) {
             let unwanted = handle.clone();
             call.cancellation.then(move || unwanted.cancel());
             if call.as_task {
-                protocol_tasks::begin(call, Work::Run { handle });
+                tasks::begin(call, Work::Run { handle });
             }
         }
         Err(NotTaken::Denied(overruled)) => {
-            protocol_tasks::finish_early(call, &target.deny(call, &overruled.denial));
+            tasks::finish_early(call, &target.deny(call, &overruled.denial));
         }
         Err(NotTaken::Refused(refused)) => {
             let text = refused.to_string();
@@ -219,7 +219,7 @@ impl Listener for Watch {
                         .field("cancelled", &outcome.cancelled)
                 });
                 if self.call.as_task {
-                    protocol_tasks::finished(&self.call.session, id.as_str(), None);
+                    tasks::finished(&self.call.session, id.as_str(), None);
                 } else {
                     self.call.finish(&answer(outcome));
                 }
@@ -249,14 +249,14 @@ impl Watch {
     }
 }
 
-pub(super) fn waiting_text(waiting: &Waiting) -> String {
+pub(crate) fn waiting_text(waiting: &Waiting) -> String {
     format!(
         "waiting for its turn behind other commands: {} s",
         waiting.waited.as_secs()
     )
 }
 
-pub(super) fn progress_text(progress: &Progress) -> String {
+pub(crate) fn progress_text(progress: &Progress) -> String {
     format!(
         "{}: {:.1} s of {} s, {} bytes, {} lines",
         phase_name(progress.phase),
@@ -285,7 +285,7 @@ pub(crate) fn answer(outcome: &Outcome) -> Answer {
 }
 
 /// As much of the output as an answer holds, and the bytes left out.
-pub(super) fn shown(outcome: &Outcome) -> (String, usize) {
+pub(crate) fn shown(outcome: &Outcome) -> (String, usize) {
     // Every byte costs at least two.
     let (mut output, beyond) = outcome.output(OUTPUT_BUDGET / 2);
     let (kept, left_out) = fit(&output, OUTPUT_BUDGET);
@@ -295,7 +295,7 @@ pub(super) fn shown(outcome: &Outcome) -> (String, usize) {
 }
 
 /// The members that say how a run ended, in every answer that does.
-pub(super) fn result_fields(head: Object, facts: &Facts, output: &str, left_out: usize) -> Object {
+pub(crate) fn result_fields(head: Object, facts: &Facts, output: &str, left_out: usize) -> Object {
     let mut notes = facts.notes();
     if left_out > 0 {
         notes.push(format!(
@@ -326,7 +326,7 @@ pub(super) fn result_fields(head: Object, facts: &Facts, output: &str, left_out:
 }
 
 /// The answer to a command that the policy, or a person, did not allow.
-pub(super) fn denied(
+pub(crate) fn denied(
     alias: &HostAlias,
     hash: CommandHash,
     command: &str,
@@ -347,7 +347,7 @@ pub(super) fn denied(
 }
 
 /// The answer to a command whose host may not be connected to.
-pub(super) fn network_denied(
+pub(crate) fn network_denied(
     alias: &HostAlias,
     hash: CommandHash,
     hostname: &str,
@@ -367,7 +367,7 @@ pub(super) fn network_denied(
 }
 
 /// What helps against a denial with this detail.
-pub(super) fn network_hint(detail: &str) -> &'static str {
+pub(crate) fn network_hint(detail: &str) -> &'static str {
     match detail {
         NO_ADDRESS => NAME_HINT,
         _ => NETWORK_HINT,
@@ -375,7 +375,7 @@ pub(super) fn network_hint(detail: &str) -> &'static str {
 }
 
 /// An event about a command on a host, which it names by its hash.
-pub(super) fn event(
+pub(crate) fn event(
     level: Level,
     name: &str,
     alias: &HostAlias,

@@ -1,0 +1,117 @@
+//! The thread that looks after the audit file between commands.
+//!
+//! Owns three chores: ends of commands reach the disk soon ([`SOON`]) without anybody
+//! waiting for it, records that a full disk kept out are tried again, and the chain's
+//! head is handed out on stderr from time to time, so that it can be kept where the file
+//! is not. A head is handed out only when it is on disk, or a power cut would make a
+//! liar of it. Started by [`crate::audit::Audit::begin`], ends with the ledger.
+
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+
+use crate::audit::chain::ledger::Ledger;
+use crate::audit::chain::seal::Tip;
+use crate::audit::record::Record;
+use crate::audit::stderr::Sink;
+use crate::audit::timestamp::Ts;
+
+/// How long an end may wait for company on its way to the disk.
+const SOON: Duration = Duration::from_millis(50);
+
+/// How long records stay untried after the disk refused them.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Longest time and most records between two heads on stderr.
+const HEAD_PERIOD: Duration = Duration::from_secs(60);
+const HEAD_RECORDS: u64 = 1_000;
+
+/// Wakes the keeper.
+pub(crate) struct Bell(Sender<()>);
+
+impl Bell {
+    /// Something was written that nobody waits for.
+    pub(crate) fn ring(&self) {
+        match self.0.try_send(()) {
+            // One ring is enough for all.
+            Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
+        }
+    }
+}
+
+/// Starts the thread. It ends when the ledger or the bell is gone.
+pub(crate) fn start(ledger: &Arc<Ledger>, stderr: &Arc<Sink>) -> io::Result<Bell> {
+    let (ring, rung) = bounded(1);
+    let keeper = Keeper {
+        ledger: Arc::downgrade(ledger),
+        stderr: Arc::clone(stderr),
+        announced: Tip::START,
+        at: Instant::now(),
+    };
+    std::thread::Builder::new()
+        .name("audit".to_owned())
+        .stack_size(128 * 1024)
+        .spawn(move || keeper.run(&rung))?;
+    Ok(Bell(ring))
+}
+
+/// Writes the chain's head to stderr.
+pub(crate) fn announce(tip: Tip, stderr: &Arc<Sink>) {
+    let head = Record::AuditHead {
+        ts: Ts::now(),
+        seq: tip.next.saturating_sub(1),
+        head: tip.head.to_string(),
+    };
+    let _ = stderr.write(head.to_json(), false);
+}
+
+struct Keeper {
+    ledger: Weak<Ledger>,
+    stderr: Arc<Sink>,
+    announced: Tip,
+    at: Instant,
+}
+
+impl Keeper {
+    fn run(mut self, rung: &Receiver<()>) {
+        let mut period = HEAD_PERIOD;
+        loop {
+            match rung.recv_timeout(period) {
+                Ok(()) => std::thread::sleep(SOON),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let Some(ledger) = self.ledger.upgrade() else {
+                return;
+            };
+            // A failure is on stderr already, from the append that met it first, and the
+            // next start meets it again.
+            let _ = ledger.retry();
+            if let Some(failure) = ledger.unrotated() {
+                let path = ledger.place().shown().display();
+                let text = format!("audit file {path}: {failure}");
+                let record = Record::warning("audit_not_rotated", text);
+                let _ = self.stderr.write(record.to_json(), false);
+            }
+            if let Ok(tip) = ledger.settle() {
+                self.consider(tip);
+            }
+            period = if ledger.is_behind() {
+                RETRY
+            } else {
+                HEAD_PERIOD
+            };
+        }
+    }
+
+    fn consider(&mut self, tip: Tip) {
+        let new = tip.next.saturating_sub(self.announced.next);
+        if new >= HEAD_RECORDS || (new > 0 && self.at.elapsed() >= HEAD_PERIOD) {
+            announce(tip, &self.stderr);
+            self.announced = tip;
+            self.at = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Where the audit file lives: its directory, held open, and the names in it.
+//!
+//! Owns every opening and renaming. All of it goes through the directory's descriptor,
+//! so that a path that changes meaning later changes nothing here, and so that the
+//! sandbox can grant this one directory. Refuses links, files that are not regular and
+//! files another server has locked. Called by the ledger; `startup` makes the [`Place`]
+//! before it gives up its rights.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use sha2::{Digest as _, Sha256};
+
+use crate::audit::chain::seal::Digest;
+use crate::audit::failure::Failure;
+
+/// Size at which a file is set aside and the next one begun, in bytes, unless told
+/// otherwise: it bounds what a start has to read.
+pub const ROTATE_BYTES: u64 = 64 * 1_048_576;
+
+/// An audit file's directory and name, before anything is written.
+pub struct Place {
+    directory: OwnedFd,
+    name: String,
+    shown: PathBuf,
+    rotate_bytes: u64,
+    pub(crate) binary: Digest,
+}
+
+/// A file of the chain, locked against other servers as long as it is held.
+pub(crate) type Locked = Flock<File>;
+
+impl Place {
+    /// Opens the directory of `path` and takes the running program's SHA-256, which
+    /// needs `/proc`: to be called before the sandbox closes. The file itself is neither
+    /// opened nor made yet, so that it is made by the user the server becomes.
+    ///
+    /// `rotate_bytes` is the size at which the file is set aside, 0 for never.
+    ///
+    /// # Errors
+    /// The path names no file, its directory can't be opened, or the program can't be
+    /// read.
+    pub fn open(path: &Path, rotate_bytes: u64) -> Result<Self, Failure> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or(Failure::NotAFileName)?.to_owned();
+        let parent = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory =
+            nix::fcntl::open(parent, flags, Mode::empty()).map_err(Failure::Directory)?;
+        Ok(Self {
+            directory,
+            name,
+            shown: path.to_owned(),
+            rotate_bytes,
+            binary: hash_of(Path::new("/proc/self/exe")).map_err(Failure::Program)?,
+        })
+    }
+
+    /// The directory, for the sandbox to grant: reading, writing, making, renaming and
+    /// removing files directly in it.
+    pub fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// The path as the operator wrote it.
+    pub(crate) fn shown(&self) -> &Path {
+        &self.shown
+    }
+
+    /// What the file's name stands for now.
+    pub(crate) fn status(&self) -> Result<Option<FileStat>, Failure> {
+        self.status_of(&self.name)
+    }
+
+    /// Opens and locks the file, making it if there is none. A file that a rotation had
+    /// prepared when the server died is taken into use first.
+    pub(crate) fn take(&self) -> Result<Locked, Failure> {
+        if self.status()?.is_none_or(|status| status.st_size == 0)
+            && self.status_of(&self.next_name())?.is_some()
+        {
+            let next = self.lock(&self.next_name(), OFlag::empty())?;
+            self.rename(&self.next_name(), &self.name)?;
+            return self.settled(next);
+        }
+        let file = self.lock(&self.name, OFlag::O_CREAT)?;
+        self.discard_next()?;
+        self.settled(file)
+    }
+
+    /// Makes the file that is to follow, under a name of its own.
+    pub(crate) fn prepare_next(&self) -> Result<Locked, Failure> {
+        self.discard_next()?;
+        self.lock(&self.next_name(), OFlag::O_CREAT | OFlag::O_EXCL)
+    }
+
+    /// Puts the prepared file in the place of the current one, which gets the name
+    /// `aside` if it is still there. A crash between the two renames leaves the prepared
+    /// file alone, which [`Self::take`] then finds.
+    pub(crate) fn switch(&self, aside: Option<&str>) -> Result<(), Failure> {
+        if let Some(aside) = aside {
+            self.rename(&self.name, &format!("{}.{aside}", self.name))?;
+        }
+        self.rename(&self.next_name(), &self.name)
+    }
+
+    /// A file's name is on disk only once its directory is.
+    pub(crate) fn sync_directory(&self) -> Result<(), Errno> {
+        fsync(&self.directory)
+    }
+
+    /// Size at which a file that has `length` bytes is to be set aside.
+    pub(crate) fn rotate_at(&self, length: u64) -> u64 {
+        match self.rotate_bytes {
+            0 => u64::MAX,
+            bytes => length.saturating_add(bytes),
+        }
+    }
+
+    /// Removes a prepared file that was not taken into use.
+    pub(crate) fn discard_next(&self) -> Result<(), Failure> {
+        let next = self.next_name();
+        match unlinkat(&self.directory, next.as_str(), UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(Failure::Rotate(errno)),
+        }
+    }
+
+    fn next_name(&self) -> String {
+        format!("{}.next", self.name)
+    }
+
+    fn status_of(&self, name: &str) -> Result<Option<FileStat>, Failure> {
+        match fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(status) => Ok(Some(status)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(Failure::Open(errno)),
+        }
+    }
+
+    fn lock(&self, name: &str, create: OFlag) -> Result<Locked, Failure> {
+        let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        // O_NONBLOCK: a FIFO in the file's place must be refused, not waited for.
+        let opened = openat(
+            &self.directory,
+            name,
+            flags | create | OFlag::O_NONBLOCK,
+            mode,
+        );
+        let file = File::from(opened.map_err(Failure::Open)?);
+        let status = fstat(&file).map_err(Failure::Open)?;
+        if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+            return Err(Failure::NotRegular);
+        }
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+            Errno::EWOULDBLOCK => Failure::InUse,
+            errno => Failure::Open(errno),
+        })
+    }
+
+    /// The lock counts only if the name still stands for the file: another server may
+    /// have rotated it away between the opening and the locking.
+    fn settled(&self, file: Locked) -> Result<Locked, Failure> {
+        let own = fstat(&*file).map_err(Failure::Open)?;
+        match self.status()? {
+            Some(named) if same_file(&own, &named) => {
+                self.sync_directory().map_err(Failure::Sync)?;
+                Ok(file)
+            }
+            _ => Err(Failure::InUse),
+        }
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
+        renameat(&self.directory, from, &self.directory, to).map_err(Failure::Rotate)
+    }
+}
+
+/// Whether two descriptions are of one file.
+pub(crate) fn same_file(one: &FileStat, other: &FileStat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+fn hash_of(path: &Path) -> io::Result<Digest> {
+    let (mut file, mut hasher) = (File::open(path)?, Sha256::new());
+    let mut chunk = [0; 65_536];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(Digest::from_hasher(hasher)),
+            count => hasher.update(chunk.get(..count).unwrap_or_default()),
+        }
+    }
+}

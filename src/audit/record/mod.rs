@@ -1,0 +1,406 @@
+//! Every line the server can write to its log, as one enum.
+//!
+//! Owns the names, the order and the types of the fields: they are a contract with log
+//! pipelines, so `tests/audit_records.rs` holds each of them byte for byte. `type` comes
+//! first where a record has one. Decides nothing about where a record goes (that is
+//! [`crate::audit::Audit`]) and holds no raw command, output or secret: a command is known here
+//! by its hash, except in [`security::Bypass`], which is capped and redacted.
+
+pub mod chain_mark;
+pub mod command;
+pub mod constructors;
+pub mod panic;
+pub mod security;
+pub mod ssh_session;
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use crate::audit::record::security::{Bypass, Chain, ChainDenied, Connection, Injection, Noticed};
+use crate::audit::record::ssh_session::SessionTrace;
+use crate::audit::redact::Patterns;
+use crate::audit::timestamp::Ts;
+use crate::model::names::{CommandHash, HostAlias, TaskId};
+use serde::{Serialize, Serializer};
+
+/// One line of the log. Make it where the thing happens: `ts` is taken then.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Record {
+    /// What the policy said, once per command and host, before anything else happens.
+    PolicyDecision(Decision),
+    /// How a command ended, once per command that was started.
+    Audit(End),
+    /// Written every 0.5 s while a command is under way, also while it is silent.
+    Progress {
+        ts: Ts,
+        #[serde(serialize_with = "display")]
+        task_id: TaskId,
+        phase: Phase,
+        /// Bytes of stdout and stderr together.
+        bytes_read: u64,
+        elapsed_ms: u64,
+    },
+    /// The end of an operation; `op` is `run_done`. Has no `ts`, as documented.
+    Trace {
+        op: &'static str,
+        elapsed_ms: u64,
+    },
+    /// The algorithms of a session; at debug level alone.
+    #[serde(rename = "trace")]
+    Session(SessionTrace),
+    /// A path, file, name or size that broke a rule of the configuration.
+    SecurityEvent(Noticed),
+    NullByteInjectionAttempt(Injection),
+    ControlCharacterInjectionAttempt(Injection),
+    /// A `deny_substrings` entry matched only a normalised form of the command.
+    CommandBypassAttempt(Bypass),
+    CommandChainParsed(Chain),
+    CommandChainDenied(ChainDenied),
+    /// An old setting that weakens host key checks was found and ignored.
+    HostKeyPolicyDeprecated(Deprecated),
+    /// How a request for a person's approval ended.
+    Approval(Approval),
+    /// A configuration was taken in, or refused as a whole.
+    Reload(Reload),
+    /// The first line of a server's log: what it is and how it is confined.
+    ServerStart(ServerStart),
+    /// The last line of a server that ended in order.
+    ServerStop {
+        ts: Ts,
+        reason: &'static str,
+    },
+    /// The head of the chained file, handed out so that it can be kept elsewhere.
+    AuditHead {
+        ts: Ts,
+        /// Sequence number of the record the head belongs to.
+        seq: u64,
+        /// SHA-256 of that record, in hex.
+        head: String,
+    },
+    /// Lines that could not be written: nobody read stderr, or its buffer was full.
+    LogGap {
+        ts: Ts,
+        lost: u64,
+    },
+    /// What a connection came upon: `host_key_mismatch`, `dns_rate_limit_exceeded` and
+    /// the like, which are their own `type`.
+    #[serde(untagged)]
+    Connection(Connection),
+    /// An error that the operator should see; `msg` says where (`run_exception`).
+    #[serde(untagged)]
+    Error(Fault),
+    /// A failure whose text for the assistant differs from the cause.
+    #[serde(untagged)]
+    ErrorDetails {
+        level: Level,
+        msg: &'static str,
+        sanitized: String,
+        original: String,
+    },
+    /// A file that could not be used: `config_error`, `env_file_parse_error`.
+    #[serde(untagged)]
+    File {
+        level: Level,
+        kind: &'static str,
+        path: String,
+        error: String,
+    },
+    /// A file that was passed over: `load_host_keys_failed`, `config_warning`.
+    #[serde(untagged)]
+    FileWarning {
+        level: Level,
+        msg: &'static str,
+        path: String,
+        error: String,
+    },
+    /// A task's event that no client could be told.
+    #[serde(untagged)]
+    AsyncTaskEvent {
+        level: Level,
+        msg: &'static str,
+        event_type: &'static str,
+        #[serde(serialize_with = "display")]
+        task_id: TaskId,
+        payload: serde_json::Value,
+    },
+}
+
+/// How grave an untyped record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+}
+
+/// How far a command has come, as its progress records spell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    Connecting,
+    Connected,
+    Running,
+}
+
+/// The fields of `policy_decision`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    pub ts: Ts,
+    #[serde(serialize_with = "display")]
+    pub alias: HostAlias,
+    #[serde(serialize_with = "display")]
+    pub hash: CommandHash,
+    pub allowed: bool,
+}
+
+/// The fields of `audit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct End {
+    pub ts: Ts,
+    #[serde(serialize_with = "display")]
+    pub alias: HostAlias,
+    #[serde(serialize_with = "display")]
+    pub hash: CommandHash,
+    #[serde(flatten)]
+    pub end: AuditEnd,
+    /// True where the server ended before the command did: nobody knows how it went on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditEnd {
+    /// The remote exit status, 0 to 2^32-1, or -1 where none was had.
+    pub exit_code: i64,
+    pub duration_ms: u64,
+    /// Bytes of stdout that were received.
+    pub bytes_out: u64,
+    /// Bytes of stderr that were received.
+    pub bytes_err: u64,
+    pub cancelled: bool,
+    pub timeout: bool,
+    /// The address that was connected to; empty on the record where there was none.
+    #[serde(serialize_with = "address")]
+    pub target_ip: Option<IpAddr>,
+}
+
+impl AuditEnd {
+    /// The end of a run of which nothing is known.
+    pub fn unknown() -> Self {
+        Self {
+            exit_code: -1,
+            duration_ms: 0,
+            bytes_out: 0,
+            bytes_err: 0,
+            cancelled: false,
+            timeout: false,
+            target_ip: None,
+        }
+    }
+}
+
+/// An error for the operator.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fault {
+    pub level: Level,
+    pub msg: &'static str,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "display_some"
+    )]
+    pub alias: Option<HostAlias>,
+    pub error: String,
+}
+
+/// The fields of a `deprecation_warning`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Deprecated {
+    pub(crate) level: Level,
+    pub(crate) msg: &'static str,
+    pub(crate) detail: String,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "display_some"
+    )]
+    pub(crate) alias: Option<HostAlias>,
+    pub(crate) cwe: &'static str,
+}
+
+/// The fields of `approval`. Who answered cannot be known: a client speaks for a person,
+/// and nothing in the protocol proves that there was one.
+#[derive(Debug, Clone, Serialize)]
+pub struct Approval {
+    pub ts: Ts,
+    #[serde(serialize_with = "display")]
+    pub alias: HostAlias,
+    #[serde(serialize_with = "display")]
+    pub hash: CommandHash,
+    /// SHA-256 in hex of what was asked: host and canonical command.
+    pub digest: String,
+    pub outcome: ApprovalOutcome,
+    pub elapsed_ms: u64,
+}
+
+/// How an approval ended. Only `Accepted` lets the command run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalOutcome {
+    Accepted,
+    Declined,
+    Cancelled,
+    Timeout,
+    /// The client cannot ask a person.
+    Unsupported,
+    /// The client went away before it answered.
+    ClientLost,
+    /// The answer carried a state that this server did not make, or made for another
+    /// request.
+    Forged,
+    /// The answer carried a state that had been used.
+    Replayed,
+    /// The answer carried a state that was too old.
+    Expired,
+}
+
+/// The fields of `reload`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Reload {
+    pub ts: Ts,
+    /// `reloaded` or `error`.
+    pub status: &'static str,
+    /// SHA-256 in hex of the configuration in force afterwards.
+    pub config_hash: String,
+    /// How many problems the refused files had.
+    pub problems: usize,
+}
+
+/// The fields of `server_start`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServerStart {
+    pub ts: Ts,
+    pub timestamp: String,
+    pub version: &'static str,
+    pub pid: u32,
+    pub config_hash: String,
+    /// How many hosts are configured.
+    pub hosts: usize,
+    pub sandbox: Sandbox,
+    /// Whether there is a chained file beside stderr.
+    pub audit_file: bool,
+}
+
+/// What the confinement came to, as it was verified rather than as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sandbox {
+    /// `required`, `degraded` or `off`: what was asked for.
+    pub level: &'static str,
+    /// The Landlock ABI in force; 0 is none.
+    pub landlock_abi: u32,
+    pub seccomp: bool,
+    pub no_new_privs: bool,
+    pub uid: u32,
+    pub gid: u32,
+    /// True if no capability is left.
+    pub capabilities_dropped: bool,
+    /// What is missing and how to mend it, a sentence each.
+    pub missing: Vec<String>,
+}
+
+impl Record {
+    /// Whether the record also belongs in the chained file: decisions, ends, security
+    /// events, approvals, reloads.
+    pub(crate) fn is_chained(&self) -> bool {
+        match self {
+            Self::Progress { .. }
+            | Self::Trace { .. }
+            | Self::Session(_)
+            | Self::AuditHead { .. }
+            | Self::Error(_)
+            | Self::ErrorDetails { .. }
+            | Self::File { .. }
+            | Self::FileWarning { .. }
+            | Self::AsyncTaskEvent { .. } => false,
+            Self::PolicyDecision(_)
+            | Self::Audit(_)
+            | Self::SecurityEvent(_)
+            | Self::NullByteInjectionAttempt(_)
+            | Self::ControlCharacterInjectionAttempt(_)
+            | Self::CommandBypassAttempt(_)
+            | Self::CommandChainParsed(_)
+            | Self::CommandChainDenied(_)
+            | Self::Connection(_)
+            | Self::HostKeyPolicyDeprecated(_)
+            | Self::Approval(_)
+            | Self::Reload(_)
+            | Self::ServerStart(_)
+            | Self::ServerStop { .. }
+            | Self::LogGap { .. } => true,
+        }
+    }
+
+    /// Whether the record only says how far something is: the first to go when nobody
+    /// reads the log.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Progress { .. } | Self::Trace { .. } | Self::Session(_)
+        )
+    }
+
+    /// Takes secret values out of every field that holds free text, and bounds it.
+    pub(crate) fn redact(&mut self, secrets: &Patterns) {
+        let clean = |text: &mut String| security::bound(text, secrets, security::TEXT_MAX);
+        match self {
+            Self::Error(fault) => clean(&mut fault.error),
+            Self::ErrorDetails {
+                sanitized,
+                original,
+                ..
+            } => {
+                clean(sanitized);
+                clean(original);
+            }
+            Self::File { path, error, .. } | Self::FileWarning { path, error, .. } => {
+                clean(path);
+                clean(error);
+            }
+            Self::SecurityEvent(noticed) => noticed.each_text(clean),
+            Self::Connection(connection) => connection.each_text(clean),
+            Self::Session(session) => session.each_text(clean),
+            Self::CommandBypassAttempt(bypass) => bypass.redact(secrets),
+            Self::HostKeyPolicyDeprecated(deprecated) => clean(&mut deprecated.detail),
+            _ => {}
+        }
+    }
+
+    /// The record as one compact JSON object, without a newline.
+    pub fn to_json(&self) -> String {
+        // Serialising to memory fails only for maps with keys that are not text, and no
+        // record holds one; an empty object would still be a whole line.
+        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
+    }
+}
+
+pub(crate) fn display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+pub(crate) fn display_some<T: Display, S: Serializer>(
+    value: &Option<T>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => to.collect_str(value),
+        None => to.serialize_none(),
+    }
+}
+
+fn address<S: Serializer>(value: &Option<IpAddr>, to: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(address) => to.collect_str(address),
+        None => to.serialize_str(""),
+    }
+}

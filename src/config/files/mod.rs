@@ -1,0 +1,8 @@
+//! Reading files that others may try to swap: beneath one directory, bounded, regular.
+//!
+//! `beneath` opens a path without leaving its directory, `directories` holds the three of
+//! the configuration, `error` says what went wrong. Called by the loader and the login.
+
+pub mod beneath;
+pub mod directories;
+pub mod error;

@@ -1,0 +1,97 @@
+//! What only the whole configuration can tell: a policy that speaks of hosts that
+//! `servers.yml` doesn't have.
+//!
+//! Owns those warnings; none of it is wrong, since a policy may be shared by fleets, but
+//! each is what a mistyped name looks like. Called by `load`.
+
+use crate::config::host::Host;
+use crate::config::load::FILES;
+use crate::config::read::policy::{OverrideOf, PolicyFile};
+use crate::config::schema::problem::{Mark, Place, Warning, WarningKind, quote};
+use crate::policy::rule::glob::Glob;
+use crate::policy::source::RuleSource;
+
+pub(crate) fn warnings(policy: &PolicyFile, hosts: &[Host]) -> Vec<Warning> {
+    let mut warnings = overrides(policy, hosts);
+    if policy.rule_lines.is_empty() {
+        warnings.push(Warning {
+            place: Place::file(FILES[2]),
+            key: "rules".to_owned(),
+            kind: WarningKind::Policy,
+            text: "there is no rule, so every command is denied".to_owned(),
+        });
+    }
+    if !hosts.is_empty() {
+        let idle = policy
+            .source
+            .rules
+            .iter()
+            .filter(|rule| !concerns_any(rule, hosts));
+        warnings.extend(idle.map(|rule| no_host(rule, policy)));
+    }
+    warnings
+}
+
+/// Overrides of names that nothing has: exact names, so a glob has no effect.
+fn overrides(policy: &PolicyFile, hosts: &[Host]) -> Vec<Warning> {
+    let unknown = policy
+        .override_places
+        .iter()
+        .filter(|(of, name, _)| match of {
+            OverrideOf::Alias => !hosts.iter().any(|host| host.alias.as_str() == name),
+            OverrideOf::Tag => !hosts
+                .iter()
+                .flat_map(|host| &host.tags)
+                .any(|tag| tag.as_str() == name),
+        });
+    unknown
+        .map(|(of, name, at)| {
+            let (what, key) = match of {
+                OverrideOf::Alias => ("host", "overrides.aliases"),
+                OverrideOf::Tag => ("tag", "overrides.tags"),
+            };
+            Warning {
+                place: Place::at(FILES[2], *at),
+                key: key.to_owned(),
+                kind: WarningKind::NoEffect,
+                text: format!(
+                    "no {what} is called {}, and names here are exact, not globs",
+                    quote(name)
+                ),
+            }
+        })
+        .collect()
+}
+
+/// Whether a host has an alias and a tag that the rule names. A glob that can't be read
+/// is the compiler's to report.
+fn concerns_any(rule: &RuleSource, hosts: &[Host]) -> bool {
+    let globs = |texts: &[String]| {
+        let globs = texts.iter().map(|text| Glob::parse(text));
+        globs.collect::<Result<Vec<_>, _>>().ok()
+    };
+    let (Some(aliases), Some(tags)) = (globs(&rule.aliases), globs(&rule.tags)) else {
+        return true;
+    };
+    let takes = |globs: &[Glob], text: &str| globs.iter().any(|glob| glob.matches(text));
+    hosts.iter().any(|host| {
+        (aliases.is_empty() || takes(&aliases, host.alias.as_str()))
+            && (tags.is_empty() || host.tags.iter().any(|tag| takes(&tags, tag.as_str())))
+    })
+}
+
+fn no_host(rule: &RuleSource, policy: &PolicyFile) -> Warning {
+    let index = policy.rule_lines.iter().position(|line| *line == rule.line);
+    Warning {
+        place: Place::at(
+            FILES[2],
+            Mark {
+                line: rule.line,
+                column: 0,
+            },
+        ),
+        key: index.map_or_else(|| "rules".to_owned(), |index| format!("rules[{index}]")),
+        kind: WarningKind::NoEffect,
+        text: "no host has an alias and a tag that this rule names".to_owned(),
+    }
+}

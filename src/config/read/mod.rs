@@ -1,0 +1,12 @@
+//! Text → validated types, file by file: servers, credentials, policy.
+//!
+//! `input` reads the three files, `servers`, `credentials`, `policy` and `rule` turn their
+//! nodes into types, `cross_check` asks that they fit each other. Each finding goes on the
+//! list; nothing is skipped. Called by [`crate::config::load`].
+
+pub mod credentials;
+pub mod cross_check;
+pub mod input;
+pub mod policy;
+pub mod rule;
+pub mod servers;

@@ -1,0 +1,178 @@
+//! One entry of `rules:` → the plain data of a rule.
+//!
+//! Owns which keys of a rule go together: exactly one form, and no key of another.
+//! Whether a rule makes sense is the compiler's business. Called by `policy_file`.
+
+use crate::config::schema::findings::Findings;
+use crate::config::schema::problem::Fault;
+use crate::config::schema::section::{Section, Text};
+use crate::policy::source::{Action, PathArgs, RuleForm, RuleSource};
+
+pub(crate) fn rule(section: &Section<'_>, findings: &mut Findings) -> Option<RuleSource> {
+    let action = findings.one_of(section, "action");
+    let aliases = owned(findings.texts(section, "aliases"));
+    let tags = owned(findings.texts(section, "tags"));
+    let form = form(section, findings);
+    let mut examples_allow = Vec::new();
+    let mut examples_deny = Vec::new();
+    if let Some(examples) = findings.subsection(section, "examples") {
+        examples_allow = lined(findings.texts(&examples, "allow"));
+        examples_deny = lined(findings.texts(&examples, "deny"));
+    }
+    Some(RuleSource {
+        line: section.at.line,
+        action: match action? {
+            "allow" => Action::Allow,
+            "ask" => Action::Ask,
+            _ => Action::Deny,
+        },
+        aliases,
+        tags,
+        form: form?,
+        examples_allow,
+        examples_deny,
+    })
+}
+
+/// The keys that make each form of a rule; the first of each says which form it is.
+const FORMS: [&[&str]; 3] = [
+    &["commands", "legacy_glob"],
+    &["simple_binaries", "simple_max_args"],
+    &["binary", "arg_prefix", "allow_extra_args", "path_args"],
+];
+
+fn form(section: &Section<'_>, findings: &mut Findings) -> Option<RuleForm> {
+    let commands = findings.texts(section, "commands");
+    let legacy_glob = findings.boolean(section, "legacy_glob");
+    let binaries = findings.texts(section, "simple_binaries");
+    let max_args = findings.number(section, "simple_max_args");
+    let binary = findings.text(section, "binary");
+    let arg_prefix = findings.texts(section, "arg_prefix");
+    let extra = findings.boolean(section, "allow_extra_args");
+    let path_args = path_args(section, findings);
+    let which = which_form(section, findings)?;
+    match which {
+        "commands" => Some(RuleForm::Commands {
+            patterns: lined(Some(not_empty(section, findings, which, commands?)?)),
+            legacy_glob: legacy_glob.is_some_and(|(value, _)| value),
+        }),
+        "simple_binaries" => Some(RuleForm::Simple {
+            binaries: owned(Some(not_empty(section, findings, which, binaries?)?)),
+            max_args: max_args.and_then(|number| usize::try_from(number).ok()),
+        }),
+        // A restriction that is wrong is not the same as none.
+        _ if section.has("path_args") && path_args.is_none() => None,
+        _ if section.has("arg_prefix") && arg_prefix.is_none() => None,
+        _ => Some(RuleForm::Structured {
+            binary: binary?.value.to_owned(),
+            arg_prefix: owned(arg_prefix),
+            allow_extra_args: extra.is_none_or(|(value, _)| value),
+            path_args,
+        }),
+    }
+}
+
+/// Which form the rule has: exactly one, and no key of another.
+fn which_form(section: &Section<'_>, findings: &mut Findings) -> Option<&'static str> {
+    let mut forms = FORMS
+        .iter()
+        .filter_map(|keys| keys.first().copied())
+        .filter(|key| section.has(key));
+    let (Some(which), None) = (forms.next(), forms.next()) else {
+        let has = FORMS
+            .iter()
+            .flat_map(|keys| keys.first())
+            .filter(|key| section.has(key))
+            .count();
+        findings.problem(
+            section.at,
+            section.path.clone(),
+            if has == 0 {
+                Fault::Missing
+            } else {
+                Fault::BadValue
+            },
+            if has == 0 {
+                "found a rule that can match nothing"
+            } else {
+                "found more than one form of rule"
+            },
+            "exactly one of commands, simple_binaries, binary",
+        );
+        return None;
+    };
+    for keys in FORMS {
+        if keys.first() == Some(&which) {
+            continue;
+        }
+        for key in keys.iter().filter(|key| section.has(key)) {
+            findings.problem(
+                section.place(key),
+                section.key(key),
+                Fault::BadValue,
+                format!("found {key} in a rule that has {which}"),
+                format!("{key} beside {}", keys.first().unwrap_or(&"")),
+            );
+        }
+    }
+    Some(which)
+}
+
+fn not_empty<'n>(
+    section: &Section<'n>,
+    findings: &mut Findings,
+    name: &str,
+    texts: Vec<Text<'n>>,
+) -> Option<Vec<Text<'n>>> {
+    if !texts.is_empty() {
+        return Some(texts);
+    }
+    findings.problem(
+        section.place(name),
+        section.key(name),
+        Fault::Missing,
+        "found an empty list: the rule can match nothing",
+        "at least one entry",
+    );
+    None
+}
+
+fn path_args(section: &Section<'_>, findings: &mut Findings) -> Option<PathArgs> {
+    let args = findings.subsection(section, "path_args")?;
+    let indices = findings.numbers(&args, "indices");
+    let patterns = findings.texts(&args, "patterns");
+    let (indices, patterns) = (indices?, patterns?);
+    if indices.is_empty() {
+        findings.problem(
+            args.place("indices"),
+            args.key("indices"),
+            Fault::Missing,
+            "found an empty list",
+            "at least one index",
+        );
+    }
+    let patterns = not_empty(&args, findings, "patterns", patterns)?;
+    Some(PathArgs {
+        indices: indices
+            .into_iter()
+            .filter_map(|index| usize::try_from(index).ok())
+            .collect(),
+        patterns: owned(Some(patterns)),
+    })
+}
+
+fn owned(texts: Option<Vec<Text<'_>>>) -> Vec<String> {
+    texts
+        .unwrap_or_default()
+        .iter()
+        .map(|text| text.value.to_owned())
+        .collect()
+}
+
+fn lined(texts: Option<Vec<Text<'_>>>) -> Vec<(usize, String)> {
+    texts
+        .unwrap_or_default()
+        .iter()
+        .map(|text| (text.at.line, text.value.to_owned()))
+        .collect()
+}

@@ -1,0 +1,113 @@
+//! One mapping of a file whose keys are known, and the words for what stands in it.
+//!
+//! Owns where things are: paths of keys, positions, presence. Judges nothing; `shape`
+//! does. Called by `shape` and by the readers of the three files.
+
+use crate::config::schema::keys::{Key, Kind, Table};
+use crate::config::schema::problem::{Mark, quote};
+use crate::config::yaml::node::{Entry, Node, Value};
+use crate::config::yaml::scalar::Meaning;
+
+/// A mapping whose keys are known: the place where values are asked for.
+pub(crate) struct Section<'n> {
+    pub(crate) entries: &'n [Entry],
+    pub(crate) table: &'static Table,
+    /// The path of this mapping, such as `hosts[2]`; empty for the whole file.
+    pub(crate) path: String,
+    pub(crate) at: Mark,
+}
+
+/// A text and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text<'n> {
+    pub(crate) value: &'n str,
+    pub(crate) at: Mark,
+}
+
+impl<'n> Section<'n> {
+    /// The path of a key of this mapping.
+    pub(crate) fn key(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entry(name).is_some()
+    }
+
+    /// Whether the key is there and says something: not null, not a blank text.
+    pub(crate) fn is_filled(&self, name: &str) -> bool {
+        self.entry(name)
+            .is_some_and(|entry| match &entry.value.value {
+                Value::Scalar(scalar) => !scalar.text().trim().is_empty(),
+                Value::List(_) | Value::Map(_) => true,
+            })
+    }
+
+    /// Where a key's value stands, or the mapping if it isn't there.
+    pub(crate) fn place(&self, name: &str) -> Mark {
+        self.entry(name).map_or(self.at, |entry| entry.value.at)
+    }
+
+    /// The entries that the table doesn't know and accepts nevertheless: `x-…`.
+    pub(crate) fn extras(&self) -> impl Iterator<Item = (&'n str, &'n Node)> + use<'n> {
+        let accepted = self.table.extra;
+        self.entries
+            .iter()
+            .filter(move |entry| accepted && entry.key.starts_with("x-"))
+            .map(|entry| (entry.key.as_str(), &*entry.value))
+    }
+
+    pub(crate) fn entry(&self, name: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|entry| entry.key == name)
+    }
+
+    pub(crate) fn value(&self, name: &str) -> Option<(&'static Key, &'n Node)> {
+        Some((self.table.key(name)?, &*self.entry(name)?.value))
+    }
+}
+
+/// A key that the author chose, as part of a path in a message.
+pub(crate) fn plain(key: &str) -> String {
+    let accept = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '*');
+    if key.len() <= 100 && key.chars().all(accept) {
+        key.to_owned()
+    } else {
+        quote(key)
+    }
+}
+
+pub(crate) fn list(table: &Table) -> String {
+    table.names().collect::<Vec<_>>().join(", ")
+}
+
+/// What a node is, in words, beside the key that it was given for.
+pub(crate) fn found(node: &Node, kind: Kind) -> String {
+    let wants_text = matches!(
+        kind,
+        Kind::Text | Kind::SecretText | Kind::Guarded | Kind::Texts
+    );
+    let hint = if wants_text {
+        " (in quotes it is a text)"
+    } else {
+        ""
+    };
+    let (what, text) = match &node.value {
+        Value::List(_) => return "found a list".to_owned(),
+        Value::Map(_) => return "found a mapping".to_owned(),
+        Value::Scalar(scalar) => match scalar.meaning() {
+            Meaning::Null => return "found nothing".to_owned(),
+            Meaning::Text(text) => ("the text", text),
+            Meaning::Boolean(_) => ("the boolean", scalar.text()),
+            Meaning::Number(text) => ("the number", text),
+        },
+    };
+    let hint = if what == "the text" { "" } else { hint };
+    match kind {
+        Kind::SecretText => format!("found {what}{hint}").replace("the ", "a "),
+        _ => format!("found {what} {}{hint}", quote(text)),
+    }
+}

@@ -1,0 +1,7 @@
+//! YAML → nodes with positions: the only place that knows the parser.
+//!
+//! `node` bounds size, depth and aliases and keeps line numbers; `scalar` says what a plain
+//! text means. Called by [`crate::config::schema`].
+
+pub mod node;
+pub mod scalar;

@@ -1,0 +1,424 @@
+//! YAML text → a tree of nodes that know their place; the only user of the YAML parser.
+//!
+//! Owns the bounds of what is read at all: UTF-8, one document, at most [`DEPTH_MAX`]
+//! levels and [`NODES_MAX`] nodes (an alias counts as everything it stands for, and a long
+//! text as several nodes, so that a few lines can't stand for more than memory holds), no
+//! tags but `!!str`. Knows nothing of
+//! the files' keys. What it keeps is wiped when dropped; the parser's own buffers aren't,
+//! which is one more reason for a password not to stand in a file. Called by `load` for the three files, and by the fuzz targets.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+
+use crate::config::schema::problem::{Mark, quote};
+use crate::config::yaml::scalar::Scalar;
+
+/// Deepest nesting that is read. The files need seven levels.
+pub const DEPTH_MAX: usize = 64;
+/// Most nodes of one file, aliases counted as what they stand for.
+pub const NODES_MAX: usize = 1_000_000;
+/// Bytes of a text, keys included, that count as one node more.
+pub const TEXT_PER_NODE: usize = 64;
+
+/// One value of the file.
+#[derive(Debug)]
+pub struct Node {
+    pub at: Mark,
+    pub value: Value,
+    /// How many nodes this one is, itself included.
+    weight: usize,
+}
+
+#[derive(Debug)]
+pub enum Value {
+    Scalar(Scalar),
+    List(Vec<Arc<Node>>),
+    /// In the file's order; merged entries (`<<`) after the explicit ones.
+    Map(Vec<Entry>),
+}
+
+/// A key of a mapping and its value.
+#[derive(Debug)]
+pub struct Entry {
+    pub key: String,
+    pub key_at: Mark,
+    pub value: Arc<Node>,
+}
+
+/// The tree, and what is wrong with it without making it unreadable.
+#[derive(Debug)]
+pub struct Document {
+    pub root: Arc<Node>,
+    pub faults: Vec<RawFault>,
+}
+
+/// A place and what is wrong there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawFault {
+    pub at: Mark,
+    pub kind: RawFaultKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RawFaultKind {
+    /// The file can't be read as YAML; in words.
+    Syntax(String),
+    /// The same key a second time in one mapping.
+    DuplicateKey { key: String, first: Mark },
+    /// `<<` with something else than a mapping or a list of them.
+    Merge,
+}
+
+/// Reads one YAML document. An empty file is a document that holds nothing (null).
+///
+/// # Errors
+/// The first place where the text can't be read, or where a bound is passed.
+pub fn parse(bytes: &[u8]) -> Result<Document, RawFault> {
+    let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
+    let mut parser = Parser::new_from_str(text);
+    let mut builder = Builder::default();
+    let mut documents = 0;
+    while let Some(event) = parser.next_event() {
+        let (event, span) = event.map_err(|error| scan_fault(&error))?;
+        let at = mark(&span.start);
+        match event {
+            Event::DocumentStart(_) => {
+                documents += 1;
+                if documents > 1 {
+                    return Err(syntax(at, "a second document ('---'); one a file is read"));
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && tag.is_none();
+                check_tag(tag.as_deref(), at)?;
+                let node = Node {
+                    at,
+                    weight: text_weight(&text),
+                    value: Value::Scalar(Scalar::new(text.into_owned(), plain)),
+                };
+                builder.add(node, anchor)?;
+            }
+            Event::SequenceStart(anchor, tag) => {
+                check_tag(tag.as_deref(), at)?;
+                builder.open(Open::List(Vec::new()), at, anchor)?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                check_tag(tag.as_deref(), at)?;
+                builder.open(Open::Map(OpenMap::default()), at, anchor)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => builder.close()?,
+            Event::Alias(anchor) => builder.alias(anchor, at)?,
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+        }
+    }
+    let root = builder.root.unwrap_or_else(|| {
+        Arc::new(Node {
+            at: Mark { line: 1, column: 1 },
+            value: Value::Scalar(Scalar::new(String::new(), true)),
+            weight: 1,
+        })
+    });
+    Ok(Document {
+        root,
+        faults: builder.faults,
+    })
+}
+
+/// The tree as far as it has been read.
+#[derive(Default)]
+struct Builder {
+    stack: Vec<(Open, Mark, usize)>,
+    anchors: HashMap<usize, Arc<Node>>,
+    nodes: usize,
+    root: Option<Arc<Node>>,
+    faults: Vec<RawFault>,
+}
+
+enum Open {
+    List(Vec<Arc<Node>>),
+    Map(OpenMap),
+}
+
+#[derive(Default)]
+struct OpenMap {
+    entries: Vec<Entry>,
+    /// A key that waits for its value: text, place, and whether it was written plain.
+    key: Option<(String, Mark, bool)>,
+    merges: Vec<Arc<Node>>,
+}
+
+impl Builder {
+    fn open(&mut self, open: Open, at: Mark, anchor: usize) -> Result<(), RawFault> {
+        if self.stack.len() >= DEPTH_MAX {
+            return Err(syntax(at, format!("nested deeper than {DEPTH_MAX} levels")));
+        }
+        self.stack.push((open, at, anchor));
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), RawFault> {
+        let Some((open, at, anchor)) = self.stack.pop() else {
+            return Ok(());
+        };
+        let value = match open {
+            Open::List(items) => Value::List(items),
+            Open::Map(map) => Value::Map(self.finish_map(map)),
+        };
+        let weight = 1 + match &value {
+            Value::Scalar(_) => 0,
+            Value::List(items) => items.iter().map(|item| item.weight).sum(),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| text_weight(&entry.key) + entry.value.weight)
+                .sum(),
+        };
+        self.add(Node { at, value, weight }, anchor)
+    }
+
+    fn alias(&mut self, anchor: usize, at: Mark) -> Result<(), RawFault> {
+        // An anchor whose node is still open is not in the map yet: it would hold itself.
+        let Some(node) = self.anchors.get(&anchor).cloned() else {
+            return Err(syntax(at, "an alias of something that contains it"));
+        };
+        self.count(node.weight, at)?;
+        self.place(node, at, true)
+    }
+
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), RawFault> {
+        let at = node.at;
+        // What is in a collection has been counted one by one.
+        let (own, plain) = match &node.value {
+            Value::Scalar(scalar) => (node.weight, scalar.is_plain()),
+            Value::List(_) | Value::Map(_) => (1, false),
+        };
+        self.count(own, at)?;
+        let node = Arc::new(node);
+        if anchor != 0 {
+            self.anchors.insert(anchor, Arc::clone(&node));
+        }
+        self.place(node, at, plain)
+    }
+
+    fn count(&mut self, weight: usize, at: Mark) -> Result<(), RawFault> {
+        self.nodes = self.nodes.saturating_add(weight);
+        if self.nodes > NODES_MAX {
+            return Err(syntax(
+                at,
+                format!(
+                    "stands for more than {NODES_MAX} values, aliases counted in full and a \
+                     text as one for each {TEXT_PER_NODE} bytes"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Puts a finished node where the open collection expects it.
+    fn place(&mut self, node: Arc<Node>, at: Mark, plain: bool) -> Result<(), RawFault> {
+        match self.stack.last_mut() {
+            None => self.root = Some(node),
+            Some((Open::List(items), ..)) => items.push(node),
+            Some((Open::Map(map), ..)) => match map.key.take() {
+                None => {
+                    let Value::Scalar(scalar) = &node.value else {
+                        return Err(syntax(at, "a key that is a list or a mapping"));
+                    };
+                    map.key = Some((scalar.text().to_owned(), at, plain));
+                }
+                Some((key, _, true)) if key == "<<" => map.merges.push(node),
+                Some((key, key_at, _)) => map.entries.push(Entry {
+                    key,
+                    key_at,
+                    value: node,
+                }),
+            },
+        }
+        Ok(())
+    }
+
+    /// Reports keys that are there twice, and adds what `<<` brings: an explicit key
+    /// wins over a merged one, an earlier merge over a later.
+    fn finish_map(&mut self, map: OpenMap) -> Vec<Entry> {
+        let OpenMap {
+            mut entries,
+            merges,
+            ..
+        } = map;
+        let mut seen: HashMap<String, Mark> = HashMap::with_capacity(entries.len());
+        for entry in &entries {
+            match seen.get(&entry.key) {
+                Some(first) => self.faults.push(RawFault {
+                    at: entry.key_at,
+                    kind: RawFaultKind::DuplicateKey {
+                        key: entry.key.clone(),
+                        first: *first,
+                    },
+                }),
+                None => {
+                    seen.insert(entry.key.clone(), entry.key_at);
+                }
+            }
+        }
+        for merge in merges {
+            let sources = match &merge.value {
+                Value::Map(_) => std::slice::from_ref(&merge),
+                Value::List(list) => list,
+                Value::Scalar(_) => &[],
+            };
+            if sources.is_empty() {
+                self.faults.push(RawFault {
+                    at: merge.at,
+                    kind: RawFaultKind::Merge,
+                });
+            }
+            for source in sources {
+                let Value::Map(more) = &source.value else {
+                    self.faults.push(RawFault {
+                        at: source.at,
+                        kind: RawFaultKind::Merge,
+                    });
+                    continue;
+                };
+                for entry in more {
+                    if seen.contains_key(&entry.key) {
+                        continue;
+                    }
+                    seen.insert(entry.key.clone(), entry.key_at);
+                    entries.push(Entry {
+                        key: entry.key.clone(),
+                        key_at: entry.key_at,
+                        value: Arc::clone(&entry.value),
+                    });
+                }
+            }
+        }
+        entries
+    }
+}
+
+fn text_weight(text: &str) -> usize {
+    1 + text.len() / TEXT_PER_NODE
+}
+
+/// `!!str` keeps a scalar a text; any other tag asks for a type that isn't known here.
+fn check_tag(tag: Option<&Tag>, at: Mark) -> Result<(), RawFault> {
+    match tag {
+        None => Ok(()),
+        Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(()),
+        Some(tag) => Err(syntax(
+            at,
+            format!(
+                "the tag {}; none but !!str is read",
+                quote(&tag.to_string())
+            ),
+        )),
+    }
+}
+
+fn mark(marker: &Marker) -> Mark {
+    Mark {
+        line: marker.line(),
+        column: marker.col() + 1,
+    }
+}
+
+fn syntax(at: Mark, text: impl Into<String>) -> RawFault {
+    RawFault {
+        at,
+        kind: RawFaultKind::Syntax(text.into()),
+    }
+}
+
+fn scan_fault(error: &ScanError) -> RawFault {
+    syntax(mark(error.marker()), error.info())
+}
+
+fn not_utf8(bytes: &[u8], valid: usize) -> RawFault {
+    let before = bytes.get(..valid).unwrap_or_default();
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |newline| newline + 1);
+    let column = String::from_utf8_lossy(before.get(start..).unwrap_or_default())
+        .chars()
+        .count()
+        + 1;
+    syntax(Mark { line, column }, "not UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bombs_are_refused_by_budget_and_not_by_memory() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..30 {
+            let previous = format!("*a{}, ", i - 1).repeat(10);
+            text.push_str(&format!("a{i}: &a{i} [{previous}]\n"));
+        }
+        let fault = parse(text.as_bytes()).unwrap_err();
+        assert!(matches!(&fault.kind, RawFaultKind::Syntax(text) if text.contains("1000000")));
+
+        // One long text: as a value, as a key, and as a key that is merged.
+        let text = "x".repeat(10_000);
+        for (kept, each) in [
+            ("", "- *k\n"),
+            ("", "- {? *k : 1}\n"),
+            ("m: &m {? *k : 1}\n", "- {<<: *m}\n"),
+        ] {
+            let file = format!("k: &k {text}\n{kept}b:\n{}", each.repeat(10_000));
+            let fault = parse(file.as_bytes()).unwrap_err();
+            assert!(
+                matches!(&fault.kind, RawFaultKind::Syntax(text) if text.contains("1000000")),
+                "{each}"
+            );
+        }
+
+        let deep = "[".repeat(200);
+        let fault = parse(deep.as_bytes()).unwrap_err();
+        assert!(matches!(&fault.kind, RawFaultKind::Syntax(text) if text.contains("deeper")));
+        let deep = "- ".repeat(100_000);
+        assert!(parse(deep.as_bytes()).is_err());
+
+        assert!(parse(b"a: &a [*a]").is_err());
+        assert!(parse(b"a: 1\n---\nb: 2\n").is_err());
+        assert!(parse(b"a: !!python/object:os.system x\n").is_err());
+        assert!(parse(b"a: !x b\n").is_err());
+        assert!(parse(b"? [a]\n: b\n").is_err());
+        assert!(parse(b"a: \xff\n").is_err());
+    }
+
+    #[test]
+    fn merges_keep_explicit_keys() {
+        let document =
+            parse(b"base: &b {port: 1, tags: [a]}\nhost:\n  <<: *b\n  port: 2\n").unwrap();
+        let Value::Map(top) = &document.root.value else {
+            panic!("a mapping")
+        };
+        let Value::Map(host) = &top[1].value.value else {
+            panic!("a mapping")
+        };
+        let keys: Vec<&str> = host.iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(keys, ["port", "tags"]);
+        assert!(matches!(&host[0].value.value, Value::Scalar(scalar) if scalar.text() == "2"));
+    }
+
+    #[test]
+    fn keys_that_come_twice_are_faults_with_both_places() {
+        let document = parse(b"a: 1\nb: 2\na: 3\n").unwrap();
+        assert_eq!(
+            document.faults,
+            [RawFault {
+                at: Mark { line: 3, column: 1 },
+                kind: RawFaultKind::DuplicateKey {
+                    key: "a".into(),
+                    first: Mark { line: 1, column: 1 }
+                },
+            }]
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! Which revision of the protocol is spoken, and who speaks it.
+//!
+//! `revision` lists what is supported, `handshake` agrees on one, `peer` keeps what the
+//! client declared. Called by [`crate::mcp::session`] and [`crate::mcp::dispatch`].
+
+pub mod handshake;
+pub mod peer;
+pub mod revision;

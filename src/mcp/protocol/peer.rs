@@ -1,0 +1,251 @@
+//! Who asks, for one request: the revision, what the client can do, what it wants to hear.
+//!
+//! Owns the routing between the eras. It is decided per message from what that message
+//! claims; a handshake counts only for messages that claim nothing, so both kinds can
+//! share a connection. Called by `session`.
+
+use serde_json::{Map, Value};
+
+use crate::mcp::feature::logging::Level;
+use crate::mcp::protocol::revision::Version;
+use crate::mcp::wire::json::{Json, Object};
+use crate::mcp::wire::message::{Params, RequestId, RpcError};
+
+const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+/// The identifier of the extension that brings tasks to the modern revision.
+pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
+/// What a request says of its client.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) version: Version,
+    pub(crate) abilities: Abilities,
+    /// Where progress is to be reported, if anywhere.
+    pub(crate) progress_token: Option<RequestId>,
+    /// Modern: what the client wants to hear about this request. Legacy clients set a
+    /// level for the connection, which `session` knows.
+    pub(crate) log_level: Option<Level>,
+}
+
+/// What a client declared it can do, as far as it matters here.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Abilities {
+    /// It can put a form in front of a person.
+    pub(crate) forms: bool,
+    /// It can take a task for an answer (the modern extension).
+    pub(crate) tasks: bool,
+}
+
+/// What a handshake settled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Handshake {
+    pub(crate) version: Version,
+    pub(crate) abilities: Abilities,
+}
+
+impl Handshake {
+    /// Reads the parameters of `initialize`.
+    ///
+    /// # Errors
+    /// No version, or one that is not text.
+    pub(crate) fn read(params: &Params) -> Result<Self, RpcError> {
+        let version = params
+            .get("protocolVersion")
+            .and_then(Value::as_str)
+            .ok_or_else(|| RpcError::invalid_params("initialize needs protocolVersion"))?;
+        let version = Version::negotiate(version);
+        let capabilities = params.get("capabilities").and_then(Value::as_object);
+        let mut abilities = capabilities.map(Abilities::read).unwrap_or_default();
+        // Whatever is declared, older revisions have no words to ask in.
+        abilities.forms &= version.has_structure();
+        Ok(Self { version, abilities })
+    }
+}
+
+impl Abilities {
+    /// An empty `elicitation` means forms; one that names only other modes does not.
+    fn read(capabilities: &Map<String, Value>) -> Self {
+        let elicitation = capabilities.get("elicitation").and_then(Value::as_object);
+        let extensions = capabilities.get("extensions").and_then(Value::as_object);
+        Self {
+            forms: elicitation.is_some_and(|modes| modes.is_empty() || modes.contains_key("form")),
+            tasks: extensions.is_some_and(|all| all.contains_key(TASKS_EXTENSION)),
+        }
+    }
+}
+
+impl Caller {
+    /// Decides the era of one request.
+    ///
+    /// # Errors
+    /// -32602 for a claim that is not complete, or for no claim before a handshake;
+    /// -32022 for a claim of a revision other than the modern one.
+    pub(crate) fn of(
+        method: &str,
+        params: &Params,
+        handshake: Option<Handshake>,
+    ) -> Result<Self, RpcError> {
+        let meta = match params.get("_meta") {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(meta)) => Some(meta),
+            Some(_) => return Err(RpcError::invalid_params("_meta must be an object")),
+        };
+        if let Some(meta) = meta
+            && let Some(claim) = meta.get(PROTOCOL_VERSION)
+        {
+            return Self::modern(meta, claim);
+        }
+        let handshake = match handshake {
+            Some(handshake) => handshake,
+            None if matches!(method, "initialize" | "ping") => Handshake {
+                version: Version::NEWEST_LEGACY,
+                abilities: Abilities::default(),
+            },
+            None => return Err(no_era()),
+        };
+        Ok(Self {
+            version: handshake.version,
+            abilities: handshake.abilities,
+            progress_token: progress_token(meta),
+            log_level: None,
+        })
+    }
+
+    fn modern(meta: &Map<String, Value>, claim: &Value) -> Result<Self, RpcError> {
+        let claim = claim.as_str().ok_or_else(|| {
+            RpcError::invalid_params(&format!("_meta needs {PROTOCOL_VERSION} as text"))
+        })?;
+        if claim != Version::MODERN.as_str() {
+            let supported = Version::MODERN.as_str();
+            return Err(RpcError::unsupported_version(claim, supported));
+        }
+        let capabilities = meta
+            .get(CLIENT_CAPABILITIES)
+            .and_then(Value::as_object)
+            .ok_or_else(|| {
+                RpcError::invalid_params(&format!("_meta needs {CLIENT_CAPABILITIES} as an object"))
+            })?;
+        Ok(Self {
+            version: Version::MODERN,
+            abilities: Abilities::read(capabilities),
+            progress_token: progress_token(Some(meta)),
+            log_level: meta.get(LOG_LEVEL).map(Level::parse).transpose()?,
+        })
+    }
+
+    /// The beginning of a result: in the modern revision its kind and who made it.
+    pub(crate) fn result(&self) -> Object {
+        self.result_with(Object::new())
+    }
+
+    /// As [`Caller::result`], with further members of `_meta`.
+    pub(crate) fn result_with(&self, meta: Object) -> Object {
+        self.begin("complete", meta)
+    }
+
+    /// As [`Caller::result`], of another kind than `complete` (modern only).
+    pub(crate) fn result_of(&self, kind: &str) -> Object {
+        self.begin(kind, Object::new())
+    }
+
+    fn begin(&self, kind: &str, meta: Object) -> Object {
+        let modern = self.version.is_modern();
+        let meta = meta
+            .when(modern, |meta| {
+                meta.json("io.modelcontextprotocol/serverInfo", &server_info())
+            })
+            .end();
+        Object::new()
+            .when(modern, |result| result.field("resultType", kind))
+            .when(meta != Json::empty_object(), |result| {
+                result.json("_meta", &meta)
+            })
+    }
+
+    /// How long a client may keep a result, which the modern revision wants said.
+    pub(crate) fn keep_for(&self, milliseconds: u32, result: Object) -> Object {
+        result.when(self.version.is_modern(), |result| {
+            result
+                .field("ttlMs", &milliseconds)
+                .field("cacheScope", "private")
+        })
+    }
+}
+
+/// Who made a result: shorter than the introduction of a handshake, as it comes with
+/// every modern result.
+fn server_info() -> Json {
+    Object::new()
+        .field("name", env!("CARGO_PKG_NAME"))
+        .field("version", env!("CARGO_PKG_VERSION"))
+        .end()
+}
+
+/// A token that is neither text nor an integer asks for nothing.
+fn progress_token(meta: Option<&Map<String, Value>>) -> Option<RequestId> {
+    meta?.get("progressToken").and_then(RequestId::of_value)
+}
+
+fn no_era() -> RpcError {
+    RpcError::invalid_params(&format!(
+        "Either begin with initialize (revisions up to {}), or send _meta with {PROTOCOL_VERSION} and \
+         {CLIENT_CAPABILITIES} in every request (revision {})",
+        Version::NEWEST_LEGACY.as_str(),
+        Version::MODERN.as_str()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> Params {
+        value.as_object().unwrap().clone()
+    }
+
+    fn modern(version: Value, capabilities: Value) -> Params {
+        object(json!({"_meta": {PROTOCOL_VERSION: version, CLIENT_CAPABILITIES: capabilities}}))
+    }
+
+    fn code(params: &Params) -> i32 {
+        Caller::of("tools/list", params, None).unwrap_err().code
+    }
+
+    #[test]
+    fn a_claim_decides_and_must_be_complete() {
+        let params = modern(json!("2026-07-28"), json!({"elicitation": {}}));
+        let caller = Caller::of("tools/list", &params, None).unwrap();
+        assert!(caller.version.is_modern() && caller.abilities.forms);
+        assert_eq!(code(&modern(json!("1900-01-01"), json!({}))), -32022);
+        assert_eq!(code(&modern(json!("2025-11-25"), json!({}))), -32022);
+        assert_eq!(code(&modern(json!(7), json!({}))), -32602);
+        assert_eq!(code(&modern(json!("2026-07-28"), json!(7))), -32602);
+        assert_eq!(
+            code(&object(json!({"_meta": {PROTOCOL_VERSION: "2026-07-28"}}))),
+            -32602
+        );
+    }
+
+    #[test]
+    fn without_claim_and_handshake_only_ping_and_initialize_are_known() {
+        let error = Caller::of("tools/list", &Params::new(), None).unwrap_err();
+        assert_eq!(error.code, -32602);
+        assert!(
+            error.message.contains("initialize") && error.message.contains(CLIENT_CAPABILITIES)
+        );
+        assert!(Caller::of("ping", &Params::new(), None).is_ok());
+    }
+
+    #[test]
+    fn an_ability_to_open_links_is_not_one_to_ask() {
+        let read = |value| Abilities::read(&object(value));
+        assert!(!read(json!({"elicitation": {"url": {}}})).forms);
+        assert!(read(json!({"elicitation": {"form": {}, "url": {}}})).forms);
+        assert!(!read(json!({})).forms);
+        assert!(read(json!({"extensions": {TASKS_EXTENSION: {}}})).tasks);
+    }
+}

@@ -1,0 +1,171 @@
+//! One command on one host, not waited for.
+//!
+//! Owns `ssh_run_async` and the events in the life of such a task. The checks are those
+//! of `ssh_run`, the network's among them, before the task has a name. Called by
+//! [`crate::mcp::tools::serve`] on a thread of its own.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::audit::Record;
+use crate::mcp::call::Call;
+use crate::mcp::call::answer::Answer;
+use crate::mcp::feature::logging::{Event, Level};
+use crate::mcp::session::Session;
+use crate::mcp::tools::phase_name;
+use crate::mcp::tools::run::{Target, network_denied};
+use crate::mcp::wire::json::{Json, Object};
+use crate::model::names::TaskId;
+use crate::policy::{Authorised, Verdict};
+use crate::task::{Facts, Kind, Listener, NotTaken, Progress, State, TaskEvent};
+
+/// `ssh_run_async`.
+pub(crate) fn run(call: &Arc<Call>) {
+    let answer = Target::of(call, "Async run error").and_then(|target| {
+        let authorised = authorise(call, &target)?;
+        start(call, &target, authorised)
+    });
+    call.finish(&answer.unwrap_or_else(|refusal| refusal));
+}
+
+fn authorise(call: &Arc<Call>, target: &Target) -> Result<Authorised, Answer> {
+    let verdict = target.judge(call)?;
+    if let Verdict::Deny(denial) = &verdict {
+        return Err(target.deny(call, denial));
+    }
+    // Before a person is asked: no approval helps against the network policy.
+    check_network(call, target)?;
+    match verdict {
+        Verdict::Allow(authorised) => Ok(authorised),
+        Verdict::Ask(question) => target.ask(call, question),
+        Verdict::Deny(denial) => Err(target.deny(call, &denial)),
+    }
+}
+
+fn check_network(call: &Call, target: &Target) -> Result<(), Answer> {
+    let tasks = &call.session.server.tasks;
+    let checked = tasks.check_network(&target.snapshot, &target.alias);
+    let Err(detail) = checked else {
+        return Ok(());
+    };
+    tasks.record_denial(&target.alias, target.hash, target.begun);
+    let hostname = target.host()?.address.to_string();
+    Err(network_denied(
+        &target.alias,
+        target.hash,
+        &hostname,
+        &detail,
+    ))
+}
+
+fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<Answer, Answer> {
+    let watch = Arc::new(Watch {
+        session: Arc::clone(&call.session),
+        modern: call.caller.version.is_modern(),
+        alias: target.alias.to_string(),
+        hash: target.hash.to_string(),
+    });
+    let order = target.order(authorised, Kind::Async);
+    let started = call.session.server.tasks.start(order, watch);
+    let handle = started.map_err(|not_taken| match not_taken {
+        NotTaken::Denied(overruled) => target.deny(call, &overruled.denial),
+        NotTaken::Refused(refused) => Answer::error(format!("Async run error: {refused}")),
+    })?;
+    // Taken back before it is answered, nobody would ever learn the task's name.
+    let unwanted = handle.clone();
+    call.cancellation.then(move || unwanted.cancel());
+    let limits = handle.limits();
+    Ok(Answer::of(
+        Object::new()
+            .field("task_id", handle.id().as_str())
+            .field("status", "pending")
+            .field("keepAlive", &limits.task_result_ttl)
+            .field("pollFrequency", &limits.task_progress_interval)
+            .field("alias", target.alias.as_str())
+            .field("command", target.command.as_str())
+            .field("hash", &target.hash.to_string()),
+    ))
+}
+
+/// Tells the client what becomes of the task, or the log where no client can be told.
+struct Watch {
+    session: Arc<Session>,
+    /// A modern client hears of a request only until it is answered.
+    modern: bool,
+    alias: String,
+    hash: String,
+}
+
+impl Listener for Watch {
+    fn on_event(&self, id: &TaskId, event: &TaskEvent) {
+        match event {
+            TaskEvent::Created => {
+                let payload = Object::new()
+                    .field("alias", &self.alias)
+                    .field("hash", &self.hash)
+                    .field("status", "pending");
+                self.tell(Level::Info, id, "created", &payload.end());
+            }
+            TaskEvent::Started | TaskEvent::Waiting(_) => {}
+            TaskEvent::Progress(progress) => {
+                self.tell(Level::Debug, id, "progress", &progress_payload(progress));
+            }
+            TaskEvent::Finished(outcome) => {
+                let facts = outcome.facts();
+                let (name, payload) = match facts.state {
+                    State::Completed => ("completed", end_payload(facts)),
+                    State::Cancelled => ("cancelled", cancel_payload(facts)),
+                    _ => ("failed", end_payload(facts)),
+                };
+                self.tell(Level::Info, id, name, &payload);
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn tell(&self, level: Level, id: &TaskId, name: &'static str, payload: &Json) {
+        if !self.modern && self.session.watched().is_some() {
+            let event = Event::of_task(level, id.as_str(), name, Some(payload));
+            self.session.tell_legacy(&event);
+        } else if level > Level::Debug {
+            let payload: Value = serde_json::from_str(payload.as_str()).unwrap_or_default();
+            let record = Record::async_task_event(name, id, payload);
+            self.session.server.audit.emit(record);
+        }
+    }
+}
+
+fn progress_payload(progress: &Progress) -> Json {
+    Object::new()
+        .field("phase", phase_name(progress.phase))
+        .field("bytes_read", &progress.bytes_read)
+        .field("elapsed_ms", &progress.elapsed_ms)
+        .field("max_seconds", &progress.max_seconds)
+        .field("output_lines", &progress.output_lines)
+        .end()
+}
+
+fn end_payload(facts: &Facts) -> Json {
+    let target_ip = facts.target_ip.map(|address| address.to_string());
+    Object::new()
+        .field("exit_code", &facts.exit_code)
+        .field("duration_ms", &facts.duration_ms)
+        .field("cancelled", &facts.cancelled)
+        .field("timeout", &facts.timeout)
+        .field("target_ip", &target_ip.unwrap_or_default())
+        .field("max_seconds", &facts.max_seconds)
+        .maybe(
+            "error",
+            facts.error.as_ref().map(|error| error.text.as_str()),
+        )
+        .end()
+}
+
+fn cancel_payload(facts: &Facts) -> Json {
+    Object::new()
+        .field("reason", "user_requested")
+        .field("max_seconds", &facts.max_seconds)
+        .end()
+}

@@ -1,0 +1,401 @@
+//! What loads but surprises: rules that can never take effect, rules that allow more than
+//! they seem to, lists that cancel each other.
+//!
+//! Owns the warnings of `check`; none of them changes a decision. Looks at the rules as
+//! they are written beside the compiled ones. Called at the end of compilation.
+
+use crate::policy::hazard::wrappers;
+use crate::policy::limits::BUILT_IN_DENY_SUBSTRINGS;
+use crate::policy::rule::glob::Token;
+use crate::policy::rule::word_pattern::{self, Pattern};
+use crate::policy::rule::{Rule, What};
+use crate::policy::source::{Action, Line, RuleForm, RuleSource};
+use crate::policy::syntax::lexer::Word;
+use crate::policy::syntax::program_name;
+use crate::policy::{Policy, Warning};
+
+/// Stands for whatever a wildcard takes; no command may contain it.
+const ANYTHING: char = '\u{E000}';
+
+pub(crate) fn warnings(
+    policy: &Policy,
+    rules: &[RuleSource],
+    deny_substrings: Option<&[String]>,
+) -> Vec<Warning> {
+    let mut lint = Lint {
+        policy,
+        warnings: Vec::new(),
+    };
+    for (index, rule) in rules.iter().enumerate() {
+        lint.rule(index, rule);
+    }
+    lint.network();
+    if let Some(list) = deny_substrings {
+        lint.deny_substrings(list);
+    }
+    lint.warnings
+}
+
+struct Lint<'a> {
+    policy: &'a Policy,
+    warnings: Vec<Warning>,
+}
+
+impl Lint<'_> {
+    fn rule(&mut self, index: usize, rule: &RuleSource) {
+        for grant in &self.policy.rules.grants {
+            if grant.rule == index
+                && let (What::Structured(_), Some(code)) = (&grant.what, grant.never)
+            {
+                let key = format!("rules[{index}]");
+                self.warn(grant.line, key, format!("can never match: {}", code.why()));
+            }
+        }
+        let RuleForm::Commands {
+            patterns,
+            legacy_glob,
+        } = &rule.form
+        else {
+            return;
+        };
+        if rule.action == Action::Deny {
+            return;
+        }
+        for (number, (line, text)) in patterns.iter().enumerate() {
+            let key = format!("rules[{index}].commands[{number}]");
+            let Ok(words) = word_pattern::split(text) else {
+                continue;
+            };
+            if let Some(message) = self.pattern(index, text, &words, *legacy_glob) {
+                self.warn(*line, key, message);
+            }
+        }
+    }
+
+    /// The gravest thing to say of a pattern.
+    fn pattern(
+        &self,
+        rule: usize,
+        text: &str,
+        words: &[Vec<Token>],
+        legacy: bool,
+    ) -> Option<String> {
+        if words == [vec![Token::Star]] {
+            return Some(
+                "* alone is full trust: any program with any words; name the programs instead"
+                    .to_owned(),
+            );
+        }
+        if let Some(message) = never(text, words, legacy) {
+            return Some(message);
+        }
+        if self.is_shadowed(rule, words) {
+            return Some(
+                "never takes effect: a deny rule holds for all it matches, and deny always wins"
+                    .to_owned(),
+            );
+        }
+        surprise(text, words)
+    }
+
+    /// Whether deny rules for the same hosts hold for everything this pattern takes.
+    fn is_shadowed(&self, rule: usize, words: &[Vec<Token>]) -> bool {
+        let rules = &self.policy.rules;
+        let Some(allowed) = rules.rules.get(rule) else {
+            return false;
+        };
+        let covers = |id: usize| {
+            let denied = rules.denials.get(id);
+            let rule = denied.and_then(|denied| rules.rules.get(denied.rule));
+            rule.is_some_and(|rule| covers(rule, allowed))
+        };
+        instances(words)
+            .iter()
+            .all(|words| rules.deny.of_command(words, covers).is_some())
+    }
+
+    fn network(&mut self) {
+        let network = &self.policy.network;
+        let key = "network.block_cidrs".to_owned();
+        if network.blocks_everything_allowed() {
+            self.warnings.push(Warning {
+                line: None,
+                key,
+                message: "the blocks hold every allowed address, and blocks are checked first: \
+                          no host can be connected to; remove the wide block, since an allow \
+                          list already refuses everything else"
+                    .to_owned(),
+            });
+            return;
+        }
+        for net in network.swallowed() {
+            self.warnings.push(Warning {
+                line: None,
+                key: key.clone(),
+                message: format!("a block holds all of the allowed {net}, which has no effect"),
+            });
+        }
+    }
+
+    fn deny_substrings(&mut self, list: &[String]) {
+        let gone: Vec<String> = BUILT_IN_DENY_SUBSTRINGS
+            .iter()
+            .filter(|built_in| !list.iter().any(|entry| entry == *built_in))
+            .map(|built_in| format!("{built_in:?}"))
+            .collect();
+        if !gone.is_empty() {
+            self.warnings.push(Warning {
+                line: None,
+                key: "limits.deny_substrings".to_owned(),
+                message: format!(
+                    "replaces the built-in list, of which these entries no longer hold: {}",
+                    gone.join(", ")
+                ),
+            });
+        }
+    }
+
+    fn warn(&mut self, line: Line, key: String, message: String) {
+        self.warnings.push(Warning {
+            line: Some(line),
+            key,
+            message,
+        });
+    }
+}
+
+/// Whether a rule is for every host that another one is for.
+fn covers(outer: &Rule, inner: &Rule) -> bool {
+    let wider = |outer: &[crate::policy::rule::glob::Glob],
+                 inner: &[crate::policy::rule::glob::Glob]| {
+        outer.is_empty() || (!inner.is_empty() && inner.iter().all(|glob| outer.contains(glob)))
+    };
+    let all_aliases = outer
+        .aliases
+        .iter()
+        .any(crate::policy::rule::glob::Glob::is_everything);
+    (all_aliases || wider(&outer.aliases, &inner.aliases)) && wider(&outer.tags, &inner.tags)
+}
+
+/// The shortest and a longer list of words that a pattern takes.
+fn instances(words: &[Vec<Token>]) -> Vec<Vec<Word<'static>>> {
+    let instance = |tokens: &Vec<Token>| Word {
+        text: tokens
+            .iter()
+            .map(|token| match token {
+                Token::Text(c) => *c,
+                _ => ANYTHING,
+            })
+            .collect::<String>()
+            .into(),
+        start: 0,
+        globs: Vec::new(),
+        quoted: false,
+    };
+    let whole: Vec<Word<'static>> = words.iter().map(instance).collect();
+    let open = words
+        .last()
+        .is_some_and(|last| last.last() == Some(&Token::Star));
+    if !open {
+        return vec![whole];
+    }
+    // `uptime*` and `df -h*` take the word as it is; a bare star takes at least one.
+    let mut short: Vec<Word<'static>> = words.iter().map(instance).collect();
+    if let Some(last) = short.last_mut()
+        && last.text.chars().count() > 1
+    {
+        let mut text = last.text.to_string();
+        text.pop();
+        last.text = text.into();
+    }
+    let mut long: Vec<Word<'static>> = short.clone();
+    long.push(instance(&vec![Token::Star]));
+    vec![short, long]
+}
+
+/// Why a pattern can match nothing.
+fn never(text: &str, words: &[Vec<Token>], legacy: bool) -> Option<String> {
+    if !legacy && let Ok(pattern) = Pattern::parse(text) {
+        if let Some(code) = crate::policy::hazard::of_pattern(&pattern) {
+            return Some(format!("can never match: {}", code.why()));
+        }
+        if let Some(name) = pattern.literal(0) {
+            let word = Word {
+                text: name.into(),
+                start: 0,
+                globs: Vec::new(),
+                quoted: false,
+            };
+            let (code, _) = program_name::refusal(&[word])?;
+            return Some(format!("can never match: {}. {}", code.why(), code.hint()));
+        }
+    }
+    let starts_with_wildcard = words
+        .first()
+        .is_some_and(|word| !matches!(word.first(), Some(Token::Text(_))));
+    starts_with_wildcard.then(|| "names no program: it allows any that fits".to_owned())
+}
+
+/// What a pattern allows beyond what it seems to.
+fn surprise(text: &str, words: &[Vec<Token>]) -> Option<String> {
+    let literal: Vec<String> = words
+        .iter()
+        .map_while(|w| crate::policy::rule::glob::literal(w))
+        .collect();
+    let name = |index: usize| literal.get(index).map_or("", String::as_str);
+    let wild = literal.len() < words.len();
+    let ends_wild = words.last().is_some_and(|word| *word == [Token::Star]);
+    let program = wrappers::base_name(name(0));
+    let message = match (program, name(1)) {
+        ("kubectl", "get" | "describe") if wild => {
+            "includes secrets; spell the kinds, such as kubectl get pods*"
+        }
+        ("docker" | "podman", "inspect") if wild => {
+            "shows the environment of containers, where secrets often are"
+        }
+        ("docker" | "podman" | "nerdctl" | "kubectl", "exec") if wild => {
+            "allows any program inside of containers"
+        }
+        _ if wild && starts_another(program, &literal) => {
+            "starts another program, which the wildcard may name"
+        }
+        ("find", _) if ends_wild => {
+            "accepts further directories to start from, so that all names of files can be read"
+        }
+        ("cat" | "head" | "tail" | "grep" | "sed" | "less" | "zcat" | "sort", _) if ends_wild => {
+            "reads any file; end it with a directory, such as /var/log/*"
+        }
+        ("xargs" | "parallel", _) => "hands the program words from its input, which nobody judges",
+        _ if text.contains("://") && wild && words.iter().any(|word| is_open_url(word)) => {
+            "the name of the host is left open; write a / behind it"
+        }
+        _ => return None,
+    };
+    Some(message.to_owned())
+}
+
+/// Whether the words spelled out have the program start another one: `ip netns exec blue *`.
+fn starts_another(program: &str, literal: &[String]) -> bool {
+    wrappers::inner_program_after(program)
+        .is_some_and(|inner| literal.iter().any(|word| inner.contains(word.as_str())))
+}
+
+/// `http://localhost*`: more can follow in the host's name.
+fn is_open_url(word: &[Token]) -> bool {
+    let text: String = word
+        .iter()
+        .map_while(|token| match token {
+            Token::Text(c) => Some(*c),
+            _ => None,
+        })
+        .collect();
+    text.len() < word.len()
+        && text
+            .split_once("://")
+            .is_some_and(|(_, rest)| !rest.contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::source::{LimitsSource, NetworkSource, PolicySource};
+
+    fn rule(action: Action, commands: &[&str]) -> RuleSource {
+        RuleSource {
+            line: 1,
+            action,
+            aliases: Vec::new(),
+            tags: Vec::new(),
+            form: RuleForm::Commands {
+                patterns: commands.iter().map(|c| (1, c.to_string())).collect(),
+                legacy_glob: false,
+            },
+            examples_allow: Vec::new(),
+            examples_deny: Vec::new(),
+        }
+    }
+
+    fn warned(source: PolicySource) -> Vec<String> {
+        let compiled = Policy::compile(source).unwrap();
+        let warnings = compiled.warnings.into_iter();
+        warnings.map(|warning| warning.message).collect()
+    }
+
+    fn allowing(command: &str, denied: &[&str]) -> Vec<String> {
+        warned(PolicySource {
+            rules: vec![rule(Action::Allow, &[command]), rule(Action::Deny, denied)],
+            ..PolicySource::default()
+        })
+    }
+
+    #[test]
+    fn patterns_that_surprise() {
+        for (command, said) in [
+            ("*", "full trust"),
+            ("kubectl get *", "secrets"),
+            ("find /var/log *", "start from"),
+            ("cat *", "any file"),
+            ("python3 *", "never match"),
+            ("sudo *", "never match"),
+            ("test -f *", "never match"),
+            ("A=b ls", "never match"),
+            ("curl -s http://localhost*", "left open"),
+            ("* --version", "names no program"),
+            ("ip netns exec blue *", "another program"),
+            ("find /srv -exec *", "another program"),
+        ] {
+            let warnings = allowing(command, &["nothing"]);
+            assert!(
+                warnings.iter().any(|warning| warning.contains(said)),
+                "{command}: {warnings:?}"
+            );
+        }
+        for command in [
+            "uptime*",
+            "cat /var/log/*",
+            "find /var/log -name x",
+            "curl http://h/*",
+        ] {
+            assert_eq!(allowing(command, &["nothing"]), [""; 0], "{command}");
+        }
+    }
+
+    #[test]
+    fn rules_without_effect() {
+        for (command, denied) in [
+            ("rm -rf *", "rm *"),
+            ("systemctl restart nginx", "systemctl restart*"),
+            ("sudo rm x", "rm *"),
+            ("df -h*", "df *"),
+            ("uptime*", "uptime*"),
+        ] {
+            let warnings = allowing(command, &[denied]);
+            assert!(warnings[0].contains("never takes effect"), "{command}");
+        }
+        assert_eq!(
+            allowing("systemctl status *", &["systemctl status x"]),
+            [""; 0]
+        );
+        assert_eq!(allowing("uptime*", &["uptime -p*"]), [""; 0]);
+    }
+
+    #[test]
+    fn lists_that_cancel() {
+        let nets = |list: &[&str]| list.iter().map(|net| net.parse().unwrap()).collect();
+        let network = NetworkSource {
+            allow: nets(&["10.0.0.0/8"]),
+            block: nets(&["0.0.0.0/0"]),
+        };
+        let limits = LimitsSource {
+            deny_substrings: Some(["x".to_owned()].into()),
+            ..LimitsSource::default()
+        };
+        let said = warned(PolicySource {
+            network,
+            limits,
+            ..PolicySource::default()
+        });
+        assert!(said[0].contains("no host can be connected to"));
+        assert!(said[1].contains("\"mkfs \""));
+    }
+}

@@ -1,0 +1,191 @@
+//! The judgement of one text: lexer, then deny list, then rules; the strictest wins.
+//!
+//! Owns the order of the steps and the sentences of a denial. A refusal of the lexer and
+//! a hit of the deny list are absolute; every simple command of the list is decided by
+//! itself, and the list gets the strictest of those decisions. Makes the only
+//! [`Authorised`] there is. Called through [`crate::policy::Policy`].
+
+use crate::model::names::CommandHash;
+use crate::policy::decision::reason::Code;
+use crate::policy::decision::verdict::{
+    Authorised, Chain, ChainPart, Denial, NeedsApproval, Subject, Trail, Verdict,
+};
+use crate::policy::deny::substrings::Hit;
+use crate::policy::rule::Finding;
+use crate::policy::source::{Action, Line};
+use crate::policy::syntax::lexer::{self, Parsed, Refusal};
+use crate::policy::syntax::render;
+use crate::policy::{Policy, filter};
+
+/// Longest quotation of a command in a sentence, in characters.
+const QUOTE_MAX: usize = 200;
+
+/// Everything a text was found to be, before it becomes a verdict or an explanation.
+pub(crate) struct Assessment<'t> {
+    pub(crate) parsed: Result<Parsed<'t>, Refusal>,
+    /// What the deny list found.
+    pub(crate) hit: Option<Hit>,
+    /// One for each command, if the text was understood.
+    pub(crate) findings: Vec<Finding>,
+    /// A deny rule that holds for the text as a whole, though for no command of it.
+    pub(crate) denied_whole: Option<Line>,
+}
+
+impl Policy {
+    pub(crate) fn assess<'t>(&self, subject: &Subject<'_>, text: &'t str) -> Assessment<'t> {
+        let parsed = lexer::parse(text, self.options);
+        let deny = self.limits.deny_list(subject.alias.as_str(), subject.tags);
+        let mut assessment = Assessment {
+            hit: None,
+            findings: Vec::new(),
+            denied_whole: None,
+            parsed,
+        };
+        match &assessment.parsed {
+            Err(_) => assessment.hit = deny.in_text(text),
+            Ok(parsed) => {
+                assessment.hit = deny.find(text, &parsed.commands);
+                let decide = |command| self.rules.decide(subject, command);
+                assessment.findings = parsed.commands.iter().map(decide).collect();
+                assessment.denied_whole = self.rules.denies_text(subject, text);
+            }
+        }
+        assessment
+    }
+
+    pub(crate) fn verdict(&self, subject: &Subject<'_>, text: &str) -> Verdict {
+        let assessment = self.assess(subject, text);
+        let hash = CommandHash::of(text);
+        match assessment.denial(hash) {
+            Some(denial) => Verdict::Deny(denial),
+            None => assessment.permit(subject, hash),
+        }
+    }
+}
+
+impl Assessment<'_> {
+    /// The denial, if there is a reason for one.
+    pub(crate) fn denial(&self, hash: CommandHash) -> Option<Denial> {
+        let parsed = match &self.parsed {
+            Ok(parsed) => parsed,
+            Err(refusal) => {
+                let mut denial = Denial::new(refusal.code, hash, Some(refusal.position));
+                denial.trail.bypass = self.hit.as_ref().and_then(|hit| hit.bypass.clone());
+                return Some(denial);
+            }
+        };
+        let (mut denial, part) = if let Some(hit) = &self.hit {
+            let mut denial = Denial::new(Code::DenySubstring, hash, None);
+            denial.entry = Some(hit.entry.as_str().into());
+            // Found across an operator, it is still good to name a part that no rule allows.
+            let named = hit
+                .command
+                .or_else(|| Some(self.strictest(Action::Deny)?.0));
+            (denial, named)
+        } else if let Some((index, finding)) = self.strictest(Action::Deny) {
+            let mut denial = Denial::new(finding.code, hash, None);
+            denial.rule = finding.line;
+            if finding.overdone_filter {
+                denial.hint = filter::HINT.into();
+            }
+            (denial, Some(index))
+        } else {
+            let mut denial = Denial::new(Code::DenyRule, hash, None);
+            denial.rule = Some(self.denied_whole?);
+            (denial, None)
+        };
+        *denial.trail = self.trail(part);
+        let Some(index) = part else {
+            return Some(denial);
+        };
+        let command = parsed.commands.get(index)?;
+        denial.position = Some(command.start);
+        if let Some(hazard) = self.findings.get(index).and_then(|found| found.hazard)
+            && denial.code == hazard.code
+            && let (Some(word), Some(program)) = (
+                command.words.get(hazard.word),
+                command.words.get(hazard.program),
+            )
+        {
+            denial.position = Some(word.start);
+            denial.why = match hazard.word == hazard.program {
+                true => format!("{}: {}.", hazard.code.why(), quoted(&program.text)).into(),
+                false => format!(
+                    "{}: {} of {}.",
+                    hazard.code.why(),
+                    quoted(&word.text),
+                    quoted(&program.text)
+                )
+                .into(),
+            };
+        }
+        if parsed.commands.len() > 1 {
+            let part = quoted(command.text);
+            denial.why = format!("Policy blocked command in chain: {part}. {}", denial.why).into();
+            denial.denied_command = Some(command.text.into());
+        }
+        Some(denial)
+    }
+
+    /// The permit or the question, if nothing denies.
+    fn permit(&self, subject: &Subject<'_>, hash: CommandHash) -> Verdict {
+        let Ok(parsed) = &self.parsed else {
+            return Verdict::Deny(Denial::new(Code::Empty, hash, None));
+        };
+        let asks = self.strictest(Action::Ask);
+        let Some((_, decisive)) = asks.or_else(|| self.strictest(Action::Allow)) else {
+            return Verdict::Deny(Denial::new(Code::NoRule, hash, None));
+        };
+        let authorised = Authorised {
+            alias: subject.alias.clone(),
+            hash,
+            canonical: render::canonical(parsed),
+            shell: subject.shell,
+            alone: render::is_alone(parsed),
+            code: decisive.code,
+            rules: self.findings.iter().filter_map(|each| each.line).collect(),
+            trail: self.trail(None),
+            approved: false,
+        };
+        match asks {
+            Some(_) => Verdict::Ask(NeedsApproval(authorised)),
+            None => Verdict::Allow(authorised),
+        }
+    }
+
+    /// The first command with this action.
+    fn strictest(&self, action: Action) -> Option<(usize, &Finding)> {
+        let mut findings = self.findings.iter().enumerate();
+        findings.find(|(_, finding)| finding.action == action)
+    }
+
+    fn trail(&self, denied: Option<usize>) -> Trail {
+        let parts = match &self.parsed {
+            Ok(parsed) if parsed.commands.len() > 1 => parsed.commands.iter().zip(&self.findings),
+            _ => [].iter().zip(&[]),
+        };
+        let parts: Vec<ChainPart> = parts
+            .enumerate()
+            .map(|(index, (command, finding))| ChainPart {
+                hash: CommandHash::of(command.text),
+                position: command.start,
+                code: match (&self.hit, denied) {
+                    (Some(_), Some(part)) if part == index => Code::DenySubstring,
+                    _ => finding.code,
+                },
+            })
+            .collect();
+        Trail {
+            bypass: self.hit.as_ref().and_then(|hit| hit.bypass.clone()),
+            chain: (!parts.is_empty()).then_some(Chain { parts, denied }),
+        }
+    }
+}
+
+/// A text of the command's own, in single quotes, cut where it gets long.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTE_MAX) {
+        None => format!("'{text}'"),
+        Some((end, _)) => format!("'{}…'", text.get(..end).unwrap_or_default()),
+    }
+}

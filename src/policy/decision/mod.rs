@@ -1,0 +1,10 @@
+//! The judgement of one text, and the words for what came of it.
+//!
+//! `judge` puts lexer, deny list and rules in order, `verdict` is what comes out (and the
+//! only maker of a permit), `reason` the stable codes with their sentences, `explain` the
+//! steps for a person. Called through [`crate::policy::Policy`].
+
+pub mod explain;
+pub mod judge;
+pub mod reason;
+pub mod verdict;

@@ -1,0 +1,339 @@
+//! Reviewable data behind the policy: words of shells, programs that start others or run
+//! code, what each program's options can do.
+//!
+//! Owns the lists and their look-up, and nothing of what follows from a hit. Never
+//! complete: the number of the version goes up with each review, and `policy tables`
+//! prints all of it. Called by the lexer, the hazards, the filters and the deny views.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use crate::policy::hazard::programs::{self, exceptions};
+use exceptions::{Driven, Operand};
+
+/// Goes up with every change of a table.
+pub(crate) const VERSION: u32 = 4;
+
+/// Keywords of every shell, and what acts like one.
+pub(crate) const RESERVED_WORDS: &str = "\
+    ! [[ ]] always and begin break case continue coproc do done elif else end esac exit fi for \
+    foreach function if in logout nocorrect noglob not or repeat return select switch then time \
+    until while { }";
+
+/// Builtins that evaluate an operand in some shell, or change the shell they run in.
+pub(crate) const EVALUATING_BUILTINS: &str = "\
+    . [ abbr alarm alias argparse autoload bg bind bindkey block builtin caller compadd compctl \
+    compgen complete compopt compound contains count declare dirs disable disown echotc echoti \
+    emit emulate enable enum eval exec export fc fg float funced funcsave functions getln getopts \
+    global hash hist history integer jobs let limit local log login mapfile math nameref newgrp \
+    noglob popd print printf private psub pushd pushln r random read readarray readonly rehash \
+    rename sched set setopt shift shopt sleep_builtin source stop string suspend sysopen sysread \
+    sysseek syswrite test times trap ttyctl typeset ulimit unalias unfunction unhash unlimit \
+    unset unsetopt vared wait whence where which-command zcompile zformat zle zmodload \
+    zparseopts zpty zregexparse zselect zsocket zstat zstyle zsystem ztcp";
+
+/// Programs that run code from an operand, a file or their input.
+pub(crate) const INTERPRETERS: &str = "\
+    R Rscript ash awk bash bc bun cargo cc csh dash deno ed emacs ex fish gawk gcc gdb go groovy \
+    guile irb java ksh ksh93 ld less lua m4 make man mawk mksh mongo mongosh more most mysql \
+    nano nawk node nodejs npm npx nvim octave original-awk osascript perl php pip pip3 psql pwsh \
+    python python2 python3 rbash redis-cli ruby scala screen sh sqlite3 tclsh tcsh tmux vi view \
+    vim vimdiff wish yash zsh \
+    c++ clang cmake dc dotnet elvish erl escript ghc gmake iex jshell julia ksh88 lksh luajit \
+    mariadb nu ocaml oksh pdksh perldoc pipx pnpm posh powershell pypy pypy3 raku rc sash \
+    sqlplus swift tclsh8.6 ts-node uv uvx xonsh yarn ansible ansible-playbook clickhouse \
+    clickhouse-client cqlsh mysqlsh influx \
+    ant bundle fab gradle mc mcedit micro mvn nix-shell nvi pg pico joe puppet rake rview rvim \
+    salt salt-call salt-ssh tcc valkey-cli vim.basic vim.nox vim.tiny vipw visudo bzless bzmore \
+    lzless xzless xzmore zless zmore zstdless \
+    beeline bpython chef-client chef-solo clisp composer cpan cpanm crystal dart duckdb \
+    emacsclient fzf helmfile hive hx ipython ipython3 isql jed jjs jrunscript just \
+    kak kotlin lf litecli luarocks mg mycli nim ninja nnn packer pgcli pipenv poetry pulumi racket \
+    ranger rust-script rustc sbcl scons spark-shell spark-submit sqlite sqlcmd terragrunt usql vifm \
+    zig";
+
+/// Followed by a version, these are the same interpreters: `python3.12`, `perl5.36`.
+pub(crate) const VERSIONED_INTERPRETERS: &str =
+    "python perl ruby php lua node bash ksh pypy tclsh pip";
+
+/// How a program that starts another one is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wrapper {
+    pub(crate) name: &'static str,
+    /// Short options without a value; any other may have one.
+    pub(crate) flags: &'static str,
+    /// Operands before the program; `None` where what runs cannot be told by position
+    /// (a shell's text, a script, a configuration), so that all must be spelled out.
+    pub(crate) operands: Option<u8>,
+}
+
+/// Programs that start other programs.
+#[rustfmt::skip]
+pub(crate) const WRAPPERS: &[Wrapper] = &[
+    program("busybox", "", 0), program("cgexec", "", 0), program("chpst", "vVP012", 0),
+    program("chroot", "", 1), program("chrt", "bfior", 1), program("command", "p", 0),
+    program("dbus-run-session", "", 0), program("doas", "nL", 0), program("env", "i0v", 0),
+    program("envdir", "", 1), program("exec", "cl", 0), program("fakeroot", "", 0),
+    program("faketime", "f", 1), program("ionice", "t", 0), program("linux32", "", 0),
+    program("linux64", "", 0), program("logsave", "asv", 1), program("ltrace", "cCfirS", 0),
+    program("nice", "0123456789", 0), program("nohup", "", 0), program("nsenter", "muinpCTUFZ", 0),
+    program("numactl", "", 0), program("pkexec", "", 0), program("prlimit", "", 0),
+    program("proxychains", "q", 0), program("proxychains4", "q", 0), program("setarch", "", 1),
+    program("setpriv", "", 0), program("setsid", "cfw", 0), program("softlimit", "", 0),
+    program("stdbuf", "", 0), program("strace", "cCdfFhiqrtTvVwxyYz", 0),
+    program("sudo", "AbBEHkKlnNPSvV", 0), program("systemd-inhibit", "", 0),
+    program("systemd-run", "dGPqrStv", 0), program("taskset", "ac", 1),
+    program("time", "apqvV", 0), program("timeout", "vfp", 1), program("torsocks", "", 0),
+    program("toybox", "", 0), program("unbuffer", "p", 0), program("unshare", "muinpCTUfrc", 0),
+    program("valgrind", "qv", 0), program("xargs", "0rtxpo", 0),
+    program("tsocks", "", 0), program("eatmydata", "", 0), program("sem", "", 0),
+    program("choom", "", 0), program("uclampset", "", 0),
+    program("coresched", "", 0), program("rlwrap", "", 0), program("schroot", "", 0),
+    program("dumb-init", "cv", 0), program("tini", "gsv", 0), program("gosu", "", 1),
+    program("su-exec", "", 1), program("setuidgid", "", 1), program("envuidgid", "", 1),
+    program("run0", "", 0), program("runcon", "c", 1),
+    program("perf", "", 1), program("cpulimit", "bfz", 0), program("chronic", "ev", 0),
+    program("fakechroot", "", 0), program("proot", "", 0),
+    whole("at"), whole("batch"), whole("bwrap"), whole("capsh"), whole("entr"), whole("expect"),
+    whole("firejail"), whole("flock"), whole("gdb"), whole("mosh"), whole("parallel"),
+    whole("rsh"), whole("run-parts"), whole("runuser"), whole("script"), whole("sg"),
+    whole("ssh"), whole("ssh-agent"), whole("start-stop-daemon"), whole("su"), whole("watch"),
+    whole("autossh"), whole("sshpass"), whole("rlogin"), whole("rexec"), whole("pssh"),
+    whole("clush"), whole("pdsh"), whole("ld.so"), whole("ld-linux-x86-64.so.2"),
+    whole("ld-linux-aarch64.so.1"), whole("ld-linux.so.2"), whole("ld-musl-x86_64.so.1"),
+    whole("dtach"), whole("abduco"), whole("nsjail"), whole("lldb"),
+    whole("rr"), whole("bpftrace"), whole("stap"),
+    program("aa-exec", "div", 0), program("ifne", "n", 0), program("keep-one-running", "", 0),
+    program("run-one", "", 0), program("s6-setuidgid", "", 1), program("setlock", "nNxX", 1),
+    program("genv", "i0v", 0), program("gtimeout", "vfp", 1), program("gnice", "0123456789", 0),
+    program("gnohup", "", 0), program("gstdbuf", "", 0), program("gxargs", "0rtxpo", 0),
+    program("gchroot", "", 1), program("xvfb-run", "a", 0), program("i386", "", 0),
+    program("x86_64", "", 0), program("catchsegv", "", 0), program("s6-envdir", "", 1),
+    program("s6-softlimit", "", 0), program("sudo-rs", "AbBEHkKlnNPSvV", 0),
+    whole("hyperfine"), whole("watchexec"), whole("nodemon"), whole("trace-cmd"),
+    whole("distrobox"), whole("toolbox"), whole("direnv"), whole("execlineb"),
+    program("systemd-cat", "", 0), program("k3s", "", 0), program("microk8s", "", 0),
+    whole("daemon"), whole("daemonize"), whole("dbclient"),
+    whole("dbus-launch"), whole("lxc-attach"), whole("lxc-execute"), whole("pee"),
+    whole("plink"), whole("schedtool"), whole("slogin"), whole("sudoedit"),
+    whole("systemd-nspawn"), whole("systemd-socket-activate"),
+];
+
+const fn program(name: &'static str, flags: &'static str, operands: u8) -> Wrapper {
+    Wrapper {
+        name,
+        flags,
+        operands: Some(operands),
+    }
+}
+
+const fn whole(name: &'static str) -> Wrapper {
+    Wrapper {
+        name,
+        flags: "",
+        operands: None,
+    }
+}
+
+/// Subcommands and words behind which another program's words follow. Looked through by
+/// deny rules only.
+pub(crate) const INNER_PROGRAM_AFTER: &[(&str, &str)] = &[
+    ("crictl", "exec"),
+    ("ctr", "exec run"),
+    ("docker", "exec run"),
+    ("bfs", "-exec -execdir -ok -okdir"),
+    ("docker-compose", "exec run"),
+    ("find", "-exec -execdir -ok -okdir"),
+    ("gfind", "-exec -execdir -ok -okdir"),
+    ("ip", "exec"),
+    ("machinectl", "shell"),
+    ("fd", "-x -X --exec --exec-batch"),
+    ("incus", "exec"),
+    ("kubectl", "exec run debug"),
+    ("lxc", "exec"),
+    ("nerdctl", "exec run"),
+    ("pct", "exec"),
+    ("podman", "exec run"),
+    ("limactl", "shell"),
+    ("multipass", "exec"),
+    ("oc", "exec rsh run debug"),
+    ("podman-compose", "exec run"),
+];
+
+/// Programs that put words of their input behind those of the command they are given.
+pub(crate) const ADDS_WORDS: &[&str] = &["gxargs", "parallel", "sem", "xargs"];
+
+/// Programs that need no rule.
+pub(crate) const ALWAYS_ALLOWED: &[&str] = &["echo", "false", "true"];
+
+/// Where a plain name of an allow pattern may be found.
+pub(crate) const SYSTEM_DIRECTORIES: &[&str] = &["/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/"];
+
+/// A program's hazards, ready to look up.
+#[derive(Debug, Default)]
+pub(crate) struct Hazards {
+    /// Every argument is one.
+    pub(crate) everything: bool,
+    pub(crate) short: &'static str,
+    pub(crate) long: Vec<&'static str>,
+    pub(crate) words: HashSet<&'static str>,
+    /// Words that are one right behind the program only.
+    pub(crate) first: HashSet<&'static str>,
+    /// What follows one of its words: `git branch`.
+    pub(crate) verbs: HashMap<&'static str, Hazards>,
+    pub(crate) driven: Option<&'static Driven>,
+    pub(crate) parts: Vec<&'static str>,
+    pub(crate) operand: Option<&'static Operand>,
+    pub(crate) abbreviates: bool,
+    pub(crate) joins: bool,
+    /// Long options that are no abbreviation, however they begin.
+    pub(crate) whole: Vec<&'static str>,
+    /// Letters that count before one of the others only.
+    pub(crate) leading: (&'static str, &'static str),
+}
+
+struct Lookup {
+    reserved: HashSet<&'static str>,
+    builtins: HashSet<&'static str>,
+    interpreters: HashSet<&'static str>,
+    wrappers: HashMap<&'static str, Wrapper>,
+    inner: HashMap<&'static str, HashSet<&'static str>>,
+    hazards: HashMap<&'static str, Hazards>,
+}
+
+static LOOKUP: LazyLock<Lookup> = LazyLock::new(|| {
+    let set = |words: &'static str| words.split(' ').collect();
+    let mut hazards: HashMap<&'static str, Hazards> = HashMap::new();
+    for row in programs::rows() {
+        for program in row.programs.split_ascii_whitespace() {
+            let entry = hazards.entry(program).or_default();
+            entry.everything = row.short == "*";
+            entry.short = row.short;
+            entry.long = row.long.split_ascii_whitespace().collect();
+            let words = row.words.split_ascii_whitespace();
+            entry.first = words.clone().filter_map(|w| w.strip_prefix('^')).collect();
+            entry.words = words.filter(|word| !word.starts_with('^')).collect();
+        }
+    }
+    for driven in exceptions::DRIVEN_BY_INPUT {
+        hazards.entry(driven.told.program).or_default().driven = Some(driven);
+    }
+    for operand in exceptions::OPERAND_HAZARDS {
+        hazards.entry(operand.program).or_default().operand = Some(operand);
+    }
+    for (name, options) in exceptions::WHOLE_OPTIONS {
+        hazards.entry(name).or_default().whole = options.split(' ').collect();
+    }
+    for (name, letters, valued) in exceptions::LEADING_LETTERS {
+        hazards.entry(name).or_default().leading = (letters, valued);
+    }
+    for (name, parts) in exceptions::PART_HAZARDS {
+        hazards.entry(name).or_default().parts = parts.split(' ').collect();
+    }
+    for name in exceptions::ABBREVIATING {
+        hazards.entry(name).or_default().abbreviates = true;
+    }
+    for name in exceptions::JOINING {
+        hazards.entry(name).or_default().joins = true;
+    }
+    let verbs: Vec<_> = hazards.extract_if(|name, _| name.contains(':')).collect();
+    for (name, of_verb) in verbs {
+        if let Some((program, verb)) = name.split_once(':') {
+            let entry = hazards.entry(program).or_default();
+            entry.verbs.insert(verb, of_verb);
+        }
+    }
+    Lookup {
+        reserved: set(RESERVED_WORDS),
+        builtins: set(EVALUATING_BUILTINS),
+        interpreters: set(INTERPRETERS),
+        wrappers: WRAPPERS.iter().map(|each| (each.name, *each)).collect(),
+        inner: INNER_PROGRAM_AFTER
+            .iter()
+            .map(|(name, words)| (*name, set(words)))
+            .collect(),
+        hazards,
+    }
+});
+
+pub(crate) fn is_reserved_word(word: &str) -> bool {
+    LOOKUP.reserved.contains(word)
+}
+
+pub(crate) fn is_evaluating_builtin(word: &str) -> bool {
+    LOOKUP.builtins.contains(word)
+}
+
+/// `name` without its directory.
+pub(crate) fn is_interpreter(name: &str) -> bool {
+    LOOKUP.interpreters.contains(name)
+        || VERSIONED_INTERPRETERS.split(' ').any(|known| {
+            name.strip_prefix(known).is_some_and(|version| {
+                !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+            })
+        })
+}
+
+/// `name` without its directory.
+pub(crate) fn wrapper(name: &str) -> Option<Wrapper> {
+    LOOKUP.wrappers.get(name).copied()
+}
+
+/// `name` without its directory.
+pub(crate) fn hazards(name: &str) -> Option<&'static Hazards> {
+    LOOKUP.hazards.get(name)
+}
+
+/// The words of this program behind which another one's follow.
+pub(crate) fn inner_program_after(name: &str) -> Option<&'static HashSet<&'static str>> {
+    LOOKUP.inner.get(name)
+}
+
+/// A program's name without its directory.
+pub(crate) fn base_name(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or(program)
+}
+
+/// Whether `program` is what the plain name of an allow pattern stands for.
+pub(crate) fn is_system_path_of(program: &str, name: &str) -> bool {
+    SYSTEM_DIRECTORIES
+        .iter()
+        .any(|directory| program.strip_prefix(directory) == Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_sorted_and_unique() {
+        let of_row = |row: &'static programs::Row| row.programs.split(' ');
+        let names: Vec<_> = programs::rows().flat_map(of_row).collect();
+        let known: HashSet<_> = names.iter().collect();
+        assert_eq!(known.len(), names.len(), "{names:?}");
+        for row in programs::rows() {
+            assert!(of_row(row).is_sorted_by(|a, b| a < b), "{row:?}");
+        }
+        let wrappers: HashSet<_> = WRAPPERS.iter().map(|each| each.name).collect();
+        assert_eq!(wrappers.len(), WRAPPERS.len());
+    }
+
+    #[test]
+    fn versions_make_no_new_interpreter() {
+        for name in ["python3", "python3.12", "perl5.36.0", "bash5", "node22"] {
+            assert!(is_interpreter(name), "{name}");
+        }
+        for name in ["pythonic", "php8.2-fpm", "nodes", "bashful"] {
+            assert!(!is_interpreter(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn hazards_are_found_by_base_name() {
+        assert!(hazards("find").unwrap().words.contains("-exec"));
+        assert!(hazards("curl").unwrap().everything);
+        assert_eq!(hazards("hostname").unwrap().operand.unwrap().first, 1);
+        assert!(is_system_path_of("/usr/bin/ls", "ls"));
+        assert!(!is_system_path_of("/usr/local/bin/ls", "ls"));
+    }
+}

@@ -1,0 +1,326 @@
+//! `trust ALIAS`: shows a host's keys to a person and, when told to, puts them on record.
+//!
+//! The only thing that ever adds to `known_hosts`, and only from the command line: no tool
+//! call leads here. Refuses to touch a host that has another key on record already: such a
+//! line is taken out by hand, by somebody who knows why. Does no input or output of its
+//! own but through [`Talk`]. Called by `startup`.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io::{self, BufRead, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{FileError, Host, Snapshot};
+use crate::model::names::HostAlias;
+use crate::ssh::deadline::{Cancel, Control, Deadline};
+use crate::ssh::error::SshError;
+use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName, Standing};
+use crate::ssh::login::algorithms::host_key_kinds;
+use crate::ssh::login::key_files::known_hosts_bytes;
+use crate::ssh::login::limiter::Logins;
+use crate::ssh::login::private_key::take_string;
+use crate::ssh::login::{Means, presented_key, record_name};
+use crate::ssh::transport::resolve::Resolver;
+
+/// Longest answer read from a person, in bytes.
+const ANSWER_MAX: u64 = 256;
+
+/// Where questions and answers go.
+pub struct Talk<'a> {
+    pub answers: &'a mut dyn BufRead,
+    pub out: &'a mut dyn Write,
+}
+
+/// How the keys are confirmed.
+pub enum Consent {
+    /// A person compares the fingerprints and says yes.
+    Ask,
+    /// The one key with this fingerprint (`SHA256:…`) is taken, and no other.
+    Fingerprint(String),
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trusted {
+    Added(usize),
+    /// All keys that the host has are on record.
+    Already,
+    /// The person did not say yes.
+    Declined,
+}
+
+/// Why nothing was added.
+#[derive(Debug)]
+pub enum TrustError {
+    UnknownHost,
+    /// The host presented no key at all.
+    Unreachable(SshError),
+    KnownHosts(SshError),
+    /// A key is marked `@revoked`.
+    Revoked(String),
+    /// This line of the file has another key.
+    Another {
+        line: usize,
+        presented: String,
+    },
+    /// None of the host's keys has the fingerprint.
+    NoSuchFingerprint,
+    Write(FileError),
+    Talk(io::Error),
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownHost => f.write_str("no such alias in servers.yml"),
+            Self::Unreachable(error) => write!(f, "the host's keys could not be fetched: {error}"),
+            Self::KnownHosts(error) => error.fmt(f),
+            Self::Revoked(key) => {
+                write!(f, "known_hosts marks the presented key as revoked: {key}")
+            }
+            Self::Another { line, presented } => write!(
+                f,
+                "known_hosts line {line} has another key of this host (presented: {presented}); \
+                 if the host was reinstalled, take that line out first"
+            ),
+            Self::NoSuchFingerprint => {
+                f.write_str("none of the host's keys has this fingerprint; nothing was added")
+            }
+            Self::Write(error) => write!(f, "known_hosts could not be written: {error}"),
+            Self::Talk(error) => write!(f, "terminal: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for TrustError {}
+
+/// Fetches, shows, asks, adds.
+///
+/// # Errors
+/// See [`TrustError`]; then nothing was added.
+pub fn trust(
+    snapshot: &Arc<Snapshot>,
+    alias: &HostAlias,
+    consent: &Consent,
+    agent: Option<PathBuf>,
+    talk: &mut Talk<'_>,
+) -> Result<Trusted, TrustError> {
+    let host = snapshot.host(alias).ok_or(TrustError::UnknownHost)?;
+    let keys = fetch(snapshot, host, agent.as_deref())?;
+    let name = record_name(host);
+    let file = known_hosts_bytes(snapshot).map_err(TrustError::KnownHosts)?;
+    let new = sort_out(&KnownHosts::parse(&file), &name, keys, talk)?;
+    if new.is_empty() {
+        return Ok(Trusted::Already);
+    }
+    let chosen = match consent {
+        Consent::Ask => {
+            if !says_yes(&name, talk)? {
+                return Ok(Trusted::Declined);
+            }
+            new
+        }
+        Consent::Fingerprint(wanted) => {
+            let chosen: Vec<PublicKey> = new
+                .into_iter()
+                .filter(|key| key.fingerprint() == *wanted)
+                .collect();
+            if chosen.is_empty() {
+                return Err(TrustError::NoSuchFingerprint);
+            }
+            chosen
+        }
+    };
+    add(snapshot, &name, chosen)
+}
+
+/// Adds to what is on record by now: while the host was asked and a person compared, others
+/// may have added to it, or revoked what is to be added.
+fn add(
+    snapshot: &Snapshot,
+    name: &RecordName,
+    chosen: Vec<PublicKey>,
+) -> Result<Trusted, TrustError> {
+    let (dirs, path) = (snapshot.dirs(), snapshot.known_hosts());
+    let _turn = dirs.hold_known_hosts(path).map_err(TrustError::Write)?;
+    let file = known_hosts_bytes(snapshot).map_err(TrustError::KnownHosts)?;
+    let known = KnownHosts::parse(&file);
+    let mut new = Vec::new();
+    for key in chosen {
+        if is_new(&known, name, &key)? {
+            new.push(key);
+        }
+    }
+    if new.is_empty() {
+        return Ok(Trusted::Already);
+    }
+    dirs.replace_known_hosts(path, &with_lines(file, name, &new))
+        .map_err(TrustError::Write)?;
+    Ok(Trusted::Added(new.len()))
+}
+
+/// Every key the host has, by asking for each type in turn.
+fn fetch(
+    snapshot: &Arc<Snapshot>,
+    host: &Host,
+    agent: Option<&Path>,
+) -> Result<Vec<PublicKey>, TrustError> {
+    let resolver = Resolver::new();
+    let means = Means {
+        snapshot,
+        resolver: &resolver,
+        logins: &Logins::default(),
+        agent,
+    };
+    let route = snapshot.route(&host.alias);
+    let local = |e: io::Error| SshError::Local {
+        what: "eventfd",
+        cause: e.to_string(),
+    };
+    let cancel = Cancel::new()
+        .map_err(local)
+        .map_err(TrustError::Unreachable)?;
+    let control = Control::new(Deadline::Never, cancel);
+    let mut keys = Vec::new();
+    let mut failure = None;
+    for kind in host_key_kinds().collect::<HashSet<_>>() {
+        match presented_key(&means, &route, kind, &control) {
+            Ok(key) if !keys.contains(&key) => keys.push(key),
+            Ok(_) => {}
+            // No key of this type; or something worse, which the other types will meet too.
+            Err(error @ SshError::Protocol { .. }) => failure = Some(error),
+            Err(error) => return Err(TrustError::Unreachable(error)),
+        }
+    }
+    keys.sort_by(|a, b| a.kind().cmp(b.kind()));
+    match failure {
+        Some(error) if keys.is_empty() => Err(TrustError::Unreachable(error)),
+        _ => Ok(keys),
+    }
+}
+
+/// Shows every key; returns those that are not on record.
+fn sort_out(
+    known: &KnownHosts,
+    name: &RecordName,
+    keys: Vec<PublicKey>,
+    talk: &mut Talk<'_>,
+) -> Result<Vec<PublicKey>, TrustError> {
+    let mut new = Vec::new();
+    for key in keys {
+        let standing = known.standing(name, &key);
+        let note = if standing == Standing::OnRecord {
+            " on record"
+        } else {
+            ""
+        };
+        writeln!(talk.out, "{}{note}", describe(&key, name)).map_err(TrustError::Talk)?;
+        if is_new(known, name, &key)? {
+            new.push(key);
+        }
+    }
+    Ok(new)
+}
+
+/// Whether a key is to be added; `false`: it is on record.
+fn is_new(known: &KnownHosts, name: &RecordName, key: &PublicKey) -> Result<bool, TrustError> {
+    match known.standing(name, key) {
+        Standing::New => Ok(true),
+        Standing::OnRecord => Ok(false),
+        Standing::Another(line) => Err(TrustError::Another {
+            line,
+            presented: key.to_string(),
+        }),
+        Standing::Revoked => Err(TrustError::Revoked(key.to_string())),
+    }
+}
+
+fn says_yes(name: &RecordName, talk: &mut Talk<'_>) -> Result<bool, TrustError> {
+    let question = format!(
+        "Compare these fingerprints with what the host itself says (ssh-keygen -l).\n\
+         Trust them as the keys of {name}? [yes/no] "
+    );
+    talk.out
+        .write_all(question.as_bytes())
+        .and_then(|()| talk.out.flush())
+        .map_err(TrustError::Talk)?;
+    let mut answer = String::new();
+    (&mut *talk.answers)
+        .take(ANSWER_MAX)
+        .read_line(&mut answer)
+        .map_err(TrustError::Talk)?;
+    Ok(answer.trim().eq_ignore_ascii_case("yes"))
+}
+
+/// As `ssh-keygen -l` shows a key: bits, fingerprint, name, type.
+fn describe(key: &PublicKey, name: &RecordName) -> String {
+    let (bits, label) = match key.kind() {
+        "ssh-ed25519" => (256, "ED25519"),
+        "ecdsa-sha2-nistp256" => (256, "ECDSA"),
+        "ecdsa-sha2-nistp384" => (384, "ECDSA"),
+        "ecdsa-sha2-nistp521" => (521, "ECDSA"),
+        "ssh-rsa" => (rsa_bits(key.blob()).unwrap_or(0), "RSA"),
+        other => (0, other),
+    };
+    format!("{bits} {} {name} ({label})", key.fingerprint())
+}
+
+/// Bits of the modulus (RFC 4253 §6.6: type, e, n).
+fn rsa_bits(blob: &[u8]) -> Option<usize> {
+    let (_, rest) = take_string(blob)?;
+    let (_, rest) = take_string(rest)?;
+    let (modulus, _) = take_string(rest)?;
+    let start = modulus.iter().position(|&byte| byte != 0)?;
+    let significant = modulus.get(start..)?;
+    let (first, rest) = significant.split_first()?;
+    let top = usize::try_from(u8::BITS.saturating_sub(first.leading_zeros())).ok()?;
+    rest.len().checked_mul(8)?.checked_add(top)
+}
+
+/// The file with the new lines at its end.
+fn with_lines(mut file: Vec<u8>, name: &RecordName, keys: &[PublicKey]) -> Vec<u8> {
+    if file.last().is_some_and(|&byte| byte != b'\n') {
+        file.push(b'\n');
+    }
+    for key in keys {
+        file.extend_from_slice(format!("{name} {}\n", key.to_line()).as_bytes());
+    }
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::names::Port;
+    use base64::Engine as _;
+
+    #[test]
+    fn a_key_is_described_as_ssh_keygen_does() {
+        let blob = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let blob = base64::engine::general_purpose::STANDARD
+            .decode(blob)
+            .unwrap();
+        let key = PublicKey::from_blob(blob).unwrap();
+        let name = RecordName::new("Web1", Port::new(2222).unwrap());
+        let line = describe(&key, &name);
+        assert!(line.starts_with("256 SHA256:"), "{line}");
+        assert!(line.ends_with(" [web1]:2222 (ED25519)"), "{line}");
+    }
+
+    #[test]
+    fn lines_are_added_on_lines_of_their_own() {
+        let blob = [&[0, 0, 0, 3][..], b"abc", &[0, 0, 0, 1, 7]].concat();
+        let key = PublicKey::from_blob(blob).unwrap();
+        let name = RecordName::new("web1", Port::SSH);
+        let file = with_lines(
+            b"old ssh-rsa AAAA".to_vec(),
+            &name,
+            std::slice::from_ref(&key),
+        );
+        assert_eq!(
+            String::from_utf8(file).unwrap(),
+            format!("old ssh-rsa AAAA\nweb1 {}\n", key.to_line())
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! The memory of libssh2's sessions: counted while it is held, wiped when it is given back.
+//!
+//! libssh2 keeps passwords and decrypted keys in buffers that it frees as they are; here
+//! every one of them passes through [`release`]. Also the one way secrets are passed as C
+//! strings. Called by libssh2 itself, and by the callbacks for what libssh2 will free.
+
+use std::alloc::Layout;
+use std::ffi::{CStr, c_void};
+use std::ptr;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::ssh::transport::buffers::Wire;
+
+/// The wire of the session that a callback was called for.
+///
+/// # Safety
+/// `context` is libssh2's pointer to the session's abstract pointer, which `Session::new`
+/// set to a wire that outlives the session.
+pub(crate) unsafe fn wire_of<'a>(context: *mut *mut c_void) -> &'a Wire {
+    // SAFETY: the caller's promise.
+    unsafe { &*(*context).cast::<Wire>() }
+}
+
+/// Before each allocation: its size. Keeps what follows aligned as malloc would.
+const HEADER: usize = 16;
+
+pub(crate) extern "C" fn allocate(size: usize, context: *mut *mut c_void) -> *mut c_void {
+    let Some(total) = size.checked_add(HEADER) else {
+        return ptr::null_mut();
+    };
+    let Ok(layout) = Layout::from_size_align(total, HEADER) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: the layout is not empty; the header is within it and aligned; the context is
+    // a session's, or the one passed to `libssh2_session_init_ex`, and holds its wire.
+    unsafe {
+        let base = std::alloc::alloc(layout);
+        if base.is_null() {
+            return ptr::null_mut();
+        }
+        base.cast::<usize>().write(total);
+        wire_of(context).note_allocated(total);
+        base.add(HEADER).cast()
+    }
+}
+
+pub(crate) extern "C" fn release(memory: *mut c_void, context: *mut *mut c_void) {
+    if memory.is_null() {
+        return;
+    }
+    // SAFETY: `memory` came from `allocate`, so its size is before it. The context may lie
+    // within it (the session frees itself), so it is used first.
+    unsafe {
+        let base = memory.cast::<u8>().sub(HEADER);
+        let total = base.cast::<usize>().read();
+        wire_of(context).note_freed(total);
+        wipe(base, total);
+        std::alloc::dealloc(base, Layout::from_size_align_unchecked(total, HEADER));
+    }
+}
+
+pub(crate) extern "C" fn reallocate(
+    memory: *mut c_void,
+    size: usize,
+    context: *mut *mut c_void,
+) -> *mut c_void {
+    let new = allocate(size, context);
+    if memory.is_null() || new.is_null() {
+        return new;
+    }
+    // SAFETY: both came from `allocate`, so the old size is before the old memory.
+    unsafe {
+        let old = memory
+            .cast::<u8>()
+            .sub(HEADER)
+            .cast::<usize>()
+            .read()
+            .saturating_sub(HEADER);
+        ptr::copy_nonoverlapping(memory.cast::<u8>(), new.cast::<u8>(), old.min(size));
+    }
+    release(memory, context);
+    new
+}
+
+/// # Safety
+/// `base` is valid for `total` bytes, whose contents nobody needs any more.
+unsafe fn wipe(base: *mut u8, total: usize) {
+    // SAFETY: the caller's promise. The fence in `zeroize` keeps this from being left out.
+    unsafe { std::slice::from_raw_parts_mut(base, total) }.zeroize();
+}
+
+/// A NUL-terminated copy that is wiped when dropped; `None` if there is a NUL within.
+pub(in crate::ssh) struct SecretCString(Zeroizing<Vec<u8>>);
+
+impl SecretCString {
+    pub(in crate::ssh) fn new(secret: &[u8]) -> Option<Self> {
+        if secret.contains(&0) {
+            return None;
+        }
+        let mut bytes = Zeroizing::new(Vec::with_capacity(secret.len().saturating_add(1)));
+        bytes.extend_from_slice(secret);
+        bytes.push(0);
+        Some(Self(bytes))
+    }
+
+    pub(in crate::ssh) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_with_nul(&self.0).unwrap_or(c"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session's abstract pointer, as libssh2 passes it.
+    fn with_context(test: impl FnOnce(*mut *mut c_void, &Wire)) {
+        let wire = Wire::default();
+        let mut context: *mut c_void = (&raw const wire).cast_mut().cast();
+        test(&raw mut context, &wire);
+        assert_eq!(wire.allocated(), 0, "something was not given back");
+    }
+
+    fn fill(memory: *mut c_void, from: usize, to: usize) {
+        for at in from..to {
+            // SAFETY: the test allocated at least `to` bytes.
+            unsafe {
+                memory
+                    .cast::<u8>()
+                    .add(at)
+                    .write(u8::try_from(at % 251).unwrap())
+            };
+        }
+    }
+
+    fn holds(memory: *mut c_void, size: usize) -> bool {
+        // SAFETY: the test allocated and filled at least `size` bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(memory.cast::<u8>(), size) };
+        bytes
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| usize::from(*byte) == at % 251)
+    }
+
+    #[test]
+    fn what_was_allocated_is_aligned_apart_and_counted() {
+        with_context(|context, wire| {
+            let sizes = [0, 1, 15, 16, 17, 4096, 70_000];
+            let all = sizes.map(|size| allocate(size, context));
+            for (memory, size) in all.iter().zip(sizes) {
+                assert!(memory.cast::<u128>().is_aligned());
+                fill(*memory, 0, size);
+            }
+            let total: usize = sizes.iter().map(|size| size + HEADER).sum();
+            assert_eq!(wire.allocated(), total);
+            for (memory, size) in all.into_iter().zip(sizes) {
+                assert!(holds(memory, size));
+                release(memory, context);
+            }
+        });
+    }
+
+    #[test]
+    fn what_moves_keeps_its_bytes() {
+        with_context(|context, _| {
+            let mut memory = reallocate(ptr::null_mut(), 10, context);
+            fill(memory, 0, 10);
+            let mut kept = 10;
+            for size in [10, 11, 5000, 100, 3, 0, 64] {
+                memory = reallocate(memory, size, context);
+                kept = kept.min(size);
+                assert!(holds(memory, kept));
+            }
+            release(memory, context);
+            release(ptr::null_mut(), context);
+        });
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_null_and_loses_nothing() {
+        with_context(|context, _| {
+            let memory = allocate(8, context);
+            fill(memory, 0, 8);
+            for size in [usize::MAX, usize::MAX - HEADER, isize::MAX.unsigned_abs()] {
+                assert!(allocate(size, context).is_null());
+                assert!(reallocate(memory, size, context).is_null());
+            }
+            assert!(holds(memory, 8));
+            release(memory, context);
+        });
+    }
+
+    #[test]
+    fn wiping_leaves_nothing() {
+        let mut bytes = *b"a decrypted key";
+        // SAFETY: these are all bytes of the array.
+        unsafe { wipe(bytes.as_mut_ptr(), bytes.len()) };
+        assert_eq!(bytes, [0; 15]);
+    }
+
+    #[test]
+    fn a_secret_ends_where_c_strings_do() {
+        assert_eq!(SecretCString::new(b"pass").unwrap().as_c_str(), c"pass");
+        assert_eq!(SecretCString::new(b"").unwrap().as_c_str(), c"");
+        assert!(SecretCString::new(b"a\0b").is_none());
+    }
+}

@@ -1,0 +1,238 @@
+//! The one channel of a session: a command, or a tunnel to the next host.
+//!
+//! A session here has at most one, so a channel cannot outlive its session, be used with
+//! another, or be forgotten. Called through [`Session`] like the rest.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr::{self, NonNull};
+use std::task::Poll;
+
+use libssh2_sys as sys;
+
+use crate::ssh::libssh2::{Fault, Session, Step, Stream, length, text};
+
+/// Number of the extended-data stream that is stderr (RFC 4254 §5.2).
+const STDERR: c_int = 1;
+
+impl Session {
+    /// Opens the channel for a command.
+    pub(in crate::ssh) fn open_exec(&mut self, window: u32, packet: u32) -> Step<()> {
+        const KIND: &[u8] = b"session";
+        // SAFETY: a live session, a type name with its length, no message.
+        let channel = unsafe {
+            sys::libssh2_channel_open_ex(
+                self.ptr(),
+                KIND.as_ptr().cast(),
+                length(KIND.len()),
+                window,
+                packet,
+                ptr::null(),
+                0,
+            )
+        };
+        self.opened(channel)
+    }
+
+    /// Opens a channel to an address as the host sees it (RFC 4254 §7.2).
+    pub(in crate::ssh) fn open_tunnel(&mut self, host: &CStr, port: u16) -> Step<()> {
+        // SAFETY: a live session and two NUL-terminated strings, which are copied.
+        let channel = unsafe {
+            sys::libssh2_channel_direct_tcpip_ex(
+                self.ptr(),
+                host.as_ptr(),
+                c_int::from(port),
+                c"127.0.0.1".as_ptr(),
+                0,
+            )
+        };
+        self.opened(channel)
+    }
+
+    fn opened(&mut self, channel: *mut sys::LIBSSH2_CHANNEL) -> Step<()> {
+        match NonNull::new(channel) {
+            Some(channel) => {
+                self.channel = Some(channel);
+                Poll::Ready(Ok(()))
+            }
+            // SAFETY: a live session.
+            None => match unsafe { sys::libssh2_session_last_errno(self.ptr()) } {
+                0 => Poll::Ready(Err(Fault::new(sys::LIBSSH2_ERROR_PROTO, "no channel"))),
+                code => self.step(code),
+            },
+        }
+    }
+
+    pub(in crate::ssh) fn exec(&mut self, command: &str) -> Step<()> {
+        const KIND: &[u8] = b"exec";
+        let Some(channel) = self.channel else {
+            return no_channel();
+        };
+        // SAFETY: a live channel; both pointers are valid for the lengths beside them.
+        let code = unsafe {
+            sys::libssh2_channel_process_startup(
+                channel.as_ptr(),
+                KIND.as_ptr().cast(),
+                length(KIND.len()),
+                command.as_ptr().cast(),
+                length(command.len()),
+            )
+        };
+        self.step(code)
+    }
+
+    /// Lets libssh2 take in what has arrived, before any of it is read.
+    ///
+    /// # Errors
+    /// The peer sent more than the window or the packet size allows: libssh2 drops what is
+    /// over it and says so only until its next call, and the output would have a hole.
+    pub(in crate::ssh) fn take_in(&mut self) -> Result<(), Fault> {
+        let Some(channel) = self.channel else {
+            return Ok(());
+        };
+        // SAFETY: a live channel and a live session.
+        let (code, noted) = unsafe {
+            let code = sys::libssh2_channel_wait_eof(channel.as_ptr());
+            (code, sys::libssh2_session_last_errno(self.ptr()))
+        };
+        match noted {
+            sys::LIBSSH2_ERROR_CHANNEL_WINDOW_EXCEEDED
+            | sys::LIBSSH2_ERROR_CHANNEL_PACKET_EXCEEDED => self.done(noted),
+            _ if code == sys::LIBSSH2_ERROR_EAGAIN => Ok(()),
+            _ => self.done(code),
+        }
+    }
+
+    /// `Ready(0)`: this stream has ended, or has nothing although the other has.
+    pub(in crate::ssh) fn read(&mut self, stream: Stream, into: &mut [u8]) -> Step<usize> {
+        let Some(channel) = self.channel else {
+            return no_channel();
+        };
+        let number = if stream == Stream::Stderr { STDERR } else { 0 };
+        // SAFETY: a live channel and a buffer of the length beside it.
+        let count = unsafe {
+            sys::libssh2_channel_read_ex(
+                channel.as_ptr(),
+                number,
+                into.as_mut_ptr().cast(),
+                into.len(),
+            )
+        };
+        self.counted(count)
+    }
+
+    /// Sends on the tunnel; `Ready(n)` is how much of it was taken.
+    pub(in crate::ssh) fn write(&mut self, bytes: &[u8]) -> Step<usize> {
+        let Some(channel) = self.channel else {
+            return no_channel();
+        };
+        // SAFETY: a live channel and a buffer of the length beside it.
+        let count = unsafe {
+            sys::libssh2_channel_write_ex(channel.as_ptr(), 0, bytes.as_ptr().cast(), bytes.len())
+        };
+        self.counted(count)
+    }
+
+    /// Tells the command that nothing more comes on its stdin.
+    pub(in crate::ssh) fn send_eof(&mut self) -> Step<()> {
+        let Some(channel) = self.channel else {
+            return no_channel();
+        };
+        // SAFETY: a live channel.
+        let code = unsafe { sys::libssh2_channel_send_eof(channel.as_ptr()) };
+        self.step(code)
+    }
+
+    /// The peer will send no more data, and none of it is left unread.
+    pub(in crate::ssh) fn at_eof(&self) -> bool {
+        // SAFETY: a live channel.
+        self.channel
+            .is_some_and(|channel| unsafe { sys::libssh2_channel_eof(channel.as_ptr()) } == 1)
+    }
+
+    /// Waits for the peer's close, after [`Session::at_eof`].
+    pub(in crate::ssh) fn wait_closed(&mut self) -> Step<()> {
+        let Some(channel) = self.channel else {
+            return no_channel();
+        };
+        // SAFETY: a live channel.
+        let code = unsafe { sys::libssh2_channel_wait_closed(channel.as_ptr()) };
+        self.step(code)
+    }
+
+    /// Sends a signal to the command, by name without `SIG` (RFC 4254 §6.9).
+    pub(in crate::ssh) fn signal(&mut self, name: &CStr) -> Step<()> {
+        let Some(channel) = self.channel else {
+            return no_channel();
+        };
+        // SAFETY: a live channel and a name with its length.
+        let code = unsafe {
+            libssh2_channel_signal_ex(channel.as_ptr(), name.as_ptr(), name.count_bytes())
+        };
+        self.step(code)
+    }
+
+    /// The status as it was sent; libssh2 hands the number on as a signed one.
+    pub(in crate::ssh) fn exit_status(&self) -> Option<u32> {
+        let channel = self.channel?;
+        // SAFETY: a live channel.
+        let status = unsafe {
+            (libssh2_channel_has_exit_status(channel.as_ptr()) == 1)
+                .then(|| sys::libssh2_channel_get_exit_status(channel.as_ptr()))
+        };
+        status.map(c_int::cast_unsigned)
+    }
+
+    /// The signal that ended the command, without `SIG`, as the host names it.
+    pub(in crate::ssh) fn exit_signal(&self) -> Option<String> {
+        let channel = self.channel?;
+        let mut name: *mut c_char = ptr::null_mut();
+        let none = ptr::null_mut();
+        // SAFETY: a live channel; `name` is null or a NUL-terminated string that is ours to
+        // free with the session's allocator, after it was copied.
+        unsafe {
+            sys::libssh2_channel_get_exit_signal(
+                channel.as_ptr(),
+                &mut name,
+                ptr::null_mut(),
+                none,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            );
+            let signal = text(name);
+            sys::libssh2_free(self.ptr(), name.cast());
+            signal
+        }
+    }
+
+    /// Closes the channel and forgets it; the session can open the next one.
+    pub(in crate::ssh) fn close_channel(&mut self) -> Step<()> {
+        let Some(channel) = self.channel else {
+            return Poll::Ready(Ok(()));
+        };
+        // SAFETY: a live channel; unless the call has to be repeated, it is gone after it
+        // and so is our pointer.
+        let code = unsafe { sys::libssh2_channel_free(channel.as_ptr()) };
+        let step = self.step(code);
+        if step.is_ready() {
+            self.channel = None;
+        }
+        step
+    }
+}
+
+fn no_channel<T>() -> Step<T> {
+    Poll::Ready(Err(Fault::new(
+        sys::LIBSSH2_ERROR_CHANNEL_UNKNOWN,
+        "no channel is open",
+    )))
+}
+
+unsafe extern "C" {
+    fn libssh2_channel_signal_ex(
+        channel: *mut sys::LIBSSH2_CHANNEL,
+        name: *const c_char,
+        length: usize,
+    ) -> c_int;
+    fn libssh2_channel_has_exit_status(channel: *mut sys::LIBSSH2_CHANNEL) -> c_int;
+}

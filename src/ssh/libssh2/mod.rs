@@ -1,0 +1,474 @@
+//! The door to libssh2: a session with at most one channel, as a safe type.
+//!
+//! Owns every `unsafe` of this folder, the declarations that `libssh2-sys` lacks, and the
+//! memory of libssh2: each session allocates through here, so that what it frees is wiped
+//! (it frees passwords and keys) and what it holds is counted. The `ssh2` crate would not
+//! do: it hides its channel pointers, cannot send a signal, cannot be given an allocator,
+//! and copies secrets into strings that are not wiped.
+//!
+//! Refuses to touch sockets and files: libssh2 is given the callbacks of [`Wire`], key
+//! material from memory, and no path. All calls are non-blocking; `Poll::Pending` means
+//! that the peer has to say something first, and that the same call must be made again.
+
+pub mod allocator;
+pub mod callbacks;
+pub mod channel;
+
+use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::{self, NonNull};
+use std::task::Poll;
+
+use libssh2_sys as sys;
+
+pub(in crate::ssh) use crate::ssh::libssh2::allocator::SecretCString;
+use crate::ssh::libssh2::callbacks::{
+    GenericCallback, RecvCallback, SendCallback, SignCallback, Signer,
+};
+use crate::ssh::transport::buffers::Wire;
+
+/// Callback numbers of libssh2.h.
+const CALLBACK_SEND: c_int = 5;
+const CALLBACK_RECV: c_int = 6;
+
+/// `SSH_DISCONNECT_BY_APPLICATION` (RFC 4253 §11.1).
+const BY_APPLICATION: c_int = 11;
+/// libssh2 gives up on a reply by its own clock, 60 s by default. Here the deadlines of
+/// [`crate::ssh::deadline`] decide, so its clock is set to a day.
+const READ_TIMEOUT_SECONDS: c_long = 86_400;
+
+/// A refusal of libssh2, in its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
+    pub(crate) code: i32,
+    pub(crate) text: String,
+}
+
+/// What this layer tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    /// The wire is dead, or the peer said that it hangs up.
+    Link,
+    /// The host said no to a login.
+    Denied,
+    /// The private key cannot be read or cannot sign.
+    Key,
+    /// The host said no to a channel.
+    Channel,
+    /// The host said no to a request on a channel.
+    Request,
+    /// Anything else: the peer does not keep to the protocol, or out of memory.
+    Protocol,
+}
+
+impl Fault {
+    fn new(code: i32, text: &str) -> Self {
+        Self {
+            kind: FaultKind::of(code, text),
+            code,
+            text: text.to_owned(),
+        }
+    }
+}
+
+impl FaultKind {
+    /// libssh2 has one code for 'the host said no', 'the key cannot sign' and 'the link
+    /// broke while waiting' in a login by key; its words tell them apart.
+    fn of(code: i32, text: &str) -> Self {
+        match code {
+            sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
+            | sys::LIBSSH2_ERROR_SOCKET_RECV
+            | sys::LIBSSH2_ERROR_SOCKET_SEND => Self::Link,
+            sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED | sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => {
+                if text.starts_with("Waiting") {
+                    Self::Link
+                } else if text.starts_with("Callback") {
+                    Self::Key
+                } else {
+                    Self::Denied
+                }
+            }
+            // A host that wants the password changed first will not have us.
+            sys::LIBSSH2_ERROR_PASSWORD_EXPIRED => Self::Denied,
+            sys::LIBSSH2_ERROR_FILE
+            | sys::LIBSSH2_ERROR_KEYFILE_AUTH_FAILED
+            | sys::LIBSSH2_ERROR_METHOD_NONE
+            | sys::LIBSSH2_ERROR_METHOD_NOT_SUPPORTED => Self::Key,
+            sys::LIBSSH2_ERROR_CHANNEL_FAILURE => Self::Channel,
+            sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => Self::Request,
+            _ => Self::Protocol,
+        }
+    }
+}
+
+pub(crate) type Step<T> = Poll<Result<T, Fault>>;
+
+/// What is negotiated, by libssh2's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum Method {
+    Kex = sys::LIBSSH2_METHOD_KEX,
+    HostKey = sys::LIBSSH2_METHOD_HOSTKEY,
+    CipherOut = sys::LIBSSH2_METHOD_CRYPT_CS,
+    CipherIn = sys::LIBSSH2_METHOD_CRYPT_SC,
+    MacOut = sys::LIBSSH2_METHOD_MAC_CS,
+    MacIn = sys::LIBSSH2_METHOD_MAC_SC,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// A session of libssh2, its wire, and its channel if one is open.
+pub(crate) struct Session {
+    raw: NonNull<sys::LIBSSH2_SESSION>,
+    /// Shared with the callbacks through the session's abstract pointer; freed last.
+    wire: NonNull<Wire>,
+    channel: Option<NonNull<sys::LIBSSH2_CHANNEL>>,
+}
+
+// SAFETY: libssh2 has no thread-local state, and its global state is only set up in
+// `libssh2_sys::init`, behind a `Once`. A session is reached through `&mut Session` or
+// `&Session` of one thread at a time (it is not `Sync`), and so is its wire.
+unsafe impl Send for Session {}
+
+impl Session {
+    /// # Errors
+    /// Out of memory.
+    pub(crate) fn new() -> Result<Self, Fault> {
+        sys::init();
+        let wire = NonNull::from(Box::leak(Box::<Wire>::default()));
+        // SAFETY: the three functions keep the contract of malloc, free and realloc; the
+        // abstract pointer is a `Wire` that outlives the session (freed after it in drop).
+        let raw = unsafe {
+            sys::libssh2_session_init_ex(
+                Some(allocator::allocate),
+                Some(allocator::release),
+                Some(allocator::reallocate),
+                wire.as_ptr().cast(),
+            )
+        };
+        let Some(raw) = NonNull::new(raw) else {
+            // SAFETY: made by `Box::leak` above, and no session holds it.
+            drop(unsafe { Box::from_raw(wire.as_ptr()) });
+            return Err(Fault::new(sys::LIBSSH2_ERROR_ALLOC, "out of memory"));
+        };
+        // SAFETY: `raw` is a live session. The casts are those of the C header: the
+        // callback's type is given by the number beside it.
+        unsafe {
+            let recv: RecvCallback = callbacks::receive;
+            let send: SendCallback = callbacks::send;
+            let recv = std::mem::transmute::<RecvCallback, GenericCallback>(recv);
+            let send = std::mem::transmute::<SendCallback, GenericCallback>(send);
+            libssh2_session_callback_set2(raw.as_ptr(), CALLBACK_RECV, Some(recv));
+            libssh2_session_callback_set2(raw.as_ptr(), CALLBACK_SEND, Some(send));
+            libssh2_session_set_read_timeout(raw.as_ptr(), READ_TIMEOUT_SECONDS);
+            sys::libssh2_session_set_blocking(raw.as_ptr(), 0);
+        }
+        Ok(Self {
+            raw,
+            wire,
+            channel: None,
+        })
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        // SAFETY: valid until drop, and only ever shared.
+        unsafe { self.wire.as_ref() }
+    }
+
+    /// Names what may be negotiated, best first, commas between.
+    ///
+    /// # Errors
+    /// This build of libssh2 knows none of the names.
+    pub(crate) fn prefer(&mut self, method: Method, names: &CStr) -> Result<(), Fault> {
+        // SAFETY: a live session and a NUL-terminated list, which libssh2 copies.
+        let code = unsafe {
+            sys::libssh2_session_method_pref(self.ptr(), method as c_int, names.as_ptr())
+        };
+        self.done(code)
+    }
+
+    /// Banner, key exchange, and the request for the login service. `descriptor` is only
+    /// asked for its flags; bytes go over the wire.
+    pub(crate) fn handshake(&mut self, descriptor: BorrowedFd<'_>) -> Step<()> {
+        // SAFETY: a live session; the descriptor is open for the time of the call, which
+        // is all that libssh2 uses it for, as it has send and receive callbacks.
+        let code = unsafe { sys::libssh2_session_handshake(self.ptr(), descriptor.as_raw_fd()) };
+        self.step(code)
+    }
+
+    /// The host's public key, as the blob that was verified in the key exchange.
+    pub(crate) fn host_key(&self) -> Option<Vec<u8>> {
+        let mut length = 0;
+        let mut kind = 0;
+        // SAFETY: a live session; the result points to `length` bytes that live until the
+        // next key exchange, and are copied here.
+        unsafe {
+            let key = sys::libssh2_session_hostkey(self.ptr(), &mut length, &mut kind);
+            (!key.is_null()).then(|| std::slice::from_raw_parts(key.cast::<u8>(), length).to_vec())
+        }
+    }
+
+    /// Whether that is still the host's key: a host can present another in a later key
+    /// exchange, and libssh2 takes it as it takes the first.
+    pub(crate) fn host_key_is(&self, believed: &[u8]) -> bool {
+        let mut length = 0;
+        let mut kind = 0;
+        // SAFETY: as in `host_key`; compared before anything else is called.
+        unsafe {
+            let key = sys::libssh2_session_hostkey(self.ptr(), &mut length, &mut kind);
+            !key.is_null() && std::slice::from_raw_parts(key.cast::<u8>(), length) == believed
+        }
+    }
+
+    /// What was negotiated.
+    pub(crate) fn negotiated(&self, method: Method) -> Option<String> {
+        // SAFETY: a live session; the result is a static string of libssh2 or null.
+        unsafe { text(sys::libssh2_session_methods(self.ptr(), method as c_int)) }
+    }
+
+    /// The peer's software version line.
+    pub(crate) fn peer_version(&self) -> Option<String> {
+        // SAFETY: a live session; the string lives as long as it and is copied here.
+        unsafe { text(sys::libssh2_session_banner_get(self.ptr())) }
+    }
+
+    /// Signs in with a private key. `public` is the line of a public key file (its first
+    /// word chooses the signature algorithm), or empty to have it worked out.
+    pub(crate) fn login_key(
+        &mut self,
+        user: &str,
+        public: &[u8],
+        private: &[u8],
+        passphrase: &CStr,
+    ) -> Step<()> {
+        let public_pointer = if public.is_empty() {
+            ptr::null()
+        } else {
+            public.as_ptr().cast()
+        };
+        // SAFETY: all pointers are valid for the lengths beside them; the passphrase is
+        // never null, because libssh2's PEM callback takes its strlen.
+        let code = unsafe {
+            sys::libssh2_userauth_publickey_frommemory(
+                self.ptr(),
+                user.as_ptr().cast(),
+                user.len(),
+                public_pointer,
+                public.len(),
+                private.as_ptr().cast(),
+                private.len(),
+                passphrase.as_ptr(),
+            )
+        };
+        self.step(code)
+    }
+
+    /// Signs in with a public key blob whose private half `sign` can use. `sign` is given
+    /// the bytes to be signed and returns the bare signature.
+    pub(crate) fn login_signer(
+        &mut self,
+        user: &CStr,
+        blob: &[u8],
+        sign: &mut Signer<'_>,
+    ) -> Step<()> {
+        let mut signer: *mut Signer<'_> = sign;
+        let context: *mut *mut c_void = (&raw mut signer).cast();
+        // SAFETY: the callback is only called during this call, so the pointer to `sign`
+        // outlives its use; everything else as for the other logins.
+        let code = unsafe {
+            libssh2_userauth_publickey(
+                self.ptr(),
+                user.as_ptr(),
+                blob.as_ptr(),
+                blob.len(),
+                callbacks::sign,
+                context,
+            )
+        };
+        self.step(code)
+    }
+
+    pub(crate) fn login_password(&mut self, user: &str, password: &[u8]) -> Step<()> {
+        // SAFETY: both pointers are valid for the lengths beside them.
+        let code = unsafe {
+            sys::libssh2_userauth_password_ex(
+                self.ptr(),
+                user.as_ptr().cast(),
+                length(user.len()),
+                password.as_ptr().cast(),
+                length(password.len()),
+                None,
+            )
+        };
+        self.step(code)
+    }
+
+    /// Keyboard-interactive; the reply is the one set with [`Wire::set_reply`].
+    pub(crate) fn login_interactive(&mut self, user: &str) -> Step<()> {
+        // SAFETY: the pointer is valid for the length beside it, and the callback keeps
+        // the contract of the header.
+        let code = unsafe {
+            sys::libssh2_userauth_keyboard_interactive_ex(
+                self.ptr(),
+                user.as_ptr().cast(),
+                length(user.len()),
+                Some(callbacks::interactive),
+            )
+        };
+        self.step(code)
+    }
+
+    /// Asks which methods the host takes (by a login of method 'none', RFC 4252 §5.2).
+    /// `Ready(None)`: it let us in without any.
+    pub(crate) fn login_methods(&mut self, user: &str) -> Step<Option<String>> {
+        // SAFETY: the pointer is valid for the length beside it; the result lives until the
+        // next call and is copied here.
+        unsafe {
+            let list =
+                sys::libssh2_userauth_list(self.ptr(), user.as_ptr().cast(), length(user.len()));
+            match text(list) {
+                Some(list) => Poll::Ready(Ok(Some(list))),
+                None if self.is_authenticated() => Poll::Ready(Ok(None)),
+                None => match sys::libssh2_session_last_errno(self.ptr()) {
+                    0 => Poll::Ready(Err(Fault::new(sys::LIBSSH2_ERROR_PROTO, "no methods"))),
+                    code => self.step(code).map_ok(|()| None),
+                },
+            }
+        }
+    }
+
+    pub(crate) fn is_authenticated(&self) -> bool {
+        // SAFETY: a live session.
+        unsafe { sys::libssh2_userauth_authenticated(self.ptr()) != 0 }
+    }
+
+    /// How often to say something when nothing is said, in seconds. No answer is asked for:
+    /// libssh2 would keep every one of them for as long as the session lives.
+    pub(crate) fn keep_alive(&mut self, seconds: u32) {
+        // SAFETY: a live session.
+        unsafe { sys::libssh2_keepalive_config(self.ptr(), 0, seconds) };
+    }
+
+    /// Says it if it is time; returns the seconds until it is time again.
+    pub(crate) fn keep_alive_now(&mut self) -> Result<u32, Fault> {
+        let mut next = 0;
+        // SAFETY: a live session.
+        let code = unsafe { sys::libssh2_keepalive_send(self.ptr(), &mut next) };
+        match code {
+            sys::LIBSSH2_ERROR_EAGAIN => Ok(1),
+            code => self.done(code).map(|()| u32::try_from(next).unwrap_or(1)),
+        }
+    }
+
+    /// Says goodbye. What it says is in the wire when this returns.
+    pub(crate) fn disconnect(&mut self) {
+        // SAFETY: a live session and two NUL-terminated strings.
+        unsafe {
+            sys::libssh2_session_disconnect_ex(
+                self.ptr(),
+                BY_APPLICATION,
+                c"done".as_ptr(),
+                c"".as_ptr(),
+            )
+        };
+    }
+
+    fn ptr(&self) -> *mut sys::LIBSSH2_SESSION {
+        self.raw.as_ptr()
+    }
+
+    fn step(&self, code: c_int) -> Step<()> {
+        match code {
+            sys::LIBSSH2_ERROR_EAGAIN => Poll::Pending,
+            code => Poll::Ready(self.done(code)),
+        }
+    }
+
+    fn counted(&self, count: isize) -> Step<usize> {
+        match usize::try_from(count) {
+            Ok(count) => Poll::Ready(Ok(count)),
+            Err(_) => self
+                .step(c_int::try_from(count).unwrap_or(sys::LIBSSH2_ERROR_PROTO))
+                .map_ok(|()| 0),
+        }
+    }
+
+    fn done(&self, code: c_int) -> Result<(), Fault> {
+        if code >= 0 {
+            return Ok(());
+        }
+        let mut message: *mut c_char = ptr::null_mut();
+        // SAFETY: a live session; the message is libssh2's own and copied here.
+        let text = unsafe {
+            sys::libssh2_session_last_error(self.ptr(), &mut message, ptr::null_mut(), 0);
+            text(message).unwrap_or_default()
+        };
+        Err(Fault::new(code, &text))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // With a dead wire nothing has to be waited for: each call either frees a part or
+        // fails, and a failure lets the next call skip that part.
+        self.wire().kill();
+        for _ in 0..16 {
+            // SAFETY: a live session; it is gone as soon as this does not return 'again'.
+            if unsafe { sys::libssh2_session_free(self.ptr()) } != sys::LIBSSH2_ERROR_EAGAIN {
+                // SAFETY: made by `Box::leak` in `new`, and its only other user is gone.
+                drop(unsafe { Box::from_raw(self.wire.as_ptr()) });
+                return;
+            }
+        }
+    }
+}
+
+/// libssh2 takes some lengths as `unsigned int`. What is passed here is bounded far below
+/// (a command, a name, a secret); a length that did not fit would be cut to nothing.
+fn length(bytes: usize) -> c_uint {
+    c_uint::try_from(bytes).unwrap_or(0)
+}
+
+/// Whether libcrypto has its locks. Built by other means than this repository's
+/// `.cargo/config.toml`, it may not, and two logins at once would corrupt the heap.
+pub(crate) fn is_thread_safe() -> bool {
+    // SAFETY: takes nothing and returns the thread's number, which is 0 for all threads of
+    // a build without them (crypto/threads_none.c) and for none of a build with them.
+    unsafe { CRYPTO_THREAD_get_current_id() != 0 }
+}
+
+/// Copies a C string; null is none.
+///
+/// # Safety
+/// `string` is null or NUL-terminated and valid for the time of the call.
+unsafe fn text(string: *const c_char) -> Option<String> {
+    if string.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    let string = unsafe { CStr::from_ptr(string) };
+    Some(string.to_string_lossy().into_owned())
+}
+
+unsafe extern "C" {
+    fn CRYPTO_THREAD_get_current_id() -> c_ulong;
+    fn libssh2_session_callback_set2(
+        session: *mut sys::LIBSSH2_SESSION,
+        kind: c_int,
+        callback: Option<GenericCallback>,
+    ) -> Option<GenericCallback>;
+    fn libssh2_session_set_read_timeout(session: *mut sys::LIBSSH2_SESSION, seconds: c_long);
+    fn libssh2_userauth_publickey(
+        session: *mut sys::LIBSSH2_SESSION,
+        user: *const c_char,
+        public: *const c_uchar,
+        public_length: usize,
+        sign: SignCallback,
+        context: *mut *mut c_void,
+    ) -> c_int;
+}

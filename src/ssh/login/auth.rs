@@ -1,0 +1,230 @@
+//! Signs in: certificate, key, agent, password, in this order, with what the host's entry
+//! has of them.
+//!
+//! Only called once the host's key was verified. All material comes as bytes and is held
+//! by the caller for the time of the login alone; no path is given to libssh2. The host is
+//! asked which methods it takes only before a password is sent, never before a key, which
+//! is its own question. Called by [`crate::ssh::login`].
+
+use std::ffi::CString;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::ssh::deadline::Watch;
+use crate::ssh::error::{KeyProblem, SshError};
+use crate::ssh::libssh2::{FaultKind, SecretCString};
+use crate::ssh::login::{agent, private_key};
+use crate::ssh::transport::link::{Link, explain};
+
+/// What a login may use. Never printed.
+pub(crate) struct Credentials<'a> {
+    pub(crate) user: &'a str,
+    /// A private key file.
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) passphrase: Option<&'a [u8]>,
+    /// A certificate file for that key.
+    pub(crate) certificate: Option<&'a [u8]>,
+    pub(crate) password: Option<&'a [u8]>,
+    /// The agent's socket.
+    pub(crate) agent: Option<&'a Path>,
+}
+
+/// What became of one method.
+enum Tried {
+    In,
+    /// Not this way: the next method may do.
+    Refused,
+}
+
+/// # Errors
+/// Nothing the entry has is accepted, or its key cannot be used (said only if nothing else
+/// gets in); the link fails.
+pub(crate) fn sign_in(
+    link: &mut Link,
+    with: &Credentials<'_>,
+    watch: &Watch<'_>,
+) -> Result<(), SshError> {
+    let mut refused = Vec::new();
+    match try_all(link, with, &mut refused, watch) {
+        // sshd says no more than that when it has said no often enough (`MaxAuthTries`).
+        Err(SshError::LinkLost { .. }) if !refused.is_empty() => Err(SshError::Denied {
+            methods: refused.join(", ") + "; then it hung up",
+        }),
+        result => result,
+    }
+}
+
+fn try_all(
+    link: &mut Link,
+    with: &Credentials<'_>,
+    refused: &mut Vec<&'static str>,
+    watch: &Watch<'_>,
+) -> Result<(), SshError> {
+    let mut tried: Vec<&'static str> = Vec::new();
+    let mut key_problem = None;
+    if with.key.is_some() {
+        tried.push("publickey");
+        match by_key(link, with, watch) {
+            Ok(Tried::In) => return Ok(()),
+            Ok(Tried::Refused) => refused.push("publickey"),
+            Err(SshError::Key(problem)) => key_problem = Some(problem),
+            Err(other) => return Err(other),
+        }
+    }
+    if let Some(socket) = with.agent {
+        tried.push("agent");
+        match agent::sign_in(link, with.user, socket, watch) {
+            Ok(true) => return Ok(()),
+            Ok(false) => refused.push("agent"),
+            Err(SshError::Key(problem)) => key_problem = key_problem.or(Some(problem)),
+            Err(other) => return Err(other),
+        }
+    }
+    if let Some(password) = with.password
+        && let Tried::In = by_password(link, with.user, password, &mut tried, watch)?
+    {
+        return Ok(());
+    }
+    if let Some(problem) = key_problem {
+        return Err(SshError::Key(problem));
+    }
+    if tried.is_empty() && with.password.is_none() {
+        return Err(SshError::NoCredentials);
+    }
+    explain_refusal(link, with.user, &tried, watch)
+}
+
+/// Nothing got in: was what we have not believed, or not wanted at all? A host may take
+/// other methods only, or want another one after ours (RFC 4252 §5.1, partial success).
+fn explain_refusal(
+    link: &mut Link,
+    user: &str,
+    tried: &[&'static str],
+    watch: &Watch<'_>,
+) -> Result<(), SshError> {
+    let methods = tried.join(", ");
+    let offered = match link.drive(watch, |session| session.login_methods(user)) {
+        Ok(Some(offered)) => offered,
+        Ok(None) => return Ok(()),
+        Err(error @ (SshError::Cancelled(_) | SshError::Timeout { .. })) => return Err(error),
+        // It hung up: it had said no already.
+        Err(_) => return Err(SshError::Denied { methods }),
+    };
+    let wanted = |method: &&str| match *method {
+        "agent" => offers(&offered, "publickey"),
+        method => offers(&offered, method),
+    };
+    if tried.iter().any(wanted) {
+        Err(SshError::Denied { methods })
+    } else {
+        Err(SshError::NotTaken { methods, offered })
+    }
+}
+
+fn offers(methods: &str, method: &str) -> bool {
+    methods.split(',').any(|offered| offered == method)
+}
+
+fn by_key(link: &mut Link, with: &Credentials<'_>, watch: &Watch<'_>) -> Result<Tried, SshError> {
+    let Some(file) = with.key else {
+        return Ok(Tried::Refused);
+    };
+    let face = private_key::inspect(file).map_err(SshError::Key)?;
+    if face.encrypted && with.passphrase.is_none() {
+        return Err(SshError::Key(KeyProblem::Passphrase { given: false }));
+    }
+    let attempt = Attempt {
+        user: with.user,
+        file,
+        encrypted: face.encrypted,
+        passphrase: SecretCString::new(with.passphrase.unwrap_or_default())
+            .ok_or(SshError::Key(KeyProblem::Passphrase { given: true }))?,
+    };
+    if let Some(certificate) = with.certificate {
+        let (_, line) = private_key::certificate_line(certificate).map_err(SshError::Key)?;
+        if let Tried::In = attempt.run(link, &line, watch)? {
+            return Ok(Tried::In);
+        }
+    }
+    let line = face
+        .public
+        .as_ref()
+        .map(|public| public.to_line())
+        .unwrap_or_default();
+    match attempt.run(link, &line, watch) {
+        // A host that does not say which signatures it takes (RFC 8308) gets SHA-2 ones
+        // from an RSA key, never the SHA-1 ones that its key type's name stands for.
+        Err(SshError::Key(KeyProblem::Format { .. })) if line.starts_with("ssh-rsa ") => {
+            attempt.run(link, &line.replacen("ssh-rsa", "rsa-sha2-256", 1), watch)
+        }
+        result => result,
+    }
+}
+
+struct Attempt<'a> {
+    user: &'a str,
+    file: &'a [u8],
+    encrypted: bool,
+    passphrase: SecretCString,
+}
+
+impl Attempt<'_> {
+    /// `public` is the line of a public key or certificate, or empty.
+    fn run(&self, link: &mut Link, public: &str, watch: &Watch<'_>) -> Result<Tried, SshError> {
+        let login = link.drive_faults(watch, |session, _| {
+            session.login_key(
+                self.user,
+                public.as_bytes(),
+                self.file,
+                self.passphrase.as_c_str(),
+            )
+        })?;
+        match login {
+            Ok(()) => Ok(Tried::In),
+            Err(fault) if fault.kind == FaultKind::Denied => Ok(Tried::Refused),
+            Err(fault) if fault.kind == FaultKind::Key => Err(SshError::Key(if self.encrypted {
+                KeyProblem::Passphrase { given: true }
+            } else {
+                KeyProblem::Format { cause: fault.text }
+            })),
+            Err(fault) => Err(explain(watch.phase, &fault)),
+        }
+    }
+}
+
+fn by_password(
+    link: &mut Link,
+    user: &str,
+    password: &[u8],
+    tried: &mut Vec<&'static str>,
+    watch: &Watch<'_>,
+) -> Result<Tried, SshError> {
+    let Some(methods) = link.drive(watch, |session| session.login_methods(user))? else {
+        return Ok(Tried::In);
+    };
+    let result = if offers(&methods, "password") {
+        tried.push("password");
+        link.drive_faults(watch, |session, _| session.login_password(user, password))?
+    } else if offers(&methods, "keyboard-interactive") {
+        tried.push("keyboard-interactive");
+        link.session()
+            .wire()
+            .set_reply(Some(Zeroizing::new(password.to_vec())));
+        let result = link.drive_faults(watch, |session, _| session.login_interactive(user));
+        link.session().wire().set_reply(None);
+        result?
+    } else {
+        return Ok(Tried::Refused);
+    };
+    match result {
+        Ok(()) => Ok(Tried::In),
+        Err(fault) if fault.kind == FaultKind::Denied => Ok(Tried::Refused),
+        Err(fault) => Err(explain(watch.phase, &fault)),
+    }
+}
+
+/// A user name for the calls that want it NUL-terminated.
+pub(crate) fn c_user(user: &str) -> Result<CString, SshError> {
+    CString::new(user).map_err(|_| SshError::NoCredentials)
+}

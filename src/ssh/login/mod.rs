@@ -1,0 +1,402 @@
+//! A route → a session that is logged in: name, judged address, connection, host key,
+//! login, once for each hop, in this order and in no other.
+//!
+//! Nothing is sent to an address before the network policy has pinned it, and no
+//! credential before the host's key was found on record. A host behind others is reached
+//! through a channel of the session before it, with its own address rules, key and login.
+//! Called by [`crate::ssh::client`] when no idle session will do.
+
+pub mod agent;
+pub mod algorithms;
+pub mod auth;
+pub mod key_files;
+pub mod limiter;
+pub mod private_key;
+
+use std::ffi::CString;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Host, HostAddress, Resolve, Secret, Snapshot};
+use crate::model::security_event::SecurityEvent;
+use crate::policy::network::{NetworkPolicy, PinnedAddress};
+use crate::ssh::deadline::{Control, Phase, Watch};
+use crate::ssh::error::{KeyProblem, ResolveFailure, SshError};
+use crate::ssh::events::{host_key_event, rate_limit_event};
+use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName};
+use crate::ssh::libssh2::FaultKind;
+use crate::ssh::login::auth::Credentials;
+use crate::ssh::login::key_files::{material_digest, read_certificate, read_key, read_known_hosts};
+use crate::ssh::login::limiter::{Logins, Permit};
+use crate::ssh::run_report::Negotiated;
+use crate::ssh::transport::connect::connect;
+use crate::ssh::transport::link::{Carrier, Link, explain};
+use crate::ssh::transport::resolve::Resolver;
+
+/// A session at the end of its route.
+pub(crate) struct Established {
+    pub(crate) link: Link,
+    pub(crate) proof: Proof,
+    /// To be given back when the host has answered on a channel.
+    pub(crate) permit: Permit,
+}
+
+/// What the logins of a route relied on: as long as all of it still holds, the session is
+/// as good as a new one.
+pub(crate) struct Proof {
+    pub(crate) hops: Vec<Verified>,
+    pub(crate) known_hosts: [u8; 32],
+    pub(crate) material: [u8; 32],
+    /// What the hops agreed on; nothing relies on it.
+    pub(crate) negotiated: Arc<[Negotiated]>,
+}
+
+/// What was seen on the way, whether or not it led anywhere.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) events: Vec<SecurityEvent>,
+    /// Of each hop whose key exchange was through.
+    pub(crate) negotiated: Vec<Negotiated>,
+}
+
+pub(crate) struct Verified {
+    pub(crate) address: PinnedAddress,
+    pub(crate) name: RecordName,
+    pub(crate) key: PublicKey,
+}
+
+/// Where a login gets what it needs from.
+pub(crate) struct Means<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) resolver: &'a Resolver,
+    pub(crate) logins: &'a Logins,
+    pub(crate) agent: Option<&'a Path>,
+}
+
+/// # Errors
+/// Any of this layer's; one of a hop before the last is wrapped in [`SshError::Hop`].
+pub(crate) fn establish(
+    means: &Means<'_>,
+    route: &[&Host],
+    control: &Control,
+    seen: &mut Seen,
+) -> Result<Established, SshError> {
+    let (known_hosts, known_hosts_digest) = read_known_hosts(means.snapshot)?;
+    // Before the logins: what changes during them makes the session one that is not kept.
+    let material = material_digest(means.snapshot, route);
+    let mut reached: Option<(Link, Permit)> = None;
+    let mut hops = Vec::new();
+    for (index, host) in route.iter().enumerate() {
+        let hop = Hop {
+            means,
+            host,
+            onward: route.len().saturating_sub(index.saturating_add(1)),
+            known_hosts: &known_hosts,
+            control,
+        };
+        let through = |error| {
+            if hop.onward == 0 {
+                error
+            } else {
+                in_hop(host, error)
+            }
+        };
+        let (link, permit, verified) = hop.log_in(reached.take(), seen).map_err(through)?;
+        hops.push(verified);
+        reached = Some((link, permit));
+    }
+    let proof = Proof {
+        hops,
+        known_hosts: known_hosts_digest,
+        material,
+        negotiated: seen.negotiated.as_slice().into(),
+    };
+    match reached {
+        Some((link, permit)) => Ok(Established {
+            link,
+            permit,
+            proof,
+        }),
+        None => Err(SshError::Local {
+            what: "route",
+            cause: "no such host".into(),
+        }),
+    }
+}
+
+fn in_hop(host: &Host, error: SshError) -> SshError {
+    SshError::Hop {
+        alias: host.alias.to_string(),
+        error: Box::new(error),
+    }
+}
+
+/// The key that the last host of a route presents when it is asked for one of this type,
+/// believed by nobody. The hosts before it are logged in to as for a command.
+///
+/// # Errors
+/// As [`establish`], up to the key exchange with the last host; one that has no key of this
+/// type ends that exchange with [`SshError::Protocol`].
+pub(crate) fn presented_key(
+    means: &Means<'_>,
+    route: &[&Host],
+    kind: &str,
+    control: &Control,
+) -> Result<PublicKey, SshError> {
+    let (known_hosts, _) = read_known_hosts(means.snapshot)?;
+    let mut reached: Option<(Link, Permit)> = None;
+    let mut seen = Seen::default();
+    for (index, host) in route.iter().enumerate() {
+        let hop = Hop {
+            means,
+            host,
+            onward: route.len().saturating_sub(index.saturating_add(1)),
+            known_hosts: &known_hosts,
+            control,
+        };
+        if hop.onward > 0 {
+            let logged_in = hop.log_in(reached.take(), &mut seen);
+            let (link, permit, _) = logged_in.map_err(|error| in_hop(host, error))?;
+            reached = Some((link, permit));
+            continue;
+        }
+        let addresses = hop.addresses(&mut seen)?;
+        let (before, passed) = reached.take().unzip();
+        let (carrier, _, _permit) = hop.connect(before, &addresses)?;
+        drop(passed);
+        let mut link = Link::new(carrier)?;
+        let session = link.session();
+        algorithms::offer(session, &[], host.legacy_algorithms)
+            .and_then(|()| algorithms::offer_only(session, kind))
+            .map_err(|fault| explain(Phase::Handshake, &fault))?;
+        let key = shake_hands(&mut link, control)?;
+        link.goodbye();
+        return Ok(key);
+    }
+    Err(SshError::Local {
+        what: "route",
+        cause: "no such host".into(),
+    })
+}
+
+/// One host of the route.
+struct Hop<'a> {
+    means: &'a Means<'a>,
+    host: &'a Host,
+    /// How many more are to come after this one.
+    onward: usize,
+    known_hosts: &'a KnownHosts,
+    control: &'a Control,
+}
+
+impl Hop<'_> {
+    fn log_in(
+        &self,
+        before: Option<(Link, Permit)>,
+        seen: &mut Seen,
+    ) -> Result<(Link, Permit, Verified), SshError> {
+        let addresses = self.addresses(seen)?;
+        let (before, passed) = before.unzip();
+        let (carrier, address, permit) = self.connect(before, &addresses)?;
+        // The host before has answered on a channel.
+        drop(passed);
+        match self.enter(carrier, seen) {
+            Ok((link, name, key)) => Ok((link, permit, Verified { address, name, key })),
+            Err(error) => {
+                permit.failed();
+                Err(error)
+            }
+        }
+    }
+
+    /// Key exchange, host key, login.
+    fn enter(
+        &self,
+        carrier: Carrier,
+        seen: &mut Seen,
+    ) -> Result<(Link, RecordName, PublicKey), SshError> {
+        let mut link = Link::new(carrier)?;
+        let name = record_name(self.host);
+        let kinds = self.known_hosts.kinds_for(&name);
+        algorithms::offer(link.session(), &kinds, self.host.legacy_algorithms)
+            .map_err(|fault| explain(Phase::Handshake, &fault))?;
+        let key = shake_hands(&mut link, self.control)?;
+        seen.negotiated.push(link.negotiated(&self.host.alias));
+        self.known_hosts
+            .verify(&name, &key)
+            .inspect_err(|error| seen.events.extend(host_key_event(self.host, error)))?;
+        link.believe(&key);
+        self.sign_in(&mut link)?;
+        link.set_logged_in();
+        Ok((link, name, key))
+    }
+
+    /// The host's addresses that the policy allows.
+    fn addresses(&self, seen: &mut Seen) -> Result<Vec<PinnedAddress>, SshError> {
+        let watch = self.control.begin(Phase::Resolve);
+        let found = addresses_of(self.host, self.means.resolver, &watch, &mut seen.events)?;
+        pin(self.means.snapshot.policy().network(), self.host, &found)
+    }
+
+    fn connect(
+        &self,
+        before: Option<Link>,
+        addresses: &[PinnedAddress],
+    ) -> Result<(Carrier, PinnedAddress, Permit), SshError> {
+        let mut last = SshError::NoAddressAllowed {
+            refused: Vec::new(),
+        };
+        let mut before = before;
+        for &address in addresses {
+            let logins = self.means.logins;
+            let permit = logins.acquire(address.socket_addr(), self.onward, self.control)?;
+            let result = match before.as_mut() {
+                None => {
+                    let watch = self.control.begin(Phase::Connect);
+                    connect(address, &watch).map(|stream| Some(Carrier::Socket(stream)))
+                }
+                Some(outer) => self.tunnel(outer, address).map(|()| None),
+            };
+            match result {
+                Ok(Some(carrier)) => return Ok((carrier, address, permit)),
+                Ok(None) => match before.take() {
+                    Some(outer) => {
+                        return Ok((Carrier::Tunnel(Box::new(outer)), address, permit));
+                    }
+                    None => return Err(last),
+                },
+                Err(error @ (SshError::Connect { .. } | SshError::Tunnel { .. })) => last = error,
+                // A tunnel that was asked for and not answered is still being asked for:
+                // the next call would go on with that one, whatever address it names.
+                Err(
+                    error @ SshError::Timeout {
+                        whole_run: false, ..
+                    },
+                ) if before.is_none() => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    fn tunnel(&self, outer: &mut Link, address: PinnedAddress) -> Result<(), SshError> {
+        let socket = address.socket_addr();
+        let ip = CString::new(socket.ip().to_string()).unwrap_or_default();
+        let watch = self.control.begin(Phase::Connect);
+        let opened =
+            outer.drive_faults(&watch, |session, _| session.open_tunnel(&ip, socket.port()))?;
+        opened.map_err(|fault| match fault.kind {
+            FaultKind::Channel => SshError::Tunnel {
+                address: socket,
+                cause: fault.text,
+            },
+            _ => explain(Phase::Connect, &fault),
+        })
+    }
+
+    fn sign_in(&self, link: &mut Link) -> Result<(), SshError> {
+        let login = &self.host.login;
+        let dirs = self.means.snapshot.dirs();
+        let key = login
+            .key_path
+            .as_ref()
+            .map(|path| read_key(dirs, path))
+            .transpose()?;
+        let certificate = login
+            .cert_path
+            .as_ref()
+            .map(|path| read_certificate(dirs, path))
+            .transpose()?;
+        let credentials = Credentials {
+            user: &login.username,
+            key: key.as_ref().map(Secret::expose),
+            passphrase: login.passphrase.as_deref().map(Secret::expose),
+            certificate: certificate.as_ref().map(Secret::expose),
+            password: login.password.as_deref().map(Secret::expose),
+            agent: self.means.agent.filter(|_| login.agent),
+        };
+        if login.agent
+            && credentials.agent.is_none()
+            && credentials.key.is_none()
+            && credentials.password.is_none()
+        {
+            return Err(SshError::Key(KeyProblem::Agent {
+                cause: "SSH_AUTH_SOCK is not set".into(),
+            }));
+        }
+        let phase = Phase::Authenticate;
+        auth::sign_in(link, &credentials, &self.control.begin(phase))?;
+        // Whatever each method's call said: the one word that counts is the host's.
+        if link.session().is_authenticated() {
+            Ok(())
+        } else {
+            Err(SshError::Protocol {
+                phase,
+                cause: "the host did not say that we are in".into(),
+            })
+        }
+    }
+}
+
+/// Banner and key exchange, with what was offered before; the host's key, not yet believed.
+fn shake_hands(link: &mut Link, control: &Control) -> Result<PublicKey, SshError> {
+    let phase = Phase::Handshake;
+    let watch = control.begin(phase);
+    link.drive_faults(&watch, |session, descriptor| session.handshake(descriptor))?
+        .map_err(|fault| explain(phase, &fault))?;
+    link.session()
+        .host_key()
+        .and_then(PublicKey::from_blob)
+        .ok_or_else(|| SshError::Protocol {
+            phase,
+            cause: "the host has no readable key".into(),
+        })
+}
+
+/// The addresses of a host, judged by nobody yet.
+pub(crate) fn addresses_of(
+    host: &Host,
+    resolver: &Resolver,
+    watch: &Watch<'_>,
+    events: &mut Vec<SecurityEvent>,
+) -> Result<Vec<IpAddr>, SshError> {
+    match &host.address {
+        HostAddress::Literal(ip) => Ok(vec![*ip]),
+        HostAddress::Name(name) => match host.resolve {
+            Resolve::Dns => resolver
+                .resolve(name.as_str(), watch)
+                .inspect_err(|error| events.extend(rate_limit_event(error)))
+                .map(|found| found.to_vec()),
+            Resolve::Static => Err(SshError::Resolve {
+                name: name.as_str().to_owned(),
+                why: ResolveFailure::Static,
+            }),
+        },
+    }
+}
+
+/// Judges every address.
+///
+/// # Errors
+/// None is allowed.
+pub(crate) fn pin(
+    network: &NetworkPolicy,
+    host: &Host,
+    found: &[IpAddr],
+) -> Result<Vec<PinnedAddress>, SshError> {
+    let pinned: Vec<_> = found
+        .iter()
+        .filter_map(|ip| network.pin(*ip, host.port).ok())
+        .collect();
+    if pinned.is_empty() {
+        return Err(SshError::NoAddressAllowed {
+            refused: found.to_vec(),
+        });
+    }
+    Ok(pinned)
+}
+
+pub(crate) fn record_name(host: &Host) -> RecordName {
+    RecordName::new(&host.address.to_string(), host.port)
+}

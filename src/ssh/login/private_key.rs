@@ -1,0 +1,142 @@
+//! What a private key file is, as far as it can be told without its passphrase.
+//!
+//! Owns the reading of the clear part of both forms (PROTOCOL.key of OpenSSH; RFC 1421
+//! headers), so that a missing passphrase is said before a login is tried, and so that
+//! libssh2 need not derive the public half, which would cost the key's whole slow
+//! derivation a second time. Decrypts nothing. Called by [`crate::ssh::login::auth`].
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::ssh::error::KeyProblem;
+use crate::ssh::host_keys::PublicKey;
+
+const OPENSSH_BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
+const OPENSSH_END: &str = "-----END OPENSSH PRIVATE KEY-----";
+const OPENSSH_MAGIC: &[u8] = b"openssh-key-v1\0";
+
+/// The clear part of a private key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct KeyFace {
+    pub(crate) encrypted: bool,
+    /// Known for the OpenSSH form alone; PEM hides it behind the passphrase.
+    pub(crate) public: Option<PublicKey>,
+}
+
+/// # Errors
+/// Neither form, or not whole.
+pub(crate) fn inspect(file: &[u8]) -> Result<KeyFace, KeyProblem> {
+    let text = std::str::from_utf8(file).map_err(|_| format("not a text file"))?;
+    if let Some((_, rest)) = text.split_once(OPENSSH_BEGIN) {
+        let (body, _) = rest
+            .split_once(OPENSSH_END)
+            .ok_or_else(|| format("the end line is missing"))?;
+        return inspect_openssh(body);
+    }
+    let Some((_, rest)) = text.split_once("-----BEGIN ") else {
+        return Err(format("no BEGIN line"));
+    };
+    let (label, _) = rest.split_once("-----").unwrap_or_default();
+    if !label.ends_with("PRIVATE KEY") {
+        return Err(format("not a private key"));
+    }
+    if !rest.contains("-----END ") {
+        return Err(format("the end line is missing"));
+    }
+    let encrypted = label == "ENCRYPTED PRIVATE KEY" || rest.contains("Proc-Type: 4,ENCRYPTED");
+    Ok(KeyFace {
+        encrypted,
+        public: None,
+    })
+}
+
+fn inspect_openssh(body: &str) -> Result<KeyFace, KeyProblem> {
+    let mut base64 = Zeroizing::new(String::with_capacity(body.len()));
+    base64.extend(body.chars().filter(|c| !c.is_ascii_whitespace()));
+    let bytes = STANDARD
+        .decode(base64.as_bytes())
+        .map_err(|_| format("not base64"))?;
+    let bytes = Zeroizing::new(bytes);
+    let face = || -> Option<KeyFace> {
+        let rest = bytes.strip_prefix(OPENSSH_MAGIC)?;
+        let (cipher, rest) = take_string(rest)?;
+        let (_kdf, rest) = take_string(rest)?;
+        let (_options, rest) = take_string(rest)?;
+        let (_count, rest) = rest.split_first_chunk::<4>()?;
+        let (public, _) = take_string(rest)?;
+        Some(KeyFace {
+            encrypted: cipher != b"none",
+            public: Some(PublicKey::from_blob(public.to_vec())?),
+        })
+    };
+    face().ok_or_else(|| format("not a whole key"))
+}
+
+/// A string of RFC 4251 §5, and what follows it.
+pub(crate) fn take_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
+}
+
+/// The line of a certificate file, without comment: type and base64.
+///
+/// # Errors
+/// Not an OpenSSH user certificate.
+pub(crate) fn certificate_line(file: &[u8]) -> Result<(PublicKey, String), KeyProblem> {
+    let bad = |cause: &str| KeyProblem::Certificate {
+        cause: cause.into(),
+    };
+    let text = std::str::from_utf8(file).map_err(|_| bad("not a text file"))?;
+    let mut words = text.split_ascii_whitespace();
+    let (Some(kind), Some(blob)) = (words.next(), words.next()) else {
+        return Err(bad("not one line of type and key"));
+    };
+    let blob = STANDARD.decode(blob).map_err(|_| bad("not base64"))?;
+    let key = PublicKey::from_blob(blob).ok_or_else(|| bad("not a key"))?;
+    if key.kind() != kind || !kind.ends_with("-cert-v01@openssh.com") {
+        return Err(bad("not an OpenSSH certificate"));
+    }
+    let line = key.to_line();
+    Ok((key, line))
+}
+
+fn format(cause: &str) -> KeyProblem {
+    KeyProblem::Format {
+        cause: cause.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_key_says_so() {
+        for file in [
+            &b""[..],
+            b"hello",
+            b"\xff\xfe",
+            b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+            b"-----BEGIN RSA PRIVATE KEY-----\nMII",
+            b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n",
+            b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+        ] {
+            assert!(
+                matches!(inspect(file), Err(KeyProblem::Format { .. })),
+                "{file:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn encrypted_pem_is_told_by_its_headers() {
+        let old = b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAA==\n-----END RSA PRIVATE KEY-----\n";
+        let new =
+            b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let clear = b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
+        assert!(inspect(old).unwrap().encrypted);
+        assert!(inspect(new).unwrap().encrypted);
+        assert!(!inspect(clear).unwrap().encrypted);
+    }
+}

@@ -1,0 +1,306 @@
+//! Runs one authorised command on a session that is logged in, and ends it for real.
+//!
+//! Owns what happens between 'open a channel' and 'the channel is closed': the request,
+//! both streams as they come, exit status and signal, and the ending by RFC 4254 §6.9 when
+//! the run is over before the command is. Once the request may have been sent, nothing
+//! here or above sends it again. Called by [`crate::ssh::client`].
+
+use std::ffi::CStr;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::ssh::deadline::{Control, Deadline, Phase, Watch};
+use crate::ssh::error::SshError;
+use crate::ssh::libssh2::{FaultKind, Session, Stream};
+use crate::ssh::run_report::{Ended, Exit, Flow, RunReport, Sink, Terminated};
+use crate::ssh::transport::link::{Filled, Link, explain};
+
+/// Receive window of a command's channel, in bytes: what the host may have sent before it
+/// was read here. Enough for a fast line over a continent, little enough for a thousand.
+const WINDOW: u32 = 1024 * 1024;
+/// Largest packet taken (RFC 4253 §6.1).
+const PACKET: u32 = 32 * 1024;
+/// Bytes handed to the sink at once, at most.
+const READ: usize = 32 * 1024;
+/// How long a remote process may take to be gone after `KILL`.
+const KILL_WAIT: Duration = Duration::from_millis(900);
+/// How long after its request a silent command may not have begun: sshd says yes to a
+/// request before its child is a process group (a signal finds nobody) and before that
+/// child has become the user's shell (sshd's own handler takes the signal).
+const YOUNG: Duration = Duration::from_secs(1);
+/// When a signal that may have been lost is sent again; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(15);
+
+/// Opens the channel. Nothing is sent that could run.
+///
+/// # Errors
+/// The host refuses the channel, the link fails, time is up, the run is cancelled.
+pub(crate) fn open(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError> {
+    // The channel of the run before may still wait for the host's goodbye.
+    link.drive(watch, Session::close_channel)?;
+    match link.drive_faults(watch, |session, _| session.open_exec(WINDOW, PACKET))? {
+        Ok(()) => Ok(()),
+        Err(fault) if fault.kind == FaultKind::Channel => Err(SshError::Refused {
+            what: "channel",
+            cause: fault.text,
+        }),
+        Err(fault) => Err(explain(watch.phase, &fault)),
+    }
+}
+
+/// Sends the command and sees it to its end. The report says what became of it.
+pub(crate) fn run(
+    link: &mut Link,
+    command: &str,
+    control: &Control,
+    sink: &mut dyn Sink,
+    report: &mut RunReport,
+) {
+    let mut running = Running {
+        link,
+        sink,
+        buffer: vec![0; READ],
+        not_given: 0,
+        stopped: false,
+        asked: None,
+        heard: false,
+    };
+    let result = running
+        .start(command, control)
+        .and_then(|()| running.follow(control));
+    match result {
+        Ok(Seen::Closed) => running.note_exit(report),
+        Ok(Seen::Enough) => {
+            report.ended = Ended::Stopped;
+            running.stopped = true;
+            running.end(control, report);
+        }
+        Err(error) => running.fail(error, control, report),
+    }
+    report.bytes_not_given = running.not_given;
+}
+
+enum Seen {
+    Closed,
+    /// The sink wants no more.
+    Enough,
+}
+
+struct Running<'a> {
+    link: &'a mut Link,
+    sink: &'a mut dyn Sink,
+    buffer: Vec<u8>,
+    /// Bytes read after the sink had said 'stop'.
+    not_given: u64,
+    stopped: bool,
+    /// When the request was handed to libssh2: from then on the command may run.
+    asked: Option<Instant>,
+    /// The command has said something: it has begun.
+    heard: bool,
+}
+
+impl Running<'_> {
+    fn start(&mut self, command: &str, control: &Control) -> Result<(), SshError> {
+        let watch = control.begin(Phase::Run);
+        let mut first = true;
+        let asked = &mut self.asked;
+        let result = self.link.drive_faults(&watch, |session, _| {
+            asked.get_or_insert_with(Instant::now);
+            let step = session.exec(command);
+            if std::mem::take(&mut first) && step.is_pending() {
+                // The end of the command's stdin travels with the request.
+                if let Poll::Ready(Err(fault)) = session.send_eof() {
+                    return Poll::Ready(Err(fault));
+                }
+            }
+            step
+        })?;
+        match result {
+            Ok(()) => Ok(()),
+            Err(fault) if fault.kind == FaultKind::Request => Err(SshError::Refused {
+                what: "command",
+                cause: fault.text,
+            }),
+            Err(fault) => Err(explain(Phase::Run, &fault)),
+        }
+    }
+
+    fn follow(&mut self, control: &Control) -> Result<Seen, SshError> {
+        let watch = control.begin(Phase::Run);
+        loop {
+            watch.check()?;
+            if let Some(seen) = self.take_in(Phase::Run)? {
+                return Ok(seen);
+            }
+            self.link.fill(&watch)?;
+        }
+    }
+
+    /// Gives the sink what is there.
+    fn take_in(&mut self, phase: Phase) -> Result<Option<Seen>, SshError> {
+        let arrived = self.link.session().take_in();
+        arrived.map_err(|fault| explain(phase, &fault))?;
+        self.link.still_believed(phase)?;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            loop {
+                let count = match self.link.session().read(stream, &mut self.buffer) {
+                    Poll::Ready(Ok(0)) | Poll::Pending => break,
+                    Poll::Ready(Ok(count)) => count,
+                    Poll::Ready(Err(fault)) => return Err(explain(phase, &fault)),
+                };
+                if self.give(stream, count) == Flow::Stop && !self.stopped {
+                    return Ok(Some(Seen::Enough));
+                }
+            }
+        }
+        let closed = has_ended(self.link.session(), phase)?;
+        if closed {
+            // What came after the end of the output was taken in by the reads.
+            self.link.still_believed(phase)?;
+        }
+        self.link.flush(phase)?;
+        Ok(closed.then_some(Seen::Closed))
+    }
+
+    fn give(&mut self, stream: Stream, count: usize) -> Flow {
+        self.heard = true;
+        let bytes = self.buffer.get(..count).unwrap_or_default();
+        if self.stopped {
+            self.not_given = self
+                .not_given
+                .saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+            return Flow::Stop;
+        }
+        match stream {
+            Stream::Stdout => self.sink.stdout(bytes),
+            Stream::Stderr => self.sink.stderr(bytes),
+        }
+    }
+
+    fn note_exit(&mut self, report: &mut RunReport) {
+        let session = self.link.session();
+        report.exit = match (session.exit_signal(), session.exit_status()) {
+            (Some(signal), _) => Some(Exit::named(signal)),
+            (None, Some(status)) => Some(Exit::Status(status)),
+            (None, None) => None,
+        };
+        if report.exit.is_none() {
+            report.outcome_unknown = true;
+            report.ended = Ended::Failed;
+            report.error = Some(SshError::LinkLost {
+                phase: Phase::Run,
+                cause: "the host closed the channel without an exit status".into(),
+            });
+        }
+    }
+
+    fn fail(&mut self, error: SshError, control: &Control, report: &mut RunReport) {
+        report.ended = Ended::of(&error);
+        match error {
+            // Nothing was sent: there is nothing to end.
+            SshError::Timeout { .. } | SshError::Cancelled(_) if self.asked.is_none() => {}
+            SshError::Timeout { .. } | SshError::Cancelled(_) => self.end(control, report),
+            SshError::Refused { .. } => {}
+            // All was said: only the goodbye is missing.
+            SshError::LinkLost { .. } if self.link.session().at_eof() => {
+                self.note_exit(report);
+                if report.exit.is_some() {
+                    report.ended = Ended::Exited;
+                    report.link_lost = true;
+                    return;
+                }
+            }
+            _ => report.outcome_unknown = true,
+        }
+        report.error = Some(error);
+    }
+
+    /// Sees to it that nothing goes on running over there. Keeps reading meanwhile: what a
+    /// process says while it ends belongs to its output, and a full window would stop it
+    /// from ending.
+    fn end(&mut self, control: &Control, report: &mut RunReport) {
+        let maybe_unborn = self.asked.is_some_and(|at| at.elapsed() < YOUNG);
+        let ended = self
+            .ask_to_end(c"TERM", maybe_unborn, control, || control.cancel.grace())
+            .and_then(|gone| {
+                if gone {
+                    Ok(true)
+                } else {
+                    self.ask_to_end(c"KILL", true, control, || KILL_WAIT)
+                }
+            });
+        report.terminated = Some(match ended {
+            Ok(true) if self.link.signals_groups() => Terminated::Confirmed,
+            _ => Terminated::Unconfirmed,
+        });
+        if let Ok(true) = ended {
+            let session = self.link.session();
+            report.exit = session.exit_signal().map(Exit::named);
+        }
+    }
+
+    /// Signals, and waits for the channel to be closed: the host closes it when the command
+    /// is gone and nothing holds its output any more. Where the signal may have been lost
+    /// it is repeated, but a command that has begun gets one `TERM`: to some programs the
+    /// second means 'drop everything'.
+    fn ask_to_end(
+        &mut self,
+        signal: &CStr,
+        may_be_lost: bool,
+        control: &Control,
+        patience: impl Fn() -> Duration,
+    ) -> Result<bool, SshError> {
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        let mut due = Duration::ZERO;
+        loop {
+            let left = patience().saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            if began.elapsed() >= due {
+                let watch = control.aftermath(Deadline::after(left));
+                match self.link.drive(&watch, |session| session.signal(signal)) {
+                    Ok(()) => {}
+                    Err(SshError::Timeout { .. }) => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+                due = began.elapsed().saturating_add(pause);
+                pause = pause.saturating_mul(2);
+            }
+            let mut seen = self.take_in(Phase::Close)?;
+            if let Some(Seen::Enough) = seen {
+                // The rest is counted and dropped; the end may be right behind it.
+                self.stopped = true;
+                seen = self.take_in(Phase::Close)?;
+            }
+            if let Some(Seen::Closed) = seen {
+                return Ok(true);
+            }
+            if !may_be_lost || (signal == c"TERM" && self.heard) {
+                due = Duration::MAX;
+            }
+            let wait = left.min(due.saturating_sub(began.elapsed()));
+            match self.link.fill(&control.aftermath(Deadline::after(wait))) {
+                Ok(Filled::Bytes | Filled::Woken) | Err(SshError::Timeout { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The command's end is known and nothing of its output is missing. The close that follows
+/// is not waited for.
+fn has_ended(session: &mut Session, phase: Phase) -> Result<bool, SshError> {
+    if !session.at_eof() {
+        return Ok(false);
+    }
+    if session.exit_status().is_some() || session.exit_signal().is_some() {
+        return Ok(true);
+    }
+    match session.wait_closed() {
+        Poll::Ready(Ok(())) => Ok(true),
+        Poll::Pending => Ok(false),
+        Poll::Ready(Err(fault)) => Err(explain(phase, &fault)),
+    }
+}

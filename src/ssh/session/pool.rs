@@ -1,0 +1,207 @@
+//! Idle sessions, kept for the next command to the same host.
+//!
+//! A session is used by one run at a time: taking it removes it. It is dropped when its
+//! time is up, on a reload, and when there are too many. Whether it may be used again is
+//! the taker's question ([`crate::ssh::client`]); this only keeps and drops.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::config::Snapshot;
+use crate::model::names::HostAlias;
+use crate::ssh::login::Proof;
+use crate::ssh::transport::link::Link;
+
+/// Idle sessions kept for one host, at most.
+const PER_HOST: usize = 8;
+/// Idle sessions kept in all, at most: descriptors and memory (some 150 KiB each).
+const IN_ALL: usize = 256;
+const STACK: usize = 64 * 1024;
+
+/// What a session was made for: a host of one configuration. Another configuration never
+/// finds it, not even one of the same files: it may have other secrets.
+#[derive(Clone)]
+pub(crate) struct Key {
+    alias: HostAlias,
+    configuration: Weak<Snapshot>,
+}
+
+impl Key {
+    pub(crate) fn new(alias: &HostAlias, configuration: &Arc<Snapshot>) -> Self {
+        Self {
+            alias: alias.clone(),
+            configuration: Arc::downgrade(configuration),
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.alias == other.alias && self.configuration.ptr_eq(&other.configuration)
+    }
+}
+
+/// A session that nobody uses.
+pub(crate) struct Parked {
+    pub(crate) link: Link,
+    pub(crate) proof: Proof,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Pool(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something was parked, or all is to go.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The one parked last is at the back.
+    sessions: VecDeque<(Key, Instant, Parked)>,
+    has_keeper: bool,
+    /// Rises with each [`Pool::clear`]: what was in use then is not parked afterwards.
+    era: u64,
+}
+
+impl Pool {
+    /// To be given back to [`Pool::park`].
+    pub(crate) fn era(&self) -> u64 {
+        self.0.lock().era
+    }
+
+    /// The session parked last for `key`.
+    pub(crate) fn take(&self, key: &Key) -> Option<Parked> {
+        let mut state = self.0.lock();
+        let index = state
+            .sessions
+            .iter()
+            .rposition(|(other, until, _)| other == key && *until > Instant::now())?;
+        state.sessions.remove(index).map(|(_, _, parked)| parked)
+    }
+
+    /// Keeps a session for `idle`, unless the pool was cleared since `era`.
+    pub(crate) fn park(&self, key: Key, parked: Parked, idle: Duration, era: u64) {
+        let Some(until) = Instant::now().checked_add(idle).filter(|_| !idle.is_zero()) else {
+            return parked.link.goodbye();
+        };
+        parked.link.shrink();
+        let mut state = self.0.lock();
+        if state.era != era {
+            drop(state);
+            return parked.link.goodbye();
+        }
+        let same = state
+            .sessions
+            .iter()
+            .filter(|(other, _, _)| *other == key)
+            .count();
+        let surplus = if same >= PER_HOST {
+            state
+                .sessions
+                .iter()
+                .position(|(other, _, _)| *other == key)
+        } else {
+            (state.sessions.len() >= IN_ALL).then_some(0)
+        };
+        let surplus = surplus.and_then(|index| state.sessions.remove(index));
+        state.sessions.push_back((key, until, parked));
+        self.keep(&mut state);
+        drop(state);
+        self.0.changed.notify_one();
+        if let Some((_, _, parked)) = surplus {
+            parked.link.goodbye();
+        }
+    }
+
+    /// Drops all sessions, and those in use as soon as they are done.
+    pub(crate) fn clear(&self) {
+        let mut state = self.0.lock();
+        state.era = state.era.wrapping_add(1);
+        let sessions = std::mem::take(&mut state.sessions);
+        drop(state);
+        self.0.changed.notify_one();
+        for (_, _, parked) in sessions {
+            parked.link.goodbye();
+        }
+    }
+
+    /// Drops the idle sessions of `key`.
+    pub(crate) fn discard(&self, key: &Key) {
+        let mut state = self.0.lock();
+        let all = std::mem::take(&mut state.sessions);
+        let (gone, kept) = all.into_iter().partition(|(other, _, _)| other == key);
+        state.sessions = kept;
+        drop(state);
+        let gone: VecDeque<(Key, Instant, Parked)> = gone;
+        for (_, _, parked) in gone {
+            parked.link.goodbye();
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().sessions.len()
+    }
+
+    /// Sees to it that a thread waits for the sessions' time to be up; it ends with the
+    /// last of them. Without it (no threads left) they still end at the next park.
+    fn keep(&self, state: &mut State) {
+        if state.has_keeper {
+            return;
+        }
+        let weak = Arc::downgrade(&self.0);
+        let builder = thread::Builder::new()
+            .name("idle-sessions".into())
+            .stack_size(STACK);
+        state.has_keeper = builder.spawn(move || keeper(&weak)).is_ok();
+    }
+}
+
+fn keeper(weak: &Weak<Shared>) {
+    while let Some(shared) = weak.upgrade() {
+        let mut state = shared.lock();
+        let now = Instant::now();
+        let mut over = Vec::new();
+        let mut index = 0;
+        while let Some((_, until, _)) = state.sessions.get(index) {
+            if *until <= now {
+                over.extend(state.sessions.remove(index));
+            } else {
+                index = index.saturating_add(1);
+            }
+        }
+        let next = state.sessions.iter().map(|(_, until, _)| *until).min();
+        if next.is_none() {
+            state.has_keeper = false;
+        }
+        let done = match next {
+            Some(next) if over.is_empty() => {
+                drop(
+                    shared
+                        .changed
+                        .wait_timeout(state, next.saturating_duration_since(now)),
+                );
+                false
+            }
+            Some(_) => false,
+            None => true,
+        };
+        for (_, _, parked) in over {
+            parked.link.goodbye();
+        }
+        if done {
+            return;
+        }
+    }
+}
+
+impl Shared {
+    /// A poisoned lock is taken as it is: nothing in here is left half-done.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

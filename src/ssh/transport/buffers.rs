@@ -1,0 +1,207 @@
+//! The bytes between libssh2 and the outside: what has arrived and was not taken, what is
+//! to be sent and was not yet.
+//!
+//! libssh2 never touches a socket here. Its receive and send callbacks only move bytes in
+//! and out of this, so no call into it can block, loop on a flooding peer for longer than
+//! one filling of the buffer, or be left half-way through a packet; and a jump host's
+//! channel can carry a session as well as a socket can. [`crate::ssh::transport::link`] moves the bytes.
+
+use std::cell::{Cell, RefCell};
+
+use zeroize::Zeroizing;
+
+/// Bytes read from a peer at once, at most: bounds what one call into libssh2 can chew.
+pub(crate) const CHUNK: usize = 32 * 1024;
+/// Bytes waiting to be sent, at most. What this side sends is small (a login, a command,
+/// window updates, answers to requests), so more means that the peer asks and never reads.
+const OUTBOUND_MAX: usize = 512 * 1024;
+
+/// Shared between the session's owner and libssh2's callbacks, which run on the owner's
+/// thread inside calls that the owner makes.
+#[derive(Default)]
+pub(crate) struct Wire {
+    inbound: RefCell<Buffer>,
+    outbound: RefCell<Buffer>,
+    /// Reading and writing fail from now on: lets libssh2 take a session apart without
+    /// waiting for the peer.
+    dead: Cell<bool>,
+    /// Bytes that libssh2 has allocated for this session.
+    allocated: Cell<usize>,
+    /// The reply to a hidden keyboard-interactive prompt, given once.
+    reply: RefCell<Option<Zeroizing<Vec<u8>>>>,
+}
+
+#[derive(Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Buffer {
+    fn waiting(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count);
+        if self.start >= self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+}
+
+impl Wire {
+    /// For the callback: gives `take` what has arrived, at most `most` bytes of it, and
+    /// says how many these were. `None`: nothing is there yet.
+    ///
+    /// # Errors
+    /// The wire is dead.
+    pub(crate) fn receive(
+        &self,
+        most: usize,
+        take: impl FnOnce(&[u8]),
+    ) -> Result<Option<usize>, Dead> {
+        if self.dead.get() {
+            return Err(Dead);
+        }
+        let mut inbound = self.inbound.borrow_mut();
+        let waiting = inbound.waiting();
+        let given = waiting.get(..most).unwrap_or(waiting);
+        let count = given.len();
+        if count == 0 {
+            return Ok(None);
+        }
+        take(given);
+        inbound.consume(count);
+        Ok(Some(count))
+    }
+
+    /// For the callback: takes all of `bytes`.
+    ///
+    /// # Errors
+    /// The wire is dead, or the peer does not take what it asks for.
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Dead> {
+        let mut outbound = self.outbound.borrow_mut();
+        if self.dead.get() || outbound.waiting().len().saturating_add(bytes.len()) > OUTBOUND_MAX {
+            return Err(Dead);
+        }
+        outbound.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(crate) fn has_inbound(&self) -> bool {
+        !self.inbound.borrow().waiting().is_empty()
+    }
+
+    /// Lets `read` put bytes where libssh2 will find them; returns how many it put.
+    pub(crate) fn fill<E>(
+        &self,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let mut inbound = self.inbound.borrow_mut();
+        let old = inbound.bytes.len();
+        inbound.bytes.resize(old.saturating_add(CHUNK), 0);
+        let got = read(inbound.bytes.get_mut(old..).unwrap_or_default());
+        let kept = old.saturating_add(*got.as_ref().unwrap_or(&0));
+        inbound.bytes.truncate(kept);
+        got
+    }
+
+    pub(crate) fn has_outbound(&self) -> bool {
+        !self.outbound.borrow().waiting().is_empty()
+    }
+
+    /// Lets `write` take bytes off the front; it returns how many it took.
+    pub(crate) fn drain<E>(
+        &self,
+        write: impl FnOnce(&[u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let mut outbound = self.outbound.borrow_mut();
+        let count = write(outbound.waiting())?;
+        outbound.consume(count);
+        Ok(count)
+    }
+
+    /// Gives up the buffers' memory while the session idles.
+    pub(crate) fn shrink(&self) {
+        for buffer in [&self.inbound, &self.outbound] {
+            let mut buffer = buffer.borrow_mut();
+            if buffer.waiting().is_empty() {
+                buffer.bytes = Vec::new();
+            }
+        }
+    }
+
+    pub(crate) fn kill(&self) {
+        self.dead.set(true);
+    }
+
+    pub(crate) fn allocated(&self) -> usize {
+        self.allocated.get()
+    }
+
+    pub(crate) fn note_allocated(&self, bytes: usize) {
+        self.allocated
+            .set(self.allocated.get().saturating_add(bytes));
+    }
+
+    pub(crate) fn note_freed(&self, bytes: usize) {
+        self.allocated
+            .set(self.allocated.get().saturating_sub(bytes));
+    }
+
+    pub(crate) fn set_reply(&self, reply: Option<Zeroizing<Vec<u8>>>) {
+        *self.reply.borrow_mut() = reply;
+    }
+
+    pub(crate) fn take_reply(&self) -> Option<Zeroizing<Vec<u8>>> {
+        self.reply.borrow_mut().take()
+    }
+}
+
+/// The wire carries nothing any more.
+#[derive(Debug)]
+pub(crate) struct Dead;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_in_order_and_whole() {
+        let wire = Wire::default();
+        let put = |text: &'static [u8]| {
+            wire.fill(|space| -> Result<usize, ()> {
+                space[..text.len()].copy_from_slice(text);
+                Ok(text.len())
+            })
+            .unwrap()
+        };
+        put(b"hello ");
+        put(b"world");
+        let mut out = Vec::new();
+        let mut receive = || {
+            wire.receive(8, |bytes| out.extend_from_slice(bytes))
+                .unwrap()
+        };
+        assert_eq!([receive(), receive(), receive()], [Some(8), Some(3), None]);
+        assert_eq!(out, b"hello world");
+    }
+
+    #[test]
+    fn a_peer_that_never_reads_is_given_up() {
+        let wire = Wire::default();
+        let packet = [0; 4096];
+        let sent = (0..1000).take_while(|_| wire.send(&packet).is_ok()).count();
+        assert_eq!(sent, OUTBOUND_MAX / packet.len());
+    }
+
+    #[test]
+    fn a_dead_wire_neither_gives_nor_takes() {
+        let wire = Wire::default();
+        wire.kill();
+        assert!(wire.receive(1, |_| ()).is_err());
+        assert!(wire.send(b"x").is_err());
+    }
+}

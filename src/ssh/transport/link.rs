@@ -1,0 +1,409 @@
+//! Moves bytes between a session's wire and what carries it: a TCP socket, or a channel of
+//! the session to a jump host. The one place of this layer that waits.
+//!
+//! [`Link::drive`] repeats a call into libssh2 until it is done, sending and receiving in
+//! between, under a [`Watch`]: it ends when the phase's time is up or the run is cancelled,
+//! and it ends when the peer makes this side read or hold more than a login or a window
+//! could need. Called by every step of a run.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::linux::net::TcpStreamExt;
+use std::task::Poll;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::model::names::HostAlias;
+use crate::ssh::deadline::{Phase, Watch};
+use crate::ssh::error::SshError;
+use crate::ssh::host_keys::PublicKey;
+use crate::ssh::libssh2::{Fault, FaultKind, Session, Step, Stream};
+use crate::ssh::login::algorithms;
+use crate::ssh::run_report::Negotiated;
+
+/// Bytes a host may send before the login is through. Banner, key exchange and login take
+/// a few KiB; a certificate or a long notice, some more.
+const BEFORE_LOGIN_MAX: u64 = 1024 * 1024;
+/// Bytes libssh2 may hold for one session: its buffers, the receive window of the channel,
+/// and as much again for its bookkeeping of small packets.
+const HELD_MAX: usize = 8 * 1024 * 1024;
+/// Seconds of silence after which a running session says something, so that a dead peer is
+/// noticed by TCP and a firewall keeps its state.
+const KEEP_ALIVE_SECONDS: u32 = 15;
+
+/// What carries a session.
+pub(crate) enum Carrier {
+    Socket(TcpStream),
+    /// The channel of the session to the jump host before this one.
+    Tunnel(Box<Link>),
+}
+
+/// A session and its carrier.
+pub(crate) struct Link {
+    session: Session,
+    carrier: Carrier,
+    received: u64,
+    /// The host's key, once it is verified.
+    believed: Option<PublicKey>,
+    logged_in: bool,
+}
+
+/// What ended a wait.
+pub(crate) enum Filled {
+    Bytes,
+    /// Somebody threw or shook the switch.
+    Woken,
+}
+
+impl Link {
+    /// # Errors
+    /// Out of memory.
+    pub(crate) fn new(carrier: Carrier) -> Result<Self, SshError> {
+        let session = Session::new().map_err(|fault| SshError::Local {
+            what: "new session",
+            cause: fault.text,
+        })?;
+        Ok(Self {
+            session,
+            carrier,
+            received: 0,
+            believed: None,
+            logged_in: false,
+        })
+    }
+
+    pub(crate) fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// From now on the host is believed to be who it should be as long as it keeps this
+    /// key. To be said before anything secret is sent.
+    pub(crate) fn believe(&mut self, key: &PublicKey) {
+        self.believed = Some(key.clone());
+    }
+
+    /// From now on we are known to the host.
+    pub(crate) fn set_logged_in(&mut self) {
+        self.logged_in = true;
+        self.session.keep_alive(KEEP_ALIVE_SECONDS);
+    }
+
+    /// The socket at the bottom, whatever number of hops lies on it.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match &self.carrier {
+            Carrier::Socket(stream) => stream,
+            Carrier::Tunnel(outer) => outer.socket(),
+        }
+    }
+
+    /// Repeats `call` until it is done.
+    ///
+    /// # Errors
+    /// The phase's time is up, the run is cancelled, the link is lost, the peer sends what
+    /// it should not; or `call` fails, which [`explain`] puts in words.
+    pub(crate) fn drive<T>(
+        &mut self,
+        watch: &Watch<'_>,
+        mut call: impl FnMut(&mut Session) -> Step<T>,
+    ) -> Result<T, SshError> {
+        self.drive_faults(watch, |session, _| call(session))?
+            .map_err(|fault| explain(watch.phase, &fault))
+    }
+
+    /// As [`Link::drive`], with libssh2's own refusals left as they are.
+    ///
+    /// # Errors
+    /// All of `drive` but the last.
+    pub(crate) fn drive_faults<T>(
+        &mut self,
+        watch: &Watch<'_>,
+        mut call: impl FnMut(&mut Session, BorrowedFd<'_>) -> Step<T>,
+    ) -> Result<Result<T, Fault>, SshError> {
+        loop {
+            watch.check()?;
+            let step = match &self.carrier {
+                Carrier::Socket(stream) => call(&mut self.session, stream.as_fd()),
+                Carrier::Tunnel(outer) => call(&mut self.session, outer.socket().as_fd()),
+            };
+            self.flush(watch.phase)?;
+            if let Poll::Ready(result) = step {
+                self.still_believed(watch.phase)?;
+                return Ok(result);
+            }
+            self.fill(watch)?;
+        }
+    }
+
+    /// Sends what can be sent now.
+    ///
+    /// # Errors
+    /// The link is lost.
+    pub(crate) fn flush(&mut self, phase: Phase) -> Result<(), SshError> {
+        while self.session.wire().has_outbound() {
+            let wire = self.session.wire();
+            let sent = match &mut self.carrier {
+                Carrier::Socket(stream) => wire
+                    .drain(|bytes| retry(|| stream.write(bytes)))
+                    .map_err(|e| lost(phase, &e))?,
+                Carrier::Tunnel(outer) => {
+                    let sent = wire.drain(|bytes| match outer.session.write(bytes) {
+                        Poll::Ready(Ok(count)) => Ok(count),
+                        Poll::Ready(Err(fault)) => Err(explain(phase, &fault)),
+                        Poll::Pending => Ok(0),
+                    })?;
+                    outer.flush(phase)?;
+                    sent
+                }
+            };
+            if sent == 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something for libssh2 to read, or the switch is shaken. Returns
+    /// at once if there is something already.
+    ///
+    /// # Errors
+    /// As [`Link::drive`].
+    pub(crate) fn fill(&mut self, watch: &Watch<'_>) -> Result<Filled, SshError> {
+        if self.session.wire().allocated() > HELD_MAX {
+            return Err(excess(watch.phase, "the peer sends faster than it may"));
+        }
+        self.still_believed(watch.phase)?;
+        if self.session.wire().has_inbound() {
+            return Ok(Filled::Bytes);
+        }
+        loop {
+            watch.check()?;
+            if let Some(count) = self.receive(watch.phase)? {
+                self.received = self.received.saturating_add(count);
+                if !self.logged_in && self.received > BEFORE_LOGIN_MAX {
+                    return Err(excess(
+                        watch.phase,
+                        "the peer sends too much before the login",
+                    ));
+                }
+                return Ok(Filled::Bytes);
+            }
+            self.keep_alive(watch.phase)?;
+            self.flush(watch.phase)?;
+            if let Filled::Woken = self.wait(watch)? {
+                return Ok(Filled::Woken);
+            }
+        }
+    }
+
+    /// To be asked after libssh2 has taken in what arrived, before anything is made of it: a
+    /// host can present another key in a later exchange.
+    ///
+    /// # Errors
+    /// It did.
+    pub(crate) fn still_believed(&self, phase: Phase) -> Result<(), SshError> {
+        match &self.believed {
+            Some(key) if !self.session.host_key_is(key.blob()) => {
+                Err(excess(phase, "the host changed its key within the session"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what has arrived; `None` if nothing has.
+    fn receive(&mut self, phase: Phase) -> Result<Option<u64>, SshError> {
+        let wire = self.session.wire();
+        let count = match &mut self.carrier {
+            Carrier::Socket(stream) => match wire.fill(|space| stream.read(space)) {
+                Ok(count) => Poll::Ready(count),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                    Poll::Pending
+                }
+                Err(e) => return Err(lost(phase, &e)),
+            },
+            Carrier::Tunnel(outer) => {
+                let mut ended = false;
+                let count = wire.fill(|space| match outer.session.read(Stream::Stdout, space) {
+                    Poll::Ready(Ok(count)) => {
+                        ended = count == 0 && outer.session.at_eof();
+                        Ok(count)
+                    }
+                    Poll::Ready(Err(fault)) => Err(explain(phase, &fault)),
+                    Poll::Pending => Ok(0),
+                })?;
+                outer.flush(phase)?;
+                if count > 0 || ended {
+                    Poll::Ready(count)
+                } else {
+                    Poll::Pending
+                }
+            }
+        };
+        match count {
+            Poll::Ready(0) => Err(SshError::LinkLost {
+                phase,
+                cause: "closed by the other side".into(),
+            }),
+            Poll::Ready(count) => Ok(Some(u64::try_from(count).unwrap_or(u64::MAX))),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    fn wait(&mut self, watch: &Watch<'_>) -> Result<Filled, SshError> {
+        match &mut self.carrier {
+            Carrier::Tunnel(outer) => outer.fill(watch),
+            Carrier::Socket(stream) => {
+                // sshd does not set TCP_NODELAY before a command runs, so its next packet
+                // waits for this side's ACK, which Linux puts off by 40 ms (tcp(7)); the
+                // option holds for one ACK. Without it things are slower, and as correct.
+                let _ = stream.set_quickack(true);
+                let mut interest = PollFlags::POLLIN;
+                if self.session.wire().has_outbound() {
+                    interest |= PollFlags::POLLOUT;
+                }
+                wait_for(
+                    stream.as_fd(),
+                    interest,
+                    watch,
+                    Duration::from_secs(u64::from(KEEP_ALIVE_SECONDS)),
+                )
+            }
+        }
+    }
+
+    fn keep_alive(&mut self, phase: Phase) -> Result<(), SshError> {
+        if self.logged_in {
+            self.session
+                .keep_alive_now()
+                .map_err(|fault| explain(phase, &fault))?;
+        }
+        Ok(())
+    }
+
+    /// Whether an idle session can still be used, as far as can be told without asking the
+    /// host: no end of file, no error, and what it said meanwhile is taken in.
+    pub(crate) fn seems_alive(&mut self) -> bool {
+        self.receive(Phase::Connect).is_ok()
+    }
+
+    /// Closes the channel as far as that takes no waiting; what is missing is made up for
+    /// when the next one is opened.
+    pub(crate) fn close_channel(&mut self) {
+        let _ = self.session.close_channel();
+        let _ = self.flush(Phase::Close);
+    }
+
+    /// The negotiated algorithms, for the log.
+    pub(crate) fn negotiated(&self, alias: &HostAlias) -> Negotiated {
+        algorithms::negotiated(&self.session, alias)
+    }
+
+    /// Whether the host hands a signal to all processes of a command and closes a channel
+    /// only when none of them holds it any more. OpenSSH does; dropbear signals the first
+    /// process alone and closes when that one is gone.
+    pub(crate) fn signals_groups(&self) -> bool {
+        self.session
+            .peer_version()
+            .is_some_and(|version| version.starts_with("SSH-2.0-OpenSSH_"))
+    }
+
+    /// Gives up buffers while nothing happens.
+    pub(crate) fn shrink(&self) {
+        self.session.wire().shrink();
+    }
+
+    /// Says goodbye and lets go.
+    pub(crate) fn goodbye(mut self) {
+        self.session.disconnect();
+        // What does not fit into the socket's buffer at once is not worth a wait.
+        let _ = self.flush(Phase::Close);
+    }
+}
+
+/// Waits until `descriptor` is ready for `interest`, or `most` has passed.
+///
+/// # Errors
+/// The watch's time is up, or its switch was thrown.
+pub(crate) fn wait_for(
+    descriptor: BorrowedFd<'_>,
+    interest: PollFlags,
+    watch: &Watch<'_>,
+    most: Duration,
+) -> Result<Filled, SshError> {
+    watch.check()?;
+    let left = watch.left().map_or(most, |left| left.min(most));
+    // Rounded up, so that a deadline is past when the wait for it ends.
+    let millis = u16::try_from(left.as_millis().saturating_add(1)).unwrap_or(u16::MAX);
+    let mut set = [
+        PollFd::new(descriptor, interest),
+        PollFd::new(watch.cancel().as_fd(), PollFlags::POLLIN),
+    ];
+    match poll(&mut set, PollTimeout::from(millis)) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => {
+            return Err(SshError::Local {
+                what: "poll",
+                cause: errno.to_string(),
+            });
+        }
+    }
+    let [_, wake] = set;
+    if wake.any().unwrap_or(false) {
+        watch.cancel().settle();
+        watch.check()?;
+        return Ok(Filled::Woken);
+    }
+    watch.check()?;
+    Ok(Filled::Bytes)
+}
+
+/// Waits until the switch is shaken.
+///
+/// # Errors
+/// The watch's time is up, or its switch was thrown.
+pub(crate) fn wait_for_wake(watch: &Watch<'_>) -> Result<(), SshError> {
+    loop {
+        // A descriptor that is asked for nothing is only waited beside.
+        let switch = watch.cancel().as_fd();
+        if let Filled::Woken = wait_for(switch, PollFlags::empty(), watch, Duration::from_secs(60))?
+        {
+            return Ok(());
+        }
+    }
+}
+
+/// A refusal of libssh2 as an error of this phase.
+pub(crate) fn explain(phase: Phase, fault: &Fault) -> SshError {
+    let cause = format!("{} (libssh2 {})", fault.text, fault.code);
+    match fault.kind {
+        FaultKind::Link => SshError::LinkLost { phase, cause },
+        _ => SshError::Protocol { phase, cause },
+    }
+}
+
+fn excess(phase: Phase, cause: &str) -> SshError {
+    SshError::Protocol {
+        phase,
+        cause: cause.into(),
+    }
+}
+
+fn lost(phase: Phase, error: &std::io::Error) -> SshError {
+    SshError::LinkLost {
+        phase,
+        cause: error.to_string(),
+    }
+}
+
+/// A write that would block has written nothing.
+fn retry(mut write: impl FnMut() -> std::io::Result<usize>) -> std::io::Result<usize> {
+    loop {
+        match write() {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(0),
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! From a host's name to bytes on a socket.
+//!
+//! `resolve` looks a name up, `connect` reaches the pinned address, `link` waits and moves
+//! bytes within a deadline, `buffers` holds what libssh2 has yet to read or write. Knows
+//! nothing of keys or commands. Called by `login` and `session`.
+
+pub mod buffers;
+pub mod connect;
+pub mod link;
+pub mod resolve;

@@ -1,0 +1,370 @@
+//! A run on a tag: one task for each host, so many at a time, one answer for all.
+//!
+//! Owns which host is next, when no more are begun, and the answer: results in the
+//! plan's order, a summary, equal outputs once, and a size that all outputs share. Has no
+//! thread of its own: each host that ends begins the next. Judges nothing
+//! ([`crate::task::tag::plan`] did, and [`crate::task::permit`] does again after a reload). Called by [`crate::task::Tasks::run_on_tag`].
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::config::Snapshot;
+use crate::model::names::{CommandText, HostAlias, TaskId};
+use crate::policy::{ApprovalFailure, Authorised, Verdict};
+use crate::task::outcome::{Outcome, State};
+use crate::task::output::fit::Cost;
+use crate::task::permit::Permit;
+use crate::task::registry::{NotTaken, Order};
+use crate::task::state::{self, Kind, Listener, TaskEvent, Waiting};
+use crate::task::tag::plan::TagPlan;
+use crate::task::tag::report::{Collected, NotRun, TagOutcome};
+use crate::task::{TaskHandle, Tasks};
+
+/// How a tag run goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct TagOptions {
+    /// Most hosts at a time; never more than `concurrency: fan_out`.
+    pub batch: Option<NonZeroUsize>,
+    /// After so many failures and timeouts no further host is begun.
+    pub max_failures: Option<NonZeroUsize>,
+    /// Equal outputs with equal exit codes are given once.
+    pub group_identical: bool,
+    /// What all outputs together may cost.
+    pub output_budget: usize,
+    /// What an output costs.
+    pub cost: Cost,
+}
+
+/// What runs for less than this is not worth a word before its end.
+const WORTH_TELLING_MS: u64 = 1_000;
+
+/// What a listener hears of a tag run; `done` only grows.
+#[derive(Debug, Clone)]
+pub enum TagEvent {
+    HostStarted {
+        alias: HostAlias,
+        task_id: TaskId,
+    },
+    /// How it is with the first of the hosts that were begun: one speaks for all, however
+    /// many.
+    HostGoesOn {
+        alias: HostAlias,
+        at: Moment,
+        done: usize,
+        total: usize,
+    },
+    /// One host more has ended, or will not be begun.
+    HostFinished {
+        alias: HostAlias,
+        done: usize,
+        total: usize,
+    },
+    /// Nothing follows.
+    Finished(Arc<TagOutcome>),
+}
+
+/// A moment of a host that was begun and has not ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment {
+    Waits(Waiting),
+    Runs(state::Progress),
+}
+
+/// Hears of a tag run, one call at a time. An implementation must not block and must not
+/// use the run's handle in the call (except in `Finished`).
+pub trait TagListener: Send + Sync {
+    fn on_event(&self, event: &TagEvent);
+}
+
+impl TagListener for () {
+    fn on_event(&self, _: &TagEvent) {}
+}
+
+/// A tag run that was begun. Dropping it changes nothing for the run.
+#[derive(Clone)]
+pub struct TagHandle(Arc<Fanout>);
+
+struct Fanout {
+    tasks: Tasks,
+    snapshot: Arc<Snapshot>,
+    command: CommandText,
+    width: usize,
+    max_failures: usize,
+    progress: Mutex<Progress>,
+    ended: Condvar,
+}
+
+struct Progress {
+    /// Those that are to run and have not been begun, in order.
+    waiting: BTreeMap<usize, (HostAlias, Authorised)>,
+    in_flight: usize,
+    /// Those of the tasks in flight that can be cancelled.
+    handles: BTreeMap<usize, TaskHandle>,
+    failures: usize,
+    stop: Option<NotRun>,
+    /// Somebody is beginning hosts; whoever else would looks on.
+    beginning: bool,
+    done: usize,
+    total: usize,
+    collected: Collected,
+    listener: Option<Arc<dyn TagListener>>,
+    outcome: Option<Arc<TagOutcome>>,
+}
+
+impl TagHandle {
+    pub(crate) fn begin(
+        tasks: &Tasks,
+        plan: TagPlan,
+        options: TagOptions,
+        listener: Arc<dyn TagListener>,
+    ) -> Self {
+        let fan_out = usize::try_from(plan.snapshot.concurrency().fan_out).unwrap_or(usize::MAX);
+        let batch = options.batch.map_or(fan_out, NonZeroUsize::get);
+        let hash = plan.hash();
+        let mut collected = Collected::new(hash, plan.hosts.len(), options);
+        let mut waiting = BTreeMap::new();
+        for (place, (alias, verdict)) in plan.hosts.into_iter().enumerate() {
+            let denial = match verdict {
+                Verdict::Allow(authorised) => {
+                    waiting.insert(place, (alias, authorised));
+                    continue;
+                }
+                Verdict::Ask(needs) => needs.refuse(ApprovalFailure::Unavailable),
+                Verdict::Deny(denial) => denial,
+            };
+            tasks.registry.audit.deny(&alias, hash);
+            collected.denied(place, alias, denial);
+        }
+        let fanout = Arc::new(Fanout {
+            tasks: tasks.clone(),
+            snapshot: plan.snapshot,
+            command: plan.command,
+            width: batch.min(fan_out).max(1),
+            max_failures: options.max_failures.map_or(usize::MAX, NonZeroUsize::get),
+            ended: Condvar::new(),
+            progress: Mutex::new(Progress {
+                in_flight: 0,
+                handles: BTreeMap::new(),
+                failures: 0,
+                stop: None,
+                beginning: false,
+                done: 0,
+                total: waiting.len(),
+                waiting,
+                collected,
+                listener: Some(listener),
+                outcome: None,
+            }),
+        });
+        fanout.go_on();
+        Self(fanout)
+    }
+
+    /// Ends every host's command and begins no more. Returns at once.
+    pub fn cancel(&self) {
+        let handles: Vec<_> = {
+            let mut progress = self.0.progress();
+            progress.stop = Some(NotRun::Cancelled);
+            progress.handles.values().cloned().collect()
+        };
+        for handle in handles {
+            handle.cancel();
+        }
+        self.0.go_on();
+    }
+
+    /// The tasks in flight, by the order of their hosts.
+    pub fn task_ids(&self) -> Vec<TaskId> {
+        let progress = self.0.progress();
+        progress
+            .handles
+            .values()
+            .map(|handle| handle.id().clone())
+            .collect()
+    }
+
+    /// Waits for the end of all hosts.
+    pub fn wait(&self) -> Arc<TagOutcome> {
+        let mut progress = self.0.progress();
+        loop {
+            if let Some(outcome) = &progress.outcome {
+                return Arc::clone(outcome);
+            }
+            let waited = self.0.ended.wait(progress);
+            progress = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Fanout {
+    /// Begins as many hosts as may run, and ends the run if none is left.
+    fn go_on(self: &Arc<Self>) {
+        let mut progress = self.progress();
+        if progress.beginning {
+            return;
+        }
+        progress.beginning = true;
+        while let Some((place, alias, command)) = progress.next(self.width) {
+            drop(progress);
+            let order = Order {
+                permit: Permit::new(&self.snapshot, &self.command, command),
+                kind: Kind::Tag,
+            };
+            let listener = Arc::new(OneHost {
+                fanout: Arc::clone(self),
+                alias: alias.clone(),
+                place,
+            });
+            let started = self.tasks.start(order, listener);
+            progress = self.progress();
+            match started {
+                Err(NotTaken::Refused(refused)) => {
+                    progress.in_flight -= 1;
+                    progress.left_out(place, alias, NotRun::Refused(refused));
+                }
+                Err(NotTaken::Denied(overruled)) => {
+                    let denial = overruled.denial;
+                    self.tasks.registry.audit.deny(&alias, denial.hash());
+                    progress.in_flight -= 1;
+                    progress.count(&alias);
+                    progress.collected.denied(place, alias, denial);
+                }
+                Ok(handle) if progress.stop == Some(NotRun::Cancelled) => {
+                    drop(progress);
+                    handle.cancel();
+                    progress = self.progress();
+                }
+                Ok(handle) => progress.keep(place, handle),
+            }
+        }
+        if let Some(why) = progress.stop {
+            for (place, (alias, command)) in std::mem::take(&mut progress.waiting) {
+                // It was allowed, and is on record as that; it has no start and no end.
+                drop(self.tasks.registry.audit.allow(&alias, command.hash()));
+                progress.left_out(place, alias, why);
+            }
+        }
+        progress.beginning = false;
+        let Some((listener, outcome)) = progress.end() else {
+            return;
+        };
+        drop(progress);
+        self.ended.notify_all();
+        listener.on_event(&TagEvent::Finished(outcome));
+    }
+
+    fn host_ended(self: &Arc<Self>, place: usize, outcome: &Outcome) {
+        // Outside the lock: an output may be long.
+        let (output, _) = outcome.output(usize::MAX);
+        let mut progress = self.progress();
+        progress.handles.remove(&place);
+        progress.in_flight -= 1;
+        // A denial, also of the network policy, is counted as that alone, as in the summary.
+        if matches!(outcome.state, State::Failed | State::Timeout) && !outcome.is_denied() {
+            progress.failures += 1;
+            if progress.failures >= self.max_failures && progress.stop.is_none() {
+                progress.stop = Some(NotRun::TooManyFailures);
+            }
+        }
+        progress.collected.ran(place, outcome, output);
+        progress.count(&outcome.alias);
+        drop(progress);
+        self.go_on();
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    /// Takes the next host that may be begun, and counts it as in flight.
+    fn next(&mut self, width: usize) -> Option<(usize, HostAlias, Authorised)> {
+        if self.in_flight >= width || self.stop.is_some() {
+            return None;
+        }
+        let (place, (alias, command)) = self.waiting.pop_first()?;
+        self.in_flight += 1;
+        Some((place, alias, command))
+    }
+
+    /// Keeps what is needed to cancel a task, unless it has ended already.
+    fn keep(&mut self, place: usize, handle: TaskHandle) {
+        if !self.collected.has(place) {
+            self.handles.insert(place, handle);
+        }
+    }
+
+    fn left_out(&mut self, place: usize, alias: HostAlias, why: NotRun) {
+        self.count(&alias);
+        self.collected.not_run(place, alias, why);
+    }
+
+    fn count(&mut self, alias: &HostAlias) {
+        self.done += 1;
+        let event = TagEvent::HostFinished {
+            alias: alias.clone(),
+            done: self.done,
+            total: self.total,
+        };
+        if let Some(listener) = &self.listener {
+            listener.on_event(&event);
+        }
+    }
+
+    /// The end of it all, once.
+    fn end(&mut self) -> Option<(Arc<dyn TagListener>, Arc<TagOutcome>)> {
+        if self.in_flight > 0 || !self.waiting.is_empty() {
+            return None;
+        }
+        let listener = self.listener.take()?;
+        let outcome = Arc::new(self.collected.finish());
+        self.outcome = Some(Arc::clone(&outcome));
+        Some((listener, outcome))
+    }
+}
+
+/// Hears of one host's task.
+struct OneHost {
+    fanout: Arc<Fanout>,
+    alias: HostAlias,
+    place: usize,
+}
+
+impl Listener for OneHost {
+    fn on_event(&self, id: &TaskId, event: &TaskEvent) {
+        match event {
+            TaskEvent::Started => {
+                let progress = self.fanout.progress();
+                if let Some(listener) = &progress.listener {
+                    listener.on_event(&TagEvent::HostStarted {
+                        alias: self.alias.clone(),
+                        task_id: id.clone(),
+                    });
+                }
+            }
+            TaskEvent::Finished(outcome) => self.fanout.host_ended(self.place, outcome),
+            TaskEvent::Waiting(waiting) => self.goes_on(Moment::Waits(*waiting)),
+            TaskEvent::Progress(at) if at.elapsed_ms >= WORTH_TELLING_MS => {
+                self.goes_on(Moment::Runs(*at));
+            }
+            TaskEvent::Created | TaskEvent::Progress(_) => {}
+        }
+    }
+}
+
+impl OneHost {
+    fn goes_on(&self, at: Moment) {
+        let progress = self.fanout.progress();
+        let is_first = progress.handles.keys().next() == Some(&self.place);
+        if let Some(listener) = progress.listener.as_ref().filter(|_| is_first) {
+            listener.on_event(&TagEvent::HostGoesOn {
+                alias: self.alias.clone(),
+                at,
+                done: progress.done,
+                total: progress.total,
+            });
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A command for all hosts of a tag, judged whole before any of it runs.
+//!
+//! Owns the list of hosts in the file's order with the verdict for each. Starts nothing
+//! ([`crate::task::tag::fanout`] does) and asks nobody: the tools settle what needs a person's
+//! approval. Made by [`crate::task::Tasks::plan`].
+
+use std::sync::Arc;
+
+use crate::config::Snapshot;
+use crate::model::names::{CommandHash, CommandText, HostAlias};
+use crate::policy::{Authorised, Denial, NeedsApproval, Verdict};
+
+/// Who is to run what, and who is not.
+pub struct TagPlan {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) command: CommandText,
+    /// In the order of the file.
+    pub(crate) hosts: Vec<(HostAlias, Verdict)>,
+}
+
+impl TagPlan {
+    pub fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    pub fn hash(&self) -> CommandHash {
+        self.command.hash()
+    }
+
+    /// What needs a person's approval, in the order of the file.
+    pub fn asks(&self) -> Vec<&NeedsApproval> {
+        let verdicts = self.hosts.iter();
+        verdicts
+            .filter_map(|(_, verdict)| match verdict {
+                Verdict::Ask(needs) => Some(needs),
+                Verdict::Allow(_) | Verdict::Deny(_) => None,
+            })
+            .collect()
+    }
+
+    /// Decides for each host that needs approval. What is not settled when the plan is
+    /// run is denied.
+    #[must_use]
+    pub fn settle(
+        mut self,
+        mut decide: impl FnMut(NeedsApproval) -> Result<Authorised, Denial>,
+    ) -> Self {
+        let settled = |(alias, verdict)| match verdict {
+            Verdict::Ask(needs) => match decide(needs) {
+                Ok(authorised) => (alias, Verdict::Allow(authorised)),
+                Err(denial) => (alias, Verdict::Deny(denial)),
+            },
+            Verdict::Allow(_) | Verdict::Deny(_) => (alias, verdict),
+        };
+        self.hosts = self.hosts.into_iter().map(settled).collect();
+        self
+    }
+}

@@ -1,0 +1,416 @@
+//! The life of one task on its own thread: on record, over SSH, and how it ended.
+//!
+//! Owns the order of these steps and that each of them happens once, on every path:
+//! decision (when the task was taken on), start on record, command, end on record,
+//! listener. Judges nothing and connects to nothing itself ([`crate::ssh`] does). Called
+//! by [`crate::task::registry`] when the task's turn has come, and by whoever ends one early.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::audit::{AuditError, Hop, Phase, Record, Started};
+use crate::config::Snapshot;
+use crate::model::names::HostAlias;
+use crate::policy::source::OutputCap;
+use crate::ssh::{
+    Cancel, Control, Deadline, Ended, Exit, Flow, Job, Negotiated, RunReport, Sink, SshError,
+    Stage, Terminated,
+};
+use crate::task::outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
+use crate::task::output::Stream;
+use crate::task::permit::Overruled;
+use crate::task::registry::Registry;
+use crate::task::state::{Claim, Errand, Kind, Stop, Task, TaskEvent, Terms, millis};
+
+/// The whole of a task's life, from its turn to its end.
+pub(crate) fn run(registry: &Registry, task: &Arc<Task>) {
+    let cancel = match Cancel::new() {
+        Ok(cancel) => cancel,
+        Err(error) => return fail_unstarted(registry, task, "open a descriptor", &error),
+    };
+    let Some(errand) = task.begin(cancel.clone()) else {
+        return;
+    };
+    let Errand { permit, decided } = errand;
+    let runnable = match permit.renew(&registry.store, &registry.audit) {
+        Ok(runnable) => runnable,
+        Err(denied) => {
+            decided.overruled();
+            return end(registry, task, overruled(task, denied));
+        }
+    };
+    let Some(host) = runnable.host() else {
+        // The order was taken on with this very configuration.
+        return end(registry, task, failed(task, "Host alias not found"));
+    };
+    task.come_to(Terms::of(&runnable, host));
+    // The patterns in force hold those of this configuration, and it is in force.
+    task.output.redact(&registry.audit.secrets());
+    task.tell(&TaskEvent::Started);
+    registry.ticks.follow(task);
+    match decided.start(&task.id) {
+        Ok(started) => {
+            if let Err(started) = task.opened(started) {
+                return close(started, task);
+            }
+        }
+        Err(error) => return end(registry, task, not_recorded(task, &error)),
+    }
+    let limit = Duration::from_secs(task.terms().limits.max_seconds.into());
+    let control = Control::new(Deadline::after(limit), cancel);
+    let mut intake = Intake::new(registry, task);
+    let job = Job {
+        snapshot: runnable.snapshot(),
+        host,
+        command: runnable.command(),
+    };
+    let report = registry.client.run(&job, &control, &mut intake);
+    let truncated = intake.truncated(report.bytes_not_given);
+    drop(runnable);
+    note(registry, task, &report);
+    end(registry, task, facts(task, report, truncated));
+}
+
+/// Ends a task that this machine could not run.
+pub(crate) fn fail_unstarted(registry: &Registry, task: &Task, what: &str, error: &io::Error) {
+    let cause = format!("could not {what} for this task: {error}");
+    registry.audit.emit(Record::host_error(
+        fault_name(task.kind),
+        &task.alias,
+        cause,
+    ));
+    let text =
+        "The server is out of threads or descriptors: The command was not run, try again later";
+    end(registry, task, failed(task, text));
+}
+
+/// Judges a host's addresses without a task.
+///
+/// # Errors
+/// The words of the network denial. Whatever else fails here will fail the run as well,
+/// which says it better.
+pub(crate) fn check_network(
+    registry: &Registry,
+    snapshot: &Snapshot,
+    alias: &HostAlias,
+) -> Result<(), &'static str> {
+    let (Some(host), Ok(cancel)) = (snapshot.host(alias), Cancel::new()) else {
+        return Ok(());
+    };
+    let control = Control::new(Deadline::Never, cancel);
+    let mut events = Vec::new();
+    let client = &registry.client;
+    let checked = client.check_network(snapshot, host, &control, &mut events);
+    for event in events {
+        registry.audit.emit(Record::security(event));
+    }
+    match checked {
+        Ok(()) => Ok(()),
+        Err(error) => error.network_denial().map_or(Ok(()), Err),
+    }
+}
+
+/// Ends a task that waits at once, and one that runs by its switch.
+///
+/// # Errors
+/// It had ended, like this.
+pub(crate) fn cancel(
+    registry: &Registry,
+    task: &Task,
+    grace: Option<Duration>,
+) -> Result<(), State> {
+    match task.stop(grace) {
+        Stop::Claimed(claim) => {
+            settle(registry, task, claim, cancelled(task));
+            Ok(())
+        }
+        Stop::Signalled => Ok(()),
+        Stop::Finished(state) => Err(state),
+    }
+}
+
+/// Ends a task whose thread did not come back in time.
+pub(crate) fn abandon(registry: &Registry, task: &Task) {
+    let mut facts = cancelled(task);
+    facts.terminated = Some(Terminated::Unconfirmed);
+    end(registry, task, facts);
+}
+
+/// Ends a task, if nobody else did.
+fn end(registry: &Registry, task: &Task, facts: Facts) {
+    if let Some(claim) = task.claim() {
+        settle(registry, task, claim, facts);
+    }
+}
+
+/// The last steps, for the holder of the claim: record, result, listener.
+fn settle(registry: &Registry, task: &Task, claim: Claim, mut facts: Facts) {
+    task.output.finish();
+    (facts.bytes_out, facts.bytes_err) = task.output.bytes_read();
+    match claim {
+        Claim::Pending(decided) => decided.not_started(facts.audit_end()),
+        Claim::Running(since, record) => {
+            facts.duration_ms = millis(since.elapsed());
+            if let Some(started) = record {
+                started.finish(facts.audit_end());
+            }
+        }
+    }
+    registry
+        .audit
+        .emit(Record::run_done(millis(task.created.elapsed())));
+    let outcome = Arc::new(Outcome {
+        facts: Arc::new(facts),
+        output: Arc::clone(&task.output),
+    });
+    let expires = task.finished(Arc::clone(&outcome));
+    registry.keep(task, expires);
+    task.tell_last(outcome);
+}
+
+/// The task was ended while its start was being written: nothing was sent.
+fn close(started: Started, task: &Task) {
+    started.finish(cancelled(task).audit_end());
+}
+
+/// What the run noticed, on the log.
+fn note(registry: &Registry, task: &Task, report: &RunReport) {
+    for event in &report.events {
+        registry.audit.emit(Record::security(event.clone()));
+    }
+    if let Some(hops) = &report.negotiated {
+        registry.audit.debug(|| {
+            let hops = hops.iter().map(hop).collect();
+            Record::ssh_session(&task.id, &task.alias, report.reused, hops)
+        });
+    }
+    if let Some(error) = report.error.as_ref().filter(|error| !is_expected(error)) {
+        let (cause, told) = (error.for_operator(), error.for_assistant());
+        let name = fault_name(task.kind);
+        registry
+            .audit
+            .emit(Record::host_error(name, &task.alias, &cause));
+        registry.audit.emit(Record::error_details(told, cause));
+    }
+}
+
+fn hop(negotiated: &Negotiated) -> Hop {
+    let Negotiated {
+        alias,
+        kex,
+        host_key,
+        cipher_out,
+        cipher_in,
+        mac_out,
+        mac_in,
+        server,
+    } = negotiated.clone();
+    Hop {
+        alias,
+        kex,
+        host_key,
+        cipher_out,
+        cipher_in,
+        mac_out,
+        mac_in,
+        server,
+    }
+}
+
+/// Cancels and time limits have their flags on the audit record.
+fn is_expected(error: &SshError) -> bool {
+    matches!(error, SshError::Cancelled(_))
+}
+
+fn fault_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sync => "run_exception",
+        Kind::Async => "async_run_exception",
+        Kind::Tag => "run_on_tag_host_failed",
+    }
+}
+
+fn not_recorded(task: &Task, error: &AuditError) -> Facts {
+    failed(task, &error.for_assistant())
+}
+
+fn cancelled(task: &Task) -> Facts {
+    let mut facts = Facts::of(task);
+    facts.state = State::Cancelled;
+    facts.cancelled = true;
+    facts
+}
+
+fn failed(task: &Task, text: &str) -> Facts {
+    let mut facts = Facts::of(task);
+    facts.error = Some(Failure::new(text));
+    facts
+}
+
+/// The configuration of this moment does not allow it.
+fn overruled(task: &Task, overruled: Box<Overruled>) -> Facts {
+    let denial = &overruled.denial;
+    let text = format!(
+        "Denied by policy ({}): {} {}",
+        denial.code().as_str(),
+        denial.why(),
+        denial.hint()
+    );
+    let mut facts = failed(task, &text);
+    facts.overruled = Some(overruled);
+    facts
+}
+
+fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts {
+    let mut facts = Facts::of(task);
+    match report.exit {
+        Some(Exit::Status(status)) => facts.exit_code = status.into(),
+        Some(Exit::Signal(name)) => facts.exit_signal = Some(name),
+        None => {}
+    }
+    match report.ended {
+        Ended::TimedOut(phase) => {
+            facts.timeout = true;
+            facts.timeout_phase = Some(phase);
+        }
+        Ended::Cancelled(_) => facts.cancelled = true,
+        Ended::Exited | Ended::Failed | Ended::Stopped => {}
+    }
+    // What was ended by the server has no exit status, even if it was quick to leave one.
+    if facts.timeout || facts.cancelled {
+        facts.exit_code = -1;
+    }
+    facts.state = match (facts.cancelled, facts.timeout, facts.exit_code) {
+        (true, ..) => State::Cancelled,
+        (_, true, _) => State::Timeout,
+        (_, _, 0) => State::Completed,
+        _ => State::Failed,
+    };
+    facts.target_ip = report.target_ip;
+    facts.truncated = truncated;
+    facts.terminated = report.terminated;
+    facts.outcome_unknown = report.outcome_unknown;
+    facts.error = report.error.map(|error| Failure {
+        text: error.for_assistant().to_owned(),
+        network: error.network_denial(),
+    });
+    facts
+}
+
+impl Facts {
+    /// A run of this task that came to nothing; what is known more is filled in.
+    fn of(task: &Task) -> Self {
+        let terms = task.terms();
+        Self {
+            id: task.id.clone(),
+            alias: task.alias.clone(),
+            hash: task.hash,
+            state: State::Failed,
+            exit_code: -1,
+            exit_signal: None,
+            duration_ms: 0,
+            cancelled: false,
+            timeout: false,
+            timeout_phase: None,
+            truncated: None,
+            terminated: None,
+            outcome_unknown: false,
+            target_ip: None,
+            bytes_out: 0,
+            bytes_err: 0,
+            error: None,
+            overruled: None,
+            hostname: Arc::clone(&terms.hostname),
+            max_seconds: terms.limits.max_seconds,
+        }
+    }
+}
+
+/// Takes in what the run hands over, until it is enough.
+struct Intake<'a> {
+    registry: &'a Registry,
+    task: &'a Task,
+    began: Instant,
+    /// Bytes that may still be kept.
+    room: u64,
+    cut: Option<Truncated>,
+    /// Whether the command is ended when there is no more room, or runs on unread.
+    beyond: Flow,
+}
+
+impl<'a> Intake<'a> {
+    fn new(registry: &'a Registry, task: &'a Task) -> Self {
+        let limits = &task.terms().limits;
+        Self {
+            registry,
+            task,
+            began: Instant::now(),
+            room: limits.max_output_bytes,
+            cut: None,
+            beyond: match limits.on_output_cap {
+                OutputCap::Stop => Flow::Stop,
+                OutputCap::Discard => Flow::Continue,
+            },
+        }
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8]) -> Flow {
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if let Some(cut) = &mut self.cut {
+            cut.bytes_left_out = cut.bytes_left_out.saturating_add(count);
+            return self.beyond;
+        }
+        let fits = usize::try_from(self.room).unwrap_or(usize::MAX);
+        let kept = bytes.get(..fits).unwrap_or(bytes);
+        self.task.output.push(stream, kept);
+        self.room = self.room.saturating_sub(count);
+        let why = if kept.len() < bytes.len() {
+            Cut::Limit
+        } else if self.registry.budget.is_exceeded() && !self.registry.make_room() {
+            Cut::Memory
+        } else {
+            return Flow::Continue;
+        };
+        self.cut = Some(Truncated {
+            bytes_left_out: count - u64::try_from(kept.len()).unwrap_or(count),
+            why,
+        });
+        self.beyond
+    }
+
+    /// What was left out, with what the run did not even hand over.
+    fn truncated(&self, not_given: u64) -> Option<Truncated> {
+        let mut cut = self.cut?;
+        cut.bytes_left_out = cut.bytes_left_out.saturating_add(not_given);
+        Some(cut)
+    }
+}
+
+impl Sink for Intake<'_> {
+    fn stage(&mut self, stage: Stage) {
+        let phase = match stage {
+            Stage::Connecting => Phase::Connecting,
+            Stage::Connected => Phase::Connected,
+            Stage::Running => Phase::Running,
+        };
+        // The first phase is that of a task that was just begun.
+        if !self.task.enter(phase) && phase != Phase::Connecting {
+            return;
+        }
+        let elapsed = millis(self.began.elapsed());
+        let record = Record::progress(&self.task.id, phase, 0, elapsed);
+        self.registry.audit.emit(record);
+        if let Some(progress) = self.task.progress() {
+            self.task.tell(&TaskEvent::Progress(progress));
+        }
+    }
+
+    fn stdout(&mut self, bytes: &[u8]) -> Flow {
+        self.take(Stream::Out, bytes)
+    }
+
+    fn stderr(&mut self, bytes: &[u8]) -> Flow {
+        self.take(Stream::Err, bytes)
+    }
+}
