@@ -14,8 +14,10 @@ use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mcp_ssh_orchestrator::audit::{Audit, AuditEnd, Place, ROTATE_BYTES, Sandbox, ServerStart, Ts};
-use mcp_ssh_orchestrator::model::names::{CommandHash, HostAlias, TaskId};
+use mcp_ssh_orchestrator::testing::audit::{
+    Audit, AuditEnd, Place, ROTATE_BYTES, Sandbox, ServerStart, Ts,
+};
+use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias, TaskId};
 
 /// Commands of one measurement.
 const COMMANDS: u32 = 16_384;

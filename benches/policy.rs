@@ -12,9 +12,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use mcp_ssh_orchestrator::model::names::{CommandText, HostAlias, Tag};
-use mcp_ssh_orchestrator::policy::source::{Action, PolicySource, RuleForm, RuleSource};
-use mcp_ssh_orchestrator::policy::{Policy, ShellMode, Subject};
+use mcp_ssh_orchestrator::testing::model::names::{CommandText, HostAlias, Tag};
+use mcp_ssh_orchestrator::testing::policy::source::{Action, PolicySource, RuleForm, RuleSource};
+use mcp_ssh_orchestrator::testing::policy::{Policy, ShellMode, Subject};
 
 fn rule(line: usize, action: Action, command: String) -> RuleSource {
     RuleSource {

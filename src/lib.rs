@@ -28,13 +28,18 @@
 //! 6. `task/clean`, `audit/redact`, `audit/ledger`, `audit/verify`: what may be shown, and
 //!    what can be shown later.
 
-pub mod audit;
-pub mod cli;
-pub mod config;
-pub mod mcp;
-pub mod model;
-pub mod policy;
-pub mod ssh;
-pub mod startup;
-pub mod sys;
-pub mod task;
+mod audit;
+mod cli;
+mod config;
+mod mcp;
+mod model;
+mod policy;
+mod ssh;
+mod startup;
+mod sys;
+mod task;
+
+#[doc(hidden)]
+pub mod testing;
+
+pub use startup::{Outcome, run};

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    mcp_ssh_orchestrator::startup::run(std::env::args_os()).into()
+    mcp_ssh_orchestrator::run(std::env::args_os()).into()
 }

@@ -18,8 +18,9 @@ use std::process::Stdio;
 
 use common::{Scratch, Setup, run_cli};
 use ledger::{assert_sound, begin, begin_quietly, count, family, records, run, task, verdict};
-use mcp_ssh_orchestrator::audit::{Filter, Since, Ts, show, verify_reader};
-use mcp_ssh_orchestrator::model::names::{CommandHash, HostAlias};
+use mcp_ssh_orchestrator::testing::audit::{Ts, verify_reader};
+use mcp_ssh_orchestrator::testing::cli::commands::audit_show::{Filter, Since, show};
+use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias};
 
 type Lines = Vec<Vec<u8>>;
 

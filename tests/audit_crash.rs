@@ -25,7 +25,7 @@ use std::process::{Child, Command, Stdio};
 
 use common::{Scratch, tool};
 use ledger::{alias, assert_sound, begin_quietly, ended, family, hash, records, scribble, task};
-use mcp_ssh_orchestrator::audit::Audit;
+use mcp_ssh_orchestrator::testing::audit::Audit;
 
 const FILE: &str = "MCP_SSH_TEST_AUDIT_FILE";
 const THREADS: &str = "MCP_SSH_TEST_AUDIT_THREADS";

@@ -24,8 +24,8 @@ use common::{Scratch, tool};
 use ledger::{
     alias, assert_sound, begin, count, ended, hash, log, records, run, scribble, task, verdict,
 };
-use mcp_ssh_orchestrator::audit::{Audit, AuditEnd, AuditError, Patterns, Started};
-use mcp_ssh_orchestrator::model::names::OnAuditFailure;
+use mcp_ssh_orchestrator::testing::audit::{Audit, AuditEnd, AuditError, Patterns, Started};
+use mcp_ssh_orchestrator::testing::model::names::OnAuditFailure;
 use nix::sched::{CloneFlags, unshare};
 
 /// A directory, and what this thread mounts its own from now on. In this order: who
@@ -168,7 +168,7 @@ fn count_msg(records: &[serde_json::Value], msg: &str) -> usize {
 fn ledger_with_log(path: &Path, log: &Path) -> Audit {
     let log = fs::File::create(log).unwrap();
     let audit = Audit::to(log);
-    let place = mcp_ssh_orchestrator::audit::Place::open(path, 0).unwrap();
+    let place = mcp_ssh_orchestrator::testing::audit::Place::open(path, 0).unwrap();
     audit.begin(Some(place), ledger::server()).unwrap();
     audit
 }
@@ -278,7 +278,7 @@ fn a_file_system_that_turned_read_only_refuses_commands() {
 
 fn begin_quietly_fails(path: &Path) -> String {
     let audit = Audit::to(fs::File::create("/dev/null").unwrap());
-    let place = mcp_ssh_orchestrator::audit::Place::open(path, 0).unwrap();
+    let place = mcp_ssh_orchestrator::testing::audit::Place::open(path, 0).unwrap();
     let begun = audit.begin(Some(place), ledger::server());
     begun.unwrap_err().for_operator()
 }

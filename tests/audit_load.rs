@@ -147,7 +147,7 @@ fn many_clients_requests_at_once_leave_one_decision_and_one_end_each() {
     let file = records(&path);
     agree(&finished.records, &file);
     let decisions = tally(&file, "policy_decision", &["hash", "allowed"]);
-    let hash = |text| mcp_ssh_orchestrator::model::names::CommandHash::of(text);
+    let hash = |text| mcp_ssh_orchestrator::testing::model::names::CommandHash::of(text);
     let decided = |text, verdict: bool| decisions[&format!("\"{}\" {verdict}", hash(text))];
     assert_eq!(decided("uptime", true), 20);
     assert_eq!(decided("whoami", false), 20);

@@ -7,17 +7,17 @@
     reason = "a failed step is a failed test"
 )]
 
-use mcp_ssh_orchestrator::audit::{
+use mcp_ssh_orchestrator::testing::audit::{
     Approval, ApprovalOutcome, Audit, AuditEnd, Decision, End, Hop, Patterns, Phase, Record,
     Reload, Sandbox, ServerStart, Ts,
 };
-use mcp_ssh_orchestrator::config::{Fault, Mark, Place, Problem, Warning, WarningKind};
-use mcp_ssh_orchestrator::model::names::{
+use mcp_ssh_orchestrator::testing::config::{Fault, Mark, Place, Problem, Warning, WarningKind};
+use mcp_ssh_orchestrator::testing::model::names::{
     CommandHash, CommandText, HostAlias, OnAuditFailure, TaskId,
 };
-use mcp_ssh_orchestrator::model::security_event::{EventValue, SecurityEvent};
-use mcp_ssh_orchestrator::policy::Code;
-use mcp_ssh_orchestrator::policy::decision::verdict::{Bypass, Chain, ChainPart, Trail};
+use mcp_ssh_orchestrator::testing::model::security_event::{EventValue, SecurityEvent};
+use mcp_ssh_orchestrator::testing::policy::Code;
+use mcp_ssh_orchestrator::testing::policy::decision::verdict::{Bypass, Chain, ChainPart, Trail};
 
 use std::fs::File;
 use std::io::Read;
@@ -450,7 +450,7 @@ const PANICS: &str = "MCP_SSH_TEST_PANICS";
 #[test]
 fn child() {
     if let Ok(how) = std::env::var(PANICS) {
-        mcp_ssh_orchestrator::audit::install_panic_hook(&Audit::to_stderr());
+        mcp_ssh_orchestrator::testing::audit::install_panic_hook(&Audit::to_stderr());
         match how.as_str() {
             "literal" => panic!("an invariant that did not hold"),
             _ => panic!("not found in the output: {how}"),

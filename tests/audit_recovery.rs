@@ -18,7 +18,7 @@ use common::Scratch;
 use ledger::{
     alias, assert_sound, begin, count, cut, ended, family, hash, log, records, run, scribble, task,
 };
-use mcp_ssh_orchestrator::audit::{Audit, AuditEnd};
+use mcp_ssh_orchestrator::testing::audit::{Audit, AuditEnd};
 
 fn place(scratch: &Scratch) -> PathBuf {
     scratch.path().join("audit.jsonl")

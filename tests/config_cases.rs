@@ -21,15 +21,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::Scratch;
-use mcp_ssh_orchestrator::audit::Record;
-use mcp_ssh_orchestrator::cli;
-use mcp_ssh_orchestrator::config::secrets::env_file::EnvFile;
-use mcp_ssh_orchestrator::config::yaml::node::{Node, Value as Yaml, parse};
-use mcp_ssh_orchestrator::config::yaml::scalar::Meaning;
-use mcp_ssh_orchestrator::config::{
+use mcp_ssh_orchestrator::testing::audit::Record;
+use mcp_ssh_orchestrator::testing::cli;
+use mcp_ssh_orchestrator::testing::config::secrets::env_file::EnvFile;
+use mcp_ssh_orchestrator::testing::config::yaml::node::{Node, Value as Yaml, parse};
+use mcp_ssh_orchestrator::testing::config::yaml::scalar::Meaning;
+use mcp_ssh_orchestrator::testing::config::{
     Dirs, Environment, Links, LoadError, Loaded, Secret, load, load_texts,
 };
-use mcp_ssh_orchestrator::model::security_event::{EventValue, SecurityEvent};
+use mcp_ssh_orchestrator::testing::model::security_event::{EventValue, SecurityEvent};
 use serde_json::{Value, json};
 
 /// Case, and the decision that makes it differ.
@@ -292,7 +292,8 @@ fn hosts(case: &Value) -> Result<(), String> {
             .unwrap()
             .snapshot;
         let admit = Box::new(|_: &_| Ok(()));
-        let store = mcp_ssh_orchestrator::config::Store::new(Environment::default(), first, admit);
+        let store =
+            mcp_ssh_orchestrator::testing::config::Store::new(Environment::default(), first, admit);
         root.write(
             "config/servers.yml",
             b"hosts: [{alias: newhost, host: 10.0.0.3, credentials: c}]\n",
@@ -309,13 +310,13 @@ fn hosts(case: &Value) -> Result<(), String> {
         .snapshot;
     let query = case["query"].as_str().unwrap();
     if let Some(alias) = query.strip_prefix("describe ") {
-        let alias = mcp_ssh_orchestrator::model::names::HostAlias::parse(alias).unwrap();
+        let alias = mcp_ssh_orchestrator::testing::model::names::HostAlias::parse(alias).unwrap();
         // The tool's text for it is a test of the tools.
         return expect_eq("unknown", &snapshot.host(&alias).is_none(), &true);
     }
     let aliases: Vec<&str> = match query.strip_prefix("by tag ") {
         Some(tag) => {
-            let tag = mcp_ssh_orchestrator::model::names::Tag::parse(tag).unwrap();
+            let tag = mcp_ssh_orchestrator::testing::model::names::Tag::parse(tag).unwrap();
             snapshot
                 .hosts_with_tag(&tag)
                 .map(|host| host.alias.as_str())

@@ -17,10 +17,10 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use common::{Scratch, Setup};
-use mcp_ssh_orchestrator::config::{
+use mcp_ssh_orchestrator::testing::config::{
     Dirs, Environment, FILES, Fault, Links, LoadError, Loaded, load_texts,
 };
-use mcp_ssh_orchestrator::model::security_event::{EventValue, SecurityEvent};
+use mcp_ssh_orchestrator::testing::model::security_event::{EventValue, SecurityEvent};
 
 const SERVERS: &str = "hosts:\n  - {alias: web1, host: 10.0.0.1, credentials: ops, tags: [web]}\n";
 const CREDENTIALS: &str = "entries:\n  - {name: ops, username: ops, agent: true}\n";
@@ -212,7 +212,9 @@ fn files_that_are_not_taken_are_named_with_their_event() {
         let dirs = Dirs::open(&setup.config, &setup.keys, &setup.secrets, Links::Refused);
         Arc::new(dirs)
     };
-    let load = |dirs: &Arc<Dirs>| mcp_ssh_orchestrator::config::load(dirs, &Environment::default());
+    let load = |dirs: &Arc<Dirs>| {
+        mcp_ssh_orchestrator::testing::config::load(dirs, &Environment::default())
+    };
     assert!(load(&dirs()).is_ok());
 
     let path = setup.config.join("policy.yml");
@@ -297,7 +299,8 @@ fn what_anybody_can_change_is_told() {
         let before = fs::metadata(path).unwrap().permissions();
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         let dirs = Dirs::open(&setup.config, &setup.keys, &setup.secrets, Links::Refused);
-        let loaded = mcp_ssh_orchestrator::config::load(&Arc::new(dirs), &Environment::default());
+        let loaded =
+            mcp_ssh_orchestrator::testing::config::load(&Arc::new(dirs), &Environment::default());
         fs::set_permissions(path, before).unwrap();
         let told = loaded
             .unwrap()

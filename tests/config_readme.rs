@@ -13,12 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use common::Scratch;
-use mcp_ssh_orchestrator::config::schema::keys::{self, Kind, Need, Table};
-use mcp_ssh_orchestrator::config::{
+use mcp_ssh_orchestrator::testing::config::schema::keys::{self, Kind, Need, Table};
+use mcp_ssh_orchestrator::testing::config::{
     APPROVAL_WAIT, Concurrency, Dirs, Environment, FILES, Links, load_texts,
 };
-use mcp_ssh_orchestrator::policy::Policy;
-use mcp_ssh_orchestrator::policy::source::PolicySource;
+use mcp_ssh_orchestrator::testing::policy::Policy;
+use mcp_ssh_orchestrator::testing::policy::source::PolicySource;
 
 const README: &str = include_str!("../config/README.md");
 

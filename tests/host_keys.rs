@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use common::{Fleet, HostSpec, Scratch, Server, Setup, run, run_cli, tool};
-use mcp_ssh_orchestrator::model::names::Port;
-use mcp_ssh_orchestrator::ssh::SshError;
-use mcp_ssh_orchestrator::ssh::error::HostKeyProblem;
-use mcp_ssh_orchestrator::ssh::host_keys::{KnownHosts, PublicKey, RecordName};
+use mcp_ssh_orchestrator::testing::model::names::Port;
+use mcp_ssh_orchestrator::testing::ssh::SshError;
+use mcp_ssh_orchestrator::testing::ssh::error::HostKeyProblem;
+use mcp_ssh_orchestrator::testing::ssh::host_keys::{KnownHosts, PublicKey, RecordName};
 use serde_json::{Value, json};
 
 /// A key pair on disk.
@@ -201,11 +201,11 @@ fn names_are_found_as_ssh_keygen_finds_them() {
                 let standing = known.standing(&record, &pair.key);
                 let on_record = matches!(
                     standing,
-                    mcp_ssh_orchestrator::ssh::host_keys::Standing::OnRecord
+                    mcp_ssh_orchestrator::testing::ssh::host_keys::Standing::OnRecord
                 );
                 let revoked = matches!(
                     standing,
-                    mcp_ssh_orchestrator::ssh::host_keys::Standing::Revoked
+                    mcp_ssh_orchestrator::testing::ssh::host_keys::Standing::Revoked
                 );
                 if !revoked {
                     assert_eq!(

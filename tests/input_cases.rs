@@ -11,8 +11,8 @@
 mod common;
 
 use common::{Fleet, Server, text_of};
-use mcp_ssh_orchestrator::audit::Record;
-use mcp_ssh_orchestrator::model::names::{
+use mcp_ssh_orchestrator::testing::audit::Record;
+use mcp_ssh_orchestrator::testing::model::names::{
     CommandText, HostAlias, InputError, MaxLines, Tag, TaskId,
 };
 use serde_json::{Value, json};

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Setup, run_cli};
-use mcp_ssh_orchestrator::config::{
+use mcp_ssh_orchestrator::testing::config::{
     Dirs, Environment, KeyPath, Links, LoadError, Snapshot, Store, load,
 };
 

@@ -12,10 +12,10 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use mcp_ssh_orchestrator::config::{
+use mcp_ssh_orchestrator::testing::config::{
     Dirs, Environment, Links, LoadError, Loaded, WarningKind, load_texts,
 };
-use mcp_ssh_orchestrator::model::names::{Port, Tag};
+use mcp_ssh_orchestrator::testing::model::names::{Port, Tag};
 use serde_json::{Value, json};
 
 /// Case, and the decision that makes it differ.

@@ -7,7 +7,7 @@ use std::fs;
 #[test]
 fn openssl_has_its_locks() {
     // A static build takes them away unless scripts/openssl-configure is used.
-    mcp_ssh_orchestrator::ssh::warm_up().unwrap();
+    mcp_ssh_orchestrator::testing::ssh::warm_up().unwrap();
 }
 
 #[test]

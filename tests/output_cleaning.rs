@@ -11,8 +11,8 @@
 mod common;
 
 use common::{Fleet, HostSpec, Server};
-use mcp_ssh_orchestrator::audit::{Patterns, Redactor};
-use mcp_ssh_orchestrator::task::{Cleaner, clean};
+use mcp_ssh_orchestrator::testing::audit::{Patterns, Redactor};
+use mcp_ssh_orchestrator::testing::task::{Cleaner, clean};
 use serde_json::{Value, json};
 
 struct Case {

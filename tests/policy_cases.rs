@@ -15,11 +15,11 @@ mod policy;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use mcp_ssh_orchestrator::config::WarningKind;
-use mcp_ssh_orchestrator::model::names::Port;
-use mcp_ssh_orchestrator::policy::Verdict;
-use mcp_ssh_orchestrator::policy::deny::substrings;
-use mcp_ssh_orchestrator::policy::syntax::lexer;
+use mcp_ssh_orchestrator::testing::config::WarningKind;
+use mcp_ssh_orchestrator::testing::model::names::Port;
+use mcp_ssh_orchestrator::testing::policy::Verdict;
+use mcp_ssh_orchestrator::testing::policy::deny::substrings;
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer;
 use policy::{Host, load};
 use serde_json::{Value, json};
 

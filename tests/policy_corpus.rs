@@ -12,7 +12,7 @@ mod policy;
 use std::collections::HashMap;
 
 use base64::Engine as _;
-use mcp_ssh_orchestrator::policy::{Policy, Verdict};
+use mcp_ssh_orchestrator::testing::policy::{Policy, Verdict};
 use policy::{Host, canonical, cases, data, load};
 use serde_json::Value;
 

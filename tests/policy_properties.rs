@@ -11,8 +11,8 @@
 
 mod policy;
 
-use mcp_ssh_orchestrator::policy::syntax::lexer::{self, Parsed};
-use mcp_ssh_orchestrator::policy::{Policy, Verdict};
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{self, Parsed};
+use mcp_ssh_orchestrator::testing::policy::{Policy, Verdict};
 use policy::generate::{self, Random};
 use policy::{Host, canonical, cases, load};
 

@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use common::{Fleet, HostSpec, Machine, Scratch, Server};
-use mcp_ssh_orchestrator::policy::syntax::lexer;
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer;
 use policy::{cases, data};
 use serde_json::json;
 

@@ -25,8 +25,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use mcp_ssh_orchestrator::policy::syntax::lexer::{self, Joint, Parsed};
-use mcp_ssh_orchestrator::policy::{Policy, Verdict};
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{self, Joint, Parsed};
+use mcp_ssh_orchestrator::testing::policy::{Policy, Verdict};
 use policy::generate::{self, Random};
 use policy::{Host, cases, load};
 
@@ -279,7 +279,7 @@ fn is_csh(parsed: &Parsed<'_>) -> bool {
             .all(|command| command.redirects.is_empty())
 }
 
-fn full_trust() -> mcp_ssh_orchestrator::config::Snapshot {
+fn full_trust() -> mcp_ssh_orchestrator::testing::config::Snapshot {
     load("{limits: {deny_substrings: []}, rules: [{action: allow, commands: ['*']}]}").unwrap()
 }
 

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::Scratch;
-use mcp_ssh_orchestrator::config::files::beneath::{Directory, RelativePath};
-use mcp_ssh_orchestrator::config::{Dirs, FileError, KeyPath, KnownHostsPath, Links};
+use mcp_ssh_orchestrator::testing::config::files::beneath::{Directory, RelativePath};
+use mcp_ssh_orchestrator::testing::config::{Dirs, FileError, KeyPath, KnownHostsPath, Links};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo};
 

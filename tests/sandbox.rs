@@ -28,10 +28,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use child::{Ended, Idle};
-use mcp_ssh_orchestrator::audit;
-use mcp_ssh_orchestrator::sys::landlock::{self, Grants, RESOLVER_FILES};
-use mcp_ssh_orchestrator::sys::seccomp::{self, Needs};
-use mcp_ssh_orchestrator::sys::{privileges, process};
+use mcp_ssh_orchestrator::testing::audit;
+use mcp_ssh_orchestrator::testing::sys::landlock::{self, Grants, RESOLVER_FILES};
+use mcp_ssh_orchestrator::testing::sys::seccomp::{self, Needs};
+use mcp_ssh_orchestrator::testing::sys::{privileges, process};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::Signal;

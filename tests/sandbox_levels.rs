@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use common::{Fleet, Scratch, Server, Setup, structured, tool};
-use mcp_ssh_orchestrator::sys::landlock::RESOLVER_FILES;
+use mcp_ssh_orchestrator::testing::sys::landlock::RESOLVER_FILES;
 use nix::libc;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,

@@ -12,8 +12,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use mcp_ssh_orchestrator::ssh::error::{HostKeyProblem, KeyProblem, ResolveFailure};
-use mcp_ssh_orchestrator::ssh::{Phase, SshError};
+use mcp_ssh_orchestrator::testing::ssh::error::{HostKeyProblem, KeyProblem, ResolveFailure};
+use mcp_ssh_orchestrator::testing::ssh::{Phase, SshError};
 use nix::libc::{ECONNREFUSED, ENETUNREACH, ETIMEDOUT};
 use serde_json::Value;
 

@@ -16,9 +16,9 @@
 mod child;
 
 use child::Ended;
-use mcp_ssh_orchestrator::sys::process;
-use mcp_ssh_orchestrator::sys::seccomp::{self, Needs};
-use mcp_ssh_orchestrator::sys::syscalls::{
+use mcp_ssh_orchestrator::testing::sys::process;
+use mcp_ssh_orchestrator::testing::sys::seccomp::{self, Needs};
+use mcp_ssh_orchestrator::testing::sys::syscalls::{
     AGENT_SOCKET, CALLS, Call, Otherwise, Test, Value, Verdict,
 };
 use nix::errno::Errno;

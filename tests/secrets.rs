@@ -16,10 +16,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use common::{Setup, run_cli};
-use mcp_ssh_orchestrator::config::{
+use mcp_ssh_orchestrator::testing::config::{
     Dirs, Environment, Links, LoadError, Loaded, Secret, Store, WarningKind, load,
 };
-use mcp_ssh_orchestrator::model::security_event::{EventValue, SecurityEvent};
+use mcp_ssh_orchestrator::testing::model::security_event::{EventValue, SecurityEvent};
 
 /// What `Secret` must not be able to do: be printed, copied, compared or sent.
 macro_rules! is_not {
@@ -353,7 +353,7 @@ fn password(loaded: &Loaded) -> String {
     value(&loaded.snapshot)
 }
 
-fn value(snapshot: &mcp_ssh_orchestrator::config::Snapshot) -> String {
+fn value(snapshot: &mcp_ssh_orchestrator::testing::config::Snapshot) -> String {
     let password = snapshot.hosts()[0].login.password.as_ref();
     password.map_or_else(String::new, |secret| {
         String::from_utf8(secret.expose().to_vec()).unwrap()

@@ -16,8 +16,8 @@ use std::process::{Child, Command, Stdio};
 
 use common::{Fleet, HostSpec, Launch, Server, login, run, tool};
 use direct::{Direct, Ran};
-use mcp_ssh_orchestrator::ssh::SshError;
-use mcp_ssh_orchestrator::ssh::error::KeyProblem;
+use mcp_ssh_orchestrator::testing::ssh::SshError;
+use mcp_ssh_orchestrator::testing::ssh::error::KeyProblem;
 
 /// Gives the fleet's hosts another login, as lines of its entry.
 fn log_in_with(fleet: &Fleet, lines: &[&str]) {
@@ -271,7 +271,7 @@ fn an_agent_is_for_the_entries_that_ask_for_it() {
 /// One that takes the connection and says nothing, and one that does not even take it.
 #[test]
 fn an_agent_that_hangs_does_not_hang_the_run() {
-    use mcp_ssh_orchestrator::ssh::{Ended, Phase};
+    use mcp_ssh_orchestrator::testing::ssh::{Ended, Phase};
     let fleet = Fleet::of(&["web1"]);
     log_in_with(&fleet, &["agent: true"]);
     let dir = common::Scratch::new("agent");

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use common::{Fleet, HostSpec, Server, processes_with, wait_until};
 use direct::{Direct, Event, Order, order};
-use mcp_ssh_orchestrator::ssh::{Ended, Exit, Phase, RunReport, Terminated};
+use mcp_ssh_orchestrator::testing::ssh::{Ended, Exit, Phase, RunReport, Terminated};
 use serde_json::json;
 
 /// Says something and then stays for a day; `$1` finds it in the list of processes.
@@ -142,7 +142,9 @@ fn cancel_at_once(direct: &Direct, command: &str, starts: impl Fn() -> usize) {
     for turn in 0..60 {
         let before = starts();
         let running = direct.begin(order("web1", command));
-        running.wait(&Event::Stage(mcp_ssh_orchestrator::ssh::Stage::Running));
+        running.wait(&Event::Stage(
+            mcp_ssh_orchestrator::testing::ssh::Stage::Running,
+        ));
         let spin = std::time::Instant::now();
         while spin.elapsed() < Duration::from_micros(turn * 100) {
             std::hint::spin_loop();

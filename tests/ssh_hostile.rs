@@ -21,7 +21,7 @@ use direct::{Direct, Order, Ran, order};
 use hostile::peer::{Done, Gone, HostKey, Peer};
 use hostile::proxy::{Meddle, clear_padding, end_of_clear, proxy};
 use hostile::{OFFER, clear_packet, kexinit, put_string, serve, string};
-use mcp_ssh_orchestrator::ssh::{Ended, Exit, Phase, SshError};
+use mcp_ssh_orchestrator::testing::ssh::{Ended, Exit, Phase, SshError};
 
 /// A configuration with one host at this port, known by this key.
 fn setup(port: u16, key: &str) -> Setup {

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use common::{Fleet, HostSpec, processes_with};
 use direct::{Direct, Event, Order, order};
-use mcp_ssh_orchestrator::ssh::error::HostKeyProblem;
-use mcp_ssh_orchestrator::ssh::{Ended, Exit, Phase, SshError, Terminated};
+use mcp_ssh_orchestrator::testing::ssh::error::HostKeyProblem;
+use mcp_ssh_orchestrator::testing::ssh::{Ended, Exit, Phase, SshError, Terminated};
 
 /// `a` is reached directly, `b` through `a`, `c` through `b`, `d` through `c`.
 fn chain() -> Fleet {
@@ -75,7 +75,9 @@ fn much_output_and_rekeys_on_every_hop() {
 fn it_ends_over_there_too() {
     let fleet = chain();
     let running = Direct::of(&fleet.setup).begin(order("c", "sleep 86701"));
-    running.wait(&Event::Stage(mcp_ssh_orchestrator::ssh::Stage::Running));
+    running.wait(&Event::Stage(
+        mcp_ssh_orchestrator::testing::ssh::Stage::Running,
+    ));
     common::wait_until("the command runs", || {
         !processes_with("sleep 86701").is_empty()
     });

@@ -13,7 +13,7 @@ mod direct;
 
 use common::{Fleet, HostSpec, Setup};
 use direct::Direct;
-use mcp_ssh_orchestrator::ssh::{Cancel, Control, Deadline, SshError};
+use mcp_ssh_orchestrator::testing::ssh::{Cancel, Control, Deadline, SshError};
 
 /// One sshd that also listens on these addresses; `localhost` is the one name that every
 /// machine resolves without a name server.

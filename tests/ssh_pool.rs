@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use common::{Fleet, HostSpec, wait_until};
 use direct::{Direct, Event, Order, order};
-use mcp_ssh_orchestrator::ssh::error::HostKeyProblem;
-use mcp_ssh_orchestrator::ssh::{Ended, Exit, SshError};
+use mcp_ssh_orchestrator::testing::ssh::error::HostKeyProblem;
+use mcp_ssh_orchestrator::testing::ssh::{Ended, Exit, SshError};
 
 #[test]
 fn the_second_command_needs_no_login() {
@@ -233,7 +233,9 @@ fn a_reload_drops_it() {
     let mut direct = Direct::of(&fleet.setup);
     direct.run("web1", "echo one").ok();
     let running = direct.begin(order("web1", "sleep 1"));
-    running.wait(&Event::Stage(mcp_ssh_orchestrator::ssh::Stage::Running));
+    running.wait(&Event::Stage(
+        mcp_ssh_orchestrator::testing::ssh::Stage::Running,
+    ));
     direct.reload(&fleet.setup);
     assert_eq!(direct.client.idle_sessions(), 0);
     // One in use then is not kept afterwards.
@@ -303,7 +305,9 @@ fn an_ended_run_leaves_no_session() {
     let fleet = Fleet::with(vec![HostSpec::new("web1")]);
     let direct = Direct::of(&fleet.setup);
     let running = direct.begin(order("web1", "sleep 86601"));
-    running.wait(&Event::Stage(mcp_ssh_orchestrator::ssh::Stage::Running));
+    running.wait(&Event::Stage(
+        mcp_ssh_orchestrator::testing::ssh::Stage::Running,
+    ));
     running.cancel.cancel();
     running.join();
     assert_eq!(direct.client.idle_sessions(), 0);

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use common::{Fleet, HostSpec};
 use direct::{Direct, Event, Order, order};
-use mcp_ssh_orchestrator::model::names::HostAlias;
-use mcp_ssh_orchestrator::ssh::{
+use mcp_ssh_orchestrator::testing::model::names::HostAlias;
+use mcp_ssh_orchestrator::testing::ssh::{
     Cancel, Control, Deadline, Ended, Exit, Flow, Job, Phase, Sink, SshError, Stage,
 };
 

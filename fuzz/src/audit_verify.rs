@@ -8,10 +8,10 @@
 use std::fs::{self, File};
 use std::sync::OnceLock;
 
-use mcp_ssh_orchestrator::audit::{
+use mcp_ssh_orchestrator::testing::audit::{
     Audit, AuditEnd, Place, Sandbox, ServerStart, Ts, verify_reader,
 };
-use mcp_ssh_orchestrator::model::names::{CommandHash, HostAlias, TaskId};
+use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias, TaskId};
 
 use super::dice::Dice;
 

@@ -4,8 +4,8 @@
 //!
 //! Input: a secret, a zero byte, two bytes that say where the stream is cut, the stream.
 
-use mcp_ssh_orchestrator::audit::{Patterns, Redactor, SHORTEST};
-use mcp_ssh_orchestrator::task::{Cleaner, clean};
+use mcp_ssh_orchestrator::testing::audit::{Patterns, Redactor, SHORTEST};
+use mcp_ssh_orchestrator::testing::task::{Cleaner, clean};
 
 use super::dice::Dice;
 

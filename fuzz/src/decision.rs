@@ -13,9 +13,9 @@
 mod oracle;
 mod scene;
 
-use mcp_ssh_orchestrator::policy::source::{Action, LimitsSource, PolicySource};
-use mcp_ssh_orchestrator::policy::syntax::lexer::{self, Joint, Options};
-use mcp_ssh_orchestrator::policy::{Policy, ShellMode, Subject, Verdict};
+use mcp_ssh_orchestrator::testing::policy::source::{Action, LimitsSource, PolicySource};
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{self, Joint, Options};
+use mcp_ssh_orchestrator::testing::policy::{Policy, ShellMode, Subject, Verdict};
 
 use super::dice::Dice;
 use scene::Scene;
@@ -154,7 +154,7 @@ fn nothing_stricter_allows_more(scene: &Scene, dice: &mut Dice<'_>, rank: u8) {
 }
 
 fn built_in() -> Vec<String> {
-    use mcp_ssh_orchestrator::policy::limits::BUILT_IN_DENY_SUBSTRINGS;
+    use mcp_ssh_orchestrator::testing::policy::limits::BUILT_IN_DENY_SUBSTRINGS;
     BUILT_IN_DENY_SUBSTRINGS.map(str::to_owned).to_vec()
 }
 

@@ -6,7 +6,7 @@
 
 use std::io::{self, Read};
 
-use mcp_ssh_orchestrator::mcp::{Frame, LineReader, MAX_LINE};
+use mcp_ssh_orchestrator::testing::mcp::{Frame, LineReader, MAX_LINE};
 
 use super::dice::Dice;
 

@@ -4,8 +4,8 @@
 //! Input: the host's name, a zero byte, two bytes of port, the file. `@K` in it stands for
 //! the presented key, so that the fuzzer need not guess base64.
 
-use mcp_ssh_orchestrator::model::names::Port;
-use mcp_ssh_orchestrator::ssh::host_keys::{KnownHosts, PublicKey, RecordName};
+use mcp_ssh_orchestrator::testing::model::names::Port;
+use mcp_ssh_orchestrator::testing::ssh::host_keys::{KnownHosts, PublicKey, RecordName};
 
 use super::dice::Dice;
 

@@ -6,15 +6,15 @@
 
 use std::sync::{Arc, OnceLock};
 
-use mcp_ssh_orchestrator::model::names::HostAlias;
-use mcp_ssh_orchestrator::policy::deny::substrings;
-use mcp_ssh_orchestrator::policy::source::{
+use mcp_ssh_orchestrator::testing::model::names::HostAlias;
+use mcp_ssh_orchestrator::testing::policy::deny::substrings;
+use mcp_ssh_orchestrator::testing::policy::source::{
     Action, LimitsSource, PolicySource, RuleForm, RuleSource,
 };
-use mcp_ssh_orchestrator::policy::syntax::lexer::{
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{
     self, MAX_BYTES, MAX_COMMANDS, MAX_WORDS, Options, Parsed,
 };
-use mcp_ssh_orchestrator::policy::{Policy, ShellMode, Subject, Verdict};
+use mcp_ssh_orchestrator::testing::policy::{Policy, ShellMode, Subject, Verdict};
 
 pub fn run(data: &[u8]) {
     for globs in [false, true] {

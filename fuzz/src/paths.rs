@@ -12,8 +12,8 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use mcp_ssh_orchestrator::config::files::directories::{KEY_MAX, KEY_PATH_MAX};
-use mcp_ssh_orchestrator::config::{
+use mcp_ssh_orchestrator::testing::config::files::directories::{KEY_MAX, KEY_PATH_MAX};
+use mcp_ssh_orchestrator::testing::config::{
     Dirs, Environment, FileError, KeyPath, KnownHostsPath, Links, load_texts,
 };
 

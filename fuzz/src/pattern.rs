@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use mcp_ssh_orchestrator::policy::rule::word_pattern::Pattern;
-use mcp_ssh_orchestrator::policy::syntax::lexer::Word;
+use mcp_ssh_orchestrator::testing::policy::rule::word_pattern::Pattern;
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer::Word;
 
 use super::dice::Dice;
 

@@ -5,7 +5,7 @@
 //! so that secrets overlap each other and the text, and none of them occurs in what
 //! stands in a secret's place.
 
-use mcp_ssh_orchestrator::audit::{Patterns, REDACTED, Redactor, SHORTEST};
+use mcp_ssh_orchestrator::testing::audit::{Patterns, REDACTED, Redactor, SHORTEST};
 
 use super::dice::Dice;
 

@@ -3,8 +3,8 @@
 //!
 //! Input: a name, a zero byte, the file.
 
-use mcp_ssh_orchestrator::config::secrets::env_file::EnvFile;
-use mcp_ssh_orchestrator::config::secrets::value::SecretName;
+use mcp_ssh_orchestrator::testing::config::secrets::env_file::EnvFile;
+use mcp_ssh_orchestrator::testing::config::secrets::value::SecretName;
 
 use super::dice::Dice;
 

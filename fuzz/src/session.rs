@@ -11,11 +11,13 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use mcp_ssh_orchestrator::audit::{Audit, Sandbox};
-use mcp_ssh_orchestrator::config::{Dirs, Environment, Links, Snapshot, Store, load_texts};
-use mcp_ssh_orchestrator::mcp::{Outbox, Server, Session};
-use mcp_ssh_orchestrator::ssh::Client;
-use mcp_ssh_orchestrator::task::Tasks;
+use mcp_ssh_orchestrator::testing::audit::{Audit, Sandbox};
+use mcp_ssh_orchestrator::testing::config::{
+    Dirs, Environment, Links, Snapshot, Store, load_texts,
+};
+use mcp_ssh_orchestrator::testing::mcp::{Outbox, Server, Session};
+use mcp_ssh_orchestrator::testing::ssh::Client;
+use mcp_ssh_orchestrator::testing::task::Tasks;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;

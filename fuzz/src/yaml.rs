@@ -7,8 +7,8 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use mcp_ssh_orchestrator::config::yaml::node;
-use mcp_ssh_orchestrator::config::{Dirs, Environment, Links, Loaded, load_texts};
+use mcp_ssh_orchestrator::testing::config::yaml::node;
+use mcp_ssh_orchestrator::testing::config::{Dirs, Environment, Links, Loaded, load_texts};
 
 use super::dice::Dice;
 

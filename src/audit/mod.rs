@@ -6,12 +6,12 @@
 //! anything secret: free text is redacted and bounded on its way out. Called by `task`
 //! and `mcp` for what happens, and by `startup` for the beginning and the end.
 
-pub mod chain;
-pub mod failure;
-pub mod record;
-pub mod redact;
-pub mod stderr;
-pub mod timestamp;
+pub(crate) mod chain;
+pub(crate) mod failure;
+pub(crate) mod record;
+pub(crate) mod redact;
+pub(crate) mod stderr;
+pub(crate) mod timestamp;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -22,15 +22,16 @@ use std::time::Duration;
 
 pub use crate::audit::chain::directory::{Place, ROTATE_BYTES};
 pub use crate::audit::chain::verify::{verify, verify_reader};
-pub use crate::audit::record::command::{Decided, Started};
+pub(crate) use crate::audit::record::command::Decided;
+pub use crate::audit::record::command::Started;
 pub use crate::audit::record::panic::install_panic_hook;
 pub use crate::audit::record::ssh_session::Hop;
 pub use crate::audit::timestamp::Ts;
-pub use crate::cli::commands::audit_show::{Filter, Since, show};
-pub use failure::{AuditError, Failure};
+pub use failure::AuditError;
+pub(crate) use failure::Failure;
+pub(crate) use record::Level;
 pub use record::{
-    Approval, ApprovalOutcome, AuditEnd, Decision, End, Level, Phase, Record, Reload, Sandbox,
-    ServerStart,
+    Approval, ApprovalOutcome, AuditEnd, Decision, End, Phase, Record, Reload, Sandbox, ServerStart,
 };
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
 

@@ -4,7 +4,7 @@
 //! holds the two together. Shown by `startup`.
 
 /// The page that `--help` prints.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 mcp-ssh-orchestrator: an MCP server that runs policy-checked commands over SSH
 
 Usage: mcp-ssh-orchestrator [COMMAND] [OPTIONS]

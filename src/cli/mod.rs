@@ -3,22 +3,22 @@
 //! Owns the words of the command line and their help. Opens nothing, prints nothing and
 //! reads the environment only through the function it is given. Called by `startup`.
 
-pub mod args;
-pub mod commands;
-pub mod help;
+pub(crate) mod args;
+pub(crate) mod commands;
+pub(crate) mod help;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
-pub use help::HELP;
+pub(crate) use help::HELP;
 
 use crate::audit;
 
 use crate::cli::args::{Line, Name, spelling, split, utf8};
 
 /// The variables that stand for an absent flag, and the one that has none.
-pub const VARIABLES: [&str; 8] = [
+pub(crate) const VARIABLES: [&str; 8] = [
     "MCP_SSH_CONFIG_DIR",
     "MCP_SSH_KEYS_DIR",
     "MCP_SSH_SECRETS_DIR",

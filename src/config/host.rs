@@ -13,7 +13,7 @@ use crate::model::names::{HostAlias, Port, Tag};
 use crate::policy::{ShellMode, Subject};
 
 /// Longest jump chain, the target not counted.
-pub const JUMPS_MAX: usize = 3;
+pub(crate) const JUMPS_MAX: usize = 3;
 
 /// One entry of `hosts:`. What it refers to exists.
 pub struct Host {

@@ -6,15 +6,15 @@
 //! nothing falls open: an unknown key, a wrong type or a name that nothing has is a
 //! problem, and a problem means no configuration.
 
-pub mod files;
-pub mod host;
-pub mod load;
-pub mod read;
-pub mod schema;
-pub mod secrets;
-pub mod snapshot;
-pub mod store;
-pub mod yaml;
+pub(crate) mod files;
+pub(crate) mod host;
+pub(crate) mod load;
+pub(crate) mod read;
+pub(crate) mod schema;
+pub(crate) mod secrets;
+pub(crate) mod snapshot;
+pub(crate) mod store;
+pub(crate) mod yaml;
 
 pub use crate::config::files::beneath::{FileError, Links};
 pub use crate::config::files::directories::{Dirs, KeyPath, KnownHostsPath};
@@ -22,7 +22,9 @@ pub use crate::config::read::policy::{APPROVAL_WAIT, Concurrency};
 pub use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
 pub use crate::config::secrets::environment::Environment;
 pub use crate::config::secrets::value::Secret;
-pub use host::{Credential, Host, HostAddress, HostName, Resolve};
+pub(crate) use host::{Host, HostAddress, Resolve};
 pub use load::{FILES, LoadError, Loaded, load, load_texts};
 pub use snapshot::Snapshot;
-pub use store::{Admission, Herald, Reloaded, Store};
+pub(crate) use store::Admission;
+pub(crate) use store::Reloaded;
+pub use store::Store;

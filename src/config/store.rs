@@ -14,10 +14,10 @@ use crate::config::snapshot::Snapshot;
 
 /// What a reload asks before it takes a configuration: whether the process can still do
 /// what it needs (a sandbox can't be widened). Each text says one thing that it can't.
-pub type Admission = Box<dyn Fn(&Snapshot) -> Result<(), Vec<String>> + Send + Sync>;
+pub(crate) type Admission = Box<dyn Fn(&Snapshot) -> Result<(), Vec<String>> + Send + Sync>;
 
 /// Who has to know of a configuration before anything can run by it.
-pub type Herald = Box<dyn Fn(&Arc<Snapshot>) + Send + Sync>;
+pub(crate) type Herald = Box<dyn Fn(&Arc<Snapshot>) + Send + Sync>;
 
 /// The current configuration.
 pub struct Store {

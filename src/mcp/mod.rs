@@ -5,13 +5,13 @@
 //! hands that to `task`. Trusts nothing a client sends: lines, nesting, ids, queues and
 //! threads are bounded, and no input ends the server but its end. Called by `startup`.
 
-pub mod call;
-pub mod dispatch;
-pub mod feature;
-pub mod protocol;
-pub mod session;
-pub mod tools;
-pub mod wire;
+pub(crate) mod call;
+pub(crate) mod dispatch;
+pub(crate) mod feature;
+pub(crate) mod protocol;
+pub(crate) mod session;
+pub(crate) mod tools;
+pub(crate) mod wire;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ const LOOK: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The system gives no thread. The end of a client is not an error.
-pub fn serve(
+pub(crate) fn serve(
     server: Server,
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,

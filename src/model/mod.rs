@@ -2,5 +2,5 @@
 //!
 //! Types only, each made by one function that checks it. No I/O, no clock, no other room.
 
-pub mod names;
-pub mod security_event;
+pub(crate) mod names;
+pub(crate) mod security_event;

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 /// Longest accepted alias, in characters.
-pub const ALIAS_MAX: usize = 100;
+pub(crate) const ALIAS_MAX: usize = 100;
 /// Longest accepted tag, in characters.
-pub const TAG_MAX: usize = 50;
+pub(crate) const TAG_MAX: usize = 50;
 /// Longest accepted command, in characters (not bytes), after trimming.
-pub const COMMAND_MAX: usize = 10_000;
+pub(crate) const COMMAND_MAX: usize = 10_000;
 /// Longest accepted task id, in characters.
-pub const TASK_ID_MAX: usize = 200;
+pub(crate) const TASK_ID_MAX: usize = 200;
 
 /// What a rejected value was given for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,27 +4,28 @@
 //! no file, no clock, no log; what others should know is returned as data. Called by
 //! `config` (to compile at load), and by `mcp`, `task` and the command line (to judge).
 
-pub mod compile;
-pub mod decision;
-pub mod deny;
-pub mod filter;
-pub mod hazard;
-pub mod limits;
-pub mod network;
-pub mod rule;
-pub mod source;
-pub mod syntax;
+pub(crate) mod compile;
+pub(crate) mod decision;
+pub(crate) mod deny;
+pub(crate) mod filter;
+pub(crate) mod hazard;
+pub(crate) mod limits;
+pub(crate) mod network;
+pub(crate) mod rule;
+pub(crate) mod source;
+pub(crate) mod syntax;
 
 use std::fmt;
 
 use crate::model::names::{CommandHash, CommandText, Tag};
 
 pub use crate::policy::decision::reason::Code;
-pub use crate::policy::decision::verdict::{
-    Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, ShellMode, Subject, Verdict,
+pub(crate) use crate::policy::decision::verdict::{
+    Approval, ApprovalFailure, Denial, NeedsApproval,
 };
-pub use limits::EffectiveLimits;
-pub use network::{NetworkPolicy, PinnedAddress, Refused};
+pub use crate::policy::decision::verdict::{Authorised, ShellMode, Subject, Verdict};
+pub(crate) use limits::EffectiveLimits;
+pub(crate) use network::NetworkPolicy;
 use source::{Line, PolicySource};
 
 /// A compiled policy: immutable, shared, and all that is needed to judge.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 /// A line of `policy.yml`, counted from 1.
-pub type Line = usize;
+pub(crate) type Line = usize;
 
 /// The whole of `policy.yml` as far as it decides anything.
 #[derive(Debug, Clone, Default)]

@@ -16,7 +16,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::ssh::error::SshError;
 
 /// How long a remote process may take to end after `TERM` before it is sent `KILL`.
-pub const TERM_GRACE: Duration = Duration::from_secs(2);
+pub(crate) const TERM_GRACE: Duration = Duration::from_secs(2);
 
 /// What a run is doing when a deadline passes or a link breaks. A message about either
 /// names it.

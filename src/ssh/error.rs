@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::ssh::deadline::Phase;
 
 /// The words of the network denial for a name that cannot be resolved.
-pub const NO_ADDRESS: &str = "DNS resolution failed";
+pub(crate) const NO_ADDRESS: &str = "DNS resolution failed";
 
 /// A run that failed. Every variant names one operation that did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,40 +10,33 @@
 //! `connect`, `known_hosts`, `public_key`, `algorithms`, `key`, `auth`, `agent`), `exec`. Below them
 //! `link` waits and moves bytes, `wire` holds them, `ffi` is the door to libssh2.
 
-pub mod client;
-pub mod deadline;
-pub mod error;
-pub mod events;
-pub mod host_keys;
+pub(crate) mod client;
+pub(crate) mod deadline;
+pub(crate) mod error;
+pub(crate) mod events;
+pub(crate) mod host_keys;
 #[expect(
     unsafe_code,
     reason = "the door to libssh2; everything else goes through its safe types"
 )]
-pub mod libssh2;
-pub mod login;
-pub mod run_report;
-pub mod session;
-pub mod transport;
+pub(crate) mod libssh2;
+pub(crate) mod login;
+pub(crate) mod run_report;
+pub(crate) mod session;
+pub(crate) mod transport;
 
-use crate::cli::commands::check::Expert;
 use crate::config::Host;
 use crate::ssh::host_keys::KnownHosts;
 
 pub use crate::ssh::deadline::{Cancel, Control, Deadline, Phase};
-pub use crate::ssh::run_report::{
-    Ended, Exit, Flow, Negotiated, RunReport, Sink, Stage, Terminated,
-};
+pub(crate) use crate::ssh::run_report::Negotiated;
+pub use crate::ssh::run_report::{Ended, Exit, Flow, RunReport, Sink, Stage, Terminated};
 pub use client::{Client, Job};
-pub use error::{NO_ADDRESS, SshError};
-
-/// What `config` can't tell of files by itself, for warnings at the start.
-pub const EXPERT: Expert = Expert {
-    unknown,
-    key_trouble,
-};
+pub(crate) use error::NO_ADDRESS;
+pub use error::SshError;
 
 /// The hosts that a known_hosts file has no usable key for.
-fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {
+pub(crate) fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {
     let known_hosts = KnownHosts::parse(file);
     let is_unknown = |host: &&Host| {
         let name = login::record_name(host);
@@ -53,7 +46,7 @@ fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {
 }
 
 /// Why a login by this key file would fail before it is tried.
-fn key_trouble(file: &[u8], passphrase: bool) -> Option<String> {
+pub(crate) fn key_trouble(file: &[u8], passphrase: bool) -> Option<String> {
     match login::private_key::inspect(file) {
         Ok(face) if face.encrypted && !passphrase => {
             Some("it is encrypted; name its passphrase in key_passphrase_secret".to_owned())

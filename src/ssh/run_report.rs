@@ -71,7 +71,7 @@ impl Exit {
 }
 
 /// Longest name of a signal that is handed on, in bytes: that of names in SSH (RFC 4251 §6).
-pub const SIGNAL_NAME_MAX: usize = 64;
+pub(crate) const SIGNAL_NAME_MAX: usize = 64;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

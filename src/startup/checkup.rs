@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::audit;
 use crate::cli::commands::check::{self, Fact, Report, Standing};
 use crate::cli::{Sandbox as Level, Settings, VARIABLES};
 use crate::config::{Dirs, Environment, Snapshot};
@@ -18,13 +19,12 @@ use crate::startup::{
     NEEDED, Outcome, agent_trouble, grants, identity, open, open_audit_file, reports, usable,
 };
 use crate::sys::{privileges, process};
-use crate::{audit, ssh};
 
 pub(crate) fn check(settings: &Settings, environment: &Environment, json: bool) -> Outcome {
     // Asked before the filter closes, which has no terminal's ioctl(2).
     let colour = io::stdout().is_terminal() && !environment_says_no_colour();
     let dirs = open(settings);
-    let mut report = check::check(&dirs, environment, &ssh::EXPERT);
+    let mut report = check::check(&dirs, environment);
     examine(settings, &dirs, environment, &mut report);
     let text = if json {
         report.json()

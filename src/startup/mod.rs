@@ -4,12 +4,12 @@
 //! each subcommand. Holds no mechanism: `sys` does, and `config`, `policy`, `audit` and
 //! `mcp` do their parts. Called by `main`.
 
-pub mod checkup;
-pub mod identity;
-pub mod policing;
-pub mod reports;
-pub mod sandbox;
-pub mod trusting;
+pub(crate) mod checkup;
+pub(crate) mod identity;
+pub(crate) mod policing;
+pub(crate) mod reports;
+pub(crate) mod sandbox;
+pub(crate) mod trusting;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -253,7 +253,7 @@ fn configure(
     match load(dirs, environment) {
         Ok(Loaded { snapshot, events }) => {
             let events = events.into_iter().map(Record::security);
-            let failing = check::failing_logins(&snapshot, &ssh::EXPERT);
+            let failing = check::failing_logins(&snapshot);
             let warnings = snapshot.warnings().iter().chain(&failing);
             let warnings = warnings.map(Record::config_surprise);
             let noticed = events.chain(warnings).collect();

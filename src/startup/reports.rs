@@ -7,7 +7,8 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::audit::{self, Filter, Since, Ts};
+use crate::audit::{self, Ts};
+use crate::cli::commands::audit_show::{self, Filter, Since};
 use crate::cli::commands::init;
 use crate::startup::{Outcome, say};
 use crate::sys::linked_versions;
@@ -62,7 +63,7 @@ pub(crate) fn audit_show(
         since,
         denied,
     };
-    print(|out| audit::show(file, &filter, out))
+    print(|out| audit_show::show(file, &filter, out))
 }
 
 fn refuse(text: &str) -> Outcome {

@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 /// The oldest ABI that restricts TCP (Linux 6.7).
-pub const FLOOR: u32 = 4;
+pub(crate) const FLOOR: u32 = 4;
 
 /// The newest ABI whose rights these rules were tested with (Linux 6.15). What newer
 /// kernels add is not asked for.

@@ -10,7 +10,7 @@ use libssh2_sys as _;
 
 /// Versions as the libraries spell them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Libraries {
+pub(crate) struct Libraries {
     pub libssh2: String,
     pub openssl: String,
     pub zlib: String,
@@ -26,7 +26,7 @@ unsafe extern "C" {
 }
 
 /// What is linked in.
-pub fn libraries() -> Libraries {
+pub(crate) fn libraries() -> Libraries {
     Libraries {
         libssh2: text(libssh2_version(0)),
         openssl: text(OpenSSL_version(0)),

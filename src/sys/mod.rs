@@ -10,12 +10,12 @@
     reason = "system calls and C symbols that no safe wrapper offers"
 )]
 
-pub mod landlock;
-pub mod linked_versions;
-pub mod privileges;
-pub mod process;
-pub mod random;
-pub mod seccomp;
-pub mod signals;
-pub mod stdio;
-pub mod syscalls;
+pub(crate) mod landlock;
+pub(crate) mod linked_versions;
+pub(crate) mod privileges;
+pub(crate) mod process;
+pub(crate) mod random;
+pub(crate) mod seccomp;
+pub(crate) mod signals;
+pub(crate) mod stdio;
+pub(crate) mod syscalls;

@@ -35,15 +35,15 @@ impl fmt::Display for PrivilegeError {
 
 impl std::error::Error for PrivilegeError {}
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
-pub fn user() -> u32 {
+pub(crate) fn user() -> u32 {
     Uid::effective().as_raw()
 }
 
-pub fn group() -> u32 {
+pub(crate) fn group() -> u32 {
     Gid::effective().as_raw()
 }
 
@@ -79,7 +79,7 @@ pub fn become_user(uid: u32, gid: u32) -> Result<(), PrivilegeError> {
 ///
 /// # Errors
 /// The way back failed: the process must not go on.
-pub fn try_as<T>(
+pub(crate) fn try_as<T>(
     uid: u32,
     gid: u32,
     action: impl FnOnce() -> T,
@@ -102,7 +102,7 @@ pub fn try_as<T>(
 
 /// Empties the bounding set as far as the process may (a plain user may not, and cannot
 /// use it either). To be called before [`become_user`], which takes the right away.
-pub fn drop_bounding_set() {
+pub(crate) fn drop_bounding_set() {
     for capability in 0..64 {
         // SAFETY: takes two numbers; an unknown or forbidden one is an error code.
         unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
@@ -113,7 +113,7 @@ pub fn drop_bounding_set() {
 ///
 /// # Errors
 /// A call failed, or a set is not empty.
-pub fn drop_capabilities() -> Result<(), PrivilegeError> {
+pub(crate) fn drop_capabilities() -> Result<(), PrivilegeError> {
     // SAFETY: takes two numbers. A kernel without ambient capabilities (before 4.3)
     // answers EINVAL, and has none to drop.
     unsafe {
@@ -147,7 +147,7 @@ pub fn drop_capabilities() -> Result<(), PrivilegeError> {
 
 /// The three sets of capget(2), 64 bits each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     pub effective: u64,
     pub permitted: u64,
     pub inheritable: u64,
@@ -187,7 +187,7 @@ fn set_capabilities() -> io::Result<()> {
 ///
 /// # Errors
 /// capget(2) failed.
-pub fn capabilities() -> io::Result<Capabilities> {
+pub(crate) fn capabilities() -> io::Result<Capabilities> {
     let mut header = HEADER;
     let mut halves = [Half::default(); 2];
     // SAFETY: both point to live, writable values of the layout of version 3.

@@ -17,7 +17,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::AccessFlags;
 
 /// New files are for their owner only.
-pub fn restrict_new_files() {
+pub(crate) fn restrict_new_files() {
     umask(Mode::from_bits_truncate(0o077));
 }
 
@@ -34,7 +34,7 @@ const GIVE_BACK: libc::c_int = 128 * 1024;
 /// Keeps freed memory from staying with the process: what is resident follows what is in
 /// use, also after a burst of tasks. Does nothing with another C library; another allocator
 /// (AddressSanitizer's, say) may refuse, and then memory stays longer and all else is well.
-pub fn give_freed_memory_back() {
+pub(crate) fn give_freed_memory_back() {
     #[cfg(target_env = "gnu")]
     for (parameter, value) in [
         (libc::M_ARENA_MAX, ARENAS),
@@ -52,7 +52,7 @@ pub fn give_freed_memory_back() {
 /// # Errors
 /// The attribute did not take effect. A change of uid resets it: to be called again
 /// after one.
-pub fn forbid_dumps() -> io::Result<()> {
+pub(crate) fn forbid_dumps() -> io::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     nix::sys::prctl::set_dumpable(false)?;
     if dumps_forbidden() {
@@ -63,7 +63,7 @@ pub fn forbid_dumps() -> io::Result<()> {
 }
 
 /// What the kernel says of [`forbid_dumps`].
-pub fn dumps_forbidden() -> bool {
+pub(crate) fn dumps_forbidden() -> bool {
     nix::sys::prctl::get_dumpable() == Ok(false)
 }
 
@@ -72,7 +72,7 @@ pub fn dumps_forbidden() -> bool {
 ///
 /// # Errors
 /// The limit cannot be read or set.
-pub fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
+pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let target = wanted.min(hard).max(soft);
     setrlimit(Resource::RLIMIT_NOFILE, target, hard)?;
@@ -94,12 +94,12 @@ pub fn forbid_new_privileges() -> io::Result<()> {
 }
 
 /// What the kernel says of [`forbid_new_privileges`].
-pub fn new_privileges_forbidden() -> bool {
+pub(crate) fn new_privileges_forbidden() -> bool {
     nix::sys::prctl::get_no_new_privs() == Ok(true)
 }
 
 /// Whether the effective user could make, write and rename `path` where it is.
-pub fn can_write_beside(path: &Path) -> bool {
+pub(crate) fn can_write_beside(path: &Path) -> bool {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -114,13 +114,13 @@ pub fn can_write_beside(path: &Path) -> bool {
 
 /// Whether the effective user could connect to the socket at `path` (unix(7): by write
 /// permission). Whoever listens there may still refuse it.
-pub fn can_connect(path: &Path) -> bool {
+pub(crate) fn can_connect(path: &Path) -> bool {
     let is_socket = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
     is_socket && nix::unistd::eaccess(path, AccessFlags::W_OK).is_ok()
 }
 
 /// Whether a variable of the environment is set and not empty.
-pub fn variable_is_set(name: &str) -> bool {
+pub(crate) fn variable_is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
@@ -130,7 +130,7 @@ pub fn variable_is_set(name: &str) -> bool {
 ///
 /// # Errors
 /// Out of memory for the variables that are kept.
-pub fn reduce_environment(keep: &[&str]) -> io::Result<()> {
+pub(crate) fn reduce_environment(keep: &[&str]) -> io::Result<()> {
     let kept: Vec<_> = keep
         .iter()
         .filter_map(|name| std::env::var_os(name).map(|value| (*name, value)))

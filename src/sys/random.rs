@@ -13,7 +13,7 @@ use nix::libc;
 ///
 /// # Errors
 /// The kernel has no such call, or a filter forbids it.
-pub fn key() -> io::Result<[u8; 64]> {
+pub(crate) fn key() -> io::Result<[u8; 64]> {
     let mut key = [0_u8; 64];
     loop {
         // SAFETY: the pointer and the length are those of `key`, which outlives the call.

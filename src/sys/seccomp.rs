@@ -62,7 +62,7 @@ pub struct Needs {
 ///
 /// # Errors
 /// It does not, and why.
-pub fn probe() -> Result<(), SeccompError> {
+pub(crate) fn probe() -> Result<(), SeccompError> {
     let action: u32 = libc::SECCOMP_RET_KILL_PROCESS;
     // SAFETY: with this operation the call reads one number behind the pointer.
     let answer = unsafe {
@@ -106,7 +106,7 @@ pub fn is_active() -> bool {
 ///
 /// # Errors
 /// The data contradicts itself.
-pub fn compile(
+pub(crate) fn compile(
     target: TargetArch,
     needs: Needs,
     pid: u32,

@@ -13,16 +13,16 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EfdFlags;
-pub use nix::sys::eventfd::EventFd;
+pub(crate) use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// When a process that was told to stop is ended as it is. An orderly end takes at most
 /// two seconds; this is for what no deadline reaches, such as a write to a frozen disk.
-pub const GRACE: Duration = Duration::from_secs(4);
+pub(crate) const GRACE: Duration = Duration::from_secs(4);
 
 /// The process's signals, taken from their default actions.
-pub struct Signals {
+pub(crate) struct Signals {
     descriptor: SignalFd,
     stop: Arc<EventFd>,
 }
@@ -32,7 +32,7 @@ pub struct Signals {
 ///
 /// # Errors
 /// Out of descriptors.
-pub fn take() -> io::Result<Signals> {
+pub(crate) fn take() -> io::Result<Signals> {
     let mut set = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         set.add(signal);
@@ -45,14 +45,14 @@ pub fn take() -> io::Result<Signals> {
 }
 
 /// Whether `stop` was raised.
-pub fn raised(stop: &EventFd) -> bool {
+pub(crate) fn raised(stop: &EventFd) -> bool {
     let mut ready = [PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
     poll(&mut ready, PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }
 
 impl Signals {
     /// Readable from the first SIGTERM or SIGINT on.
-    pub fn stop(&self) -> Arc<EventFd> {
+    pub(crate) fn stop(&self) -> Arc<EventFd> {
         Arc::clone(&self.stop)
     }
 
@@ -60,7 +60,7 @@ impl Signals {
     ///
     /// # Errors
     /// No thread can be made.
-    pub fn watch(self, hang_up: impl Fn() + Send + 'static) -> io::Result<()> {
+    pub(crate) fn watch(self, hang_up: impl Fn() + Send + 'static) -> io::Result<()> {
         let watcher = std::thread::Builder::new()
             .name("signals".to_owned())
             .stack_size(64 * 1024);

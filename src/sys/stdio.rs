@@ -6,17 +6,17 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::{libc, unistd};
 
 /// The protocol's ends, which no other code knows.
-pub struct Stdio {
+pub(crate) struct Stdio {
     pub input: OwnedFd,
     pub output: OwnedFd,
 }
@@ -28,7 +28,7 @@ pub struct Stdio {
 ///
 /// # Errors
 /// Out of descriptors; nothing else can fail here.
-pub fn take() -> io::Result<Stdio> {
+pub(crate) fn take() -> io::Result<Stdio> {
     close_inherited();
     let input = duplicate(io::stdin().as_fd())?;
     let output = duplicate(io::stdout().as_fd())?;
@@ -60,13 +60,13 @@ fn close_inherited() {
 }
 
 /// The client's side of the protocol: its bytes until it closes or `stop` is raised.
-pub struct Input {
+pub(crate) struct Input {
     client: File,
     stop: Arc<EventFd>,
 }
 
 impl Input {
-    pub fn new(client: OwnedFd, stop: Arc<EventFd>) -> Self {
+    pub(crate) fn new(client: OwnedFd, stop: Arc<EventFd>) -> Self {
         Self {
             client: client.into(),
             stop,
@@ -103,7 +103,7 @@ impl Read for Input {
 
 /// Answers whether the client is gone or `stop` is raised, without reading: for when its
 /// requests are not read because it does not read its answers.
-pub struct Gone {
+pub(crate) struct Gone {
     client: File,
     stop: Arc<EventFd>,
 }
@@ -111,14 +111,14 @@ pub struct Gone {
 impl Gone {
     /// # Errors
     /// Out of descriptors.
-    pub fn watching(input: &Input) -> io::Result<Self> {
+    pub(crate) fn watching(input: &Input) -> io::Result<Self> {
         Ok(Self {
             client: input.client.try_clone()?,
             stop: Arc::clone(&input.stop),
         })
     }
 
-    pub fn now(&self) -> bool {
+    pub(crate) fn now(&self) -> bool {
         // A client at a socket that shut down its side; pipes answer POLLHUP, unasked.
         let hung_up = PollFlags::from_bits_retain(libc::POLLRDHUP);
         let mut ready = [
@@ -131,12 +131,12 @@ impl Gone {
 }
 
 /// Our side of the protocol.
-pub struct Output {
+pub(crate) struct Output {
     client: File,
 }
 
 impl Output {
-    pub fn new(client: OwnedFd) -> Self {
+    pub(crate) fn new(client: OwnedFd) -> Self {
         Self {
             client: client.into(),
         }
@@ -165,14 +165,10 @@ impl Write for Output {
     }
 }
 
-/// Whether a descriptor is closed by execve(2): asked by the self-check.
-pub fn is_private(descriptor: &impl AsFd) -> bool {
-    let flags = fcntl(descriptor.as_fd(), FcntlArg::F_GETFD);
-    descriptor.as_fd().as_raw_fd() > 2 && flags.is_ok_and(|flags| flags & libc::FD_CLOEXEC != 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use nix::fcntl::{FcntlArg, fcntl};
+
     use super::*;
 
     #[test]

@@ -10,17 +10,17 @@
 //! start → queue → thread: still permitted → start on record → ssh → end on record → listener → result → expiry
 //! ```
 
-pub mod outcome;
-pub mod output;
-pub mod permit;
-pub mod queue;
-pub mod registry;
-pub mod retention;
-pub mod state;
-pub mod tag;
-pub mod timer;
-pub mod worker;
-pub mod worker_threads;
+pub(crate) mod outcome;
+pub(crate) mod output;
+pub(crate) mod permit;
+pub(crate) mod queue;
+pub(crate) mod registry;
+pub(crate) mod retention;
+pub(crate) mod state;
+pub(crate) mod tag;
+pub(crate) mod timer;
+pub(crate) mod worker;
+pub(crate) mod worker_threads;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,15 +31,16 @@ use crate::task::state::{Task, millis};
 use registry::Registry;
 
 pub use crate::task::output::clean::{Cleaner, clean};
-pub use crate::task::output::fit::Cost;
-pub use crate::task::state::{Kind, Listener, Phase, Progress, TaskEvent, Waiting};
-pub use crate::task::tag::fanout::{Moment, TagEvent, TagHandle, TagListener, TagOptions};
-pub use crate::task::tag::plan::TagPlan;
-pub use crate::task::tag::report::{Group, HostResult, NotRun, Ran, Summary, TagOutcome};
-pub use outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
-pub use output::{Page, Tail};
-pub use permit::{Overruled, Permit};
-pub use registry::{Counts, Missing, NotTaken, OUTPUT_BUDGET, Order, Refused};
+
+pub(crate) use crate::task::state::{Kind, Listener, Phase, Progress, TaskEvent, Waiting};
+pub(crate) use crate::task::tag::fanout::{Moment, TagEvent, TagHandle, TagListener, TagOptions};
+pub(crate) use crate::task::tag::plan::TagPlan;
+pub(crate) use crate::task::tag::report::{Group, HostResult, NotRun, Ran, TagOutcome};
+pub(crate) use outcome::{Facts, Outcome, State};
+pub(crate) use output::{Page, Tail};
+pub(crate) use permit::{Overruled, Permit};
+pub(crate) use registry::OUTPUT_BUDGET;
+pub(crate) use registry::{Counts, Missing, NotTaken, Order};
 
 use crate::audit::{Audit, Record};
 use crate::config::{Host, Snapshot, Store};

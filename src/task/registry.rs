@@ -25,7 +25,7 @@ use crate::task::worker_threads::Threads;
 /// Bytes that the outputs of all tasks may hold together. Finished ones are given up for
 /// running ones, oldest first; if that is not enough, running commands are stopped as if
 /// they had reached their own limit.
-pub const OUTPUT_BUDGET: usize = 128 * 1024 * 1024;
+pub(crate) const OUTPUT_BUDGET: usize = 128 * 1024 * 1024;
 
 /// Why a command was not taken on. The text is for the assistant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 /// How far a running task has come.
-pub use crate::audit::Phase;
+pub(crate) use crate::audit::Phase;
 
 /// What a listener hears of a task, in this order: `Created`, any number of `Waiting`,
 /// `Started` (unless it ends before its turn), any number of `Progress`, `Finished`.

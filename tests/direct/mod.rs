@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use mcp_ssh_orchestrator::config::{self, Dirs, Environment, Links, Snapshot};
-use mcp_ssh_orchestrator::model::names::{CommandText, HostAlias};
-use mcp_ssh_orchestrator::policy::{Authorised, Subject, Verdict};
-use mcp_ssh_orchestrator::ssh::{
+use mcp_ssh_orchestrator::testing::config::{self, Dirs, Environment, Links, Snapshot};
+use mcp_ssh_orchestrator::testing::model::names::{CommandText, HostAlias};
+use mcp_ssh_orchestrator::testing::policy::{Authorised, Subject, Verdict};
+use mcp_ssh_orchestrator::testing::ssh::{
     Cancel, Client, Control, Deadline, Flow, Job, RunReport, Sink, SshError, Stage,
 };
 

@@ -11,10 +11,10 @@
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use mcp_ssh_orchestrator::audit::{
+use mcp_ssh_orchestrator::testing::audit::{
     Audit, AuditEnd, AuditError, Place, Sandbox, ServerStart, Ts, verify,
 };
-use mcp_ssh_orchestrator::model::names::{CommandHash, HostAlias, TaskId};
+use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias, TaskId};
 use serde_json::Value;
 
 /// What a server says of itself at its start.

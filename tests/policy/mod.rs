@@ -14,9 +14,9 @@ pub mod generate;
 use std::path::Path;
 use std::sync::Arc;
 
-use mcp_ssh_orchestrator::config::{Dirs, Environment, Links, Snapshot, load_texts};
-use mcp_ssh_orchestrator::model::names::{HostAlias, Tag};
-use mcp_ssh_orchestrator::policy::{ShellMode, Subject, Verdict};
+use mcp_ssh_orchestrator::testing::config::{Dirs, Environment, Links, Snapshot, load_texts};
+use mcp_ssh_orchestrator::testing::model::names::{HostAlias, Tag};
+use mcp_ssh_orchestrator::testing::policy::{ShellMode, Subject, Verdict};
 use serde_json::Value;
 
 /// A file under `tests/data/policy`.

@@ -1,12 +1,12 @@
 //! What a policy says, read once more from its documentation and written as plainly as
 //! it goes: who a rule is for, what it takes, what an override changes.
 
-use mcp_ssh_orchestrator::policy::limits::BUILT_IN_DENY_SUBSTRINGS;
-use mcp_ssh_orchestrator::policy::rule::word_pattern::Pattern;
-use mcp_ssh_orchestrator::policy::source::{
+use mcp_ssh_orchestrator::testing::policy::limits::BUILT_IN_DENY_SUBSTRINGS;
+use mcp_ssh_orchestrator::testing::policy::rule::word_pattern::Pattern;
+use mcp_ssh_orchestrator::testing::policy::source::{
     LimitsSource, PathArgs, PolicySource, RuleForm, RuleSource,
 };
-use mcp_ssh_orchestrator::policy::syntax::lexer::{Simple, Word};
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{Simple, Word};
 
 use super::scene::Scene;
 

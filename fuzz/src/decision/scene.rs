@@ -3,9 +3,9 @@
 //! Input: choices, of which each text may also be one of the fuzzer's own (up to the next
 //! zero byte), so that dictionaries reach patterns and words.
 
-use mcp_ssh_orchestrator::model::names::{HostAlias, Tag};
-use mcp_ssh_orchestrator::policy::ShellMode;
-use mcp_ssh_orchestrator::policy::source::{
+use mcp_ssh_orchestrator::testing::model::names::{HostAlias, Tag};
+use mcp_ssh_orchestrator::testing::policy::ShellMode;
+use mcp_ssh_orchestrator::testing::policy::source::{
     Action, LimitsSource, PathArgs, PolicySource, RuleForm, RuleSource, ShellSource,
 };
 

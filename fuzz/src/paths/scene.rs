@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use mcp_ssh_orchestrator::config::files::directories::KEY_MAX;
-use mcp_ssh_orchestrator::config::{Dirs, Links};
+use mcp_ssh_orchestrator::testing::config::files::directories::KEY_MAX;
+use mcp_ssh_orchestrator::testing::config::{Dirs, Links};
 use nix::sys::stat::Mode;
 
 /// Begins every file that may be read.

@@ -4,11 +4,11 @@
 //! `group_commit` wait for the disk once for many, `directory` holds the file's place,
 //! `recover` mends a torn end, `verify` proves a chain, `line_reader` reads it back.
 
-pub mod committer;
-pub mod directory;
-pub mod group_commit;
-pub mod ledger;
-pub mod line_reader;
-pub mod recover;
-pub mod seal;
-pub mod verify;
+pub(crate) mod committer;
+pub(crate) mod directory;
+pub(crate) mod group_commit;
+pub(crate) mod ledger;
+pub(crate) mod line_reader;
+pub(crate) mod recover;
+pub(crate) mod seal;
+pub(crate) mod verify;

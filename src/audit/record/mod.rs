@@ -6,12 +6,12 @@
 //! [`crate::audit::Audit`]) and holds no raw command, output or secret: a command is known here
 //! by its hash, except in [`security::Bypass`], which is capped and redacted.
 
-pub mod chain_mark;
-pub mod command;
-pub mod constructors;
-pub mod panic;
-pub mod security;
-pub mod ssh_session;
+pub(crate) mod chain_mark;
+pub(crate) mod command;
+pub(crate) mod constructors;
+pub(crate) mod panic;
+pub(crate) mod security;
+pub(crate) mod ssh_session;
 
 use std::fmt::Display;
 use std::net::IpAddr;

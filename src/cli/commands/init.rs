@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::config::load::FILES;
 
 /// The texts of [`FILES`], in that order.
-pub const TEXTS: [&str; 3] = [
+pub(crate) const TEXTS: [&str; 3] = [
     include_str!("../../../config/servers.yml"),
     include_str!("../../../config/credentials.yml"),
     include_str!("../../../config/policy.yml"),
@@ -21,7 +21,7 @@ pub const TEXTS: [&str; 3] = [
 
 /// Why nothing was written.
 #[derive(Debug)]
-pub enum InitError {
+pub(crate) enum InitError {
     /// These are there already.
     Exists(Vec<PathBuf>),
     /// The directory or a file couldn't be made.
@@ -61,7 +61,7 @@ impl std::error::Error for InitError {}
 ///
 /// # Errors
 /// One of the files exists, or can't be written; then none of them was written.
-pub fn init(dir: &Path) -> Result<String, InitError> {
+pub(crate) fn init(dir: &Path) -> Result<String, InitError> {
     let paths = FILES.map(|file| dir.join(file));
     let exist: Vec<PathBuf> = paths
         .iter()

@@ -4,7 +4,7 @@
 //! configuration, plans, the audit file read back. Decides nothing: what is shown was found
 //! out by the rooms below. Called by `startup`, which owns the order of a boot.
 
-pub mod audit_show;
-pub mod check;
-pub mod init;
-pub mod plan;
+pub(crate) mod audit_show;
+pub(crate) mod check;
+pub(crate) mod init;
+pub(crate) mod plan;

@@ -16,7 +16,7 @@ use crate::policy::{EffectiveLimits, Policy, Subject, filter};
 
 /// A plan for the operator.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     pub subject: Subject<'a>,
     pub command: &'a str,
     pub explanation: Explanation,
@@ -26,12 +26,12 @@ pub struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    pub fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         matches!(self.explanation.verdict, Verdict::Deny(_))
     }
 
     /// For people.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let verdict = &self.explanation.verdict;
         let mut out = format!(
             "{} ({}) on {}\n",
@@ -79,7 +79,7 @@ impl Plan<'_> {
     }
 
     /// For programs: the fields of `ssh_plan`, and what led to them.
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let verdict = &self.explanation.verdict;
         let denial = self.denial();
         let commands: Vec<Value> = self
@@ -142,7 +142,7 @@ impl Plan<'_> {
 
 /// One line of a file of expectations: `VERDICT[:CODE] ALIAS COMMAND`.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Expectation<'t> {
+pub(crate) struct Expectation<'t> {
     /// Counted from 1.
     pub line: usize,
     verdict: &'t str,
@@ -155,7 +155,7 @@ pub struct Expectation<'t> {
 ///
 /// # Errors
 /// The line that is not of that form.
-pub fn expectations(text: &str) -> Result<Vec<Expectation<'_>>, String> {
+pub(crate) fn expectations(text: &str) -> Result<Vec<Expectation<'_>>, String> {
     let mut found = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -193,7 +193,7 @@ pub fn expectations(text: &str) -> Result<Vec<Expectation<'_>>, String> {
 
 impl Expectation<'_> {
     /// What is decided instead, if it is not what is expected.
-    pub fn check(&self, policy: &Policy, subject: &Subject<'_>) -> Option<String> {
+    pub(crate) fn check(&self, policy: &Policy, subject: &Subject<'_>) -> Option<String> {
         let verdict = policy.judge_text(subject, self.command);
         let code = verdict.code().as_str();
         let agrees =
@@ -215,7 +215,7 @@ impl Expectation<'_> {
 }
 
 /// The tables, for review.
-pub fn tables() -> String {
+pub(crate) fn tables() -> String {
     let mut out = format!("version: {}\n", wrappers::VERSION);
     let mut section = |name: &str, words: &str| {
         let _ = writeln!(out, "\n{name}:\n  {words}");

@@ -17,9 +17,9 @@ pub const KEY_PATH_MAX: usize = 500;
 /// Largest accepted key or certificate file, in bytes.
 pub const KEY_MAX: u64 = 64 * 1024;
 /// Largest accepted known_hosts file, in bytes.
-pub const KNOWN_HOSTS_MAX: u64 = 10 * 1024 * 1024;
+pub(crate) const KNOWN_HOSTS_MAX: u64 = 10 * 1024 * 1024;
 /// Largest accepted YAML file, in bytes.
-pub const YAML_MAX: u64 = 10 * 1024 * 1024;
+pub(crate) const YAML_MAX: u64 = 10 * 1024 * 1024;
 
 /// The three directories, opened.
 #[derive(Debug)]

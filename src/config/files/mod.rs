@@ -3,6 +3,6 @@
 //! `beneath` opens a path without leaving its directory, `directories` holds the three of
 //! the configuration, `error` says what went wrong. Called by the loader and the login.
 
-pub mod beneath;
-pub mod directories;
-pub mod error;
+pub(crate) mod beneath;
+pub(crate) mod directories;
+pub(crate) mod error;

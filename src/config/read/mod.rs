@@ -4,9 +4,9 @@
 //! nodes into types, `cross_check` asks that they fit each other. Each finding goes on the
 //! list; nothing is skipped. Called by [`crate::config::load`].
 
-pub mod credentials;
-pub mod cross_check;
-pub mod input;
-pub mod policy;
-pub mod rule;
-pub mod servers;
+pub(crate) mod credentials;
+pub(crate) mod cross_check;
+pub(crate) mod input;
+pub(crate) mod policy;
+pub(crate) mod rule;
+pub(crate) mod servers;

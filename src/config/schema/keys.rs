@@ -4,8 +4,9 @@
 //! and a test compares `config/README.md` with it: there is no second list to forget.
 //! Called by `shape`, by the reports, and by that test.
 
-pub use crate::config::schema::policy_keys::{
-    CONCURRENCY, EXAMPLES, LIMITS, NETWORK, OVERRIDES, PATH_ARGS, POLICY, RULE, SHELL,
+pub use crate::config::schema::policy_keys::{CONCURRENCY, LIMITS, POLICY};
+pub(crate) use crate::config::schema::policy_keys::{
+    EXAMPLES, NETWORK, OVERRIDES, PATH_ARGS, RULE, SHELL,
 };
 
 /// The keys of one mapping.
@@ -134,7 +135,7 @@ pub const SERVERS: Table = Table {
     )],
 };
 
-pub const HOST: Table = Table {
+pub(crate) const HOST: Table = Table {
     name: "servers.yml: hosts[]",
     extra: true,
     keys: &[
@@ -215,7 +216,7 @@ pub const CREDENTIALS: Table = Table {
     )],
 };
 
-pub const CREDENTIAL: Table = Table {
+pub(crate) const CREDENTIAL: Table = Table {
     name: "credentials.yml: entries[]",
     extra: false,
     keys: &[

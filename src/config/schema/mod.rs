@@ -4,9 +4,9 @@
 //! `section` and `typed` read a node by them; `findings` and `problem` collect what is wrong,
 //! all of it, with file, line and the accepted values. Called by [`crate::config::read`].
 
-pub mod findings;
-pub mod keys;
-pub mod policy_keys;
-pub mod problem;
-pub mod section;
-pub mod typed;
+pub(crate) mod findings;
+pub(crate) mod keys;
+pub(crate) mod policy_keys;
+pub(crate) mod problem;
+pub(crate) mod section;
+pub(crate) mod typed;

@@ -131,7 +131,7 @@ pub const LIMITS: Table = Table {
     ],
 };
 
-pub const NETWORK: Table = Table {
+pub(crate) const NETWORK: Table = Table {
     name: "policy.yml: network",
     extra: false,
     keys: &[
@@ -168,7 +168,7 @@ pub const NETWORK: Table = Table {
     ],
 };
 
-pub const RULE: Table = Table {
+pub(crate) const RULE: Table = Table {
     name: "policy.yml: rules[]",
     extra: false,
     keys: &[
@@ -232,7 +232,7 @@ pub const RULE: Table = Table {
     ],
 };
 
-pub const PATH_ARGS: Table = Table {
+pub(crate) const PATH_ARGS: Table = Table {
     name: "policy.yml: rules[].path_args",
     extra: false,
     keys: &[
@@ -251,7 +251,7 @@ pub const PATH_ARGS: Table = Table {
     ],
 };
 
-pub const EXAMPLES: Table = Table {
+pub(crate) const EXAMPLES: Table = Table {
     name: "policy.yml: rules[].examples",
     extra: false,
     keys: &[
@@ -270,7 +270,7 @@ pub const EXAMPLES: Table = Table {
     ],
 };
 
-pub const SHELL: Table = Table {
+pub(crate) const SHELL: Table = Table {
     name: "policy.yml: shell",
     extra: false,
     keys: &[
@@ -279,7 +279,7 @@ pub const SHELL: Table = Table {
     ],
 };
 
-pub const OVERRIDES: Table = Table {
+pub(crate) const OVERRIDES: Table = Table {
     name: "policy.yml: overrides",
     extra: false,
     keys: &[

@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use crate::config::secrets::value::{Secret, SecretName};
 
 /// The file's name in the secrets directory.
-pub const NAME: &str = ".env";
+pub(crate) const NAME: &str = ".env";
 /// Largest accepted file, in bytes.
-pub const ENV_FILE_MAX: u64 = 100 * 1024;
+pub(crate) const ENV_FILE_MAX: u64 = 100 * 1024;
 
 /// The values of the file; wiped when dropped.
 #[derive(Default)]

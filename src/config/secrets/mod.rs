@@ -4,6 +4,6 @@
 //! look-up, `env_file` and `environment` two of the places. Called by [`crate::config::load`]
 //! and by the login that needs one.
 
-pub mod env_file;
-pub mod environment;
-pub mod value;
+pub(crate) mod env_file;
+pub(crate) mod environment;
+pub(crate) mod value;

@@ -17,9 +17,9 @@ use crate::config::secrets::environment::Environment;
 use crate::model::security_event::{EventValue, SecurityEvent};
 
 /// Longest accepted name of a secret, in characters.
-pub const NAME_MAX: usize = 100;
+pub(crate) const NAME_MAX: usize = 100;
 /// Largest accepted secret, in bytes, from whatever source.
-pub const SECRET_MAX: u64 = 64 * 1024;
+pub(crate) const SECRET_MAX: u64 = 64 * 1024;
 
 /// A value that must not be seen: wiped when dropped.
 pub struct Secret(Zeroizing<Vec<u8>>);
@@ -119,7 +119,7 @@ pub(crate) fn number(length: usize) -> EventValue {
 
 /// Why a secret has no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretError {
+pub(crate) enum SecretError {
     /// None of the four sources has it, or only an empty value.
     Absent,
     /// Its file is there and can't be taken.

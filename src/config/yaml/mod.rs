@@ -3,5 +3,5 @@
 //! `node` bounds size, depth and aliases and keeps line numbers; `scalar` says what a plain
 //! text means. Called by [`crate::config::schema`].
 
-pub mod node;
-pub mod scalar;
+pub(crate) mod node;
+pub(crate) mod scalar;

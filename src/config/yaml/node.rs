@@ -16,11 +16,11 @@ use crate::config::schema::problem::{Mark, quote};
 use crate::config::yaml::scalar::Scalar;
 
 /// Deepest nesting that is read. The files need seven levels.
-pub const DEPTH_MAX: usize = 64;
+pub(crate) const DEPTH_MAX: usize = 64;
 /// Most nodes of one file, aliases counted as what they stand for.
-pub const NODES_MAX: usize = 1_000_000;
+pub(crate) const NODES_MAX: usize = 1_000_000;
 /// Bytes of a text, keys included, that count as one node more.
-pub const TEXT_PER_NODE: usize = 64;
+pub(crate) const TEXT_PER_NODE: usize = 64;
 
 /// One value of the file.
 #[derive(Debug)]

@@ -4,11 +4,11 @@
 //! strictly increasing, events only to who wants them, one answer, nothing after it.
 //! Called by `dispatch` to begin, and by the tools.
 
-pub mod answer;
-pub mod approval;
-pub mod inflight;
-pub mod request_state;
-pub mod server_requests;
+pub(crate) mod answer;
+pub(crate) mod approval;
+pub(crate) mod inflight;
+pub(crate) mod request_state;
+pub(crate) mod server_requests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -4,11 +4,11 @@
 //! Each file owns one utility or feature of the MCP specification under its name there.
 //! Called by [`crate::mcp::dispatch`].
 
-pub mod completion;
-pub mod cursor;
-pub mod logging;
-pub mod prompts;
-pub mod resources;
-pub mod subscriptions;
-pub mod task;
-pub mod tasks;
+pub(crate) mod completion;
+pub(crate) mod cursor;
+pub(crate) mod logging;
+pub(crate) mod prompts;
+pub(crate) mod resources;
+pub(crate) mod subscriptions;
+pub(crate) mod task;
+pub(crate) mod tasks;

@@ -3,6 +3,6 @@
 //! `revision` lists what is supported, `handshake` agrees on one, `peer` keeps what the
 //! client declared. Called by [`crate::mcp::session`] and [`crate::mcp::dispatch`].
 
-pub mod handshake;
-pub mod peer;
-pub mod revision;
+pub(crate) mod handshake;
+pub(crate) mod peer;
+pub(crate) mod revision;

@@ -4,15 +4,15 @@
 //! enough for the reading thread. Every value is checked before anything looks at it: the
 //! alias first, then the command. Called by `dispatch`.
 
-pub mod definitions;
-pub mod hosts;
-pub mod plan;
-pub mod reload;
-pub mod run;
-pub mod run_async;
-pub mod run_on_tag;
-pub mod run_on_tag_answer;
-pub mod tasks;
+pub(crate) mod definitions;
+pub(crate) mod hosts;
+pub(crate) mod plan;
+pub(crate) mod reload;
+pub(crate) mod run;
+pub(crate) mod run_async;
+pub(crate) mod run_on_tag;
+pub(crate) mod run_on_tag_answer;
+pub(crate) mod tasks;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! `frame` bounds a line, `message` reads it as JSON-RPC 2.0, `json` builds answers, `outbox`
 //! is the queue of the only writer of stdout. Called by [`crate::mcp::session`].
 
-pub mod frame;
-pub mod json;
-pub mod message;
-pub mod outbox;
+pub(crate) mod frame;
+pub(crate) mod json;
+pub(crate) mod message;
+pub(crate) mod outbox;

@@ -5,8 +5,8 @@
 //! Ranges, types and unknown keys were the loader's business. Called by
 //! [`crate::policy::Policy::compile`].
 
-pub mod examples;
-pub mod lint;
+pub(crate) mod examples;
+pub(crate) mod lint;
 use crate::policy::network::NetworkPolicy;
 use crate::policy::rule::glob::{self, Glob, TooLong};
 use crate::policy::rule::legacy_glob::Legacy;

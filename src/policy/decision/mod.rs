@@ -4,7 +4,7 @@
 //! only maker of a permit), `reason` the stable codes with their sentences, `explain` the
 //! steps for a person. Called through [`crate::policy::Policy`].
 
-pub mod explain;
-pub mod judge;
-pub mod reason;
-pub mod verdict;
+pub(crate) mod explain;
+pub(crate) mod judge;
+pub(crate) mod reason;
+pub(crate) mod verdict;

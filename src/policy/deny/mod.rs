@@ -3,6 +3,6 @@
 //! `views` makes the other readings of a command, `rules` matches the deny rules on them,
 //! `substrings` the list of the limits. Never allows anything. Called by the decision.
 
-pub mod rules;
-pub mod substrings;
-pub mod views;
+pub(crate) mod rules;
+pub(crate) mod substrings;
+pub(crate) mod views;

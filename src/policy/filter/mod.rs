@@ -4,8 +4,8 @@
 //! file, and refuses every operand that could be a file. Called by the rules for a
 //! command that stands behind `|` and that no rule allowed.
 
-pub mod awk;
-pub mod sed;
+pub(crate) mod awk;
+pub(crate) mod sed;
 
 use crate::policy::hazard::wrappers;
 use crate::policy::syntax::lexer::Word;

@@ -7,8 +7,8 @@
 //! refusing: letters count anywhere in a cluster, long options with every abbreviation,
 //! and nothing is known of which option takes a value. Called by the rules.
 
-pub mod programs;
-pub mod wrappers;
+pub(crate) mod programs;
+pub(crate) mod wrappers;
 
 use crate::policy::decision::reason::Code;
 use crate::policy::filter::{self, sed};

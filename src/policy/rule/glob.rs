@@ -7,7 +7,7 @@
 //! and deny views.
 
 /// Longest piece between stars that holds `?` or a class, in characters.
-pub const MIXED_MAX: usize = 64;
+pub(crate) const MIXED_MAX: usize = 64;
 
 /// Stands for a wildcard that the remote shell will expand. Only a `*` takes it. It is a
 /// private use character, which no command may contain.
@@ -15,7 +15,7 @@ pub(crate) const EXPANDED: char = '\u{F8FF}';
 
 /// One element of a glob.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Token {
+pub(crate) enum Token {
     Text(char),
     Star,
     One,
@@ -24,14 +24,14 @@ pub enum Token {
 
 /// `[…]`: ranges of characters, or all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Class {
+pub(crate) struct Class {
     negated: bool,
     ranges: Vec<(char, char)>,
 }
 
 /// A compiled glob.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Glob {
+pub(crate) struct Glob {
     /// What stands between the stars; one more than there are stars.
     pieces: Vec<Piece>,
 }
@@ -45,10 +45,10 @@ enum Piece {
 
 /// A piece with `?` or a class that is longer than [`MIXED_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLong;
+pub(crate) struct TooLong;
 
 /// Reads a text in which every `*`, `?` and closed `[…]` is a wildcard.
-pub fn tokens(text: &str) -> Vec<Token> {
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
@@ -171,7 +171,7 @@ pub(crate) fn fold_into(text: &str, folded: &mut String) {
 impl Glob {
     /// # Errors
     /// [`TooLong`] for a piece with `?` or a class of more than [`MIXED_MAX`] characters.
-    pub fn new(tokens: &[Token]) -> Result<Self, TooLong> {
+    pub(crate) fn new(tokens: &[Token]) -> Result<Self, TooLong> {
         let pieces = tokens
             .split(|token| *token == Token::Star)
             .map(Piece::new)
@@ -190,12 +190,12 @@ impl Glob {
 
     /// # Errors
     /// As [`Glob::new`].
-    pub fn parse(text: &str) -> Result<Self, TooLong> {
+    pub(crate) fn parse(text: &str) -> Result<Self, TooLong> {
         Self::new(&tokens(text))
     }
 
     /// Whether the glob takes all of `text`.
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let Some((first, others)) = self.pieces.split_first() else {
             return text.is_empty();
         };

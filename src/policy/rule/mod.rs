@@ -5,10 +5,10 @@
 //! allow, wherever they stand. Refuses patterns and rules that cannot mean anything.
 //! Called by `judge` for every command of a list.
 
-pub mod glob;
-pub mod legacy_glob;
-pub mod structured;
-pub mod word_pattern;
+pub(crate) mod glob;
+pub(crate) mod legacy_glob;
+pub(crate) mod structured;
+pub(crate) mod word_pattern;
 
 use std::collections::HashMap;
 

@@ -21,7 +21,7 @@ use crate::policy::rule::glob::{self, Glob, Token};
 use crate::policy::syntax::lexer::Word;
 
 /// Longest pattern, in bytes.
-pub const MAX_BYTES: usize = crate::policy::syntax::lexer::MAX_BYTES;
+pub(crate) const MAX_BYTES: usize = crate::policy::syntax::lexer::MAX_BYTES;
 
 /// A compiled pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! characters and names may stand where, `render` builds the canonical form that is sent.
 //! Called by the decision, and by the fuzz targets.
 
-pub mod chars;
-pub mod lexer;
-pub mod program_name;
-pub mod render;
+pub(crate) mod chars;
+pub(crate) mod lexer;
+pub(crate) mod program_name;
+pub(crate) mod render;

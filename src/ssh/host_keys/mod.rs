@@ -8,9 +8,9 @@
 //! there is for a host. Called by [`crate::ssh::login`] after the key exchange, before any
 //! authentication, and by [`crate::ssh::host_keys::trust`].
 
-pub mod line;
-pub mod public_key;
-pub mod trust;
+pub(crate) mod line;
+pub(crate) mod public_key;
+pub(crate) mod trust;
 
 use std::fmt;
 

@@ -27,13 +27,13 @@ use crate::ssh::transport::resolve::Resolver;
 const ANSWER_MAX: u64 = 256;
 
 /// Where questions and answers go.
-pub struct Talk<'a> {
+pub(crate) struct Talk<'a> {
     pub answers: &'a mut dyn BufRead,
     pub out: &'a mut dyn Write,
 }
 
 /// How the keys are confirmed.
-pub enum Consent {
+pub(crate) enum Consent {
     /// A person compares the fingerprints and says yes.
     Ask,
     /// The one key with this fingerprint (`SHA256:…`) is taken, and no other.
@@ -42,7 +42,7 @@ pub enum Consent {
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trusted {
+pub(crate) enum Trusted {
     Added(usize),
     /// All keys that the host has are on record.
     Already,
@@ -52,7 +52,7 @@ pub enum Trusted {
 
 /// Why nothing was added.
 #[derive(Debug)]
-pub enum TrustError {
+pub(crate) enum TrustError {
     UnknownHost,
     /// The host presented no key at all.
     Unreachable(SshError),
@@ -99,7 +99,7 @@ impl std::error::Error for TrustError {}
 ///
 /// # Errors
 /// See [`TrustError`]; then nothing was added.
-pub fn trust(
+pub(crate) fn trust(
     snapshot: &Arc<Snapshot>,
     alias: &HostAlias,
     consent: &Consent,

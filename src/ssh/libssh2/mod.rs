@@ -10,9 +10,9 @@
 //! material from memory, and no path. All calls are non-blocking; `Poll::Pending` means
 //! that the peer has to say something first, and that the same call must be made again.
 
-pub mod allocator;
-pub mod callbacks;
-pub mod channel;
+pub(crate) mod allocator;
+pub(crate) mod callbacks;
+pub(crate) mod channel;
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -6,12 +6,12 @@
 //! through a channel of the session before it, with its own address rules, key and login.
 //! Called by [`crate::ssh::client`] when no idle session will do.
 
-pub mod agent;
-pub mod algorithms;
-pub mod auth;
-pub mod key_files;
-pub mod limiter;
-pub mod private_key;
+pub(crate) mod agent;
+pub(crate) mod algorithms;
+pub(crate) mod auth;
+pub(crate) mod key_files;
+pub(crate) mod limiter;
+pub(crate) mod private_key;
 
 use std::ffi::CString;
 use std::net::IpAddr;

@@ -3,5 +3,5 @@
 //! `exec` sends exactly one request and waits for its end; `pool` keeps idle sessions and
 //! hands one out only after it has shown that it lives. Called by [`crate::ssh::client`].
 
-pub mod exec;
-pub mod pool;
+pub(crate) mod exec;
+pub(crate) mod pool;

@@ -4,7 +4,7 @@
 //! bytes within a deadline, `buffers` holds what libssh2 has yet to read or write. Knows
 //! nothing of keys or commands. Called by `login` and `session`.
 
-pub mod buffers;
-pub mod connect;
-pub mod link;
-pub mod resolve;
+pub(crate) mod buffers;
+pub(crate) mod connect;
+pub(crate) mod link;
+pub(crate) mod resolve;

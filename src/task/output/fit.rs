@@ -9,7 +9,7 @@
 //! as well.
 
 /// What a text costs in a reply, in bytes. Has to grow with the text.
-pub type Cost = fn(&str) -> usize;
+pub(crate) type Cost = fn(&str) -> usize;
 
 /// The beginning of an output, and how much of it is missing after it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,8 +8,8 @@
 //! The text only ever grows at its end, so that an offset once given stays good: reading
 //! on from it misses nothing and gives nothing twice.
 
-pub mod clean;
-pub mod fit;
+pub(crate) mod clean;
+pub(crate) mod fit;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

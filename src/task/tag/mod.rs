@@ -3,6 +3,6 @@
 //! `plan` picks the hosts, `fanout` begins and follows their tasks, `report` puts the
 //! results in the file's order. Called by the tools that run on a tag.
 
-pub mod fanout;
-pub mod plan;
-pub mod report;
+pub(crate) mod fanout;
+pub(crate) mod plan;
+pub(crate) mod report;

@@ -4,30 +4,22 @@
 //! that a person reads with the files at hand and one for scripts. Prints nothing. Called
 //! by `startup`.
 
-pub mod json;
-pub mod text;
+pub(crate) mod json;
+pub(crate) mod text;
 
 use std::sync::Arc;
 
 use crate::config::files::beneath::FileError;
 use crate::config::files::directories::Dirs;
-use crate::config::host::Host;
 use crate::config::load::{FILES, LoadError, Loaded, load};
 use crate::config::schema::problem::{Mark, Place, Problem, Warning, WarningKind};
 use crate::config::secrets::environment::Environment;
 use crate::config::snapshot::Snapshot;
 use crate::model::security_event::SecurityEvent;
-
-/// What `ssh` can tell of files. This module can't call it, so the caller brings it.
-pub struct Expert {
-    /// Those of the hosts that a known_hosts text has no key for.
-    pub unknown: for<'h> fn(&[u8], &'h [Host]) -> Vec<&'h Host>,
-    /// Why a login by a private key file fails, with a passphrase or without.
-    pub key_trouble: fn(&[u8], bool) -> Option<String>,
-}
+use crate::ssh;
 
 /// What `check` found.
-pub struct Report {
+pub(crate) struct Report {
     dirs: Arc<Dirs>,
     snapshot: Option<Snapshot>,
     problems: Vec<Problem>,
@@ -38,7 +30,7 @@ pub struct Report {
 
 /// Something about this machine rather than about the files, such as its sandbox.
 #[derive(Debug, Clone)]
-pub struct Fact {
+pub(crate) struct Fact {
     pub name: &'static str,
     pub text: String,
     pub standing: Standing,
@@ -46,7 +38,7 @@ pub struct Fact {
 
 /// How a fact counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     Good,
     /// The server would start with it, but not as it should be.
     Warning,
@@ -56,12 +48,12 @@ pub enum Standing {
 
 /// Loads the configuration as the server would, and looks at what that does not need:
 /// whether the hosts' keys are known and the logins' keys can be used.
-pub fn check(dirs: &Arc<Dirs>, environment: &Environment, expert: &Expert) -> Report {
+pub(crate) fn check(dirs: &Arc<Dirs>, environment: &Environment) -> Report {
     let dirs = Arc::clone(dirs);
     match load(&dirs, environment) {
         Ok(Loaded { snapshot, events }) => {
             let mut warnings = snapshot.warnings().to_vec();
-            warnings.extend(failing_logins(&snapshot, expert));
+            warnings.extend(failing_logins(&snapshot));
             Report {
                 dirs,
                 snapshot: Some(snapshot),
@@ -88,18 +80,18 @@ pub fn check(dirs: &Arc<Dirs>, environment: &Environment, expert: &Expert) -> Re
 
 /// A warning for each login that can be seen to fail: the private key can't be used, or
 /// the host's key isn't known.
-pub fn failing_logins(snapshot: &Snapshot, expert: &Expert) -> Vec<Warning> {
-    let mut warnings = unusable_keys(snapshot, expert);
-    warnings.extend(unknown_hosts(snapshot, expert));
+pub(crate) fn failing_logins(snapshot: &Snapshot) -> Vec<Warning> {
+    let mut warnings = unusable_keys(snapshot);
+    warnings.extend(unknown_hosts(snapshot));
     warnings
 }
 
 /// Of the key files that are there: the others have their warnings from the load.
-fn unusable_keys(snapshot: &Snapshot, expert: &Expert) -> Vec<Warning> {
+fn unusable_keys(snapshot: &Snapshot) -> Vec<Warning> {
     let logins = snapshot.logins().filter_map(|login| {
         let path = login.key_path.as_ref()?;
         let key = snapshot.dirs().read_key(path).ok()?;
-        let trouble = (expert.key_trouble)(key.expose(), login.passphrase.is_some())?;
+        let trouble = ssh::key_trouble(key.expose(), login.passphrase.is_some())?;
         Some(Warning {
             place: Place::file(FILES[1]),
             key: login.name.clone(),
@@ -110,7 +102,7 @@ fn unusable_keys(snapshot: &Snapshot, expert: &Expert) -> Vec<Warning> {
     logins.collect()
 }
 
-fn unknown_hosts(snapshot: &Snapshot, expert: &Expert) -> Vec<Warning> {
+fn unknown_hosts(snapshot: &Snapshot) -> Vec<Warning> {
     let path = snapshot.known_hosts();
     let file = snapshot.dirs().known_hosts_file(path);
     let text = match snapshot.dirs().read_known_hosts(path) {
@@ -129,7 +121,7 @@ fn unknown_hosts(snapshot: &Snapshot, expert: &Expert) -> Vec<Warning> {
             }];
         }
     };
-    let unknown = (expert.unknown)(&text, snapshot.hosts());
+    let unknown = ssh::unknown(&text, snapshot.hosts());
     unknown
         .into_iter()
         .map(|host| Warning {
@@ -152,7 +144,7 @@ fn unknown_hosts(snapshot: &Snapshot, expert: &Expert) -> Vec<Warning> {
 
 impl Report {
     /// Adds what the machine offers; a bad fact fails the check.
-    pub fn add(&mut self, fact: Fact) {
+    pub(crate) fn add(&mut self, fact: Fact) {
         self.machine.push(fact);
     }
 
@@ -162,27 +154,22 @@ impl Report {
     }
 
     /// The configuration, if it loads.
-    pub fn snapshot(&self) -> Option<&Snapshot> {
+    pub(crate) fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref()
     }
 
     /// Whether the server would start.
-    pub fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         self.problems.is_empty() && self.facts(Standing::Bad) == 0
     }
 
-    /// 0, or 1 with errors.
-    pub fn exit_code(&self) -> u8 {
-        u8::from(!self.is_good())
-    }
-
     /// For a person; with `colour`, for a terminal.
-    pub fn text(&self, colour: bool) -> String {
+    pub(crate) fn text(&self, colour: bool) -> String {
         text::page(self, colour)
     }
 
     /// For a script: one JSON object, pretty enough to read.
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         json::object(self)
     }
 

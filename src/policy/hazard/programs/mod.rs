@@ -4,13 +4,13 @@
 //! long options, words. What a hit means is said in [`crate::policy::hazard`]. Nobody should take
 //! it for complete; `policy tables` prints it with its version. Called by the tables.
 
-pub mod exceptions;
-pub mod files;
-pub mod hosts;
-pub mod network;
-pub mod packages;
-pub mod storage;
-pub mod tools;
+pub(crate) mod exceptions;
+pub(crate) mod files;
+pub(crate) mod hosts;
+pub(crate) mod network;
+pub(crate) mod packages;
+pub(crate) mod storage;
+pub(crate) mod tools;
 
 /// What some programs have in common.
 #[derive(Debug)]
