@@ -10,20 +10,17 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::files::directories::Dirs;
+use crate::config::files::directories::{Dirs, FILES};
 use crate::config::read::input::{self, Noticed};
 use crate::config::read::policy::{self as policy_file, PolicyFile};
 use crate::config::read::{credentials, cross_check, servers};
 use crate::config::schema::findings::Findings;
 use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
 use crate::config::secrets::environment::Environment;
-use crate::config::secrets::value::Sources;
+use crate::config::secrets::sources::Sources;
 use crate::config::snapshot::{Settings, Snapshot};
 use crate::model::security_event::SecurityEvent;
 use crate::policy::{self, Compiled, Policy};
-
-/// The three files, in the order in which they are read and hashed.
-pub const FILES: [&str; 3] = ["servers.yml", "credentials.yml", "policy.yml"];
 
 /// A configuration that can be used, and what was noticed on the way.
 pub struct Loaded {

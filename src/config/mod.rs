@@ -17,13 +17,13 @@ pub(crate) mod store;
 pub(crate) mod yaml;
 
 pub use crate::config::files::beneath::{FileError, Links};
-pub use crate::config::files::directories::{Dirs, KeyPath, KnownHostsPath};
+pub use crate::config::files::directories::{Dirs, FILES, KeyPath, KnownHostsPath};
 pub use crate::config::read::policy::{APPROVAL_WAIT, Concurrency};
 pub use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
 pub use crate::config::secrets::environment::Environment;
 pub use crate::config::secrets::value::Secret;
 pub(crate) use host::{Host, HostAddress, Resolve};
-pub use load::{FILES, LoadError, Loaded, load, load_texts};
+pub use load::{LoadError, Loaded, load, load_texts};
 pub use snapshot::Snapshot;
 pub(crate) use store::Admission;
 pub(crate) use store::Reloaded;

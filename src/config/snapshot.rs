@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::files::beneath::{FileError, RelativePath};
+use crate::config::files::directories::FILES;
 use crate::config::files::directories::{Dirs, KnownHostsPath};
 use crate::config::host::{Credential, Host, HostAddress, Resolve};
-use crate::config::load::FILES;
 use crate::config::read::policy::Concurrency;
 use crate::config::schema::problem::Warning;
 use crate::config::secrets::value::Secret;

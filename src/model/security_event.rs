@@ -25,3 +25,10 @@ pub enum EventValue {
     Text(String),
     Number(u64),
 }
+
+impl EventValue {
+    /// A length or a count.
+    pub fn count(number: usize) -> Self {
+        Self::Number(u64::try_from(number).unwrap_or(u64::MAX))
+    }
+}

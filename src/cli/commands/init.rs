@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::load::FILES;
+use crate::config::files::directories::FILES;
 
 /// The texts of [`FILES`], in that order.
 pub(crate) const TEXTS: [&str; 3] = [

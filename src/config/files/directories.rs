@@ -9,8 +9,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::config::files::beneath::{Directory, FileContent, FileError, Links, RelativePath};
-use crate::config::secrets::value::{Secret, number};
+use crate::config::secrets::value::Secret;
 use crate::model::security_event::{EventValue, SecurityEvent};
+
+/// The three files of the configuration directory, in the order in which they are read
+/// and hashed.
+pub const FILES: [&str; 3] = ["servers.yml", "credentials.yml", "policy.yml"];
 
 /// Longest accepted path of a key, in characters.
 pub const KEY_PATH_MAX: usize = 500;
@@ -218,8 +222,8 @@ impl PathRefusal {
                 None,
                 vec![
                     ("field", EventValue::Text("key_path".to_owned())),
-                    ("length", number(*length)),
-                    ("max_length", number(KEY_PATH_MAX)),
+                    ("length", EventValue::count(*length)),
+                    ("max_length", EventValue::count(KEY_PATH_MAX)),
                 ],
             ),
             Self::Traversal => (

@@ -17,7 +17,8 @@ use crate::config::schema::findings::Findings;
 use crate::config::schema::keys::{CREDENTIAL, CREDENTIALS, Key};
 use crate::config::schema::problem::{Fault, Mark, WarningKind, quote};
 use crate::config::schema::section::{Section, Text};
-use crate::config::secrets::value::{Secret, SecretError, SecretName, Sources};
+use crate::config::secrets::sources::{SecretError, Sources};
+use crate::config::secrets::value::{Secret, SecretName};
 use crate::config::yaml::node::Node;
 use crate::model::security_event::SecurityEvent;
 

@@ -4,8 +4,8 @@
 //! Owns those warnings; none of it is wrong, since a policy may be shared by fleets, but
 //! each is what a mistyped name looks like. Called by `load`.
 
+use crate::config::files::directories::FILES;
 use crate::config::host::Host;
-use crate::config::load::FILES;
 use crate::config::read::policy::{OverrideOf, PolicyFile};
 use crate::config::schema::problem::{Mark, Place, Warning, WarningKind, quote};
 use crate::policy::rule::glob::Glob;

@@ -6,8 +6,8 @@
 use zeroize::Zeroizing;
 
 use crate::config::files::beneath::{Directory, FileContent, FileError, RelativePath};
+use crate::config::files::directories::FILES;
 use crate::config::files::directories::{Dirs, YAML_MAX};
-use crate::config::load::FILES;
 use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, quote};
 use crate::config::secrets::env_file::{self, ENV_FILE_MAX, EnvFile};
 use crate::model::security_event::{EventValue, SecurityEvent};

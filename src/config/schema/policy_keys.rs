@@ -3,7 +3,7 @@
 //! Owns their types, bounds and defaults; the meaning of a rule is `policy`'s. Part of
 //! the one table of keys, see the parent module.
 
-use crate::config::schema::keys::{Kind, Need, Table, key};
+use crate::config::schema::table::{Kind, Need, Table, key};
 
 pub const POLICY: Table = Table {
     name: "policy.yml",

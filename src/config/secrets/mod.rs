@@ -6,4 +6,5 @@
 
 pub(crate) mod env_file;
 pub(crate) mod environment;
+pub(crate) mod sources;
 pub(crate) mod value;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use crate::config::files::beneath::FileError;
 use crate::config::files::directories::Dirs;
-use crate::config::load::{FILES, LoadError, Loaded, load};
+use crate::config::files::directories::FILES;
+use crate::config::load::{LoadError, Loaded, load};
 use crate::config::schema::problem::{Mark, Place, Problem, Warning, WarningKind};
 use crate::config::secrets::environment::Environment;
 use crate::config::snapshot::Snapshot;

@@ -8,8 +8,8 @@ use std::fmt::Write;
 
 use crate::cli::commands::check::{Counts, Fact, Report, Standing};
 use crate::config::files::beneath::RelativePath;
+use crate::config::files::directories::FILES;
 use crate::config::files::directories::{Dirs, YAML_MAX};
-use crate::config::load::FILES;
 use crate::config::schema::problem::{Mark, Place};
 use crate::config::snapshot::Snapshot;
 
