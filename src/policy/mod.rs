@@ -11,6 +11,7 @@ pub(crate) mod filter;
 pub(crate) mod hazard;
 pub(crate) mod limits;
 pub(crate) mod network;
+pub(crate) mod programs;
 pub(crate) mod rule;
 pub(crate) mod source;
 pub(crate) mod syntax;

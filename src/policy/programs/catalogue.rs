@@ -1,0 +1,107 @@
+//! The descriptions there are, found by the name of a program.
+//!
+//! Owns the files of `data/` and the index over them. A description is read when it is
+//! first asked for, so that a start costs nothing for programs that no policy names. Called
+//! by the reader, the rules and `policy sets`.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, OnceLock};
+
+use crate::policy::programs::description::{self, Description};
+
+/// Goes up with every change of a description.
+pub(crate) const VERSION: u32 = 1;
+
+/// Each file is one family.
+pub(crate) const FAMILIES: &[(&str, &str)] = &[("coreutils", include_str!("data/coreutils.txt"))];
+
+struct Entry {
+    text: &'static str,
+    description: OnceLock<Option<Description>>,
+}
+
+struct Index {
+    entries: Vec<Entry>,
+    by_name: HashMap<&'static str, usize>,
+}
+
+static INDEX: LazyLock<Index> = LazyLock::new(|| {
+    let mut index = Index {
+        entries: Vec::new(),
+        by_name: HashMap::new(),
+    };
+    for (_, text) in FAMILIES {
+        for one in descriptions(text) {
+            let place = index.entries.len();
+            let head = one.lines().next().unwrap_or_default();
+            for name in head.split(' ').skip(1) {
+                index.by_name.insert(name, place);
+            }
+            index.entries.push(Entry {
+                text: one,
+                description: OnceLock::new(),
+            });
+        }
+    }
+    index
+});
+
+/// Cuts a family's text at its `program` lines.
+fn descriptions(text: &'static str) -> impl Iterator<Item = &'static str> {
+    let starts: Vec<usize> = text
+        .match_indices("program ")
+        .map(|(at, _)| at)
+        .filter(|at| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n'))
+        .collect();
+    let ends: Vec<usize> = starts.iter().skip(1).copied().chain([text.len()]).collect();
+    starts
+        .into_iter()
+        .zip(ends)
+        .filter_map(|(start, end)| text.get(start..end))
+}
+
+/// The description of a program by its name without a directory.
+pub(crate) fn find(name: &str) -> Option<&'static Description> {
+    let place = *INDEX.by_name.get(name)?;
+    let entry = INDEX.entries.get(place)?;
+    // A text that does not parse is none; a test holds that each one does.
+    let read = || description::parse(entry.text).ok();
+    entry.description.get_or_init(read).as_ref()
+}
+
+/// All descriptions, in the order of the files.
+pub(crate) fn all() -> impl Iterator<Item = &'static Description> {
+    INDEX.entries.iter().filter_map(|entry| {
+        let read = || description::parse(entry.text).ok();
+        entry.description.get_or_init(read).as_ref()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_description_parses_and_is_in_its_place() {
+        let mut names = HashSet::new();
+        for (family, text) in FAMILIES {
+            let mut before = "";
+            assert!(text.ends_with('\n') && !text.contains('\t'), "{family}");
+            for one in descriptions(text) {
+                let line = text.get(..one.as_ptr().addr() - text.as_ptr().addr());
+                let line = line.unwrap().lines().count() + 1;
+                let read = description::parse(one);
+                let read = read.unwrap_or_else(|(at, why)| {
+                    panic!("{family}.txt:{}: {why}", line + at);
+                });
+                for name in &read.names {
+                    assert!(names.insert(*name), "{family}: {name} is described twice");
+                }
+                let name = read.names[0];
+                assert!(before < name, "{family}: {name} stands behind {before}");
+                before = name;
+            }
+        }
+    }
+}

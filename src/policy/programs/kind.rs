@@ -1,0 +1,249 @@
+//! What a word of an invocation is: a number, a file, a unit, a script.
+//!
+//! Owns the kinds that descriptions name and what may stand for each. A kind is strict
+//! where a word of another form would be read differently by some version of the program.
+//! Called by the parser of descriptions and by the reader.
+
+use crate::policy::programs::effects::Effects;
+
+/// What an option's value or an operand is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Anything; it is only printed, compared or computed with.
+    Text,
+    /// An amount, a count, a size, a duration: digits with a sign and a unit.
+    Number,
+    /// A name without `/` that is no option.
+    Word,
+    /// One of these, each whole; with `*` behind it, a beginning.
+    OneOf(Vec<&'static str>),
+    /// Begins with `+`, as the format of `date`.
+    Plus,
+    /// Process numbers, with commas.
+    Pid,
+    /// A unit of systemd.
+    Unit,
+    /// A container, an image, an object: letters, digits and `_.:/@-`, no option.
+    Object,
+    /// A file or directory whose contents or names are shown: checked against `paths`.
+    Path,
+    /// The same, of a program that goes into it and reads what is below.
+    Tree,
+    /// A place of which only numbers and names are shown (`df /srv`): not checked.
+    Place,
+    /// A file that is written, made, changed or removed.
+    Write,
+    /// Another host, by name or address.
+    Host,
+    /// `http://` or `https://`, without a user, and without what curl expands.
+    Url,
+    /// Scripts with a checker of their own.
+    Awk,
+    Sed,
+    Jq,
+    /// `NAME=VALUE` of a variable that changes only form.
+    Assignment,
+    /// The first word of another command, which goes on to the end.
+    Program,
+    /// The same, up to `;` or `+`, as behind `find -exec`.
+    ProgramUntil,
+}
+
+/// Variables that change how something is printed and nothing else.
+pub(crate) const FORM_VARIABLES: &[&str] = &[
+    "CLICOLOR",
+    "COLUMNS",
+    "DEBIAN_FRONTEND",
+    "LANG",
+    "LANGUAGE",
+    "LINES",
+    "NO_COLOR",
+    "POSIXLY_CORRECT",
+    "TERM",
+    "TZ",
+];
+
+/// Variables that switch a pager off by these values, and do nothing else by them.
+pub(crate) const PAGER_VARIABLES: &[&str] = &["GIT_PAGER", "MANPAGER", "PAGER", "SYSTEMD_PAGER"];
+
+/// Whether `NAME=VALUE` changes only the form of what is printed.
+pub(crate) fn is_form_assignment(name: &str, value: &str) -> bool {
+    let plain = value
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"_.,:@+-".contains(&b));
+    if PAGER_VARIABLES.contains(&name) {
+        return matches!(value, "" | "cat");
+    }
+    // LC_* are categories of a locale, TZ=:file and TZ=/file name files.
+    let known = FORM_VARIABLES.contains(&name)
+        || name.strip_prefix("LC_").is_some_and(|category| {
+            !category.is_empty()
+                && category
+                    .bytes()
+                    .all(|b| b.is_ascii_uppercase() || b == b'_')
+        });
+    let zone = name == "TZ"
+        && !value.starts_with(['/', ':'])
+        && !value.contains("..")
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_/,+-".contains(&b));
+    known && (if name == "TZ" { zone } else { plain })
+}
+
+impl Kind {
+    /// The kind of this name in a description.
+    pub(crate) fn named(name: &'static str) -> Option<Self> {
+        if let Some(list) = name
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
+            return Some(Self::OneOf(list.split(',').collect()));
+        }
+        Some(match name {
+            "text" => Self::Text,
+            "number" => Self::Number,
+            "word" => Self::Word,
+            "plus" => Self::Plus,
+            "pid" => Self::Pid,
+            "unit" => Self::Unit,
+            "object" => Self::Object,
+            "path" => Self::Path,
+            "tree" => Self::Tree,
+            "place" => Self::Place,
+            "write" => Self::Write,
+            "host" => Self::Host,
+            "url" => Self::Url,
+            "awk" => Self::Awk,
+            "sed" => Self::Sed,
+            "jq" => Self::Jq,
+            "assignment" => Self::Assignment,
+            "program" => Self::Program,
+            "program;" => Self::ProgramUntil,
+            _ => return None,
+        })
+    }
+
+    /// What comes with it, whatever the option or operand.
+    pub(crate) fn effects(&self) -> Effects {
+        match self {
+            Self::Write => Effects::WRITES,
+            Self::Host | Self::Url => Effects::NETWORK,
+            _ => Effects::READS,
+        }
+    }
+
+    /// Whether its contents are read, so that `paths` decides.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self, Self::Path | Self::Tree)
+    }
+
+    /// Whether another command begins here.
+    pub(crate) fn is_program(&self) -> bool {
+        matches!(self, Self::Program | Self::ProgramUntil)
+    }
+
+    /// Whether a text may stand for it. Scripts are checked by their checkers.
+    pub(crate) fn takes(&self, text: &str) -> bool {
+        let only = |more: &[u8]| {
+            text.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
+        };
+        match self {
+            Self::Text | Self::Awk | Self::Sed | Self::Jq => true,
+            Self::Number => is_number(text),
+            Self::Word => !text.starts_with('-') && only(b"_.,:%@+=-~^"),
+            Self::OneOf(list) => list.iter().any(|known| match known.strip_suffix('*') {
+                Some(beginning) => text.starts_with(beginning),
+                None => *known == text,
+            }),
+            Self::Plus => text.starts_with('+'),
+            Self::Pid => !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b','),
+            Self::Unit => !text.starts_with('-') && !text.is_empty() && only(b"_.:@\\*?-"),
+            Self::Object => {
+                !text.starts_with('-')
+                    && !text.is_empty()
+                    && !text.split('/').any(|part| part == "..")
+                    && only(b"_.:/@%+=,~^-")
+            }
+            Self::Path | Self::Tree | Self::Place | Self::Write => !text.is_empty(),
+            Self::Host => !text.starts_with('-') && !text.is_empty() && only(b"_.:%-"),
+            Self::Url => is_plain_url(text),
+            Self::Assignment => text
+                .split_once('=')
+                .is_some_and(|(name, value)| is_form_assignment(name, value)),
+            Self::Program | Self::ProgramUntil => !text.starts_with('-') && !text.is_empty(),
+        }
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let unit = digits.trim_start_matches(|c: char| c.is_ascii_digit() || ".,:".contains(c));
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && unit.len() <= 3
+        && unit.bytes().all(|b| b.is_ascii_alphabetic() || b == b'%')
+}
+
+fn is_plain_url(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    let Some(rest) = rest else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    !authority.is_empty()
+        && !authority.contains('@')
+        && !authority.starts_with('-')
+        && rest
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"{}[]\\\"'<>^`|".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_stand_for_a_kind() {
+        for (kind, text) in [
+            ("number", "-5"),
+            ("number", "+100M"),
+            ("number", "1.5"),
+            ("number", "0-"),
+            ("word", "a.b:c"),
+            ("{json,yaml,custom-columns=*}", "custom-columns=A:b"),
+            ("pid", "1,22"),
+            ("unit", "getty@tty1.service"),
+            ("object", "registry/app:1.2"),
+            ("url", "http://127.0.0.1:8080/health?x=1"),
+            ("assignment", "LC_ALL=C.UTF-8"),
+            ("assignment", "TZ=Europe/Berlin"),
+            ("assignment", "PAGER=cat"),
+        ] {
+            let takes = Kind::named(kind).unwrap().takes(text);
+            assert_eq!(takes, text != "0-", "{kind} {text}");
+        }
+        for (kind, text) in [
+            ("number", "/etc/shadow"),
+            ("number", ""),
+            ("number", "-c"),
+            ("word", "-x"),
+            ("word", "a/b"),
+            ("{json,yaml}", "jsonpath"),
+            ("pid", "1 2"),
+            ("unit", "-H"),
+            ("object", "../x"),
+            ("host", "-oProxyCommand=x"),
+            ("url", "file:///etc/passwd"),
+            ("url", "http://u:p@h/"),
+            ("url", "http://h/{a,b}"),
+            ("assignment", "LD_PRELOAD=/x.so"),
+            ("assignment", "TZ=/etc/shadow"),
+            ("assignment", "PAGER=less"),
+            ("assignment", "LC_ALL"),
+        ] {
+            assert!(!Kind::named(kind).unwrap().takes(text), "{kind} {text}");
+        }
+        assert_eq!(Kind::named("file"), None);
+    }
+}

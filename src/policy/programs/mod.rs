@@ -1,0 +1,63 @@
+//! What programs do: descriptions, and the reading of an invocation by them.
+//!
+//! `data/*.txt` are the descriptions, one fact a line, made to be reviewed; `description`
+//! says how they are written; `catalogue` finds the one of a program; `reading` says of each
+//! word of an invocation what it is and what it does. What no description lists is unknown,
+//! and unknown is never granted by a wildcard or a set: rather refused than guessed. No I/O.
+//! Called by the rules, the deny rules and `policy explain`.
+
+#![allow(dead_code, reason = "the rules that ask come with the next commits")]
+
+pub(crate) mod catalogue;
+pub(crate) mod description;
+pub(crate) mod effects;
+pub(crate) mod kind;
+pub(crate) mod reading;
+
+#[cfg(test)]
+mod tests {
+    use super::reading::{Argument, read};
+    use crate::policy::syntax::lexer::{self, Options};
+
+    /// The cases of `tests/data/programs`, a file for each family.
+    #[test]
+    fn invocations_are_read_as_the_cases_say() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/programs");
+        let mut cases = 0;
+        let mut wrong = Vec::new();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            for line in text
+                .lines()
+                .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            {
+                let (expected, command) = line.split_once(" | ").expect(line);
+                let parsed = lexer::parse(command, Options { globs: true });
+                let parsed = parsed.unwrap_or_else(|error| panic!("{command}: {error:?}"));
+                let words: Vec<Argument<'_>> = parsed.commands[0]
+                    .words
+                    .iter()
+                    .map(|word| Argument {
+                        text: &word.text,
+                        spreads: !word.globs.is_empty(),
+                        open: false,
+                    })
+                    .collect();
+                let reading = read(&words).unwrap_or_else(|| panic!("not described: {command}"));
+                let found = reading
+                    .effects()
+                    .map_or("unknown".to_owned(), |set| set.to_string());
+                if found != expected {
+                    wrong.push(format!(
+                        "{command}: {found}, not {expected}: {:?}",
+                        reading.roles
+                    ));
+                }
+                cases += 1;
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(cases > 10, "{cases}");
+    }
+}
