@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets: bytes in, a panic where a property does not hold.
 //!
-//! Called by `fuzz_targets/` with what libFuzzer makes up, and by `tests/corpus_replay.rs`
+//! Called by `fuzz_targets/` with what libFuzzer makes up, and by `tests/integration/build/corpus_replay.rs`
 //! (which includes this file) with the corpora and the regressions, on stable, in every
 //! run of the tests. They use nothing but the crate's public interface.
 

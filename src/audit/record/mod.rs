@@ -1,7 +1,7 @@
 //! Every line the server can write to its log, as one enum.
 //!
 //! Owns the names, the order and the types of the fields: they are a contract with log
-//! pipelines, so `tests/audit_records.rs` holds each of them byte for byte. `type` comes
+//! pipelines, so `tests/integration/audit/records.rs` holds each of them byte for byte. `type` comes
 //! first where a record has one. Decides nothing about where a record goes (that is
 //! [`crate::audit::Audit`]) and holds no raw command, output or secret: a command is known here
 //! by its hash, except in [`security::Bypass`], which is capped and redacted.

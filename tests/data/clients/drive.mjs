@@ -1,6 +1,6 @@
 // The npm client `@modelcontextprotocol/client` drives the server: the arguments are the
 // installed node_modules' directory, the mode, the server's log, the binary and its
-// environment as JSON. Prints one JSON report, on which tests/mcp_clients.rs asserts.
+// environment as JSON. Prints one JSON report, on which tests/integration/mcp/clients.rs asserts.
 
 import fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,5 +1,5 @@
 """The PyPI client `mcp` drives the server: argv is the mode, the server's log, the binary
-and its environment as JSON. Prints one JSON report, on which tests/mcp_clients.rs asserts."""
+and its environment as JSON. Prints one JSON report, on which tests/integration/mcp/clients.rs asserts."""
 
 import json
 import sys

@@ -1,0 +1,6 @@
+//! The record: its form, its chain, what a crash leaves, what is mended after one.
+
+mod chain;
+mod crash;
+mod records;
+mod recovery;

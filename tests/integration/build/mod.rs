@@ -1,0 +1,6 @@
+//! What was built and from what, and that the harness and the corpora work.
+
+mod corpus_replay;
+mod harness;
+mod openssl;
+mod vendored_fixes;

@@ -1,0 +1,5 @@
+//! What a person calls: options, `check`, `init`, `policy`.
+
+mod check_and_init;
+mod commands;
+mod policy_cli;

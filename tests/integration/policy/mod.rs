@@ -1,0 +1,10 @@
+//! What may run: cases, the reviewed corpus, properties, and what real shells read.
+
+mod cases;
+mod corpus;
+mod generate;
+mod limits_and_network;
+mod properties;
+mod remote;
+mod shells;
+mod support;

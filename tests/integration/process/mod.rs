@@ -1,0 +1,5 @@
+//! What the server does to itself at its start: privileges, levels of the sandbox.
+
+mod chroot;
+mod privileges;
+mod sandbox_levels;

@@ -1,0 +1,321 @@
+//! Promise: the server starts in the whole sandbox or not at all, unless told otherwise;
+//! it says which mechanism is missing and why; and a reload cannot ask for more than the
+//! closed sandbox gives.
+//!
+//! A missing mechanism is made with a filter of the test's own around the server: the
+//! same answers that a container's profile, an older kernel and a boot parameter give.
+#![allow(
+    unsafe_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "starts a program behind a filter; a failed step is a failed test"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::common::{Fleet, Scratch, Server, Setup, structured, tool};
+use mcp_ssh_orchestrator::testing::sys::landlock::RESOLVER_FILES;
+use nix::libc;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+use serde_json::{Value, json};
+
+/// Runs the server behind a filter that answers one system call with an error.
+fn without(setup: &Setup, filter: BpfProgram, args: &[&str]) -> Output {
+    let mut command = setup.command();
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let apply = move || seccompiler::apply_filter(&filter).map_err(io::Error::other);
+    // SAFETY: between fork and exec only two system calls are made.
+    unsafe { command.pre_exec(apply) };
+    command.spawn().unwrap().wait_with_output().unwrap()
+}
+
+fn answering(number: i64, rules: Vec<SeccompRule>, error: i32) -> BpfProgram {
+    let action = SeccompAction::Errno(error.cast_unsigned());
+    let target = TargetArch::try_from(std::env::consts::ARCH).unwrap();
+    let rules = BTreeMap::from([(number, rules)]);
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, target).unwrap();
+    filter.try_into().unwrap()
+}
+
+fn no_landlock(error: i32) -> BpfProgram {
+    answering(libc::SYS_landlock_create_ruleset, Vec::new(), error)
+}
+
+/// The question whether a kernel can kill a process, which the server asks first.
+fn no_seccomp(error: i32) -> BpfProgram {
+    let operation = u64::from(libc::SECCOMP_GET_ACTION_AVAIL);
+    let question =
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, operation).unwrap();
+    let rule = SeccompRule::new(vec![question]).unwrap();
+    answering(libc::SYS_seccomp, vec![rule], error)
+}
+
+fn records(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn required_refuses_and_says_which_of_three_it_is() {
+    let fleet = Fleet::of(&["web1"]);
+    let cases = [
+        (
+            no_landlock(libc::EPERM),
+            "container's seccomp profile blocks Landlock",
+        ),
+        (no_landlock(libc::ENOSYS), "this kernel lacks Landlock"),
+        (
+            no_landlock(libc::EOPNOTSUPP),
+            "Landlock is disabled at boot",
+        ),
+        (
+            no_seccomp(libc::EPERM),
+            "container's seccomp profile blocks seccomp",
+        ),
+        (
+            no_seccomp(libc::ENOSYS),
+            "this kernel lacks seccomp filters",
+        ),
+    ];
+    for (filter, text) in cases {
+        for args in [&[][..], &["--sandbox=required"]] {
+            let output = without(&fleet.setup, filter.clone(), args);
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            assert!(output.stdout.is_empty());
+            let records = records(&output);
+            let refusal = records
+                .iter()
+                .find(|record| record["msg"] == "start_failed")
+                .unwrap();
+            let error = refusal["error"].as_str().unwrap();
+            assert!(
+                error.contains(text) && error.contains("--sandbox=degraded"),
+                "{error}"
+            );
+            assert!(
+                records
+                    .iter()
+                    .all(|record| record["type"] != "server_start")
+            );
+        }
+        let check = without(&fleet.setup, filter, &["check"]);
+        assert_eq!(check.status.code(), Some(1));
+        assert!(String::from_utf8(check.stdout).unwrap().contains(text));
+    }
+}
+
+#[test]
+fn degraded_goes_on_and_says_what_is_missing() {
+    let fleet = Fleet::of(&["web1"]);
+    for (filter, text, landlock, seccomp) in [
+        (no_landlock(libc::ENOSYS), "lacks Landlock", false, true),
+        (no_seccomp(libc::ENOSYS), "lacks seccomp", true, false),
+    ] {
+        let output = without(&fleet.setup, filter, &["--sandbox=degraded"]);
+        let records = records(&output);
+        assert!(output.status.success(), "{records:?}");
+        let sandbox = &records[0]["sandbox"];
+        assert_eq!(sandbox["level"], "degraded");
+        assert_eq!(sandbox["landlock_abi"].as_u64().unwrap() > 0, landlock);
+        assert_eq!(sandbox["seccomp"], seccomp);
+        let missing = sandbox["missing"].as_array().unwrap();
+        assert!(
+            missing
+                .iter()
+                .any(|line| line.as_str().unwrap().contains(text)),
+            "{missing:?}"
+        );
+    }
+}
+
+#[test]
+fn off_is_off_and_the_environment_says_it_too() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.setup.env("MCP_SSH_SANDBOX", "off");
+    let server = Server::start(&fleet.setup);
+    let start = server.wait_type("server_start");
+    assert_eq!(start["sandbox"]["level"], "off");
+    assert_eq!(
+        (
+            &start["sandbox"]["landlock_abi"],
+            &start["sandbox"]["seccomp"]
+        ),
+        (&json!(0), &json!(false))
+    );
+    // Privileges are given up all the same.
+    assert_eq!(start["sandbox"]["capabilities_dropped"], true);
+    assert_eq!(server.run("web1", "true")["exit_code"], 0);
+}
+
+/// The first line of the log, before any warning, and what a client can read of it.
+#[test]
+fn the_first_record_and_the_resource_say_what_was_achieved() {
+    let fleet = Fleet::of(&["web1"]);
+    let server = Server::start(&fleet.setup);
+    let record = server.wait_type("server_start");
+    assert_eq!(server.records()[0], record);
+    let uri = "ssh://host/web1/capabilities";
+    let resource = server.request("resources/read", json!({"uri": uri}));
+    let text = resource["contents"][0]["text"].as_str().unwrap();
+    let resource: Value = serde_json::from_str(text).unwrap();
+    let sandbox = resource.to_string();
+    for word in ["required", "landlock", "seccomp"] {
+        assert!(sandbox.contains(word), "{sandbox}");
+    }
+}
+
+/// What the kernel is told, system call by system call: nothing is opened but what is
+/// configured, and all of it is closed with one thread, before the client is listened to.
+#[test]
+fn it_opens_what_is_configured_and_closes_before_the_first_byte() {
+    let fleet = Fleet::of(&["web1"]);
+    let scratch = Scratch::new("trace");
+    let (trace, audit) = (scratch.path().join("trace"), scratch.path().join("audit"));
+    fs::create_dir(&audit).unwrap();
+    fs::set_permissions(&audit, fs::Permissions::from_mode(0o777)).unwrap();
+    let server = fleet.setup.command();
+    let mut traced = Command::new(tool("strace"));
+    traced
+        .args(["-f", "-y", "-qq", "-s", "32", "-o"])
+        .arg(&trace)
+        .args(["-e", "trace=/landlock,seccomp,/^clone,read"])
+        .arg(server.get_program())
+        .args(["--sandbox=required", "--audit-file"])
+        .arg(audit.join("audit.jsonl"))
+        .env_clear();
+    for (name, value) in server.get_envs() {
+        traced.env(name, value.unwrap());
+    }
+    traced
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = traced.spawn().unwrap();
+    // It waits in the pipe while the server starts.
+    let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let mut stdin = child.stdin.take().unwrap();
+    let pipe = fs::read_link(format!("/proc/self/fd/{}", stdin.as_raw_fd())).unwrap();
+    stdin.write_all(ping).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{log}");
+    assert!(!output.stdout.is_empty(), "{log}");
+
+    let text = fs::read_to_string(&trace).unwrap();
+    let calls: Vec<&str> = text.lines().collect();
+    let rules = calls
+        .iter()
+        .filter(|call| call.contains("landlock_add_rule("));
+    let (files, ports): (Vec<&str>, Vec<&str>) =
+        rules.partition(|call| call.contains("LANDLOCK_RULE_PATH_BENEATH"));
+    let between = |call: &str, before: &str, after: &str| -> String {
+        let (_, rest) = call.rsplit_once(before).unwrap();
+        rest.split_once(after).unwrap().0.to_owned()
+    };
+    let found: BTreeSet<(String, String)> = files
+        .iter()
+        .map(|call| {
+            let rights = between(call, "allowed_access=", ",").replace("LANDLOCK_ACCESS_FS_", "");
+            // Older versions of strace have no name for it.
+            let rights = rights.replace("0x4000", "TRUNCATE");
+            (between(call, "<", ">"), rights)
+        })
+        .collect();
+    let grant = |path: &Path, rights: &str| {
+        let path = path.canonicalize().unwrap();
+        (path.display().to_string(), rights.to_owned())
+    };
+    let setup = &fleet.setup;
+    let mut expected: BTreeSet<_> = [&setup.config, &setup.keys, &setup.secrets]
+        .map(|directory| grant(directory, "READ_FILE|READ_DIR"))
+        .into();
+    let resolver = RESOLVER_FILES.map(Path::new);
+    let there = resolver.iter().filter(|path| path.exists());
+    expected.extend(there.map(|path| grant(path, "READ_FILE")));
+    let writing = "WRITE_FILE|READ_FILE|READ_DIR|REMOVE_FILE|MAKE_REG|TRUNCATE";
+    expected.insert(grant(&audit, writing));
+    assert_eq!(found, expected);
+    assert_eq!(ports.len(), 2, "the host's port and that of DNS: {ports:?}");
+
+    let first = |wanted: &str| calls.iter().position(|call| call.contains(wanted)).unwrap();
+    let last = |wanted: &str| {
+        calls
+            .iter()
+            .rposition(|call| call.contains(wanted))
+            .unwrap()
+    };
+    let filtered = last("SECCOMP_SET_MODE_FILTER");
+    assert!(last("landlock_restrict_self(") < filtered);
+    assert!(
+        filtered < first("CLONE_THREAD|"),
+        "there was a second thread"
+    );
+    assert!(
+        filtered < first(&format!("<{}>", pipe.display())),
+        "the client was listened to"
+    );
+}
+
+#[test]
+fn a_reload_cannot_widen_the_sandbox() {
+    let fleet = Fleet::of(&["web1", "web2"]);
+    let servers = fs::read_to_string(fleet.setup.config.join("servers.yml")).unwrap();
+    let [one, two] = ["web1", "web2"].map(|alias| fleet.host(alias).port);
+    let before = servers.replace(&two.to_string(), &one.to_string());
+    fleet.setup.write("servers.yml", &before);
+    let server = Server::start(&fleet.setup);
+
+    fleet.setup.write("servers.yml", &servers);
+    let refused = server.call("ssh_reload_config", json!({}));
+    assert_eq!(refused["isError"], true, "{refused}");
+    server.wait_record("the port", |record| {
+        record.to_string().contains(&format!("uses port {two}"))
+    });
+    let hosts = server.tool("ssh_describe_host", json!({"alias": "web2"}));
+    assert!(!hosts.to_string().contains(&two.to_string()), "{hosts}");
+    assert_eq!(server.run("web1", "true")["exit_code"], 0);
+
+    // What the sandbox has room for is taken in.
+    fleet
+        .setup
+        .write("servers.yml", &before.replace("web2", "other"));
+    let taken = server.call("ssh_reload_config", json!({}));
+    assert_eq!(structured(&taken).unwrap()["status"], "reloaded", "{taken}");
+    server.tool("ssh_describe_host", json!({"alias": "other"}));
+}
+
+/// Without Landlock's rules for ports there is nothing to widen.
+#[test]
+fn a_reload_may_bring_a_port_where_ports_are_not_restricted() {
+    let fleet = Fleet::of(&["web1", "web2"]);
+    let servers = fs::read_to_string(fleet.setup.config.join("servers.yml")).unwrap();
+    let [one, two] = ["web1", "web2"].map(|alias| fleet.host(alias).port);
+    fleet.setup.write(
+        "servers.yml",
+        &servers.replace(&two.to_string(), &one.to_string()),
+    );
+    fleet.setup.env("MCP_SSH_SANDBOX", "off");
+    let server = Server::start(&fleet.setup);
+    fleet.setup.write("servers.yml", &servers);
+    let taken = server.call("ssh_reload_config", json!({}));
+    assert_eq!(structured(&taken).unwrap()["status"], "reloaded", "{taken}");
+    assert_eq!(server.run("web2", "true")["exit_code"], 0);
+}

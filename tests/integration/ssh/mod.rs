@@ -1,0 +1,10 @@
+//! Connections to real servers: keys, login, names, jumps, pooling, how a command ends.
+
+mod auth;
+mod debug_log;
+mod ending;
+mod host_keys;
+mod jump;
+mod names;
+mod pool;
+mod reliability;

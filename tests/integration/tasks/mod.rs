@@ -1,0 +1,11 @@
+//! One thread a task: limits, queues, output, tag runs, the end of everything.
+
+mod concurrency;
+mod expiry;
+mod in_background;
+mod judged_anew;
+mod many_hosts;
+mod output;
+mod output_cleaning;
+mod shutdown;
+mod tag_runs;
