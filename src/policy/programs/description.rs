@@ -9,6 +9,7 @@
 //!   helpers PROGRAM...                    programs that it may start by itself (gzip)
 //!   may-write FILE...                     files that it opens for writing by itself (a lock)
 //!   through                               changes nothing: what it runs is judged instead
+//!   feeds                                 adds words of its input to what it runs
 //!   style gnu|posix|long                  options anywhere; before operands only; `-name` whole
 //!   does EFFECT...                        what it does by being run at all
 //!   alone                                 has subcommands, and may be run without one
@@ -43,6 +44,8 @@ pub(crate) struct Description {
     pub(crate) may_write: Vec<&'static str>,
     /// Changes nothing: what it runs is judged instead.
     pub(crate) through: bool,
+    /// Adds words of its input to what it runs.
+    pub(crate) feeds: bool,
     pub(crate) form: Form,
 }
 
@@ -236,6 +239,7 @@ impl Lines {
             helpers: Vec::new(),
             may_write: Vec::new(),
             through: false,
+            feeds: false,
             form: Form::default(),
         };
         *at = 1;
@@ -248,6 +252,7 @@ impl Lines {
                 "helpers" => description.helpers = rest.split(' ').collect(),
                 "may-write" => description.may_write = rest.split(' ').collect(),
                 "through" => description.through = true,
+                "feeds" => description.feeds = true,
                 _ => break,
             }
             *at += 1;

@@ -11,6 +11,7 @@
 pub(crate) mod catalogue;
 pub(crate) mod description;
 pub(crate) mod effects;
+pub(crate) mod invocation;
 pub(crate) mod kind;
 pub(crate) mod reading;
 

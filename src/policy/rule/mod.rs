@@ -7,6 +7,7 @@
 
 pub(crate) mod glob;
 pub(crate) mod legacy_glob;
+pub(crate) mod path_pattern;
 pub(crate) mod structured;
 pub(crate) mod word_pattern;
 

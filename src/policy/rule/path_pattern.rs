@@ -1,0 +1,406 @@
+//! Patterns of `paths:`: which files a rule is about.
+//!
+//! Owns what a pattern means, component by component: `**` is any number of them, none
+//! included (`/var/log/**` holds for `/var/log` too), and `*`, `?`, `[…]` stay within one.
+//! Owns both directions of a match: a grant must cover every file that the words may
+//! become on the host ([`PathPattern::covers`]), a denial holds if it may be one of them
+//! ([`PathPattern::may_meet`]). Knows no links: what a name stands for is the host's
+//! business. Called by the rules and the deny rules.
+
+use crate::policy::rule::glob::{self, Glob, Token};
+
+/// A compiled pattern.
+#[derive(Debug, Clone)]
+pub(crate) struct PathPattern {
+    components: Vec<Component>,
+}
+
+#[derive(Debug, Clone)]
+enum Component {
+    /// `**`.
+    AnyDepth,
+    One {
+        exact: Glob,
+        /// In lower case, for denials.
+        tokens: Vec<Token>,
+    },
+}
+
+/// Why a text is no pattern of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PathPatternError {
+    /// Neither `/`, nor `~/`, nor `**` at the beginning.
+    Relative,
+    /// A `..`, `.` or empty component.
+    Climbs,
+    /// A piece with `?` or `[…]` that is too long.
+    TooLong,
+}
+
+impl std::fmt::Display for PathPatternError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Relative => "the path begins neither with / nor with ~/ nor with **",
+            Self::Climbs => "the path has an empty, . or .. component",
+            Self::TooLong => "? or [...] within a very long piece without a *",
+        })
+    }
+}
+
+/// A file that a command names, as far as the words tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedPath {
+    base: Base,
+    components: Vec<String>,
+}
+
+/// What a path begins at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Base {
+    Root,
+    /// The login's home.
+    Home,
+    /// Some directory, known to the host alone.
+    Somewhere,
+}
+
+/// Where a relative path begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From<'d> {
+    Home,
+    Directory(&'d str),
+    Somewhere,
+}
+
+/// Stands for a character that the host expands within one component.
+const WILD: char = glob::EXPANDED;
+
+/// Directories that are nobody's home.
+const NO_HOMES: &[&str] = &[
+    "bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr",
+];
+
+impl NamedPath {
+    /// The path of a word in which [`glob::EXPANDED`] stands for what the host expands.
+    /// `..` takes the component before it away, where that is known.
+    pub(crate) fn new(text: &str, from: From<'_>) -> Self {
+        let (mut base, text) = match text.strip_prefix('~') {
+            Some("") => (Base::Home, ""),
+            Some(rest) if rest.starts_with('/') => (Base::Home, rest),
+            // `~user` is somebody's home.
+            Some(rest) => (
+                Base::Somewhere,
+                rest.split_once('/').map_or("", |(_, rest)| rest),
+            ),
+            None if text.starts_with('/') => (Base::Root, text),
+            None => match from {
+                From::Home => (Base::Home, text),
+                From::Somewhere => (Base::Somewhere, text),
+                From::Directory(directory) => {
+                    return Self::new(&format!("{directory}/{text}"), From::Somewhere);
+                }
+            },
+        };
+        let mut components: Vec<String> = Vec::new();
+        for component in text.split('/') {
+            match component {
+                "" | "." => {}
+                // What is above a wildcard's match is known; above a home it is not.
+                ".." => {
+                    if components.pop().is_none() && base != Base::Root {
+                        base = Base::Somewhere;
+                    }
+                }
+                other => components.push(other.to_owned()),
+            }
+        }
+        Self { base, components }
+    }
+}
+
+/// Whether a word of a command has a `..` component.
+pub(crate) fn climbs(text: &str) -> bool {
+    text.split('/').any(|component| component == "..")
+}
+
+impl PathPattern {
+    /// # Errors
+    /// [`PathPatternError`] for a text that could never match or would not mean what it seems to.
+    pub(crate) fn parse(text: &str) -> Result<Self, PathPatternError> {
+        let (first, rest) = match text.strip_prefix("~/") {
+            Some(rest) => (Some("~"), rest),
+            None => match text.strip_prefix('/') {
+                Some(rest) => (None, rest),
+                None if text == "**" || text.starts_with("**/") => (None, text),
+                None => return Err(PathPatternError::Relative),
+            },
+        };
+        let mut components = Vec::new();
+        for component in first.into_iter().chain(rest.split('/')) {
+            components.push(match component {
+                "" if text == "/" => continue,
+                "" | "." | ".." => return Err(PathPatternError::Climbs),
+                "**" => Component::AnyDepth,
+                other => {
+                    let exact = Glob::parse(other).map_err(|_| PathPatternError::TooLong)?;
+                    let tokens = glob::tokens(other);
+                    Component::One {
+                        exact,
+                        tokens: tokens.iter().map(Token::folded).collect(),
+                    }
+                }
+            });
+        }
+        Ok(Self { components })
+    }
+
+    /// Whether every file that the path may become is one of these. What only the host
+    /// knows is covered by `*` or `**` alone.
+    pub(crate) fn covers(&self, path: &NamedPath) -> bool {
+        let mut names: Vec<&str> = path.components.iter().map(String::as_str).collect();
+        match path.base {
+            Base::Root => {}
+            Base::Home => names.insert(0, "~"),
+            Base::Somewhere => return false,
+        }
+        let takes = |glob: &Component, name: &str| match glob {
+            Component::AnyDepth => true,
+            Component::One { exact, tokens } if name.contains(WILD) => {
+                exact.is_everything() || *tokens == wild_tokens(name)
+            }
+            // Below `~` stands nothing but the login's home.
+            Component::One { exact, .. } => exact.matches(name),
+        };
+        walk(&self.components, &names, takes)
+    }
+
+    /// Whether the path may be one of these files, in any case of its letters.
+    pub(crate) fn may_meet(&self, path: &NamedPath) -> bool {
+        self.meets(path, false)
+    }
+
+    /// Whether one of these files may lie below the path.
+    pub(crate) fn may_lie_below(&self, path: &NamedPath) -> bool {
+        self.meets(path, true)
+    }
+
+    fn meets(&self, path: &NamedPath, below: bool) -> bool {
+        let names: Vec<&str> = path.components.iter().map(String::as_str).collect();
+        let takes = |component: &Component, name: &str| match component {
+            Component::AnyDepth => true,
+            Component::One { tokens, .. } => {
+                glob::overlap(tokens, &wild_tokens(&glob::fold_text(name)))
+            }
+        };
+        let from = |components: &[Component]| {
+            if below {
+                starts(components, &names, takes)
+            } else {
+                walk(components, &names, takes)
+            }
+        };
+        if path.base == Base::Root {
+            return from(&self.components);
+        }
+        // Below an unknown directory: any tail of the pattern may begin there.
+        let first = self.components.first();
+        if path.base == Base::Home
+            && let Some(Component::One { exact, .. }) = first
+            && NO_HOMES
+                .iter()
+                .any(|name| exact.is_literal() && exact.matches(name))
+        {
+            return false;
+        }
+        if path.base == Base::Home && first.is_some_and(|first| takes(first, "~")) {
+            let rest = self.components.get(1..).unwrap_or_default();
+            if from(rest) {
+                return true;
+            }
+        }
+        (0..=self.components.len()).any(|at| {
+            let tail = self.components.get(at..).unwrap_or_default();
+            (at < self.components.len() || names.is_empty()) && from(tail)
+        })
+    }
+}
+
+/// A name, with a star for what the host expands.
+fn wild_tokens(name: &str) -> Vec<Token> {
+    let token = |c| {
+        if c == WILD {
+            Token::Star
+        } else {
+            Token::Text(c)
+        }
+    };
+    name.chars().map(token).collect()
+}
+
+/// Whether the components take all names.
+fn walk(
+    components: &[Component],
+    names: &[&str],
+    takes: impl Fn(&Component, &str) -> bool + Copy,
+) -> bool {
+    // reach[j]: the components so far take the first j names.
+    let mut reach = vec![false; names.len() + 1];
+    if let Some(first) = reach.first_mut() {
+        *first = true;
+    }
+    for component in components {
+        reach = step(component, names, &reach, takes);
+    }
+    reach.last() == Some(&true)
+}
+
+/// Whether the names are the beginning of what the components take.
+fn starts(
+    components: &[Component],
+    names: &[&str],
+    takes: impl Fn(&Component, &str) -> bool + Copy,
+) -> bool {
+    let mut reach = vec![false; names.len() + 1];
+    if let Some(first) = reach.first_mut() {
+        *first = true;
+    }
+    for component in components {
+        if reach.last() == Some(&true) {
+            return true;
+        }
+        reach = step(component, names, &reach, takes);
+    }
+    reach.last() == Some(&true)
+}
+
+fn step(
+    component: &Component,
+    names: &[&str],
+    reach: &[bool],
+    takes: impl Fn(&Component, &str) -> bool,
+) -> Vec<bool> {
+    let mut next = vec![false; reach.len()];
+    match component {
+        Component::AnyDepth => {
+            let mut any = false;
+            for (to, from) in next.iter_mut().zip(reach) {
+                any |= *from;
+                *to = any;
+            }
+        }
+        Component::One { .. } => {
+            for ((to, from), name) in next.iter_mut().skip(1).zip(reach).zip(names) {
+                *to = *from && takes(component, name);
+            }
+        }
+    }
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> PathPattern {
+        PathPattern::parse(text).unwrap()
+    }
+
+    fn named(text: &str) -> NamedPath {
+        NamedPath::new(&text.replace('*', &WILD.to_string()), From::Home)
+    }
+
+    #[test]
+    fn what_is_covered() {
+        for (text, path) in [
+            ("/var/log/**", "/var/log"),
+            ("/var/log/**", "/var/log/a/b.log"),
+            ("/var/log/**", "/var//log/./a"),
+            ("/var/log/**", "/var/log/*.log"),
+            ("/var/log/*", "/var/log/*.log"),
+            ("/var/log/*.log", "/var/log/*.log"),
+            ("/var/log/*.log", "/var/log/a.log"),
+            ("/**", "/"),
+            ("/", "/"),
+            ("~/**", "notes.txt"),
+            ("~/**", "~/notes.txt"),
+            ("**", "/x/y"),
+            ("/srv/*/logs/**", "/srv/app/logs/x"),
+        ] {
+            assert!(pattern(text).covers(&named(path)), "{text} {path}");
+        }
+        for (text, path) in [
+            ("/var/log/*", "/var/log/a/b"),
+            ("/var/log/*", "/var/log"),
+            ("/var/log/**", "/var/log2"),
+            ("/var/log/**", "/var/log/../../etc/shadow"),
+            ("/var/log/*.log", "/var/log/*"),
+            ("/var/log/**", "/var/*"),
+            ("/var/log/**", "x.log"),
+            ("~/**", "/root/x"),
+            ("~/**", "../other/x"),
+        ] {
+            assert!(!pattern(text).covers(&named(path)), "{text} {path}");
+        }
+        let there = NamedPath::new("syslog", From::Directory("/var/log"));
+        assert!(pattern("/var/log/**").covers(&there));
+        assert!(!pattern("/**").covers(&NamedPath::new("x", From::Somewhere)));
+    }
+
+    #[test]
+    fn what_may_be_met() {
+        for (text, path) in [
+            ("/etc/shadow*", "/etc/shadow"),
+            ("/etc/shadow*", "/ETC//./Shadow-"),
+            ("/etc/shadow*", "/etc/sh*w"),
+            ("/etc/shadow*", "/etc/*"),
+            ("/etc/shadow*", "/*/shadow"),
+            ("/etc/shadow*", "/etc/ssl/../shadow"),
+            ("**/.env", "/srv/app/.env"),
+            ("**/.env", ".env"),
+            ("**/id_*", ".ssh/id_ed25519"),
+            ("/home/*/.ssh/**", ".ssh/id_rsa"),
+            ("/home/*/.ssh/**", "~/.ssh"),
+            ("/root/**", "x"),
+            ("~/secret", "secret"),
+        ] {
+            assert!(pattern(text).may_meet(&named(path)), "{text} {path}");
+        }
+        for (text, path) in [
+            ("/etc/shadow*", "/etc/passwd"),
+            ("/etc/shadow*", "/etc/host*"),
+            ("/etc/shadow*", "/etc"),
+            ("/etc/shadow*", "shadow"),
+            ("**/.env", "/srv/app/env"),
+            ("/home/*/.ssh/**", "/srv/.ssh/x"),
+        ] {
+            assert!(!pattern(text).may_meet(&named(path)), "{text} {path}");
+        }
+        let somewhere = NamedPath::new("shadow", From::Somewhere);
+        assert!(pattern("/etc/shadow*").may_meet(&somewhere));
+        let there = NamedPath::new("shadow", From::Directory("/etc"));
+        assert!(pattern("/etc/shadow*").may_meet(&there));
+    }
+
+    #[test]
+    fn what_may_lie_below() {
+        for (text, path) in [
+            ("/etc/shadow*", "/etc"),
+            ("/etc/shadow*", "/"),
+            ("/etc/shadow*", "/etc/shadow"),
+            ("**/.env", "/srv"),
+            ("/home/*/.ssh/**", "/home/bob"),
+        ] {
+            assert!(pattern(text).may_lie_below(&named(path)), "{text} {path}");
+        }
+        for (text, path) in [("/etc/shadow*", "/etc/nginx"), ("/etc/shadow*", "/var/log")] {
+            assert!(!pattern(text).may_lie_below(&named(path)), "{text} {path}");
+        }
+    }
+
+    #[test]
+    fn texts_that_are_no_patterns() {
+        for text in ["var/log", "*.log", "/a/../b", "/a//b", "/a/", ""] {
+            assert!(PathPattern::parse(text).is_err(), "{text}");
+        }
+    }
+}
