@@ -12,6 +12,7 @@
 //!   feeds                                 adds words of its input to what it runs
 //!   style gnu|posix|long                  options anywhere; before operands only; `-name` whole
 //!   does EFFECT...                        what it does by being run at all
+//!   unless NAME... : EFFECT...            what it does where none of these options is given
 //!   alone                                 has subcommands, and may be run without one
 //!   digits                                `-5` is an option
 //!   plus KIND                             `+5` is an option
@@ -55,6 +56,8 @@ pub(crate) struct Form {
     pub(crate) style: Style,
     /// Of being run at all.
     pub(crate) effects: Effects,
+    /// Of being run without any of these options (`docker stats` without `--no-stream`).
+    pub(crate) unless: Vec<(Vec<&'static str>, Effects)>,
     /// May be run without a subcommand.
     pub(crate) alone: bool,
     pub(crate) digits: bool,
@@ -324,6 +327,7 @@ impl Lines {
                     .effects
                     .and(effects_of(&names.join(" ")).ok_or_else(|| fail("no such effect"))?);
             }
+            ("unless", [_, ..]) if effects != Effects::READS => form.unless.push((words, effects)),
             ("alone", []) => form.alone = true,
             ("digits", []) => form.digits = true,
             ("plus", [name]) => form.plus = Some(kind(name)?),

@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Word,
     /// One of these, each whole; with `*` behind it, a beginning.
     OneOf(Vec<&'static str>),
+    /// Letters, digits and `_.-` alone, no option: what no connection string looks like.
+    Name,
     /// Begins with `+`, as the format of `date`.
     Plus,
     /// Process numbers, with commas.
@@ -104,6 +106,7 @@ impl Kind {
             "text" => Self::Text,
             "number" => Self::Number,
             "word" => Self::Word,
+            "name" => Self::Name,
             "plus" => Self::Plus,
             "pid" => Self::Pid,
             "unit" => Self::Unit,
@@ -153,6 +156,7 @@ impl Kind {
             Self::Text | Self::Awk | Self::Sed | Self::Jq => true,
             Self::Number => is_number(text),
             Self::Word => !text.starts_with('-') && only(b"_.,:%@+=-~^"),
+            Self::Name => !text.starts_with('-') && !text.is_empty() && only(b"_.-"),
             Self::OneOf(list) => list.iter().any(|known| match known.strip_suffix('*') {
                 Some(beginning) => text.starts_with(beginning),
                 None => *known == text,
@@ -211,6 +215,7 @@ mod tests {
             ("number", "1.5"),
             ("number", "0-"),
             ("word", "a.b:c"),
+            ("name", "shop_2.x-y"),
             ("{json,yaml,custom-columns=*}", "custom-columns=A:b"),
             ("pid", "1,22"),
             ("unit", "getty@tty1.service"),
@@ -229,6 +234,9 @@ mod tests {
             ("number", "-c"),
             ("word", "-x"),
             ("word", "a/b"),
+            ("name", "sslkey=/x.so:k"),
+            ("name", "postgres://h/d"),
+            ("name", "-x"),
             ("{json,yaml}", "jsonpath"),
             ("pid", "1 2"),
             ("unit", "-H"),

@@ -26,8 +26,12 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/programs");
         let mut cases = 0;
         let mut wrong = Vec::new();
-        for file in std::fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
+        let mut paths = vec![std::path::PathBuf::from(folder)];
+        while let Some(path) = paths.pop() {
+            if path.is_dir() {
+                paths.extend(path.read_dir().unwrap().map(|file| file.unwrap().path()));
+                continue;
+            }
             let text = std::fs::read_to_string(&path).unwrap();
             for line in text
                 .lines()

@@ -144,6 +144,7 @@ pub(crate) fn read_as<'w>(
         operand: 0,
         operands: 0,
         only_operands: false,
+        seen: Vec::new(),
         inner: None,
     };
     walk.roles.push(Role {
@@ -152,6 +153,10 @@ pub(crate) fn read_as<'w>(
     });
     while walk.at < words.len() {
         walk.step();
+    }
+    let unless = walk.unless();
+    if let Some(program) = walk.roles.first_mut() {
+        program.effects = program.effects.and(unless);
     }
     let form = walk.form();
     let lacks_operand = form.operands.iter().skip(walk.operand).any(|operand| {
@@ -179,12 +184,29 @@ struct Walk<'a, 'w> {
     /// How many operands the innermost form has had, or how many of a repeated one.
     operands: usize,
     only_operands: bool,
+    /// The options so far, each by the first of its names.
+    seen: Vec<&'static str>,
     inner: Option<Range<usize>>,
 }
 
 impl<'w> Walk<'_, 'w> {
     fn form(&self) -> &'static Form {
         self.forms.last().copied().unwrap_or(self.root)
+    }
+
+    /// What it does because an option that would keep it from it is not there.
+    fn unless(&self) -> Effects {
+        let mut all = Effects::READS;
+        for (names, effects) in self.forms.iter().flat_map(|form| &form.unless) {
+            let known = |name: &&str| {
+                let option = self.option(name).or_else(|| self.form().keyword(name));
+                option.is_some_and(|option| self.seen.contains(&option.name))
+            };
+            if !names.iter().any(known) {
+                all = all.and(*effects);
+            }
+        }
+        all
     }
 
     fn step(&mut self) {
@@ -242,6 +264,7 @@ impl<'w> Walk<'_, 'w> {
             let rest = letters.get(at + letter.len_utf8()..).unwrap_or_default();
             effects = effects.and(option.effects);
             name = option.name;
+            self.seen.push(name);
             match option.value {
                 Value::None => {}
                 Value::Optional(_) if rest.is_empty() => {}
@@ -269,6 +292,7 @@ impl<'w> Walk<'_, 'w> {
         word: Argument<'w>,
         effects: Effects,
     ) {
+        self.seen.push(option.name);
         match (&option.value, glued) {
             (Value::None, None) => self.push(What::Option(option.name), effects),
             (Value::None | Value::Two(..), Some(_)) => self.unknown(Unknown::Option),
