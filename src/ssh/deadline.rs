@@ -1,67 +1,24 @@
 //! Time and cancellation of one run: every wait in this layer asks here how long it may
 //! last and is woken from here.
 //!
-//! Owns the deadline, the phases that name it, and the wake-up descriptor that makes a
-//! cancel take effect in milliseconds whatever the run waits for. Does no network I/O.
-//! Made by the task layer, which keeps a [`Cancel`]; read by every file of this folder.
+//! Owns the deadline and the wake-up descriptor that makes a cancel take effect in
+//! milliseconds whatever the run waits for; [`crate::ssh::phase`] has the phases that name
+//! a deadline. Does no network I/O. Made by the task layer, which keeps a [`Cancel`]; read
+//! by every file of this folder.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use std::{fmt, io};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::ssh::error::SshError;
+use crate::ssh::phase::Phase;
 
 /// How long a remote process may take to end after `TERM` before it is sent `KILL`.
 pub(crate) const TERM_GRACE: Duration = Duration::from_secs(2);
-
-/// What a run is doing when a deadline passes or a link breaks. A message about either
-/// names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    Resolve,
-    Connect,
-    Handshake,
-    Authenticate,
-    Run,
-    Close,
-}
-
-impl Phase {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::Connect => "connect",
-            Self::Handshake => "handshake",
-            Self::Authenticate => "authenticate",
-            Self::Run => "run",
-            Self::Close => "close",
-        }
-    }
-
-    /// The longest this phase may take, whatever the run's own deadline is: a host that
-    /// says nothing must not use up the whole of a long one. `None` is 'as long as the
-    /// run'.
-    pub fn limit(self) -> Option<Duration> {
-        match self {
-            Self::Resolve => Some(Duration::from_secs(5)),
-            Self::Connect | Self::Handshake => Some(Duration::from_secs(15)),
-            // Not less than PAM's usual delay after a wrong password, several times.
-            Self::Authenticate => Some(Duration::from_secs(30)),
-            Self::Run => None,
-            Self::Close => Some(Duration::from_secs(5)),
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// When something has to be over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::ssh::deadline::Phase;
+use crate::ssh::phase::Phase;
 
 /// The words of the network denial for a name that cannot be resolved.
 pub(crate) const NO_ADDRESS: &str = "DNS resolution failed";

@@ -12,6 +12,7 @@
 
 pub(crate) mod client;
 pub(crate) mod deadline;
+pub(crate) mod encoding;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod host_keys;
@@ -21,6 +22,7 @@ pub(crate) mod host_keys;
 )]
 pub(crate) mod libssh2;
 pub(crate) mod login;
+pub(crate) mod phase;
 pub(crate) mod run_report;
 pub(crate) mod session;
 pub(crate) mod transport;
@@ -28,7 +30,8 @@ pub(crate) mod transport;
 use crate::config::Host;
 use crate::ssh::host_keys::KnownHosts;
 
-pub use crate::ssh::deadline::{Cancel, Control, Deadline, Phase};
+pub use crate::ssh::deadline::{Cancel, Control, Deadline};
+pub use crate::ssh::phase::Phase;
 pub(crate) use crate::ssh::run_report::Negotiated;
 pub use crate::ssh::run_report::{Ended, Exit, Flow, RunReport, Sink, Stage, Terminated};
 pub use client::{Client, Job};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::model::names::HostAlias;
 use crate::model::security_event::SecurityEvent;
-use crate::ssh::deadline::Phase;
 use crate::ssh::error::SshError;
+use crate::ssh::phase::Phase;
 
 /// How far a run has come, in the words of the progress record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

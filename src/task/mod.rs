@@ -16,6 +16,7 @@ pub(crate) mod permit;
 pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod retention;
+pub(crate) mod scheduler;
 pub(crate) mod state;
 pub(crate) mod tag;
 pub(crate) mod timer;
@@ -29,12 +30,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::task::state::{Task, millis};
 use registry::Registry;
+use scheduler::Scheduler;
 
 pub use crate::task::output::clean::{Cleaner, clean};
 
 pub(crate) use crate::task::state::{Kind, Listener, Phase, Progress, TaskEvent, Waiting};
-pub(crate) use crate::task::tag::fanout::{Moment, TagEvent, TagHandle, TagListener, TagOptions};
-pub(crate) use crate::task::tag::plan::TagPlan;
+pub(crate) use crate::task::tag::fanout::{Moment, TagEvent, TagHandle, TagListener};
+pub(crate) use crate::task::tag::plan::{TagOptions, TagPlan};
 pub(crate) use crate::task::tag::report::{Group, HostResult, NotRun, Ran, TagOutcome};
 pub(crate) use outcome::{Facts, Outcome, State};
 pub(crate) use output::{Page, Tail};
@@ -52,6 +54,7 @@ use crate::ssh::Client;
 #[derive(Clone)]
 pub struct Tasks {
     registry: Arc<Registry>,
+    scheduler: Scheduler,
     clock: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -100,15 +103,19 @@ pub enum CancelError {
 }
 
 impl Tasks {
-    /// Starts the timekeeper's thread, so call it after the process was confined. Whatever
+    /// Starts the timer's thread, so call it after the process was confined. Whatever
     /// runs, runs by the configuration that `store` has then.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub fn new(audit: Audit, client: Client, store: Arc<Store>) -> io::Result<Self> {
         let registry = Arc::new(Registry::new(audit, client, store, OUTPUT_BUDGET));
-        let clock = timer::start(Arc::clone(&registry))?;
+        let clock = timer::start(&registry.timer, registry.audit.clone(), {
+            let registry = Arc::clone(&registry);
+            move |now| registry.expire(now)
+        })?;
         Ok(Self {
+            scheduler: Scheduler::new(&registry),
             registry,
             clock: Arc::new(Mutex::new(Some(clock))),
         })
@@ -123,9 +130,9 @@ impl Tasks {
     /// it; nothing is on record of it then.
     pub fn start(&self, order: Order, listener: Arc<dyn Listener>) -> Result<TaskHandle, NotTaken> {
         let task = self.registry.enqueue(order, listener)?;
-        self.registry.admit();
+        self.scheduler.admit();
         if task.waiting().is_some() {
-            self.registry.ticks.wait_for_turn(&task);
+            self.registry.timer.follow_waiting(&task);
         }
         Ok(TaskHandle {
             task,
@@ -146,7 +153,7 @@ impl Tasks {
     /// and what waits begins if the new bounds allow more.
     pub fn reconfigured(&self) {
         self.registry.client.drop_sessions();
-        self.registry.admit();
+        self.scheduler.admit();
     }
 
     /// Runs a command on the hosts of a plan, so many at a time. Those that are denied are
@@ -248,7 +255,7 @@ impl Tasks {
         for task in self.registry.all() {
             worker::abandon(&self.registry, &task);
         }
-        self.registry.ticks.stop();
+        self.registry.timer.stop();
         let clock = self
             .clock
             .lock()

@@ -1,7 +1,7 @@
 //! The one table of all tasks, waiting, running and finished, and what bounds it.
 //!
-//! Owns names, admission, expiry and the memory budget. Runs nothing itself
-//! ([`crate::task::worker`] does) and has no timer ([`crate::task::timer`] has). Called by
+//! Owns names, the queue, expiry and the memory budget. Starts and runs nothing itself
+//! ([`crate::task::scheduler`] and [`crate::task::worker`] do). Called by
 //! [`crate::task::Tasks`] for clients and by the threads of the tasks.
 
 use std::collections::HashMap;
@@ -17,10 +17,8 @@ use crate::task::output::{Budget, Output};
 use crate::task::permit::{Overruled, Permit};
 use crate::task::queue::{Bounds, MAX_WAITING, Queue};
 use crate::task::retention::{MAX_KEPT, Results};
-use crate::task::state::{Errand, Kind, Listener, Name, Task, Terms};
-use crate::task::timer::Ticks;
-use crate::task::worker;
-use crate::task::worker_threads::Threads;
+use crate::task::state::{Kind, Listener, Name, PendingRun, Task, Terms};
+use crate::task::timer::Timer;
 
 /// Bytes that the outputs of all tasks may hold together. Finished ones are given up for
 /// running ones, oldest first; if that is not enough, running commands are stopped as if
@@ -84,8 +82,7 @@ pub(crate) struct Registry {
     pub(crate) client: Client,
     pub(crate) store: Arc<Store>,
     pub(crate) budget: Arc<Budget>,
-    pub(crate) ticks: Ticks,
-    threads: Arc<Threads>,
+    pub(crate) timer: Arc<Timer>,
     tables: Mutex<Tables>,
     /// Somebody ended.
     released: Condvar,
@@ -126,8 +123,7 @@ impl Registry {
             client,
             store,
             budget: Arc::new(Budget::new(budget)),
-            ticks: Ticks::default(),
-            threads: Arc::new(Threads::default()),
+            timer: Arc::default(),
             tables: Mutex::new(Tables {
                 tasks: HashMap::new(),
                 queue: Queue::default(),
@@ -162,41 +158,24 @@ impl Registry {
             kind,
         };
         let output = Output::new(Arc::clone(&self.budget), &self.audit.secrets());
-        let errand = Errand {
+        let pending = PendingRun {
             permit: runnable.into_permit(),
             decided: self.audit.allow(&name.alias, hash),
         };
-        let task = Arc::new(Task::new(name, terms, errand, output, listener));
+        let task = Arc::new(Task::new(name, terms, pending, output, listener));
         task.create(|| self.tables().insert(&task))?;
         Ok(task)
     }
 
-    /// Starts whatever may run now, a thread each.
-    pub(crate) fn admit(self: &Arc<Self>) {
-        while let Some(task) = self.admit_one() {
-            let spawned = self.threads.start({
-                let (registry, task) = (Arc::clone(self), Arc::clone(&task));
-                move || {
-                    worker::run(&registry, &task);
-                    registry.release(&task);
-                    registry.admit();
-                }
-            });
-            if let Err(error) = spawned {
-                worker::fail_unstarted(self, &task, "start a thread", &error);
-                self.release(&task);
-            }
-        }
-    }
-
-    /// By the bounds of the configuration in force.
-    fn admit_one(&self) -> Option<Arc<Task>> {
+    /// Takes the next task off the queue that may run by the bounds of the configuration in
+    /// force; it takes up a place until [`Self::release`].
+    pub(crate) fn admit(&self) -> Option<Arc<Task>> {
         let bounds = bounds(&self.store.current());
         self.tables().admit(bounds)
     }
 
     /// An admitted task no longer takes up a place.
-    fn release(&self, task: &Task) {
+    pub(crate) fn release(&self, task: &Task) {
         self.tables().queue.release(&task.alias);
         self.released.notify_all();
     }
@@ -207,7 +186,7 @@ impl Registry {
         tables.results.keep(task.id.clone(), expires);
         tables.shrink(&self.budget);
         drop(tables);
-        self.ticks.wake_by(expires);
+        self.timer.wake_by(expires);
     }
 
     /// Gives up finished results until the budget is kept; false if that is not enough.
@@ -236,7 +215,7 @@ impl Registry {
                 Missing::Unknown
             });
         };
-        // The timekeeper may be a moment late; the clock is not.
+        // The timer may be a moment late; the clock is not.
         match task.view().expires {
             Some(expires) if expires <= Instant::now() => Err(Missing::Unknown),
             _ => Ok(Arc::clone(task)),

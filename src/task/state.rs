@@ -1,7 +1,7 @@
 //! One task and the states it goes through.
 //!
-//! Owns the state machine: who may move a task on, that it ends once, and that whoever
-//! listens hears of it in order and never again after the end. Starts no thread and
+//! Owns the state machine: who may move a task on, that it ends once, and that its
+//! listener gets the events in order and none after the end. Starts no thread and
 //! writes no record. Used by [`crate::task::registry`], [`crate::task::worker`] and [`crate::task::timer`].
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -30,7 +30,7 @@ pub enum Kind {
 /// How far a running task has come.
 pub(crate) use crate::audit::Phase;
 
-/// What a listener hears of a task, in this order: `Created`, any number of `Waiting`,
+/// The events of a task, in this order: `Created`, any number of `Waiting`,
 /// `Started` (unless it ends before its turn), any number of `Progress`, `Finished`.
 #[derive(Debug, Clone)]
 pub enum TaskEvent {
@@ -61,8 +61,8 @@ pub struct Progress {
     pub max_seconds: u32,
 }
 
-/// Hears of a task. Called from the task's own thread or the timekeeper's, one call at a
-/// time for each task: an implementation must not block, and must not cancel or wait for
+/// Gets the events of a task. Called from the task's own thread or the timer's, one call at
+/// a time for each task: an implementation must not block, and must not cancel or wait for
 /// the same task in the call (except in `Finished`, after which nothing is left to do).
 pub trait Listener: Send + Sync {
     fn on_event(&self, id: &TaskId, event: &TaskEvent);
@@ -105,13 +105,13 @@ impl Terms {
 }
 
 /// What is needed to run it. Given up when it ends, the credentials with it.
-pub(crate) struct Errand {
+pub(crate) struct PendingRun {
     pub(crate) permit: Permit,
     pub(crate) decided: Decided,
 }
 
 enum Stage {
-    Pending(Box<Errand>),
+    Pending(Box<PendingRun>),
     Running(Running),
     /// Somebody writes its end on record; to others it still runs.
     Ending(Instant),
@@ -179,7 +179,7 @@ impl Stage {
             Self::Ending(_) | Self::Finished(_) => return None,
         };
         match std::mem::replace(self, Self::Ending(since)) {
-            Self::Pending(errand) => Some(Claim::Pending(errand.decided)),
+            Self::Pending(pending) => Some(Claim::Pending(pending.decided)),
             Self::Running(running) => Some(Claim::Running(since, running.record)),
             Self::Ending(_) | Self::Finished(_) => None,
         }
@@ -190,7 +190,7 @@ impl Task {
     pub(crate) fn new(
         name: Name,
         terms: Terms,
-        errand: Errand,
+        pending: PendingRun,
         output: Output,
         listener: Arc<dyn Listener>,
     ) -> Self {
@@ -203,7 +203,7 @@ impl Task {
             created: Instant::now(),
             created_at: SystemTime::now(),
             terms: Mutex::new(Arc::new(terms)),
-            stage: Mutex::new(Stage::Pending(Box::new(errand))),
+            stage: Mutex::new(Stage::Pending(Box::new(pending))),
             ended: Condvar::new(),
             listener: Mutex::new(Some(listener)),
         }
@@ -214,12 +214,12 @@ impl Task {
     }
 
     /// Its turn has come, and this is what it runs under.
-    pub(crate) fn come_to(&self, terms: Terms) {
+    pub(crate) fn set_terms(&self, terms: Terms) {
         *self.terms.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
     }
 
     /// pending → running. `None` if it was ended before its turn.
-    pub(crate) fn begin(&self, cancel: Cancel) -> Option<Errand> {
+    pub(crate) fn begin(&self, cancel: Cancel) -> Option<PendingRun> {
         let mut stage = self.stage();
         if !matches!(*stage, Stage::Pending(_)) {
             return None;
@@ -232,7 +232,7 @@ impl Task {
             record: None,
         });
         match std::mem::replace(&mut *stage, running) {
-            Stage::Pending(errand) => Some(*errand),
+            Stage::Pending(pending) => Some(*pending),
             _ => None,
         }
     }
@@ -380,8 +380,8 @@ impl Task {
         })
     }
 
-    /// Does `insert` while nobody can be told anything of the task, and tells of its
-    /// creation if that went well: so `Created` comes before whatever follows from it.
+    /// Does `insert` while no other event of the task can be sent, and sends `Created` if that
+    /// went well: so it comes before whatever follows from it.
     pub(crate) fn create<E>(&self, insert: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         let listener = self.listener();
         insert()?;
@@ -391,14 +391,14 @@ impl Task {
         Ok(())
     }
 
-    pub(crate) fn tell(&self, event: &TaskEvent) {
+    pub(crate) fn notify(&self, event: &TaskEvent) {
         if let Some(listener) = &*self.listener() {
             listener.on_event(&self.id, event);
         }
     }
 
-    /// Tells of the end; after this, nobody listens any more.
-    pub(crate) fn tell_last(&self, outcome: Arc<Outcome>) {
+    /// Sends the event of the end; after this, nobody listens any more.
+    pub(crate) fn notify_end(&self, outcome: Arc<Outcome>) {
         let listener = self.listener().take();
         if let Some(listener) = listener {
             listener.on_event(&self.id, &TaskEvent::Finished(outcome));

@@ -1,9 +1,9 @@
-//! The timekeeper: one thread for all that happens by the clock.
+//! One thread for all that happens by the clock.
 //!
-//! Owns the half-second progress records of running tasks, the progress that listeners
-//! hear of these and of those that wait, and the moment at which results expire. Sleeps until the next of these is due;
-//! ends no command (its own deadline does, in [`crate::ssh`]). Started once by
-//! [`crate::task::Tasks::new`].
+//! Owns the half-second progress records of running tasks, the progress events of these and
+//! of those that wait, and the moment at which results expire. Sleeps until the next of
+//! these is due. Ends no command (its own deadline does, in [`crate::ssh`]) and forgets no
+//! result: whoever starts it says how. Started once by [`crate::task::Tasks::new`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,19 +11,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use crate::audit::Record;
-use crate::task::registry::Registry;
+use crate::audit::{Audit, Record};
 use crate::task::state::{Task, TaskEvent};
 
 /// Time between two progress records of a task, as the log's contract has it.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Stack of the timekeeper's thread.
+/// Stack of the thread.
 const STACK: usize = 256 * 1024;
 
 /// What is due when.
 #[derive(Default)]
-pub(crate) struct Ticks {
+pub(crate) struct Timer {
     due: Mutex<Due>,
     changed: Condvar,
 }
@@ -39,30 +38,31 @@ struct Tick {
     at: Instant,
     /// It is for as long as the task waits, not for as long as it runs.
     waiting: bool,
-    /// When the listener hears next.
-    tell_at: Instant,
+    /// When the listener gets the next progress event.
+    notify_at: Instant,
     task: Weak<Task>,
 }
 
-impl Ticks {
-    /// From now on its listener hears that this task waits, until its turn comes.
-    pub(crate) fn wait_for_turn(&self, task: &Arc<Task>) {
+impl Timer {
+    /// From now on its listener gets an event now and then that this task waits, until its
+    /// turn comes.
+    pub(crate) fn follow_waiting(&self, task: &Arc<Task>) {
         let at = Instant::now() + interval(task);
         self.push(Tick {
             at,
             waiting: true,
-            tell_at: at,
+            notify_at: at,
             task: Arc::downgrade(task),
         });
     }
 
     /// From now on this task's progress is on record, until it ends.
-    pub(crate) fn follow(&self, task: &Arc<Task>) {
+    pub(crate) fn follow_running(&self, task: &Arc<Task>) {
         let now = Instant::now();
         self.push(Tick {
             at: now + EVERY,
             waiting: false,
-            tell_at: now + interval(task),
+            notify_at: now + interval(task),
             task: Arc::downgrade(task),
         });
     }
@@ -76,7 +76,7 @@ impl Ticks {
         }
     }
 
-    /// Ends the timekeeper.
+    /// Ends the thread.
     pub(crate) fn stop(&self) {
         self.due().stopped = true;
         self.changed.notify_one();
@@ -130,60 +130,66 @@ impl Ticks {
     }
 }
 
-/// Starts the thread; [`Ticks::stop`] ends it.
+/// Starts the thread; [`Timer::stop`] ends it. `expire` gives up the results whose time is
+/// up and says when the next one's is.
 ///
 /// # Errors
 /// The system has no thread to give.
-pub(crate) fn start(registry: Arc<Registry>) -> io::Result<thread::JoinHandle<()>> {
+pub(crate) fn start(
+    timer: &Arc<Timer>,
+    audit: Audit,
+    expire: impl Fn(Instant) -> Option<Instant> + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
+    let timer = Arc::clone(timer);
     let builder = thread::Builder::new()
         .name("clock".into())
         .stack_size(STACK);
     builder.spawn(move || {
-        while let Some((ticks, expired)) = registry.ticks.next() {
+        while let Some((ticks, expired)) = timer.next() {
             for tick in ticks {
-                report(&registry, tick);
+                report(&timer, &audit, tick);
             }
-            if expired && let Some(next) = registry.expire(Instant::now()) {
-                registry.ticks.wake_by(next);
+            if expired && let Some(next) = expire(Instant::now()) {
+                timer.wake_by(next);
             }
         }
     })
 }
 
-/// Puts a running task's progress on record, or tells of one that waits, and asks for the
-/// next time.
-fn report(registry: &Registry, tick: Tick) {
+/// Puts a running task's progress on record, or sends the event of one that waits, and asks
+/// for the next time.
+fn report(timer: &Timer, audit: &Audit, tick: Tick) {
     let Some(task) = tick.task.upgrade() else {
         return;
     };
     if tick.waiting {
         if let Some(waiting) = task.waiting() {
-            task.tell(&TaskEvent::Waiting(waiting));
-            registry.ticks.wait_for_turn(&task);
+            task.notify(&TaskEvent::Waiting(waiting));
+            timer.follow_waiting(&task);
         }
         return;
     }
     let Some(progress) = task.progress() else {
         return;
     };
-    registry.audit.emit(Record::progress(
+    audit.emit(Record::progress(
         &task.id,
         progress.phase,
         progress.bytes_read,
         progress.elapsed_ms,
     ));
     let now = Instant::now();
-    let mut tell_at = tick.tell_at;
-    if tell_at <= now {
-        task.tell(&TaskEvent::Progress(progress));
-        tell_at = now + interval(&task);
+    let mut notify_at = tick.notify_at;
+    if notify_at <= now {
+        task.notify(&TaskEvent::Progress(progress));
+        notify_at = now + interval(&task);
     }
     // Half a second after the last time it was due, unless that has passed as well.
     let at = (tick.at + EVERY).max(now);
-    registry.ticks.push(Tick {
+    timer.push(Tick {
         at,
         waiting: false,
-        tell_at,
+        notify_at,
         task: tick.task,
     });
 }

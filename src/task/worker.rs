@@ -3,7 +3,7 @@
 //! Owns the order of these steps and that each of them happens once, on every path:
 //! decision (when the task was taken on), start on record, command, end on record,
 //! listener. Judges nothing and connects to nothing itself ([`crate::ssh`] does). Called
-//! by [`crate::task::registry`] when the task's turn has come, and by whoever ends one early.
+//! by [`crate::task::scheduler`] when the task's turn has come, and by whoever ends one early.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::task::outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
 use crate::task::output::Stream;
 use crate::task::permit::Overruled;
 use crate::task::registry::Registry;
-use crate::task::state::{Claim, Errand, Kind, Stop, Task, TaskEvent, Terms, millis};
+use crate::task::state::{Claim, Kind, PendingRun, Stop, Task, TaskEvent, Terms, millis};
 
 /// The whole of a task's life, from its turn to its end.
 pub(crate) fn run(registry: &Registry, task: &Arc<Task>) {
@@ -29,10 +29,9 @@ pub(crate) fn run(registry: &Registry, task: &Arc<Task>) {
         Ok(cancel) => cancel,
         Err(error) => return fail_unstarted(registry, task, "open a descriptor", &error),
     };
-    let Some(errand) = task.begin(cancel.clone()) else {
+    let Some(PendingRun { permit, decided }) = task.begin(cancel.clone()) else {
         return;
     };
-    let Errand { permit, decided } = errand;
     let runnable = match permit.renew(&registry.store, &registry.audit) {
         Ok(runnable) => runnable,
         Err(denied) => {
@@ -44,11 +43,11 @@ pub(crate) fn run(registry: &Registry, task: &Arc<Task>) {
         // The order was taken on with this very configuration.
         return end(registry, task, failed(task, "Host alias not found"));
     };
-    task.come_to(Terms::of(&runnable, host));
+    task.set_terms(Terms::of(&runnable, host));
     // The patterns in force hold those of this configuration, and it is in force.
     task.output.redact(&registry.audit.secrets());
-    task.tell(&TaskEvent::Started);
-    registry.ticks.follow(task);
+    task.notify(&TaskEvent::Started);
+    registry.timer.follow_running(task);
     match decided.start(&task.id) {
         Ok(started) => {
             if let Err(started) = task.opened(started) {
@@ -166,7 +165,7 @@ fn settle(registry: &Registry, task: &Task, claim: Claim, mut facts: Facts) {
     });
     let expires = task.finished(Arc::clone(&outcome));
     registry.keep(task, expires);
-    task.tell_last(outcome);
+    task.notify_end(outcome);
 }
 
 /// The task was ended while its start was being written: nothing was sent.
@@ -402,7 +401,7 @@ impl Sink for Intake<'_> {
         let record = Record::progress(&self.task.id, phase, 0, elapsed);
         self.registry.audit.emit(record);
         if let Some(progress) = self.task.progress() {
-            self.task.tell(&TaskEvent::Progress(progress));
+            self.task.notify(&TaskEvent::Progress(progress));
         }
     }
 

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-use crate::ssh::login::private_key::take_string;
+use crate::ssh::encoding::take_string;
 
 /// A public key as its wire blob (RFC 4253 §6.6), whose first string is its type.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,12 +14,12 @@ use std::sync::Arc;
 use crate::config::{FileError, Host, Snapshot};
 use crate::model::names::HostAlias;
 use crate::ssh::deadline::{Cancel, Control, Deadline};
+use crate::ssh::encoding::take_string;
 use crate::ssh::error::SshError;
 use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName, Standing};
 use crate::ssh::login::algorithms::host_key_kinds;
 use crate::ssh::login::key_files::known_hosts_bytes;
 use crate::ssh::login::limiter::Logins;
-use crate::ssh::login::private_key::take_string;
 use crate::ssh::login::{Means, presented_key, record_name};
 use crate::ssh::transport::resolve::Resolver;
 

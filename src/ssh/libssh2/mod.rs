@@ -14,7 +14,7 @@ pub(crate) mod allocator;
 pub(crate) mod callbacks;
 pub(crate) mod channel;
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::task::Poll;
@@ -426,6 +426,11 @@ impl Drop for Session {
             }
         }
     }
+}
+
+/// A user name for the calls that want it NUL-terminated; `None` if it has a NUL within.
+pub(in crate::ssh) fn c_user(user: &str) -> Option<CString> {
+    CString::new(user).ok()
 }
 
 /// libssh2 takes some lengths as `unsigned int`. What is passed here is bounded far below

@@ -16,10 +16,9 @@ use nix::poll::PollFlags;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 
 use crate::ssh::deadline::Watch;
+use crate::ssh::encoding::{put_string, take_string};
 use crate::ssh::error::{KeyProblem, SshError};
-use crate::ssh::libssh2::FaultKind;
-use crate::ssh::login::auth::c_user;
-use crate::ssh::login::private_key::take_string;
+use crate::ssh::libssh2::{FaultKind, c_user};
 use crate::ssh::transport::link::{Link, explain, wait_for};
 
 /// Messages (§3 of the draft).
@@ -32,6 +31,7 @@ const RSA_SHA2_256: u32 = 2;
 const RSA_SHA2_512: u32 = 4;
 /// Largest answer taken, in bytes; OpenSSH's own bound.
 const ANSWER_MAX: usize = 256 * 1024;
+const TOO_LONG: &str = "a request too long";
 /// How long to wait before another try at an agent whose queue is full.
 const QUEUE_PAUSE: Duration = Duration::from_millis(50);
 /// Keys tried, at most: a default sshd hangs up after six failures.
@@ -47,7 +47,7 @@ pub(crate) fn sign_in(
     socket: &Path,
     watch: &Watch<'_>,
 ) -> Result<bool, SshError> {
-    let user = c_user(user)?;
+    let user = c_user(user).ok_or(SshError::NoCredentials)?;
     let mut agent = Agent::connect(socket, watch)?;
     for (refused, blob) in agent.keys(watch)?.into_iter().take(KEYS_MAX).enumerate() {
         let mut trouble = None;
@@ -117,8 +117,9 @@ impl Agent {
     /// The bare signature over `data`.
     fn sign(&mut self, blob: &[u8], data: &[u8], watch: &Watch<'_>) -> Result<Vec<u8>, SshError> {
         let mut request = vec![SIGN_REQUEST];
-        put_string(&mut request, blob)?;
-        put_string(&mut request, data)?;
+        put_string(&mut request, blob)
+            .and_then(|()| put_string(&mut request, data))
+            .ok_or_else(|| problem(TOO_LONG))?;
         request.extend_from_slice(&rsa_flags(data).to_be_bytes());
         let answer = self.ask(&request, SIGN_RESPONSE, watch)?;
         let bare = || {
@@ -136,7 +137,7 @@ impl Agent {
         watch: &Watch<'_>,
     ) -> Result<Vec<u8>, SshError> {
         let mut message = Vec::with_capacity(request.len().saturating_add(4));
-        put_string(&mut message, request)?;
+        put_string(&mut message, request).ok_or_else(|| problem(TOO_LONG))?;
         self.write(&message, watch)?;
         let mut length = [0; 4];
         self.read(&mut length, watch)?;
@@ -207,13 +208,6 @@ fn rsa_flags(data: &[u8]) -> u32 {
         // (and then says no), because SHA-1 is not to be signed.
         _ => RSA_SHA2_512,
     }
-}
-
-fn put_string(into: &mut Vec<u8>, bytes: &[u8]) -> Result<(), SshError> {
-    let length = u32::try_from(bytes.len()).map_err(|_| problem("a request too long"))?;
-    into.extend_from_slice(&length.to_be_bytes());
-    into.extend_from_slice(bytes);
-    Ok(())
 }
 
 fn problem(cause: &str) -> SshError {

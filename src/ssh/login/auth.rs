@@ -6,7 +6,6 @@
 //! asked which methods it takes only before a password is sent, never before a key, which
 //! is its own question. Called by [`crate::ssh::login`].
 
-use std::ffi::CString;
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -222,9 +221,4 @@ fn by_password(
         Err(fault) if fault.kind == FaultKind::Denied => Ok(Tried::Refused),
         Err(fault) => Err(explain(watch.phase, &fault)),
     }
-}
-
-/// A user name for the calls that want it NUL-terminated.
-pub(crate) fn c_user(user: &str) -> Result<CString, SshError> {
-    CString::new(user).map_err(|_| SshError::NoCredentials)
 }

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 
-use crate::ssh::deadline::{Cancel, Control, Deadline, Phase};
+use crate::ssh::deadline::{Cancel, Control, Deadline};
+use crate::ssh::phase::Phase;
 use crate::ssh::error::SshError;
 use crate::ssh::transport::link::wait_for;
 

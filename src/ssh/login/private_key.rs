@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use crate::ssh::encoding::take_string;
 use crate::ssh::error::KeyProblem;
 use crate::ssh::host_keys::PublicKey;
 
@@ -71,12 +72,6 @@ fn inspect_openssh(body: &str) -> Result<KeyFace, KeyProblem> {
         })
     };
     face().ok_or_else(|| format("not a whole key"))
-}
-
-/// A string of RFC 4251 §5, and what follows it.
-pub(crate) fn take_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 /// The line of a certificate file, without comment: type and base64.

@@ -9,7 +9,8 @@ use std::ffi::CStr;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::ssh::deadline::{Control, Deadline, Phase, Watch};
+use crate::ssh::deadline::{Control, Deadline, Watch};
+use crate::ssh::phase::Phase;
 use crate::ssh::error::SshError;
 use crate::ssh::libssh2::{FaultKind, Session, Stream};
 use crate::ssh::run_report::{Ended, Exit, Flow, RunReport, Sink, Terminated};

@@ -17,7 +17,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::model::names::HostAlias;
-use crate::ssh::deadline::{Phase, Watch};
+use crate::ssh::deadline::Watch;
+use crate::ssh::phase::Phase;
 use crate::ssh::error::SshError;
 use crate::ssh::host_keys::PublicKey;
 use crate::ssh::libssh2::{Fault, FaultKind, Session, Step, Stream};

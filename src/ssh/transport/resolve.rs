@@ -227,7 +227,8 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ssh::deadline::{Control, Deadline, Phase};
+    use crate::ssh::deadline::{Control, Deadline};
+    use crate::ssh::phase::Phase;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 

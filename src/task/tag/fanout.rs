@@ -13,28 +13,12 @@ use crate::config::Snapshot;
 use crate::model::names::{CommandText, HostAlias, TaskId};
 use crate::policy::{ApprovalFailure, Authorised, Verdict};
 use crate::task::outcome::{Outcome, State};
-use crate::task::output::fit::Cost;
 use crate::task::permit::Permit;
 use crate::task::registry::{NotTaken, Order};
 use crate::task::state::{self, Kind, Listener, TaskEvent, Waiting};
-use crate::task::tag::plan::TagPlan;
+use crate::task::tag::plan::{TagOptions, TagPlan};
 use crate::task::tag::report::{Collected, NotRun, TagOutcome};
 use crate::task::{TaskHandle, Tasks};
-
-/// How a tag run goes about it.
-#[derive(Debug, Clone, Copy)]
-pub struct TagOptions {
-    /// Most hosts at a time; never more than `concurrency: fan_out`.
-    pub batch: Option<NonZeroUsize>,
-    /// After so many failures and timeouts no further host is begun.
-    pub max_failures: Option<NonZeroUsize>,
-    /// Equal outputs with equal exit codes are given once.
-    pub group_identical: bool,
-    /// What all outputs together may cost.
-    pub output_budget: usize,
-    /// What an output costs.
-    pub cost: Cost,
-}
 
 /// What runs for less than this is not worth a word before its end.
 const WORTH_TELLING_MS: u64 = 1_000;

@@ -1,14 +1,32 @@
 //! A command for all hosts of a tag, judged whole before any of it runs.
 //!
-//! Owns the list of hosts in the file's order with the verdict for each. Starts nothing
+//! Owns the list of hosts in the file's order with the verdict for each, and the options
+//! that a run on them takes. Starts nothing
 //! ([`crate::task::tag::fanout`] does) and asks nobody: the tools settle what needs a person's
 //! approval. Made by [`crate::task::Tasks::plan`].
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::config::Snapshot;
 use crate::model::names::{CommandHash, CommandText, HostAlias};
 use crate::policy::{Authorised, Denial, NeedsApproval, Verdict};
+use crate::task::output::fit::Cost;
+
+/// How a tag run goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct TagOptions {
+    /// Most hosts at a time; never more than `concurrency: fan_out`.
+    pub batch: Option<NonZeroUsize>,
+    /// After so many failures and timeouts no further host is begun.
+    pub max_failures: Option<NonZeroUsize>,
+    /// Equal outputs with equal exit codes are given once.
+    pub group_identical: bool,
+    /// What all outputs together may cost.
+    pub output_budget: usize,
+    /// What an output costs.
+    pub cost: Cost,
+}
 
 /// Who is to run what, and who is not.
 pub struct TagPlan {

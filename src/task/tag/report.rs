@@ -13,7 +13,7 @@ use crate::policy::Denial;
 use crate::task::outcome::{Facts, Outcome, State};
 use crate::task::output::fit::{Excerpt, fit};
 use crate::task::registry::Refused;
-use crate::task::tag::fanout::TagOptions;
+use crate::task::tag::plan::TagOptions;
 
 /// What came of a tag run.
 #[derive(Debug, Clone)]
