@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mcp_ssh_orchestrator::testing::audit::{
-    Audit, AuditEnd, Place, ROTATE_BYTES, Sandbox, ServerStart, Ts,
+    Audit, AuditEnd, Linked, Place, ROTATE_BYTES, Sandbox, ServerStart, Ts,
 };
 use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias, TaskId};
 
@@ -114,5 +114,11 @@ fn server() -> ServerStart {
             missing: Vec::new(),
         },
         audit_file: true,
+        linked: Linked {
+            libssh2: "1".into(),
+            openssl: "3".into(),
+            zlib: "1".into(),
+            build: "hardened",
+        },
     }
 }

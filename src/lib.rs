@@ -43,3 +43,4 @@ mod task;
 pub mod testing;
 
 pub use startup::{Outcome, run};
+pub use sys::single_threaded::SingleThreaded;

@@ -2,6 +2,13 @@
 
 use std::process::ExitCode;
 
+use mcp_ssh_orchestrator::{Outcome, SingleThreaded, run};
+
 fn main() -> ExitCode {
-    mcp_ssh_orchestrator::run(std::env::args_os()).into()
+    // Cannot fail here: nothing has run before. There would be no way to go on, or to say so
+    // in the log's form.
+    match SingleThreaded::at_start() {
+        Ok(alone) => run(alone, std::env::args_os()).into(),
+        Err(_) => Outcome::Problems.into(),
+    }
 }

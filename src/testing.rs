@@ -6,9 +6,9 @@
 
 pub mod audit {
     pub use crate::audit::{
-        Approval, ApprovalOutcome, Audit, AuditEnd, AuditError, Decision, End, Hop, Patterns,
-        Phase, Place, REDACTED, ROTATE_BYTES, Record, Redactor, Reload, SHORTEST, Sandbox,
-        ServerStart, Started, Ts, install_panic_hook, verify, verify_reader,
+        Approval, ApprovalOutcome, Audit, AuditEnd, AuditError, Decision, End, Hop, Linked,
+        Patterns, Phase, Place, REDACTED, ROTATE_BYTES, Record, Redactor, Reload, SHORTEST,
+        Sandbox, ServerStart, Started, Ts, install_panic_hook, verify, verify_reader,
     };
 }
 pub mod cli {

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::sync::OnceLock;
 
 use mcp_ssh_orchestrator::testing::audit::{
-    Audit, AuditEnd, Place, Sandbox, ServerStart, Ts, verify_reader,
+    Audit, AuditEnd, Linked, Place, Sandbox, ServerStart, Ts, verify_reader,
 };
 use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias, TaskId};
 
@@ -145,5 +145,11 @@ fn start() -> ServerStart {
             missing: Vec::new(),
         },
         audit_file: true,
+        linked: Linked {
+            libssh2: "1".into(),
+            openssl: "3".into(),
+            zlib: "1".into(),
+            build: "hardened",
+        },
     }
 }

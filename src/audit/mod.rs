@@ -31,7 +31,8 @@ pub use failure::AuditError;
 pub(crate) use failure::Failure;
 pub(crate) use record::Level;
 pub use record::{
-    Approval, ApprovalOutcome, AuditEnd, Decision, End, Phase, Record, Reload, Sandbox, ServerStart,
+    Approval, ApprovalOutcome, AuditEnd, Decision, End, Linked, Phase, Record, Reload, Sandbox,
+    ServerStart,
 };
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
 

@@ -28,7 +28,10 @@ mod tests {
         put_string(&mut bytes, b"").unwrap();
         assert_eq!(bytes, b"\0\0\0\x03abc\0\0\0\0");
         let (first, rest) = take_string(&bytes).unwrap();
-        assert_eq!((first, take_string(rest)), (&b"abc"[..], Some((&b""[..], &b""[..]))));
+        assert_eq!(
+            (first, take_string(rest)),
+            (&b"abc"[..], Some((&b""[..], &b""[..])))
+        );
         for cut in 0..7 {
             assert_eq!(take_string(&bytes[..cut]), None, "{cut}");
         }

@@ -31,6 +31,7 @@ use crate::config::Host;
 use crate::ssh::host_keys::KnownHosts;
 
 pub use crate::ssh::deadline::{Cancel, Control, Deadline};
+pub(crate) use crate::ssh::libssh2::linked;
 pub use crate::ssh::phase::Phase;
 pub(crate) use crate::ssh::run_report::Negotiated;
 pub use crate::ssh::run_report::{Ended, Exit, Flow, RunReport, Sink, Stage, Terminated};
@@ -65,14 +66,12 @@ pub(crate) fn key_trouble(file: &[u8], passphrase: bool) -> Option<String> {
 /// that a sandbox refuses later. To be called before it closes.
 ///
 /// # Errors
-/// Out of memory; or OpenSSL was built without threads.
+/// Out of memory; or a library that is linked in is not the one it should be.
 pub fn warm_up() -> Result<(), SshError> {
-    if !libssh2::is_thread_safe() {
-        return Err(SshError::Local {
-            what: "OpenSSL",
-            cause: "built without threads; build with this repository's .cargo/config.toml".into(),
-        });
-    }
+    linked::check().map_err(|cause| SshError::Local {
+        what: "the libraries linked in",
+        cause,
+    })?;
     libssh2::Session::new()
         .map(drop)
         .map_err(|fault| SshError::Local {

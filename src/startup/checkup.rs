@@ -18,14 +18,20 @@ use crate::startup::sandbox::{self, Scope};
 use crate::startup::{
     NEEDED, Outcome, agent_trouble, grants, identity, open, open_audit_file, reports, usable,
 };
+use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::{privileges, process};
 
-pub(crate) fn check(settings: &Settings, environment: &Environment, json: bool) -> Outcome {
+pub(crate) fn check(
+    alone: &SingleThreaded,
+    settings: &Settings,
+    environment: &Environment,
+    json: bool,
+) -> Outcome {
     // Asked before the filter closes, which has no terminal's ioctl(2).
     let colour = io::stdout().is_terminal() && !environment_says_no_colour();
     let dirs = open(settings);
     let mut report = check::check(&dirs, environment);
-    examine(settings, &dirs, environment, &mut report);
+    examine(alone, settings, &dirs, environment, &mut report);
     let text = if json {
         report.json()
     } else {
@@ -40,7 +46,13 @@ fn environment_says_no_colour() -> bool {
 }
 
 /// Goes the way of the boot, and adds a fact for each step.
-fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, report: &mut Report) {
+fn examine(
+    alone: &SingleThreaded,
+    settings: &Settings,
+    dirs: &Arc<Dirs>,
+    environment: &Environment,
+    report: &mut Report,
+) {
     for text in environment.strangers(&VARIABLES) {
         report.add(doubtful("environment", text));
     }
@@ -50,7 +62,7 @@ fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, rep
     };
     let path = settings.audit_file.as_deref();
     let usable = || usable(dirs, environment, path);
-    let identity = match identity::settle(settings.user, usable) {
+    let identity = match identity::settle(alone, settings.user, usable) {
         Ok(identity) => identity,
         Err(error) => return report.add(bad("user", error)),
     };
@@ -85,6 +97,7 @@ fn examine(settings: &Settings, dirs: &Arc<Dirs>, environment: &Environment, rep
     }
     let scope = report.snapshot().map(Scope::of).unwrap_or_default();
     match sandbox::close(
+        alone,
         settings.sandbox,
         identity,
         scope,

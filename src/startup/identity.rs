@@ -9,6 +9,7 @@ use std::{fmt, io};
 use crate::cli::User;
 use crate::sys::privileges::{self, PrivilegeError};
 use crate::sys::process;
+use crate::sys::single_threaded::SingleThreaded;
 
 /// The user of the container image.
 pub(crate) const DEFAULT_USER: User = User {
@@ -64,6 +65,7 @@ impl fmt::Display for IdentityError {
 /// # Errors
 /// `wanted` cannot be obeyed, or the kernel does not confirm that privileges are gone.
 pub(crate) fn settle(
+    _: &SingleThreaded,
     wanted: Option<User>,
     readable: impl FnOnce() -> bool,
 ) -> Result<Identity, IdentityError> {

@@ -18,14 +18,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::audit::{self, Audit, AuditError, Place, Record, ServerStart, Ts};
+use crate::audit::{self, Audit, AuditError, Linked, Place, Record, ServerStart, Ts};
 use crate::cli::commands::check;
 use crate::cli::{self, Command, Options, Settings, UsageError};
 use crate::config::{Dirs, Environment, Links, LoadError, Loaded, Snapshot, Store, load};
 use crate::mcp;
-use crate::ssh::{self, SshError};
+use crate::ssh::{self, SshError, linked};
 use crate::sys::landlock::{Grants, RESOLVER_FILES};
 use crate::sys::signals::{self, EventFd};
+use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::stdio::{self, Stdio};
 use crate::sys::{process, random};
 use crate::task::Tasks;
@@ -52,24 +53,24 @@ impl From<Outcome> for ExitCode {
 }
 
 /// Runs the program with its arguments, the program's name first.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> Outcome {
+pub fn run(alone: SingleThreaded, args: impl IntoIterator<Item = OsString>) -> Outcome {
     let environment = Environment::capture();
     let options = cli::parse(args, |name| environment.setting(name).map(OsStr::to_owned));
     match options {
-        Ok(options) => dispatch(options, environment),
+        Ok(options) => dispatch(alone, options, environment),
         Err(error) => refuse_usage(&error),
     }
 }
 
-fn dispatch(options: Options, environment: Environment) -> Outcome {
+fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -> Outcome {
     let settings = options.settings;
     match options.command {
         Command::Help => reports::help(),
         Command::Version => reports::version(),
-        Command::Check { json } => checkup::check(&settings, &environment, json),
+        Command::Check { json } => checkup::check(&alone, &settings, &environment, json),
         Command::Init { dir } => reports::init(&dir),
         Command::Trust { alias, fingerprint } => {
-            trusting::run(&settings, &environment, &alias, fingerprint)
+            trusting::run(alone, &settings, &environment, &alias, fingerprint)
         }
         Command::AuditVerify { files, head } => reports::audit_verify(&files, head.as_deref()),
         Command::AuditShow {
@@ -85,7 +86,7 @@ fn dispatch(options: Options, environment: Environment) -> Outcome {
         } => policing::plan(&settings, &environment, &alias, &command, json),
         Command::PolicyTest { file } => policing::test(&settings, &environment, &file),
         Command::PolicyTables => policing::tables(),
-        Command::Serve => serve(&settings, environment),
+        Command::Serve => serve(alone, &settings, environment),
     }
 }
 
@@ -122,12 +123,12 @@ impl fmt::Display for StartError {
     }
 }
 
-fn serve(settings: &Settings, environment: Environment) -> Outcome {
+fn serve(alone: SingleThreaded, settings: &Settings, environment: Environment) -> Outcome {
     let audit = Audit::to_stderr();
     if settings.debug {
         audit.show_debug();
     }
-    match boot(settings, environment, &audit) {
+    match boot(alone, settings, environment, &audit) {
         Ok(()) => Outcome::Done,
         Err(error) => {
             audit.emit(Record::error("start_failed", error));
@@ -138,11 +139,16 @@ fn serve(settings: &Settings, environment: Environment) -> Outcome {
 
 /// From the process as it was started to one that serves and can do nothing else. Until
 /// the sandbox is closed there is one thread.
-fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<(), StartError> {
-    let client = stdio::take().map_err(StartError::Descriptors)?;
-    let signals = signals::take().map_err(StartError::Signals)?;
+fn boot(
+    alone: SingleThreaded,
+    settings: &Settings,
+    environment: Environment,
+    audit: &Audit,
+) -> Result<(), StartError> {
+    let client = stdio::take(&alone).map_err(StartError::Descriptors)?;
+    let signals = signals::take(&alone).map_err(StartError::Signals)?;
     audit::install_panic_hook(audit);
-    process::give_freed_memory_back();
+    process::give_freed_memory_back(&alone);
     process::restrict_new_files();
     process::forbid_dumps().map_err(StartError::Limits)?;
 
@@ -150,22 +156,31 @@ fn boot(settings: &Settings, environment: Environment, audit: &Audit) -> Result<
     let place = open_audit_file(settings)?;
     let (snapshot, mut noticed) = configure(&dirs, &environment, audit)?;
     raise_limits(&snapshot).map_err(StartError::Limits)?;
-    process::reduce_environment(&[]).map_err(StartError::Limits)?;
+    process::clear_environment(&alone).map_err(StartError::Limits)?;
     ssh::warm_up().map_err(StartError::Libraries)?;
 
     let readable = || usable(&dirs, &environment, settings.audit_file.as_deref());
-    let identity = identity::settle(settings.user, readable).map_err(StartError::Identity)?;
+    let identity =
+        identity::settle(&alone, settings.user, readable).map_err(StartError::Identity)?;
     noticed.extend(agent_trouble(&snapshot, &environment).map(agentless));
     let strangers = environment.strangers(&cli::VARIABLES);
     noticed.extend(strangers.iter().map(|text| stranger(text)));
     let grants = grants(&dirs, place.as_ref());
-    let confined = sandbox::close(settings.sandbox, identity, Scope::of(&snapshot), grants);
+    let confined = sandbox::close(
+        &alone,
+        settings.sandbox,
+        identity,
+        Scope::of(&snapshot),
+        grants,
+    );
     let confined = confined.map_err(StartError::Confine)?;
     noticed.extend(snapshot.unreadable().iter().map(|path| unreadable(path)));
 
     let agent = agent_socket(&environment).map(PathBuf::from);
     let store = keep(snapshot, environment, &confined, audit);
     let start = first_record(&store.current(), &confined, place.is_some());
+    // Closed and verified: from here on there may be threads, and each inherits the sandbox.
+    alone.end();
     audit.begin(place, start).map_err(StartError::Audit)?;
     noticed.into_iter().for_each(|record| audit.emit(record));
 
@@ -354,6 +369,7 @@ fn grants<'a>(dirs: &'a Dirs, place: Option<&'a Place>) -> Grants<'a> {
 
 fn first_record(snapshot: &Snapshot, confined: &Confinement, audit_file: bool) -> ServerStart {
     let now = Ts::now();
+    let libraries = linked::libraries();
     ServerStart {
         ts: now,
         timestamp: now.iso(),
@@ -363,6 +379,12 @@ fn first_record(snapshot: &Snapshot, confined: &Confinement, audit_file: bool) -
         hosts: snapshot.hosts().len(),
         sandbox: confined.report.clone(),
         audit_file,
+        linked: Linked {
+            libssh2: libraries.libssh2,
+            openssl: libraries.openssl,
+            zlib: libraries.zlib,
+            build: linked::build(),
+        },
     }
 }
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use crate::audit::{self, Ts};
 use crate::cli::commands::audit_show::{self, Filter, Since};
 use crate::cli::commands::init;
+use crate::ssh::linked;
 use crate::startup::{Outcome, say};
-use crate::sys::linked_versions;
 
 /// What was printed, and whether all is well.
 type Report = io::Result<bool>;
@@ -21,12 +21,13 @@ pub(crate) fn help() -> Outcome {
 }
 
 pub(crate) fn version() -> Outcome {
-    let libraries = linked_versions::libraries();
+    let libraries = linked::libraries();
     print(|out| {
         writeln!(out, "mcp-ssh-orchestrator {}", env!("CARGO_PKG_VERSION"))?;
         writeln!(out, "libssh2 {}", libraries.libssh2)?;
         writeln!(out, "{}", libraries.openssl)?;
         writeln!(out, "zlib {}", libraries.zlib)?;
+        writeln!(out, "build: {}", linked::build())?;
         Ok(true)
     })
 }

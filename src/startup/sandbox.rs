@@ -17,6 +17,7 @@ use crate::startup::identity::Identity;
 use crate::sys::landlock::{self, Enforced, Grants, LandlockError};
 use crate::sys::process;
 use crate::sys::seccomp::{self, Needs, SeccompError};
+use crate::sys::single_threaded::SingleThreaded;
 
 /// DNS over TCP, for answers that do not fit a datagram (RFC 7766).
 const DNS: u16 = 53;
@@ -79,6 +80,7 @@ impl fmt::Display for ConfineError {
 /// The level is `required` and something is missing, or a mechanism that the kernel
 /// offers does not take effect.
 pub(crate) fn close(
+    _: &SingleThreaded,
     level: Level,
     identity: Identity,
     scope: Scope,

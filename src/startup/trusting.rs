@@ -18,6 +18,7 @@ use crate::startup::identity::{self, IdentityError};
 use crate::startup::sandbox::{self, ConfineError, Scope};
 use crate::startup::{Outcome, grants, open, say};
 use crate::sys::privileges;
+use crate::sys::single_threaded::SingleThreaded;
 
 /// Why nothing was added.
 #[derive(Debug)]
@@ -44,12 +45,13 @@ impl fmt::Display for Refusal {
 }
 
 pub(crate) fn run(
+    alone: SingleThreaded,
     settings: &Settings,
     environment: &Environment,
     alias: &str,
     fingerprint: Option<String>,
 ) -> Outcome {
-    match attempt(settings, environment, alias, fingerprint) {
+    match attempt(alone, settings, environment, alias, fingerprint) {
         Ok((Trusted::Added(_), file)) => {
             say(&format!("added to {}", file.display()));
             Outcome::Done
@@ -67,6 +69,7 @@ pub(crate) fn run(
 }
 
 fn attempt(
+    alone: SingleThreaded,
     settings: &Settings,
     environment: &Environment,
     alias: &str,
@@ -78,7 +81,7 @@ fn attempt(
     ssh::warm_up().map_err(Refusal::Libraries)?;
 
     let user = settings.user.or_else(|| owner(&snapshot));
-    let identity = identity::settle(user, || false).map_err(Refusal::Identity)?;
+    let identity = identity::settle(&alone, user, || false).map_err(Refusal::Identity)?;
     let file = dirs.known_hosts_file(snapshot.known_hosts());
     let mut grants = grants(&dirs, None);
     let directories = [dirs.keys(), dirs.config()];
@@ -88,8 +91,16 @@ fn attempt(
     grants
         .write
         .extend(home.and_then(|directory| directory.handle()));
-    sandbox::close(settings.sandbox, identity, Scope::of(&snapshot), grants)
-        .map_err(Refusal::Confine)?;
+    sandbox::close(
+        &alone,
+        settings.sandbox,
+        identity,
+        Scope::of(&snapshot),
+        grants,
+    )
+    .map_err(Refusal::Confine)?;
+    // Names are looked up on threads of their own.
+    alone.end();
 
     let consent = fingerprint.map_or(Consent::Ask, Consent::Fingerprint);
     let (mut answers, mut out) = (io::stdin().lock(), io::stdout().lock());

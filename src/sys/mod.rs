@@ -3,7 +3,7 @@
 //!
 //! Mechanism only: each call does one thing and says what came of it; what must hold
 //! before the server speaks is decided by `startup`, the only caller. Apart from
-//! `ssh/ffi.rs` this is the only place with unsafe code, each block with its reason.
+//! `ssh/libssh2` this is the only place with unsafe code, each block with its reason.
 
 #![allow(
     unsafe_code,
@@ -11,11 +11,11 @@
 )]
 
 pub(crate) mod landlock;
-pub(crate) mod linked_versions;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod seccomp;
 pub(crate) mod signals;
+pub(crate) mod single_threaded;
 pub(crate) mod stdio;
 pub(crate) mod syscalls;

@@ -6,7 +6,6 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -15,6 +14,8 @@ use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::AccessFlags;
+
+use crate::sys::single_threaded::SingleThreaded;
 
 /// New files are for their owner only.
 pub(crate) fn restrict_new_files() {
@@ -34,7 +35,7 @@ const GIVE_BACK: libc::c_int = 128 * 1024;
 /// Keeps freed memory from staying with the process: what is resident follows what is in
 /// use, also after a burst of tasks. Does nothing with another C library; another allocator
 /// (AddressSanitizer's, say) may refuse, and then memory stays longer and all else is well.
-pub(crate) fn give_freed_memory_back() {
+pub(crate) fn give_freed_memory_back(_: &SingleThreaded) {
     #[cfg(target_env = "gnu")]
     for (parameter, value) in [
         (libc::M_ARENA_MAX, ARENAS),
@@ -124,27 +125,15 @@ pub(crate) fn variable_is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
-/// Wipes the values of all environment variables in place and empties the environment,
-/// but for the names in `keep`. What a secret's variable held is then only where the
-/// configuration keeps it.
+/// Wipes the values of all environment variables in place and empties the environment.
+/// What a secret's variable held is then only where the configuration keeps it.
 ///
 /// # Errors
-/// Out of memory for the variables that are kept.
-pub(crate) fn reduce_environment(keep: &[&str]) -> io::Result<()> {
-    let kept: Vec<_> = keep
-        .iter()
-        .filter_map(|name| std::env::var_os(name).map(|value| (*name, value)))
-        .collect();
-    wipe_environment();
+/// The environment cannot be cleared.
+pub(crate) fn clear_environment(alone: &SingleThreaded) -> io::Result<()> {
+    wipe_environment(alone);
     // SAFETY: there is one thread, and no reference into the environment is held.
-    Errno::result(unsafe { libc::clearenv() })?;
-    for (name, value) in kept {
-        if value.as_bytes().contains(&0) {
-            continue;
-        }
-        // SAFETY: there is one thread.
-        unsafe { std::env::set_var(name, value) };
-    }
+    Errno::result(unsafe { libc::clearenv() }).map(drop)?;
     Ok(())
 }
 
@@ -153,7 +142,7 @@ unsafe extern "C" {
     static environ: *mut *mut libc::c_char;
 }
 
-fn wipe_environment() {
+fn wipe_environment(_: &SingleThreaded) {
     // SAFETY: environ(7) is null or a null-terminated array of pointers to NUL-terminated
     // strings. They lie on the initial stack or were allocated by setenv(3), and are
     // writable; with one thread nobody else looks at them. The volatile writes stay

@@ -17,6 +17,8 @@ pub(crate) use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use crate::sys::single_threaded::SingleThreaded;
+
 /// When a process that was told to stop is ended as it is. An orderly end takes at most
 /// two seconds; this is for what no deadline reaches, such as a write to a frozen disk.
 pub(crate) const GRACE: Duration = Duration::from_secs(4);
@@ -32,7 +34,7 @@ pub(crate) struct Signals {
 ///
 /// # Errors
 /// Out of descriptors.
-pub(crate) fn take() -> io::Result<Signals> {
+pub(crate) fn take(_: &SingleThreaded) -> io::Result<Signals> {
     let mut set = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         set.add(signal);

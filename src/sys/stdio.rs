@@ -15,6 +15,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::{libc, unistd};
 
+use crate::sys::single_threaded::SingleThreaded;
+
 /// The protocol's ends, which no other code knows.
 pub(crate) struct Stdio {
     pub input: OwnedFd,
@@ -28,8 +30,8 @@ pub(crate) struct Stdio {
 ///
 /// # Errors
 /// Out of descriptors; nothing else can fail here.
-pub(crate) fn take() -> io::Result<Stdio> {
-    close_inherited();
+pub(crate) fn take(alone: &SingleThreaded) -> io::Result<Stdio> {
+    close_inherited(alone);
     let input = duplicate(io::stdin().as_fd())?;
     let output = duplicate(io::stdout().as_fd())?;
     // Not /dev/null, which an empty container may lack: a pipe without a writer.
@@ -46,9 +48,9 @@ fn duplicate(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// Closes 3 and up. A kernel before 5.9 has no close_range(2): there they are closed one
 /// by one, as far as a limit of descriptors usually goes.
-fn close_inherited() {
-    // SAFETY: this is the first thing the process does: no object owns a descriptor
-    // above 2 yet.
+fn close_inherited(_: &SingleThreaded) {
+    // SAFETY: this is the first thing the process does, and it has one thread: no object
+    // owns a descriptor above 2 yet.
     let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
     if result == 0 {
         return;

@@ -12,7 +12,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use mcp_ssh_orchestrator::testing::audit::{
-    Audit, AuditEnd, AuditError, Place, Sandbox, ServerStart, Ts, verify,
+    Audit, AuditEnd, AuditError, Linked, Place, Sandbox, ServerStart, Ts, verify,
 };
 use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias, TaskId};
 use serde_json::Value;
@@ -38,6 +38,12 @@ pub(crate) fn server() -> ServerStart {
             missing: Vec::new(),
         },
         audit_file: true,
+        linked: Linked {
+            libssh2: "1".into(),
+            openssl: "3".into(),
+            zlib: "1".into(),
+            build: "hardened",
+        },
     }
 }
 

@@ -290,6 +290,17 @@ pub struct ServerStart {
     pub sandbox: Sandbox,
     /// Whether there is a chained file beside stderr.
     pub audit_file: bool,
+    pub linked: Linked,
+}
+
+/// The C libraries in the program, as they report themselves, and how it was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Linked {
+    pub libssh2: String,
+    pub openssl: String,
+    pub zlib: String,
+    /// `hardened`, or what the build lacks of that.
+    pub build: &'static str,
 }
 
 /// What the confinement came to, as it was verified rather than as it was asked for.

@@ -6,6 +6,7 @@
 
 use std::alloc::Layout;
 use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use zeroize::{Zeroize, Zeroizing};
@@ -84,10 +85,11 @@ pub(crate) extern "C" fn reallocate(
 }
 
 /// # Safety
-/// `base` is valid for `total` bytes, whose contents nobody needs any more.
+/// `base` is valid for writes of `total` bytes, whose contents nobody needs any more.
 unsafe fn wipe(base: *mut u8, total: usize) {
+    // libssh2 need not have written all that it asked for, so these may be bytes of no value.
     // SAFETY: the caller's promise. The fence in `zeroize` keeps this from being left out.
-    unsafe { std::slice::from_raw_parts_mut(base, total) }.zeroize();
+    unsafe { std::slice::from_raw_parts_mut(base.cast::<MaybeUninit<u8>>(), total) }.zeroize();
 }
 
 /// A NUL-terminated copy that is wiped when dropped; `None` if there is a NUL within.

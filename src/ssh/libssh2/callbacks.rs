@@ -1,4 +1,5 @@
-//! What libssh2 calls: for bytes, for the answer to a prompt, for a signature.
+//! What libssh2 calls: for bytes, for the answer to a prompt, for a signature, and with the
+//! words of a host that hangs up.
 //!
 //! They run on the thread that called into libssh2, during that call. None of them blocks
 //! or panics.
@@ -13,20 +14,6 @@ use crate::ssh::libssh2::allocator::{allocate, wire_of};
 use crate::ssh::libssh2::length;
 
 pub(in crate::ssh) type Signer<'a> = dyn FnMut(&[u8]) -> Option<Vec<u8>> + 'a;
-
-pub(crate) type GenericCallback = unsafe extern "C" fn();
-pub(crate) type RecvCallback =
-    unsafe extern "C" fn(c_int, *mut c_void, usize, c_int, *mut *mut c_void) -> isize;
-pub(crate) type SendCallback =
-    unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *mut *mut c_void) -> isize;
-pub(crate) type SignCallback = unsafe extern "C" fn(
-    *mut sys::LIBSSH2_SESSION,
-    *mut *mut c_uchar,
-    *mut usize,
-    *const c_uchar,
-    usize,
-    *mut *mut c_void,
-) -> c_int;
 
 pub(crate) unsafe extern "C" fn receive(
     _: c_int,
@@ -67,6 +54,28 @@ pub(crate) unsafe extern "C" fn send(
         Ok(()) => isize::try_from(length).unwrap_or(0),
         Err(_) => -(libc::EPIPE as isize),
     }
+}
+
+/// The host hangs up and says why (RFC 4253 section 11.1).
+pub(crate) unsafe extern "C" fn disconnected(
+    _: *mut sys::LIBSSH2_SESSION,
+    reason: c_int,
+    message: *const c_char,
+    length: c_int,
+    _: *const c_char,
+    _: c_int,
+    context: *mut *mut c_void,
+) {
+    let length = usize::try_from(length).unwrap_or(0);
+    // SAFETY: libssh2 passes the session's context.
+    let wire = unsafe { wire_of(context) };
+    let message = if message.is_null() {
+        &[]
+    } else {
+        // SAFETY: not null, and libssh2 passes `length` readable bytes.
+        unsafe { std::slice::from_raw_parts(message.cast::<u8>(), length) }
+    };
+    wire.note_disconnect(reason, message);
 }
 
 /// Answers the first hidden prompt with the reply, and nothing else with anything: a host

@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use libssh2_sys as sys;
 
+use crate::ssh::libssh2::externs::{libssh2_channel_has_exit_status, libssh2_channel_signal_ex};
 use crate::ssh::libssh2::{Fault, Session, Step, Stream, length, text};
 
 /// Number of the extended-data stream that is stderr (RFC 4254 §5.2).
@@ -226,13 +227,4 @@ fn no_channel<T>() -> Step<T> {
         sys::LIBSSH2_ERROR_CHANNEL_UNKNOWN,
         "no channel is open",
     )))
-}
-
-unsafe extern "C" {
-    fn libssh2_channel_signal_ex(
-        channel: *mut sys::LIBSSH2_CHANNEL,
-        name: *const c_char,
-        length: usize,
-    ) -> c_int;
-    fn libssh2_channel_has_exit_status(channel: *mut sys::LIBSSH2_CHANNEL) -> c_int;
 }

@@ -1,7 +1,6 @@
 //! The door to libssh2: a session with at most one channel, as a safe type.
 //!
-//! Owns every `unsafe` of this folder, the declarations that `libssh2-sys` lacks, and the
-//! memory of libssh2: each session allocates through here, so that what it frees is wiped
+//! Owns every `unsafe` of `ssh` and the memory of libssh2: each session allocates through here, so that what it frees is wiped
 //! (it frees passwords and keys) and what it holds is counted. The `ssh2` crate would not
 //! do: it hides its channel pointers, cannot send a signal, cannot be given an allocator,
 //! and copies secrets into strings that are not wiped.
@@ -13,8 +12,10 @@
 pub(crate) mod allocator;
 pub(crate) mod callbacks;
 pub(crate) mod channel;
+pub(crate) mod externs;
+pub(crate) mod linked;
 
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::task::Poll;
@@ -22,14 +23,13 @@ use std::task::Poll;
 use libssh2_sys as sys;
 
 pub(in crate::ssh) use crate::ssh::libssh2::allocator::SecretCString;
-use crate::ssh::libssh2::callbacks::{
-    GenericCallback, RecvCallback, SendCallback, SignCallback, Signer,
+use crate::ssh::libssh2::callbacks::Signer;
+use crate::ssh::libssh2::externs::{
+    DisconnectCallback, GenericCallback, LIBSSH2_CALLBACK_DISCONNECT, LIBSSH2_CALLBACK_RECV,
+    LIBSSH2_CALLBACK_SEND, RecvCallback, SendCallback, libssh2_session_callback_set2,
+    libssh2_session_set_read_timeout, libssh2_userauth_publickey,
 };
 use crate::ssh::transport::buffers::Wire;
-
-/// Callback numbers of libssh2.h.
-const CALLBACK_SEND: c_int = 5;
-const CALLBACK_RECV: c_int = 6;
 
 /// `SSH_DISCONNECT_BY_APPLICATION` (RFC 4253 §11.1).
 const BY_APPLICATION: c_int = 11;
@@ -73,22 +73,18 @@ impl Fault {
 }
 
 impl FaultKind {
-    /// libssh2 has one code for 'the host said no', 'the key cannot sign' and 'the link
-    /// broke while waiting' in a login by key; its words tell them apart.
     fn of(code: i32, text: &str) -> Self {
         match code {
             sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
             | sys::LIBSSH2_ERROR_SOCKET_RECV
             | sys::LIBSSH2_ERROR_SOCKET_SEND => Self::Link,
-            sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED | sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => {
-                if text.starts_with("Waiting") {
-                    Self::Link
-                } else if text.starts_with("Callback") {
-                    Self::Key
-                } else {
-                    Self::Denied
-                }
-            }
+            sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED => Self::Denied,
+            // The one code that libssh2 has for 'the signature was refused', 'the key cannot
+            // sign' and 'no answer that makes sense' in a login by key: only its words are
+            // left to tell these apart. A host that hung up is known otherwise.
+            sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED if text.starts_with("Callback") => Self::Key,
+            sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED if text.starts_with("Waiting") => Self::Link,
+            sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => Self::Denied,
             // A host that wants the password changed first will not have us.
             sys::LIBSSH2_ERROR_PASSWORD_EXPIRED => Self::Denied,
             sys::LIBSSH2_ERROR_FILE
@@ -161,10 +157,23 @@ impl Session {
         unsafe {
             let recv: RecvCallback = callbacks::receive;
             let send: SendCallback = callbacks::send;
-            let recv = std::mem::transmute::<RecvCallback, GenericCallback>(recv);
-            let send = std::mem::transmute::<SendCallback, GenericCallback>(send);
-            libssh2_session_callback_set2(raw.as_ptr(), CALLBACK_RECV, Some(recv));
-            libssh2_session_callback_set2(raw.as_ptr(), CALLBACK_SEND, Some(send));
+            let disconnect: DisconnectCallback = callbacks::disconnected;
+            for (number, callback) in [
+                (
+                    LIBSSH2_CALLBACK_RECV,
+                    std::mem::transmute::<RecvCallback, GenericCallback>(recv),
+                ),
+                (
+                    LIBSSH2_CALLBACK_SEND,
+                    std::mem::transmute::<SendCallback, GenericCallback>(send),
+                ),
+                (
+                    LIBSSH2_CALLBACK_DISCONNECT,
+                    std::mem::transmute::<DisconnectCallback, GenericCallback>(disconnect),
+                ),
+            ] {
+                libssh2_session_callback_set2(raw.as_ptr(), number, Some(callback));
+            }
             libssh2_session_set_read_timeout(raw.as_ptr(), READ_TIMEOUT_SECONDS);
             sys::libssh2_session_set_blocking(raw.as_ptr(), 0);
         }
@@ -408,7 +417,13 @@ impl Session {
             sys::libssh2_session_last_error(self.ptr(), &mut message, ptr::null_mut(), 0);
             text(message).unwrap_or_default()
         };
-        Err(Fault::new(code, &text))
+        let mut fault = Fault::new(code, &text);
+        // Whatever libssh2 makes of it where it waited: the host's own words say more.
+        if let Some(words) = self.wire().disconnect() {
+            fault.kind = FaultKind::Link;
+            fault.text = words;
+        }
+        Err(fault)
     }
 }
 
@@ -439,14 +454,6 @@ fn length(bytes: usize) -> c_uint {
     c_uint::try_from(bytes).unwrap_or(0)
 }
 
-/// Whether libcrypto has its locks. Built by other means than this repository's
-/// `.cargo/config.toml`, it may not, and two logins at once would corrupt the heap.
-pub(crate) fn is_thread_safe() -> bool {
-    // SAFETY: takes nothing and returns the thread's number, which is 0 for all threads of
-    // a build without them (crypto/threads_none.c) and for none of a build with them.
-    unsafe { CRYPTO_THREAD_get_current_id() != 0 }
-}
-
 /// Copies a C string; null is none.
 ///
 /// # Safety
@@ -458,22 +465,4 @@ unsafe fn text(string: *const c_char) -> Option<String> {
     // SAFETY: the caller's promise.
     let string = unsafe { CStr::from_ptr(string) };
     Some(string.to_string_lossy().into_owned())
-}
-
-unsafe extern "C" {
-    fn CRYPTO_THREAD_get_current_id() -> c_ulong;
-    fn libssh2_session_callback_set2(
-        session: *mut sys::LIBSSH2_SESSION,
-        kind: c_int,
-        callback: Option<GenericCallback>,
-    ) -> Option<GenericCallback>;
-    fn libssh2_session_set_read_timeout(session: *mut sys::LIBSSH2_SESSION, seconds: c_long);
-    fn libssh2_userauth_publickey(
-        session: *mut sys::LIBSSH2_SESSION,
-        user: *const c_char,
-        public: *const c_uchar,
-        public_length: usize,
-        sign: SignCallback,
-        context: *mut *mut c_void,
-    ) -> c_int;
 }

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 use nix::poll::PollFlags;
 
 use crate::ssh::deadline::{Cancel, Control, Deadline};
-use crate::ssh::phase::Phase;
 use crate::ssh::error::SshError;
+use crate::ssh::phase::Phase;
 use crate::ssh::transport::link::wait_for;
 
 /// Logins under way to one address, at most: two fewer than sshd takes without dropping

@@ -10,9 +10,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::ssh::deadline::{Control, Deadline, Watch};
-use crate::ssh::phase::Phase;
 use crate::ssh::error::SshError;
 use crate::ssh::libssh2::{FaultKind, Session, Stream};
+use crate::ssh::phase::Phase;
 use crate::ssh::run_report::{Ended, Exit, Flow, RunReport, Sink, Terminated};
 use crate::ssh::transport::link::{Filled, Link, explain};
 

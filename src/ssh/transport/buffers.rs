@@ -15,6 +15,8 @@ pub(crate) const CHUNK: usize = 32 * 1024;
 /// Bytes waiting to be sent, at most. What this side sends is small (a login, a command,
 /// window updates, answers to requests), so more means that the peer asks and never reads.
 const OUTBOUND_MAX: usize = 512 * 1024;
+/// Bytes kept of what a host says when it hangs up.
+const MESSAGE_MAX: usize = 512;
 
 /// Shared between the session's owner and libssh2's callbacks, which run on the owner's
 /// thread inside calls that the owner makes.
@@ -25,6 +27,8 @@ pub(crate) struct Wire {
     /// Reading and writing fail from now on: lets libssh2 take a session apart without
     /// waiting for the peer.
     dead: Cell<bool>,
+    /// What the host said when it hung up.
+    disconnect: RefCell<Option<String>>,
     /// Bytes that libssh2 has allocated for this session.
     allocated: Cell<usize>,
     /// The reply to a hidden keyboard-interactive prompt, given once.
@@ -137,6 +141,28 @@ impl Wire {
         self.dead.set(true);
     }
 
+    /// For the callback: the host hung up, with a code and a text of its own.
+    pub(crate) fn note_disconnect(&self, code: i32, message: &[u8]) {
+        let reason = disconnect_reason(code);
+        let kept = message.get(..MESSAGE_MAX).unwrap_or(message);
+        let message = String::from_utf8_lossy(kept);
+        let said = if message.is_empty() {
+            "nothing more"
+        } else {
+            &message
+        };
+        let words = format!(
+            "the host hung up: {reason} ({code}): {}",
+            said.escape_debug()
+        );
+        *self.disconnect.borrow_mut() = Some(words);
+    }
+
+    /// Why the host hung up, if it said so.
+    pub(crate) fn disconnect(&self) -> Option<String> {
+        self.disconnect.borrow().clone()
+    }
+
     pub(crate) fn allocated(&self) -> usize {
         self.allocated.get()
     }
@@ -157,6 +183,27 @@ impl Wire {
 
     pub(crate) fn take_reply(&self) -> Option<Zeroizing<Vec<u8>>> {
         self.reply.borrow_mut().take()
+    }
+}
+
+/// The names of RFC 4253 section 11.1.
+fn disconnect_reason(code: i32) -> &'static str {
+    match code {
+        1 => "host not allowed to connect",
+        2 => "protocol error",
+        3 => "key exchange failed",
+        5 => "MAC error",
+        6 => "compression error",
+        7 => "service not available",
+        8 => "protocol version not supported",
+        9 => "host key not verifiable",
+        10 => "connection lost",
+        11 => "by application",
+        12 => "too many connections",
+        13 => "authentication cancelled by the user",
+        14 => "no more authentication methods",
+        15 => "illegal user name",
+        _ => "unknown reason",
     }
 }
 

@@ -18,11 +18,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::model::names::HostAlias;
 use crate::ssh::deadline::Watch;
-use crate::ssh::phase::Phase;
 use crate::ssh::error::SshError;
 use crate::ssh::host_keys::PublicKey;
 use crate::ssh::libssh2::{Fault, FaultKind, Session, Step, Stream};
 use crate::ssh::login::algorithms;
+use crate::ssh::phase::Phase;
 use crate::ssh::run_report::Negotiated;
 
 /// Bytes a host may send before the login is through. Banner, key exchange and login take

@@ -8,8 +8,8 @@
 )]
 
 use mcp_ssh_orchestrator::testing::audit::{
-    Approval, ApprovalOutcome, Audit, AuditEnd, Decision, End, Hop, Patterns, Phase, Record,
-    Reload, Sandbox, ServerStart, Ts,
+    Approval, ApprovalOutcome, Audit, AuditEnd, Decision, End, Hop, Linked, Patterns, Phase,
+    Record, Reload, Sandbox, ServerStart, Ts,
 };
 use mcp_ssh_orchestrator::testing::config::{Fault, Mark, Place, Problem, Warning, WarningKind};
 use mcp_ssh_orchestrator::testing::model::names::{
@@ -374,10 +374,16 @@ fn events_about_the_server() {
             missing: Vec::new(),
         },
         audit_file: true,
+        linked: Linked {
+            libssh2: "1".into(),
+            openssl: "3".into(),
+            zlib: "1".into(),
+            build: "hardened",
+        },
     });
     holds(
         &start,
-        r#"{"type":"server_start","ts":T,"timestamp":"T","version":"2.0.0","pid":1,"config_hash":"ab","hosts":3,"sandbox":{"level":"required","landlock_abi":7,"seccomp":true,"no_new_privs":true,"uid":10001,"gid":10001,"capabilities_dropped":true,"missing":[]},"audit_file":true}"#,
+        r#"{"type":"server_start","ts":T,"timestamp":"T","version":"2.0.0","pid":1,"config_hash":"ab","hosts":3,"sandbox":{"level":"required","landlock_abi":7,"seccomp":true,"no_new_privs":true,"uid":10001,"gid":10001,"capabilities_dropped":true,"missing":[]},"audit_file":true,"linked":{"libssh2":"1","openssl":"3","zlib":"1","build":"hardened"}}"#,
     );
     let stop = Record::ServerStop {
         ts: TS,

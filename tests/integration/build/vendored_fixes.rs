@@ -66,3 +66,130 @@ fn source_of(package: &str) -> PathBuf {
     let manifest = PathBuf::from(found[0]["manifest_path"].as_str().unwrap());
     manifest.parent().unwrap().to_owned()
 }
+
+/// Promise: what is declared by hand is what the vendored header says. A type that differs
+/// would be read wrongly at run time, and nothing else would notice.
+#[test]
+fn declarations_are_those_of_the_header() {
+    let header = source_of("libssh2-sys").join("libssh2/include/libssh2.h");
+    let header = std::fs::read_to_string(header)
+        .unwrap()
+        .replace("\\\n", " ");
+    let ours = include_str!("../../../src/ssh/libssh2/externs.rs");
+    let functions = statements(ours, "fn libssh2_", ";");
+    assert_eq!(functions.len(), 6, "{functions:?}");
+    for function in functions {
+        let (name, rest) = function.split_once('(').unwrap();
+        let name = name.trim_start_matches("fn ");
+        let (parameters, result) = rest.rsplit_once(')').unwrap();
+        let declared = prototype(&header, &format!("{name}("));
+        let types = split(parameters).map(|one| c_type(one.split_once(':').unwrap().1));
+        let expected = (c_result(result), types.collect::<Vec<_>>());
+        assert_eq!(expected, declared, "{name}");
+    }
+    let callbacks = statements(ours, "/// `LIBSSH2_", ";");
+    assert_eq!(callbacks.len(), 4, "{callbacks:?}");
+    for callback in callbacks {
+        let name = callback.split('`').nth(1).unwrap();
+        let (_, rest) = callback.split_once("fn(").unwrap();
+        let (parameters, result) = rest.rsplit_once(')').unwrap();
+        let macro_text = header.split(&format!("#define {name}(")).nth(1).unwrap();
+        let macro_text = macro_text.lines().next().unwrap();
+        let (_, body) = macro_text.split_once(')').unwrap();
+        let (kind, declared) = body.split_once(")(").unwrap();
+        let kind = kind.split('(').next().unwrap();
+        let declared = declared.trim_end().strip_suffix(')').unwrap();
+        let declared: Vec<_> = split(declared).map(without_name).collect();
+        let types: Vec<_> = split(parameters).map(c_type).collect();
+        assert_eq!(
+            (c_result(result), types),
+            (squeeze(kind), declared),
+            "{name}"
+        );
+    }
+    for number in statements(ours, "const LIBSSH2_", ";") {
+        let (name, value) = number.split_once('=').unwrap();
+        let name = name.trim_start_matches("const ").split(':').next().unwrap();
+        let defined = header.split(&format!("#define {name} ")).nth(1).unwrap();
+        assert_eq!(
+            defined.split_whitespace().next(),
+            Some(value.trim()),
+            "{name}"
+        );
+    }
+}
+
+/// What begins with `start` and goes as far as `end`.
+fn statements(text: &str, start: &str, end: &str) -> Vec<String> {
+    let found = text.match_indices(start).map(|(at, _)| {
+        let rest = &text[at..];
+        rest[..rest.find(end).unwrap()].to_owned()
+    });
+    found.collect()
+}
+
+/// Result and parameter types of a function of the header.
+fn prototype(header: &str, name: &str) -> (String, Vec<String>) {
+    let mut places = header.match_indices(name).filter_map(|(at, _)| {
+        let line = header[..at].rfind("LIBSSH2_API ")?;
+        let result = &header[line + "LIBSSH2_API ".len()..at];
+        let is_word = !result.contains(['(', ';', '#']);
+        is_word.then(|| (result.to_owned(), &header[at + name.len()..]))
+    });
+    let (result, rest) = places.next().unwrap_or_else(|| panic!("no {name}"));
+    let parameters = &rest[..rest.find(");").unwrap()];
+    let parameters = split(parameters).map(without_name).collect();
+    (squeeze(&result), parameters)
+}
+
+fn split(parameters: &str) -> impl Iterator<Item = &str> {
+    parameters
+        .split(',')
+        .map(str::trim)
+        .filter(|one| !one.is_empty())
+}
+
+/// A parameter of the header without its name.
+fn without_name(parameter: &str) -> String {
+    if let Some((callback, _)) = parameter.split_once("(*") {
+        return callback.to_owned();
+    }
+    let name = parameter.rfind(['*', ' ']).unwrap() + 1;
+    squeeze(&parameter[..name])
+}
+
+fn c_result(result: &str) -> String {
+    match result.trim().strip_prefix("->") {
+        Some(kind) => c_type(kind),
+        None => "void".to_owned(),
+    }
+}
+
+fn c_type(kind: &str) -> String {
+    let kind = kind.trim();
+    if let Some(of) = kind.strip_prefix("*mut ") {
+        return c_type(of) + "*";
+    }
+    if let Some(of) = kind.strip_prefix("*const ") {
+        return format!("const{}*", c_type(of));
+    }
+    let name = match kind {
+        "c_int" => "int",
+        "c_long" => "long",
+        "c_char" => "char",
+        "c_uchar" => "unsignedchar",
+        "c_void" => "void",
+        "usize" => "size_t",
+        "isize" => "ssize_t",
+        "Option<GenericCallback>" => "libssh2_cb_generic*",
+        "SignCallback" => "LIBSSH2_USERAUTH_PUBLICKEY_SIGN_FUNC",
+        other => other,
+    };
+    name.to_owned()
+}
+
+/// The type without blanks. A socket is a descriptor here.
+fn squeeze(kind: &str) -> String {
+    let kind: String = kind.split_whitespace().collect();
+    kind.replace("libssh2_socket_t", "int")
+}
