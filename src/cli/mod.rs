@@ -1,7 +1,8 @@
 //! argv and environment → [`Options`]: what was asked of the program, as types.
 //!
-//! Owns the words of the command line and their help. Opens nothing, prints nothing and
-//! reads the environment only through the function it is given. Called by `startup`.
+//! Owns the words of the command line, their help and the exit codes; `commands` owns what
+//! is printed for a person. Reading a line opens nothing, prints nothing and asks for the
+//! environment only through the function it is given. Called by `startup`.
 
 pub(crate) mod args;
 pub(crate) mod commands;
@@ -10,6 +11,7 @@ pub(crate) mod help;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 pub(crate) use help::HELP;
 
@@ -28,6 +30,24 @@ pub(crate) const VARIABLES: [&str; 8] = [
     "MCP_SSH_AUDIT_ROTATE_BYTES",
     "MCP_SSH_DEBUG",
 ];
+
+/// How the program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    Problems,
+    Usage,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Problems => 1,
+            Outcome::Usage => 2,
+        })
+    }
+}
 
 /// What the program was asked to do, and with what.
 #[derive(Debug, PartialEq, Eq)]

@@ -22,8 +22,40 @@ pub(crate) const DEFAULT_USER: User = User {
 pub(crate) struct Identity {
     pub uid: u32,
     pub gid: u32,
-    /// Why the process is still uid 0, and how to mend it.
-    pub note: Option<String>,
+    /// Why the process is still uid 0, if it is.
+    pub still_root: Option<StillRoot>,
+}
+
+/// Why the process is still uid 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StillRoot {
+    /// `--user 0`.
+    Asked,
+    /// The default user cannot use all that is configured.
+    Unreadable,
+    /// A container without CAP_SETUID.
+    MayNotChange,
+}
+
+impl fmt::Display for StillRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let User { uid, gid } = DEFAULT_USER;
+        f.write_str("the server runs as uid 0, without capabilities, ")?;
+        match self {
+            Self::Asked => f.write_str("as --user asks"),
+            Self::Unreadable => write!(
+                f,
+                "because uid {uid} cannot read all of the configuration, keys and secrets (or \
+                 write the audit directory, or ask the agent): chown them to {uid}:{gid}, or \
+                 start the server with --user UID as their owner"
+            ),
+            Self::MayNotChange => write!(
+                f,
+                "because it may not become uid {uid}: start the container as {uid}:{gid} \
+                 (--user {uid}:{gid})"
+            ),
+        }
+    }
 }
 
 /// Why the process cannot go on as whom it should be.
@@ -69,7 +101,7 @@ pub(crate) fn settle(
     wanted: Option<User>,
     readable: impl FnOnce() -> bool,
 ) -> Result<Identity, IdentityError> {
-    let note = if privileges::is_root() {
+    let still_root = if privileges::is_root() {
         privileges::drop_bounding_set();
         settle_root(wanted, readable)?
     } else {
@@ -86,18 +118,16 @@ pub(crate) fn settle(
     Ok(Identity {
         uid: privileges::user(),
         gid: privileges::group(),
-        note,
+        still_root,
     })
 }
 
 fn settle_root(
     wanted: Option<User>,
     readable: impl FnOnce() -> bool,
-) -> Result<Option<String>, IdentityError> {
+) -> Result<Option<StillRoot>, IdentityError> {
     match wanted {
-        Some(User { uid: 0, .. }) => Ok(Some(
-            "the server runs as uid 0, without capabilities, as --user asks".to_owned(),
-        )),
+        Some(User { uid: 0, .. }) => Ok(Some(StillRoot::Asked)),
         Some(user) => {
             privileges::become_user(user.uid, user.gid)
                 .map_err(|error| IdentityError::Become(user, error))?;
@@ -107,21 +137,14 @@ fn settle_root(
     }
 }
 
-fn settle_by_default(readable: impl FnOnce() -> bool) -> Result<Option<String>, IdentityError> {
+fn settle_by_default(readable: impl FnOnce() -> bool) -> Result<Option<StillRoot>, IdentityError> {
     let User { uid, gid } = DEFAULT_USER;
     match privileges::try_as(uid, gid, readable).map_err(IdentityError::Privileges)? {
         Some(true) => {
             privileges::become_user(uid, gid).map_err(IdentityError::Privileges)?;
             Ok(None)
         }
-        Some(false) => Ok(Some(format!(
-            "the server runs as uid 0, without capabilities, because uid {uid} cannot read \
-             all of the configuration, keys and secrets (or write the audit directory, or ask \
-             the agent): chown them to {uid}:{gid}, or start the server with --user UID as their owner"
-        ))),
-        None => Ok(Some(format!(
-            "the server runs as uid 0, without capabilities, because it may not become uid \
-             {uid}: start the container as {uid}:{gid} (--user {uid}:{gid})"
-        ))),
+        Some(false) => Ok(Some(StillRoot::Unreadable)),
+        None => Ok(Some(StillRoot::MayNotChange)),
     }
 }

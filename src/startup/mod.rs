@@ -1,56 +1,27 @@
-//! The ordered boot and the exit codes: 0 done, 1 problems, 2 usage.
+//! From a command line to a subcommand: what boots, what only prints.
 //!
-//! Owns the order in which the process gives up what it may do, and who is called for
-//! each subcommand. Holds no mechanism: `sys` does, and `config`, `policy`, `audit` and
-//! `mcp` do their parts. Called by `main`.
+//! Owns which subcommand goes which way. The boot is `serve`'s, its rehearsal `check`'s;
+//! what is printed for a person is `cli::commands`'s. Called by `main`.
 
-pub(crate) mod checkup;
+pub(crate) mod check;
 pub(crate) mod identity;
-pub(crate) mod policing;
-pub(crate) mod reports;
+pub(crate) mod inputs;
+pub(crate) mod logins;
 pub(crate) mod sandbox;
-pub(crate) mod trusting;
+pub(crate) mod serve;
+pub(crate) mod trust;
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::io::{self, IsTerminal};
 
-use crate::audit::{self, Audit, AuditError, Linked, Place, Record, ServerStart, Ts};
-use crate::cli::commands::check;
-use crate::cli::{self, Command, Options, Settings, UsageError};
-use crate::config::{Dirs, Environment, Links, LoadError, Loaded, Snapshot, Store, load};
-use crate::mcp;
-use crate::ssh::{self, SshError, linked};
-use crate::sys::landlock::{Grants, RESOLVER_FILES};
-use crate::sys::signals::{self, EventFd};
+use crate::audit::{Audit, Record};
+use crate::cli::commands::{self, output::say};
+use crate::cli::{self, Command, Options, UsageError};
+use crate::config::Environment;
+use crate::sys::process;
 use crate::sys::single_threaded::SingleThreaded;
-use crate::sys::stdio::{self, Stdio};
-use crate::sys::{process, random};
-use crate::task::Tasks;
 
-use crate::startup::identity::IdentityError;
-use crate::startup::sandbox::{ConfineError, Confinement, Scope};
-
-/// How the program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    Done,
-    Problems,
-    Usage,
-}
-
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
-        Self::from(match outcome {
-            Outcome::Done => 0,
-            Outcome::Problems => 1,
-            Outcome::Usage => 2,
-        })
-    }
-}
+pub use crate::cli::Outcome;
 
 /// Runs the program with its arguments, the program's name first.
 pub fn run(alone: SingleThreaded, args: impl IntoIterator<Item = OsString>) -> Outcome {
@@ -65,326 +36,34 @@ pub fn run(alone: SingleThreaded, args: impl IntoIterator<Item = OsString>) -> O
 fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -> Outcome {
     let settings = options.settings;
     match options.command {
-        Command::Help => reports::help(),
-        Command::Version => reports::version(),
-        Command::Check { json } => checkup::check(&alone, &settings, &environment, json),
-        Command::Init { dir } => reports::init(&dir),
-        Command::Trust { alias, fingerprint } => {
-            trusting::run(alone, &settings, &environment, &alias, fingerprint)
+        Command::Help => commands::about::help(),
+        Command::Version => commands::about::version(),
+        Command::Check { json } => {
+            // Asked before the filter closes, which has no terminal's ioctl(2).
+            let colour = io::stdout().is_terminal() && !process::variable_is_set("NO_COLOR");
+            check::rehearse(&alone, &settings, &environment).print(json, colour)
         }
-        Command::AuditVerify { files, head } => reports::audit_verify(&files, head.as_deref()),
+        Command::Init { dir } => commands::init::run(&dir),
+        Command::Trust { alias, fingerprint } => {
+            trust::run(alone, &settings, &environment, &alias, fingerprint)
+        }
+        Command::AuditVerify { files, head } => {
+            commands::audit_verify::run(&files, head.as_deref())
+        }
         Command::AuditShow {
             file,
             alias,
             since,
             denied,
-        } => reports::audit_show(&file, alias, since.as_deref(), denied),
+        } => commands::audit_show::run(&file, alias, since.as_deref(), denied),
         Command::Plan {
             alias,
             command,
             json,
-        } => policing::plan(&settings, &environment, &alias, &command, json),
-        Command::PolicyTest { file } => policing::test(&settings, &environment, &file),
-        Command::PolicyTables => policing::tables(),
-        Command::Serve => serve(alone, &settings, environment),
-    }
-}
-
-/// A step of the boot that failed.
-#[derive(Debug)]
-enum StartError {
-    Descriptors(io::Error),
-    Limits(io::Error),
-    Signals(io::Error),
-    Threads(io::Error),
-    Random(io::Error),
-    /// Each problem has its record already.
-    Configuration,
-    Libraries(SshError),
-    Identity(IdentityError),
-    Confine(ConfineError),
-    Audit(AuditError),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Descriptors(error) => write!(f, "cannot move stdin and stdout: {error}"),
-            Self::Limits(error) => write!(f, "cannot set the process's limits: {error}"),
-            Self::Signals(error) => write!(f, "cannot take the signals: {error}"),
-            Self::Threads(error) => write!(f, "cannot start a thread: {error}"),
-            Self::Random(error) => write!(f, "the system gives no random bytes: {error}"),
-            Self::Configuration => f.write_str("the configuration does not load"),
-            Self::Libraries(error) => f.write_str(&error.for_operator()),
-            Self::Identity(error) => error.fmt(f),
-            Self::Confine(error) => error.fmt(f),
-            Self::Audit(error) => error.fmt(f),
-        }
-    }
-}
-
-fn serve(alone: SingleThreaded, settings: &Settings, environment: Environment) -> Outcome {
-    let audit = Audit::to_stderr();
-    if settings.debug {
-        audit.show_debug();
-    }
-    match boot(alone, settings, environment, &audit) {
-        Ok(()) => Outcome::Done,
-        Err(error) => {
-            audit.emit(Record::error("start_failed", error));
-            Outcome::Problems
-        }
-    }
-}
-
-/// From the process as it was started to one that serves and can do nothing else. Until
-/// the sandbox is closed there is one thread.
-fn boot(
-    alone: SingleThreaded,
-    settings: &Settings,
-    environment: Environment,
-    audit: &Audit,
-) -> Result<(), StartError> {
-    let client = stdio::take(&alone).map_err(StartError::Descriptors)?;
-    let signals = signals::take(&alone).map_err(StartError::Signals)?;
-    audit::install_panic_hook(audit);
-    process::give_freed_memory_back(&alone);
-    process::restrict_new_files();
-    process::forbid_dumps().map_err(StartError::Limits)?;
-
-    let dirs = open(settings);
-    let place = open_audit_file(settings)?;
-    let (snapshot, mut noticed) = configure(&dirs, &environment, audit)?;
-    raise_limits(&snapshot).map_err(StartError::Limits)?;
-    process::clear_environment(&alone).map_err(StartError::Limits)?;
-    ssh::warm_up().map_err(StartError::Libraries)?;
-
-    let readable = || usable(&dirs, &environment, settings.audit_file.as_deref());
-    let identity =
-        identity::settle(&alone, settings.user, readable).map_err(StartError::Identity)?;
-    noticed.extend(agent_trouble(&snapshot, &environment).map(agentless));
-    let strangers = environment.strangers(&cli::VARIABLES);
-    noticed.extend(strangers.iter().map(|text| stranger(text)));
-    let grants = grants(&dirs, place.as_ref());
-    let confined = sandbox::close(
-        &alone,
-        settings.sandbox,
-        identity,
-        Scope::of(&snapshot),
-        grants,
-    );
-    let confined = confined.map_err(StartError::Confine)?;
-    noticed.extend(snapshot.unreadable().iter().map(|path| unreadable(path)));
-
-    let agent = agent_socket(&environment).map(PathBuf::from);
-    let store = keep(snapshot, environment, &confined, audit);
-    let start = first_record(&store.current(), &confined, place.is_some());
-    // Closed and verified: from here on there may be threads, and each inherits the sandbox.
-    alone.end();
-    audit.begin(place, start).map_err(StartError::Audit)?;
-    noticed.into_iter().for_each(|record| audit.emit(record));
-
-    let stop = signals.stop();
-    signals
-        .watch(reopening(audit))
-        .map_err(StartError::Threads)?;
-    converse(client, &stop, agent, store, &confined, audit)?;
-    audit.close(ending(&stop));
-    Ok(())
-}
-
-/// The conversation with the client, from its first byte to its end.
-fn converse(
-    client: Stdio,
-    stop: &Arc<EventFd>,
-    agent: Option<PathBuf>,
-    store: Arc<Store>,
-    confined: &Confinement,
-    audit: &Audit,
-) -> Result<(), StartError> {
-    let input = stdio::Input::new(client.input, Arc::clone(stop));
-    let output = stdio::Output::new(client.output);
-    let gone = stdio::Gone::watching(&input).map_err(StartError::Descriptors)?;
-    let client = ssh::Client::new(agent);
-    let tasks = Tasks::new(audit.clone(), client, Arc::clone(&store));
-    let server = mcp::Server {
-        store,
-        tasks: tasks.map_err(StartError::Threads)?,
-        audit: audit.clone(),
-        sandbox: confined.report.clone(),
-        key: random::key().map_err(StartError::Random)?,
-    };
-    mcp::serve(server, input, output, || gone.now()).map_err(StartError::Threads)
-}
-
-/// What SIGHUP does: the audit file was set aside, and a new one is begun.
-fn reopening(audit: &Audit) -> impl Fn() + Send + 'static {
-    let audit = audit.clone();
-    move || audit.reopen()
-}
-
-fn ending(stop: &EventFd) -> &'static str {
-    if signals::raised(stop) {
-        "signal"
-    } else {
-        "end_of_input"
-    }
-}
-
-/// Keeps the configuration from now on. The record follows it: what is secret in it, and
-/// what becomes of a command that cannot be recorded.
-fn keep(
-    first: Snapshot,
-    environment: Environment,
-    confined: &Confinement,
-    audit: &Audit,
-) -> Arc<Store> {
-    let audit = audit.clone();
-    let store = Store::new(environment, first, confined.admission());
-    Arc::new(store.announcing(Box::new(move |snapshot| audit.follow(snapshot))))
-}
-
-fn open(settings: &Settings) -> Arc<Dirs> {
-    let links = if settings.allow_links_beneath {
-        Links::Beneath
-    } else {
-        Links::Refused
-    };
-    Arc::new(Dirs::open(
-        &settings.config_dir,
-        &settings.keys_dir,
-        &settings.secrets_dir,
-        links,
-    ))
-}
-
-/// Loads the configuration. What was noticed is handed back, for after the first record;
-/// what is wrong is put on the record here.
-fn configure(
-    dirs: &Arc<Dirs>,
-    environment: &Environment,
-    audit: &Audit,
-) -> Result<(Snapshot, Vec<Record>), StartError> {
-    match load(dirs, environment) {
-        Ok(Loaded { snapshot, events }) => {
-            let events = events.into_iter().map(Record::security);
-            let failing = check::failing_logins(&snapshot);
-            let warnings = snapshot.warnings().iter().chain(&failing);
-            let warnings = warnings.map(Record::config_surprise);
-            let noticed = events.chain(warnings).collect();
-            Ok((snapshot, noticed))
-        }
-        Err(LoadError {
-            problems, events, ..
-        }) => {
-            for event in events {
-                audit.emit(Record::security(event));
-            }
-            for problem in problems {
-                audit.emit(Record::config_problem(&problem));
-            }
-            Err(StartError::Configuration)
-        }
-    }
-}
-
-/// What becomes of what needs a file that the server's user cannot read.
-const NEEDED: &str = "logins and reloads that need it fail";
-
-fn unreadable(path: &Path) -> Record {
-    let text = format!("the server's user cannot read it: {NEEDED}");
-    Record::config_warning(path.display(), text)
-}
-
-/// A socket, a wake-up and a look-up for each task, beside what is open anyway.
-fn raise_limits(snapshot: &Snapshot) -> io::Result<()> {
-    let tasks = u64::from(snapshot.concurrency().max_tasks);
-    process::raise_descriptor_limit(tasks * 4 + 256).map(drop)
-}
-
-/// Opens the directory of the audit file, which the user we become may not be able to.
-fn open_audit_file(settings: &Settings) -> Result<Option<Place>, StartError> {
-    let Some(path) = &settings.audit_file else {
-        return Ok(None);
-    };
-    let place = Place::open(path, settings.audit_rotate_bytes);
-    place.map(Some).map_err(|failure| {
-        let path = path.clone();
-        StartError::Audit(AuditError::File { path, failure })
-    })
-}
-
-fn agentless(trouble: String) -> Record {
-    Record::config_warning("credentials.yml", format!("agent: true, and {trouble}"))
-}
-
-fn stranger(text: &str) -> Record {
-    Record::config_warning("environment", text)
-}
-
-fn agent_socket(environment: &Environment) -> Option<&Path> {
-    environment.setting("SSH_AUTH_SOCK").map(Path::new)
-}
-
-/// Why the present user cannot ask the agent, where a login needs it.
-fn agent_trouble(snapshot: &Snapshot, environment: &Environment) -> Option<String> {
-    if !snapshot.needs_agent() {
-        return None;
-    }
-    let Some(socket) = agent_socket(environment) else {
-        return Some("SSH_AUTH_SOCK is not set: logins with it fail".to_owned());
-    };
-    if process::can_connect(socket) {
-        return None;
-    }
-    Some(format!(
-        "the server's user cannot connect to SSH_AUTH_SOCK ({}): logins with it fail; start \
-         the server as the agent's user, or with --user",
-        socket.display()
-    ))
-}
-
-/// Whether the present user can read everything that is configured, ask the agent where
-/// that is needed, and write the audit file.
-fn usable(dirs: &Arc<Dirs>, environment: &Environment, audit_file: Option<&Path>) -> bool {
-    let readable = load(dirs, environment).is_ok_and(|Loaded { snapshot, .. }| {
-        let agent = agent_socket(environment).filter(|_| snapshot.needs_agent());
-        snapshot.unreadable().is_empty() && agent.is_none_or(process::can_connect)
-    });
-    readable && audit_file.is_none_or(process::can_write_beside)
-}
-
-fn grants<'a>(dirs: &'a Dirs, place: Option<&'a Place>) -> Grants<'a> {
-    let directories = [dirs.config(), dirs.keys(), dirs.secrets()];
-    Grants {
-        read: directories
-            .into_iter()
-            .filter_map(|directory| directory.handle())
-            .collect(),
-        read_files: RESOLVER_FILES.map(AsRef::as_ref).to_vec(),
-        write: place.into_iter().map(Place::directory).collect(),
-        ..Grants::default()
-    }
-}
-
-fn first_record(snapshot: &Snapshot, confined: &Confinement, audit_file: bool) -> ServerStart {
-    let now = Ts::now();
-    let libraries = linked::libraries();
-    ServerStart {
-        ts: now,
-        timestamp: now.iso(),
-        version: env!("CARGO_PKG_VERSION"),
-        pid: std::process::id(),
-        config_hash: snapshot.hash(),
-        hosts: snapshot.hosts().len(),
-        sandbox: confined.report.clone(),
-        audit_file,
-        linked: Linked {
-            libssh2: libraries.libssh2,
-            openssl: libraries.openssl,
-            zlib: libraries.zlib,
-            build: linked::build(),
-        },
+        } => commands::plan::run(&settings, &environment, &alias, &command, json),
+        Command::PolicyTest { file } => commands::policy_test::run(&settings, &environment, &file),
+        Command::PolicyTables => commands::policy_tables::run(),
+        Command::Serve => serve::run(alone, &settings, environment),
     }
 }
 
@@ -396,9 +75,4 @@ fn refuse_usage(error: &UsageError) -> Outcome {
         say(&error.to_string());
     }
     Outcome::Usage
-}
-
-/// One line on stderr. There is nobody left to tell if that fails.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -41,6 +41,8 @@ impl Scope {
 /// What was verified to hold, and what a later configuration is measured with.
 pub(crate) struct Confinement {
     pub report: audit::Sandbox,
+    /// What of the sandbox this machine does not give, a sentence each.
+    pub missing: Vec<String>,
     ports: Option<BTreeSet<Port>>,
     agent: bool,
 }
@@ -116,7 +118,7 @@ pub(crate) fn close(
         verify(landlock, filter.is_ok())?;
         (landlock, filter.is_ok())
     };
-    missing.extend(identity.note);
+    let still_root = identity.still_root.map(|reason| reason.to_string());
     Ok(Confinement {
         report: audit::Sandbox {
             level: name(level),
@@ -126,8 +128,9 @@ pub(crate) fn close(
             uid: identity.uid,
             gid: identity.gid,
             capabilities_dropped: true,
-            missing,
+            missing: missing.iter().cloned().chain(still_root).collect(),
         },
+        missing,
         ports: landlock
             .is_some_and(|enforced| enforced.tcp)
             .then_some(ports),

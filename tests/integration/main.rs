@@ -2,7 +2,7 @@
 //!
 //! One crate, because each test binary links OpenSSL. What needs a process to itself has
 //! one: `../sandbox` (confines forked children), `../own_mounts` (leaves the machine's mount
-//! namespace), `../ssh_hostile` (measures its own memory), `../architecture.rs` (reads the
+//! namespace), `../ssh_hostile` (measures its own memory), `../architecture` (reads the
 //! sources and links nothing). A folder here is a room of `src/`, or what belongs to none.
 //!
 //! One file: `cargo test --test integration policy::corpus`.

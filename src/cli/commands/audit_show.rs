@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 use crate::audit::chain::line_reader::{self, Line};
 use crate::audit::chain::seal::Sealed;
 use crate::audit::timestamp::Ts;
+use crate::cli::Outcome;
+use crate::cli::commands::output::{self, say};
 
 /// Which records to print.
 #[derive(Debug, Default)]
@@ -54,6 +56,31 @@ impl Since {
         let age = seconds(text.get(..text.len() - 1)?, unit)?.checked_mul(1_000_000)?;
         Some(Self(Ts::from_micros(now.micros().saturating_sub(age))))
     }
+}
+
+/// Prints the records of a file, after reading what `--since` says.
+pub(crate) fn run(
+    file: &Path,
+    alias: Option<String>,
+    since: Option<&str>,
+    denied: bool,
+) -> Outcome {
+    let since = match since
+        .map(|text| Since::parse(text, Ts::now()).ok_or(text))
+        .transpose()
+    {
+        Ok(since) => since,
+        Err(text) => {
+            say(&format!("--since: '{text}' is none of: {}", Since::FORMS));
+            return Outcome::Usage;
+        }
+    };
+    let filter = Filter {
+        alias,
+        since,
+        denied,
+    };
+    output::print(|out| show(file, &filter, out))
 }
 
 /// Prints the records that the filter lets through. Says whether every line was a record

@@ -10,10 +10,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::cli::Outcome;
+use crate::cli::commands::output::{self, say};
 use crate::config::files::directories::FILES;
 
 /// The texts of [`FILES`], in that order.
-pub(crate) const TEXTS: [&str; 3] = [
+const TEXTS: [&str; 3] = [
     include_str!("../../../config/servers.yml"),
     include_str!("../../../config/credentials.yml"),
     include_str!("../../../config/policy.yml"),
@@ -21,7 +23,7 @@ pub(crate) const TEXTS: [&str; 3] = [
 
 /// Why nothing was written.
 #[derive(Debug)]
-pub(crate) enum InitError {
+enum InitError {
     /// These are there already.
     Exists(Vec<PathBuf>),
     /// The directory or a file couldn't be made.
@@ -56,12 +58,22 @@ impl fmt::Display for InitError {
 
 impl std::error::Error for InitError {}
 
+pub(crate) fn run(dir: &Path) -> Outcome {
+    match init(dir) {
+        Ok(text) => output::text(&text, true),
+        Err(error) => {
+            say(&error.to_string());
+            Outcome::Problems
+        }
+    }
+}
+
 /// Writes the three files into `dir`, which is made if it isn't there. The text says
 /// what was written and what to do next.
 ///
 /// # Errors
 /// One of the files exists, or can't be written; then none of them was written.
-pub(crate) fn init(dir: &Path) -> Result<String, InitError> {
+fn init(dir: &Path) -> Result<String, InitError> {
     let paths = FILES.map(|file| dir.join(file));
     let exist: Vec<PathBuf> = paths
         .iter()

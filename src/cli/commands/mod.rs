@@ -4,7 +4,12 @@
 //! configuration, plans, the audit file read back. Decides nothing: what is shown was found
 //! out by the rooms below. Called by `startup`, which owns the order of a boot.
 
+pub(crate) mod about;
 pub(crate) mod audit_show;
+pub(crate) mod audit_verify;
 pub(crate) mod check;
 pub(crate) mod init;
+pub(crate) mod output;
 pub(crate) mod plan;
+pub(crate) mod policy_tables;
+pub(crate) mod policy_test;

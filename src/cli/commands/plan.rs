@@ -1,37 +1,81 @@
-//! What the command line prints of the policy: one plan, a file of expectations, the
-//! tables.
+//! `plan ALIAS COMMAND`: one command judged as the server would, with what led to it.
 //!
-//! Owns the text and the JSON of these reports, which are for the operator. Reads no
-//! file and looks nothing up: the caller finds the host. Called by `startup`.
+//! Owns the text and the JSON of the report, which are for the operator: they name rules,
+//! lines and addresses. Connects nowhere. Called by `startup`.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::cli::commands::output::{self, configuration, host, say};
+use crate::cli::{Outcome, Settings};
+use crate::config::{Environment, Host, HostAddress, Snapshot};
 use crate::policy::decision::explain::Explanation;
 use crate::policy::decision::verdict::{Denial, Verdict};
-use crate::policy::hazard::programs::{self, exceptions};
-use crate::policy::hazard::wrappers;
-use crate::policy::{EffectiveLimits, Policy, Subject, filter};
+use crate::policy::{EffectiveLimits, Subject};
+
+/// Judges one command as the server would.
+pub(crate) fn run(
+    settings: &Settings,
+    environment: &Environment,
+    alias: &str,
+    command: &str,
+    json: bool,
+) -> Outcome {
+    let Some(snapshot) = configuration(settings, environment) else {
+        return Outcome::Problems;
+    };
+    let Some(host) = host(&snapshot, alias) else {
+        say(&format!("no host '{alias}' in servers.yml"));
+        return Outcome::Problems;
+    };
+    let command = command.trim();
+    let subject = host.subject();
+    let plan = Plan {
+        subject,
+        command,
+        explanation: snapshot.policy().explain(&subject, command),
+        limits: snapshot.policy().limits(host.alias.as_str(), &host.tags),
+        network: network(&snapshot, host),
+    };
+    let text = if json { plan.json() } else { plan.text() };
+    output::text(&text, !plan.is_denied())
+}
+
+/// What the network policy holds of the host's address.
+fn network(snapshot: &Snapshot, host: &Host) -> String {
+    match &host.address {
+        HostAddress::Literal(address) => {
+            match snapshot.policy().network().pin(*address, host.port) {
+                Ok(_) => format!("{address} is allowed"),
+                Err(refused) => format!("{address} is {refused}"),
+            }
+        }
+        HostAddress::Name(name) => {
+            let name = name.as_str();
+            format!("{name} is resolved and its addresses are checked at each run")
+        }
+    }
+}
 
 /// A plan for the operator.
 #[derive(Debug)]
-pub(crate) struct Plan<'a> {
-    pub subject: Subject<'a>,
-    pub command: &'a str,
-    pub explanation: Explanation,
-    pub limits: EffectiveLimits,
+struct Plan<'a> {
+    subject: Subject<'a>,
+    command: &'a str,
+    explanation: Explanation,
+    limits: EffectiveLimits,
     /// What the network policy holds of the host's address.
-    pub network: String,
+    network: String,
 }
 
 impl Plan<'_> {
-    pub(crate) fn is_denied(&self) -> bool {
+    fn is_denied(&self) -> bool {
         matches!(self.explanation.verdict, Verdict::Deny(_))
     }
 
     /// For people.
-    pub(crate) fn text(&self) -> String {
+    fn text(&self) -> String {
         let verdict = &self.explanation.verdict;
         let mut out = format!(
             "{} ({}) on {}\n",
@@ -79,7 +123,7 @@ impl Plan<'_> {
     }
 
     /// For programs: the fields of `ssh_plan`, and what led to them.
-    pub(crate) fn json(&self) -> String {
+    fn json(&self) -> String {
         let verdict = &self.explanation.verdict;
         let denial = self.denial();
         let commands: Vec<Value> = self
@@ -137,214 +181,5 @@ impl Plan<'_> {
             Verdict::Deny(denial) => Some(denial),
             _ => None,
         }
-    }
-}
-
-/// One line of a file of expectations: `VERDICT[:CODE] ALIAS COMMAND`.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Expectation<'t> {
-    /// Counted from 1.
-    pub line: usize,
-    verdict: &'t str,
-    code: Option<&'t str>,
-    pub alias: &'t str,
-    pub command: &'t str,
-}
-
-/// Reads a file of expectations. Blank lines and lines that begin with `#` are left out.
-///
-/// # Errors
-/// The line that is not of that form.
-pub(crate) fn expectations(text: &str) -> Result<Vec<Expectation<'_>>, String> {
-    let mut found = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let wrong = || {
-            format!(
-                "line {}: expected 'allow|ask|deny[:CODE] ALIAS COMMAND', found '{line}'",
-                index + 1
-            )
-        };
-        let (expected, rest) = line.split_once(' ').ok_or_else(wrong)?;
-        let (alias, command) = rest.trim_start().split_once(' ').ok_or_else(wrong)?;
-        let (verdict, code) = match expected.split_once(':') {
-            Some((verdict, code)) => (verdict, Some(code)),
-            None => (expected, None),
-        };
-        if !matches!(verdict, "allow" | "ask" | "deny") {
-            return Err(wrong());
-        }
-        found.push(Expectation {
-            line: index + 1,
-            verdict,
-            code,
-            alias,
-            command: command.trim(),
-        });
-    }
-    if found.is_empty() {
-        return Err("the file holds no expectation".to_owned());
-    }
-    Ok(found)
-}
-
-impl Expectation<'_> {
-    /// What is decided instead, if it is not what is expected.
-    pub(crate) fn check(&self, policy: &Policy, subject: &Subject<'_>) -> Option<String> {
-        let verdict = policy.judge_text(subject, self.command);
-        let code = verdict.code().as_str();
-        let agrees =
-            verdict.name() == self.verdict && self.code.is_none_or(|expected| expected == code);
-        (!agrees).then(|| {
-            format!(
-                "line {}: {} on {}: expected {}, decided {}:{code}",
-                self.line,
-                self.command,
-                self.alias,
-                match self.code {
-                    Some(expected) => format!("{}:{expected}", self.verdict),
-                    None => self.verdict.to_owned(),
-                },
-                verdict.name(),
-            )
-        })
-    }
-}
-
-/// The tables, for review.
-pub(crate) fn tables() -> String {
-    let mut out = format!("version: {}\n", wrappers::VERSION);
-    let mut section = |name: &str, words: &str| {
-        let _ = writeln!(out, "\n{name}:\n  {words}");
-    };
-    section(
-        "reserved words (refused as programs)",
-        wrappers::RESERVED_WORDS,
-    );
-    section(
-        "evaluating builtins (refused as programs)",
-        wrappers::EVALUATING_BUILTINS,
-    );
-    section(
-        "interpreters (a rule must spell every word)",
-        wrappers::INTERPRETERS,
-    );
-    section(
-        "interpreters with a version behind the name",
-        wrappers::VERSIONED_INTERPRETERS,
-    );
-    section("always allowed", &wrappers::ALWAYS_ALLOWED.join(" "));
-    section(
-        "directories a plain name stands for",
-        &wrappers::SYSTEM_DIRECTORIES.join(" "),
-    );
-    let _ = writeln!(out, "\nwrappers (a rule must spell the program they run):");
-    for wrapper in wrappers::WRAPPERS {
-        let _ = match wrapper.operands {
-            None => writeln!(out, "  {}: every word must be spelled", wrapper.name),
-            Some(operands) => writeln!(
-                out,
-                "  {}: flags '{}', operands before the program {operands}",
-                wrapper.name, wrapper.flags
-            ),
-        };
-    }
-    let _ = writeln!(out, "\nhazards (what a wildcard never grants):");
-    for row in programs::rows() {
-        for program in row.programs.split(' ') {
-            let _ = match row.short {
-                "*" => writeln!(out, "  {program}: every argument"),
-                short => writeln!(
-                    out,
-                    "  {program}: -{short} | --{} | {}",
-                    row.long.replace(' ', " --"),
-                    row.words
-                ),
-            };
-        }
-    }
-    for driven in exceptions::DRIVEN_BY_INPUT {
-        let _ = writeln!(
-            out,
-            "  {}: reads commands from its input without operand {} or any of -{} {}",
-            driven.told.program,
-            driven.told.first,
-            driven.letters,
-            driven.unless.join(" ")
-        );
-    }
-    for operand in exceptions::OPERAND_HAZARDS {
-        let _ = writeln!(
-            out,
-            "  {}: operand {} and on",
-            operand.program, operand.first
-        );
-    }
-    for (program, parts) in exceptions::PART_HAZARDS {
-        let _ = writeln!(out, "  {program}: a word with any of {parts}");
-    }
-    for (program, options) in exceptions::WHOLE_OPTIONS {
-        let whole = options.replace(' ', " --");
-        let _ = writeln!(out, "  {program}: no abbreviation is --{whole}");
-    }
-    for (program, letters, valued) in exceptions::LEADING_LETTERS {
-        let _ = writeln!(out, "  {program}: -{letters}, if before any of {valued}");
-    }
-    let _ = writeln!(
-        out,
-        "  any beginning of a word counts: {}",
-        exceptions::ABBREVIATING.join(" ")
-    );
-    let _ = writeln!(
-        out,
-        "  each piece of a word counts: {}",
-        exceptions::JOINING.join(" ")
-    );
-    let _ = writeln!(out, "\nfilters (need no rule behind a pipe):");
-    for filter in filter::FILTERS {
-        let _ = writeln!(
-            out,
-            "  {}: -{} (with a value: {}), operands {}",
-            filter.name, filter.short, filter.valued, filter.operands
-        );
-    }
-    let _ = writeln!(out, "  awk and sed: programs that only compute and print");
-    let _ = writeln!(out, "  long options: {}", filter::LONG_OPTIONS);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_of_expectations() {
-        let read =
-            expectations("# x\n\nallow web1 uptime -p\n deny:no-rule  db  rm  x \n").unwrap();
-        assert_eq!(read.len(), 2);
-        assert_eq!(
-            (read[0].line, read[0].alias, read[0].command),
-            (3, "web1", "uptime -p")
-        );
-        assert_eq!((read[1].code, read[1].command), (Some("no-rule"), "rm  x"));
-        for wrong in [
-            "",
-            "# only\n",
-            "allow\n",
-            "allow web1\n",
-            "permit web1 ls\n",
-        ] {
-            assert!(expectations(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn tables_name_their_version() {
-        let text = tables();
-        assert!(text.starts_with("version: "));
-        assert!(text.contains("find: ") && text.contains("sudo: "));
     }
 }

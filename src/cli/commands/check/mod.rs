@@ -1,23 +1,21 @@
-//! `check`: everything that can be said of a configuration without connecting anywhere.
+//! `check`: the report on a configuration and on the machine that would run it.
 //!
-//! Owns what is looked at and the exit code; the report's two forms are below it, one
-//! that a person reads with the files at hand and one for scripts. Prints nothing. Called
-//! by `startup`.
+//! Owns how findings count and the report's two forms, one that a person reads with the
+//! files at hand and one for scripts. Finds nothing out: `startup` rehearses the boot and
+//! hands over what came of it. Called by `startup`.
 
 pub(crate) mod json;
 pub(crate) mod text;
 
 use std::sync::Arc;
 
-use crate::config::files::beneath::FileError;
+use crate::cli::Outcome;
+use crate::cli::commands::output;
 use crate::config::files::directories::Dirs;
-use crate::config::files::directories::FILES;
-use crate::config::load::{LoadError, Loaded, load};
-use crate::config::schema::problem::{Mark, Place, Problem, Warning, WarningKind};
-use crate::config::secrets::environment::Environment;
+use crate::config::load::{LoadError, Loaded};
+use crate::config::schema::problem::{Problem, Warning};
 use crate::config::snapshot::Snapshot;
 use crate::model::security_event::SecurityEvent;
-use crate::ssh;
 
 /// What `check` found.
 pub(crate) struct Report {
@@ -47,103 +45,51 @@ pub(crate) enum Standing {
     Bad,
 }
 
-/// Loads the configuration as the server would, and looks at what that does not need:
-/// whether the hosts' keys are known and the logins' keys can be used.
-pub(crate) fn check(dirs: &Arc<Dirs>, environment: &Environment) -> Report {
-    let dirs = Arc::clone(dirs);
-    match load(&dirs, environment) {
-        Ok(Loaded { snapshot, events }) => {
-            let mut warnings = snapshot.warnings().to_vec();
-            warnings.extend(failing_logins(&snapshot));
-            Report {
-                dirs,
-                snapshot: Some(snapshot),
-                problems: Vec::new(),
+impl Report {
+    /// A report on what the server would load, or on why it would not.
+    pub(crate) fn new(dirs: &Arc<Dirs>, loaded: Result<Loaded, LoadError>) -> Self {
+        let report = |snapshot: Option<Snapshot>| Self {
+            dirs: Arc::clone(dirs),
+            snapshot,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            events: Vec::new(),
+            machine: Vec::new(),
+        };
+        match loaded {
+            Ok(Loaded { snapshot, events }) => Self {
+                warnings: snapshot.warnings().to_vec(),
+                events,
+                ..report(Some(snapshot))
+            },
+            Err(LoadError {
+                problems,
                 warnings,
                 events,
-                machine: Vec::new(),
-            }
+            }) => Self {
+                problems,
+                warnings,
+                events,
+                ..report(None)
+            },
         }
-        Err(LoadError {
-            problems,
-            warnings,
-            events,
-        }) => Report {
-            dirs,
-            snapshot: None,
-            problems,
-            warnings,
-            events,
-            machine: Vec::new(),
-        },
     }
-}
 
-/// A warning for each login that can be seen to fail: the private key can't be used, or
-/// the host's key isn't known.
-pub(crate) fn failing_logins(snapshot: &Snapshot) -> Vec<Warning> {
-    let mut warnings = unusable_keys(snapshot);
-    warnings.extend(unknown_hosts(snapshot));
-    warnings
-}
+    /// Adds warnings that the load itself does not find.
+    pub(crate) fn warn(&mut self, warnings: impl IntoIterator<Item = Warning>) {
+        self.warnings.extend(warnings);
+    }
 
-/// Of the key files that are there: the others have their warnings from the load.
-fn unusable_keys(snapshot: &Snapshot) -> Vec<Warning> {
-    let logins = snapshot.logins().filter_map(|login| {
-        let path = login.key_path.as_ref()?;
-        let key = snapshot.dirs().read_key(path).ok()?;
-        let trouble = ssh::key_trouble(key.expose(), login.passphrase.is_some())?;
-        Some(Warning {
-            place: Place::file(FILES[1]),
-            key: login.name.clone(),
-            kind: WarningKind::UnusableKey,
-            text: format!("the key {path} can't be used: {trouble}"),
-        })
-    });
-    logins.collect()
-}
+    /// Prints the report. With `colour`, for a terminal.
+    pub(crate) fn print(&self, json: bool, colour: bool) -> Outcome {
+        let text = if json {
+            json::object(self)
+        } else {
+            text::page(self, colour)
+        };
+        output::text(&text, self.is_good())
+    }
 
-fn unknown_hosts(snapshot: &Snapshot) -> Vec<Warning> {
-    let path = snapshot.known_hosts();
-    let file = snapshot.dirs().known_hosts_file(path);
-    let text = match snapshot.dirs().read_known_hosts(path) {
-        Ok(content) => content.bytes,
-        Err(error) => {
-            let shown = file.display();
-            let text = match error {
-                FileError::Missing => format!("{shown} isn't there, so every host is refused"),
-                other => format!("{shown}: {other}, so every host is refused"),
-            };
-            return vec![Warning {
-                place: Place::file("known_hosts"),
-                key: String::new(),
-                kind: WarningKind::UnknownHostKey,
-                text: format!("{text}; `trust ALIAS` fetches and shows a host's key"),
-            }];
-        }
-    };
-    let unknown = ssh::unknown(&text, snapshot.hosts());
-    unknown
-        .into_iter()
-        .map(|host| Warning {
-            place: Place::at(
-                FILES[0],
-                Mark {
-                    line: host.line,
-                    column: 0,
-                },
-            ),
-            key: host.alias.to_string(),
-            kind: WarningKind::UnknownHostKey,
-            text: format!(
-                "known_hosts has no key for it, so it is refused; `trust {}` fetches and shows it",
-                host.alias
-            ),
-        })
-        .collect()
-}
-
-impl Report {
     /// Adds what the machine offers; a bad fact fails the check.
     pub(crate) fn add(&mut self, fact: Fact) {
         self.machine.push(fact);
@@ -162,16 +108,6 @@ impl Report {
     /// Whether the server would start.
     pub(crate) fn is_good(&self) -> bool {
         self.problems.is_empty() && self.facts(Standing::Bad) == 0
-    }
-
-    /// For a person; with `colour`, for a terminal.
-    pub(crate) fn text(&self, colour: bool) -> String {
-        text::page(self, colour)
-    }
-
-    /// For a script: one JSON object, pretty enough to read.
-    pub(crate) fn json(&self) -> String {
-        json::object(self)
     }
 
     fn directories(&self) -> [(&'static str, String); 3] {

@@ -1,48 +1,37 @@
 //! `check`: whether the server would start, found out by doing all of the boot but the
 //! serving.
 //!
-//! Owns what is said of this machine beside the report on the files: the process really
-//! becomes the user and really closes the sandbox, so that nothing is promised that the
-//! boot would not do. Connects nowhere and writes nothing. Called by `startup`.
+//! Owns the rehearsal: the process really becomes the user and really closes the sandbox,
+//! so that nothing is promised that the boot would not do. Connects nowhere and writes
+//! nothing. Called by the parent, which has the report printed.
 
 use std::fs;
-use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::audit;
-use crate::cli::commands::check::{self, Fact, Report, Standing};
+use crate::cli::commands::check::{Fact, Report, Standing};
+use crate::cli::commands::output::directories;
 use crate::cli::{Sandbox as Level, Settings, VARIABLES};
-use crate::config::{Dirs, Environment, Snapshot};
-use crate::startup::sandbox::{self, Scope};
-use crate::startup::{
-    NEEDED, Outcome, agent_trouble, grants, identity, open, open_audit_file, reports, usable,
-};
+use crate::config::{Dirs, Environment, Snapshot, load};
+use crate::startup::inputs::{NEEDED, agent_trouble, grants, open_audit_file, usable};
+use crate::startup::sandbox::{self, Confinement, Scope};
+use crate::startup::{identity, logins};
 use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::{privileges, process};
 
-pub(crate) fn check(
+/// Loads the configuration as the server would, looks at the logins, and goes the way of
+/// the boot.
+pub(crate) fn rehearse(
     alone: &SingleThreaded,
     settings: &Settings,
     environment: &Environment,
-    json: bool,
-) -> Outcome {
-    // Asked before the filter closes, which has no terminal's ioctl(2).
-    let colour = io::stdout().is_terminal() && !environment_says_no_colour();
-    let dirs = open(settings);
-    let mut report = check::check(&dirs, environment);
+) -> Report {
+    let dirs = directories(settings);
+    let mut report = Report::new(&dirs, load(&dirs, environment));
+    let failing = report.snapshot().map(logins::failing);
+    report.warn(failing.into_iter().flatten());
     examine(alone, settings, &dirs, environment, &mut report);
-    let text = if json {
-        report.json()
-    } else {
-        report.text(colour)
-    };
-    let good = report.is_good();
-    reports::print(|out| out.write_all(text.as_bytes()).map(|()| good))
-}
-
-fn environment_says_no_colour() -> bool {
-    process::variable_is_set("NO_COLOR")
+    report
 }
 
 /// Goes the way of the boot, and adds a fact for each step.
@@ -66,13 +55,15 @@ fn examine(
         Ok(identity) => identity,
         Err(error) => return report.add(bad("user", error)),
     };
-    match &identity.note {
+    match &identity.still_root {
         None => report.add(good(
             "user",
             format!("uid {}, without capabilities", identity.uid),
         )),
         // Nobody can read a configuration that does not load: that is no doubt of its own.
-        Some(note) if report.snapshot().is_some() => report.add(doubtful("user", note.clone())),
+        Some(reason) if report.snapshot().is_some() => {
+            report.add(doubtful("user", reason.to_string()));
+        }
         Some(_) => {}
     }
     for path in report
@@ -103,9 +94,11 @@ fn examine(
         scope,
         grants(dirs, place.as_ref()),
     ) {
-        Ok(confined) => sandbox(&confined.report, settings.sandbox)
-            .into_iter()
-            .for_each(|fact| report.add(fact)),
+        Ok(confined) => {
+            for fact in sandbox(&confined, settings.sandbox) {
+                report.add(fact);
+            }
+        }
         Err(error) => report.add(bad("sandbox", error)),
     }
 }
@@ -125,7 +118,8 @@ fn audit_file(path: &Path) -> Fact {
     }
 }
 
-fn sandbox(achieved: &audit::Sandbox, level: Level) -> Vec<Fact> {
+fn sandbox(confined: &Confinement, level: Level) -> Vec<Fact> {
+    let achieved = &confined.report;
     let mut facts = Vec::new();
     if achieved.landlock_abi > 0 {
         let abi = achieved.landlock_abi;
@@ -137,13 +131,9 @@ fn sandbox(achieved: &audit::Sandbox, level: Level) -> Vec<Fact> {
     if achieved.seccomp {
         facts.push(good("seccomp", "in force: system calls".to_owned()));
     }
-    // The user's note is among them and has been said.
-    let missing = achieved
-        .missing
-        .iter()
-        .filter(|text| !text.contains("uid 0"));
     if level != Level::Required {
-        facts.extend(missing.map(|text| doubtful("sandbox", format!("missing: {text}"))));
+        let missing = confined.missing.iter();
+        facts.extend(missing.map(|what| doubtful("sandbox", format!("missing: {what}"))));
     }
     facts
 }

@@ -9,14 +9,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::{fmt, fs, io};
 
-use crate::cli::{Settings, User};
+use crate::cli::commands::output::{directories, say};
+use crate::cli::{Outcome, Settings, User};
 use crate::config::{Environment, LoadError, Loaded, Snapshot, load};
 use crate::model::names::{HostAlias, InputError};
 use crate::ssh::host_keys::trust::{Consent, Talk, TrustError, Trusted, trust};
 use crate::ssh::{self, SshError};
 use crate::startup::identity::{self, IdentityError};
+use crate::startup::inputs::grants;
 use crate::startup::sandbox::{self, ConfineError, Scope};
-use crate::startup::{Outcome, grants, open, say};
 use crate::sys::privileges;
 use crate::sys::single_threaded::SingleThreaded;
 
@@ -76,7 +77,7 @@ fn attempt(
     fingerprint: Option<String>,
 ) -> Result<(Trusted, PathBuf), Refusal> {
     let alias = HostAlias::parse(alias).map_err(Refusal::Alias)?;
-    let dirs = open(settings);
+    let dirs = directories(settings);
     let Loaded { snapshot, .. } = load(&dirs, environment).map_err(Refusal::Configuration)?;
     ssh::warm_up().map_err(Refusal::Libraries)?;
 

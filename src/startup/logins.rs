@@ -1,0 +1,74 @@
+//! Logins that can be seen to fail before anybody tries them.
+//!
+//! Owns the comparison of what is configured with the key files and known_hosts. Connects
+//! nowhere. Called by the boot and by `check`, whose warnings these are.
+
+use crate::config::files::beneath::FileError;
+use crate::config::files::directories::FILES;
+use crate::config::schema::problem::{Mark, Place, Warning, WarningKind};
+use crate::config::snapshot::Snapshot;
+use crate::ssh;
+
+/// A warning for each login that can be seen to fail: the private key can't be used, or
+/// the host's key isn't known.
+pub(crate) fn failing(snapshot: &Snapshot) -> Vec<Warning> {
+    let mut warnings = unusable_keys(snapshot);
+    warnings.extend(unknown_hosts(snapshot));
+    warnings
+}
+
+/// Of the key files that are there: the others have their warnings from the load.
+fn unusable_keys(snapshot: &Snapshot) -> Vec<Warning> {
+    let logins = snapshot.logins().filter_map(|login| {
+        let path = login.key_path.as_ref()?;
+        let key = snapshot.dirs().read_key(path).ok()?;
+        let trouble = ssh::key_trouble(key.expose(), login.passphrase.is_some())?;
+        Some(Warning {
+            place: Place::file(FILES[1]),
+            key: login.name.clone(),
+            kind: WarningKind::UnusableKey,
+            text: format!("the key {path} can't be used: {trouble}"),
+        })
+    });
+    logins.collect()
+}
+
+fn unknown_hosts(snapshot: &Snapshot) -> Vec<Warning> {
+    let path = snapshot.known_hosts();
+    let file = snapshot.dirs().known_hosts_file(path);
+    let text = match snapshot.dirs().read_known_hosts(path) {
+        Ok(content) => content.bytes,
+        Err(error) => {
+            let shown = file.display();
+            let text = match error {
+                FileError::Missing => format!("{shown} isn't there, so every host is refused"),
+                other => format!("{shown}: {other}, so every host is refused"),
+            };
+            return vec![Warning {
+                place: Place::file("known_hosts"),
+                key: String::new(),
+                kind: WarningKind::UnknownHostKey,
+                text: format!("{text}; `trust ALIAS` fetches and shows a host's key"),
+            }];
+        }
+    };
+    let unknown = ssh::unknown(&text, snapshot.hosts());
+    unknown
+        .into_iter()
+        .map(|host| Warning {
+            place: Place::at(
+                FILES[0],
+                Mark {
+                    line: host.line,
+                    column: 0,
+                },
+            ),
+            key: host.alias.to_string(),
+            kind: WarningKind::UnknownHostKey,
+            text: format!(
+                "known_hosts has no key for it, so it is refused; `trust {}` fetches and shows it",
+                host.alias
+            ),
+        })
+        .collect()
+}

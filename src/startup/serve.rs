@@ -1,0 +1,251 @@
+//! The ordered boot: from the process as it was started to one that serves and can do
+//! nothing else.
+//!
+//! Owns the order in which the process gives up what it may do. Holds no mechanism: `sys`
+//! does, and `config`, `audit`, `ssh` and `mcp` do their parts. Called by the parent.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fmt, io};
+
+use crate::audit::{self, Audit, AuditError, Linked, Record, ServerStart, Ts};
+use crate::cli::commands::output::directories;
+use crate::cli::{self, Outcome, Settings};
+use crate::config::{Dirs, Environment, LoadError, Loaded, Snapshot, Store, load};
+use crate::mcp;
+use crate::ssh::{self, SshError, linked};
+use crate::startup::identity::{self, IdentityError};
+use crate::startup::inputs::{
+    NEEDED, agent_socket, agent_trouble, grants, open_audit_file, usable,
+};
+use crate::startup::logins;
+use crate::startup::sandbox::{self, ConfineError, Confinement, Scope};
+use crate::sys::signals::{self, EventFd};
+use crate::sys::single_threaded::SingleThreaded;
+use crate::sys::stdio::{self, Stdio};
+use crate::sys::{process, random};
+use crate::task::Tasks;
+
+pub(crate) fn run(alone: SingleThreaded, settings: &Settings, environment: Environment) -> Outcome {
+    let audit = Audit::to_stderr();
+    if settings.debug {
+        audit.show_debug();
+    }
+    match boot(alone, settings, environment, &audit) {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            audit.emit(Record::error("start_failed", error));
+            Outcome::Problems
+        }
+    }
+}
+
+/// From the process as it was started to one that serves and can do nothing else. Until
+/// the sandbox is closed there is one thread.
+fn boot(
+    alone: SingleThreaded,
+    settings: &Settings,
+    environment: Environment,
+    audit: &Audit,
+) -> Result<(), StartError> {
+    let client = stdio::take(&alone).map_err(StartError::Descriptors)?;
+    let signals = signals::take(&alone).map_err(StartError::Signals)?;
+    audit::install_panic_hook(audit);
+    process::give_freed_memory_back(&alone);
+    process::restrict_new_files();
+    process::forbid_dumps().map_err(StartError::Limits)?;
+
+    let dirs = directories(settings);
+    let place = open_audit_file(settings).map_err(StartError::Audit)?;
+    let (snapshot, mut noticed) = configure(&dirs, &environment, audit)?;
+    raise_limits(&snapshot).map_err(StartError::Limits)?;
+    process::clear_environment(&alone).map_err(StartError::Limits)?;
+    ssh::warm_up().map_err(StartError::Libraries)?;
+
+    let readable = || usable(&dirs, &environment, settings.audit_file.as_deref());
+    let identity =
+        identity::settle(&alone, settings.user, readable).map_err(StartError::Identity)?;
+    noticed.extend(agent_trouble(&snapshot, &environment).map(agentless));
+    let strangers = environment.strangers(&cli::VARIABLES);
+    noticed.extend(strangers.iter().map(|text| stranger(text)));
+    let grants = grants(&dirs, place.as_ref());
+    let confined = sandbox::close(
+        &alone,
+        settings.sandbox,
+        identity,
+        Scope::of(&snapshot),
+        grants,
+    );
+    let confined = confined.map_err(StartError::Confine)?;
+    noticed.extend(snapshot.unreadable().iter().map(|path| unreadable(path)));
+
+    let agent = agent_socket(&environment).map(PathBuf::from);
+    let store = keep(snapshot, environment, &confined, audit);
+    let start = first_record(&store.current(), &confined, place.is_some());
+    // Closed and verified: from here on there may be threads, and each inherits the sandbox.
+    alone.end();
+    audit.begin(place, start).map_err(StartError::Audit)?;
+    noticed.into_iter().for_each(|record| audit.emit(record));
+
+    let stop = signals.stop();
+    signals
+        .watch(reopening(audit))
+        .map_err(StartError::Threads)?;
+    converse(client, &stop, agent, store, &confined, audit)?;
+    audit.close(ending(&stop));
+    Ok(())
+}
+
+/// The conversation with the client, from its first byte to its end.
+fn converse(
+    client: Stdio,
+    stop: &Arc<EventFd>,
+    agent: Option<PathBuf>,
+    store: Arc<Store>,
+    confined: &Confinement,
+    audit: &Audit,
+) -> Result<(), StartError> {
+    let input = stdio::Input::new(client.input, Arc::clone(stop));
+    let output = stdio::Output::new(client.output);
+    let gone = stdio::Gone::watching(&input).map_err(StartError::Descriptors)?;
+    let client = ssh::Client::new(agent);
+    let tasks = Tasks::new(audit.clone(), client, Arc::clone(&store));
+    let server = mcp::Server {
+        store,
+        tasks: tasks.map_err(StartError::Threads)?,
+        audit: audit.clone(),
+        sandbox: confined.report.clone(),
+        key: random::key().map_err(StartError::Random)?,
+    };
+    mcp::serve(server, input, output, || gone.now()).map_err(StartError::Threads)
+}
+
+/// What SIGHUP does: the audit file was set aside, and a new one is begun.
+fn reopening(audit: &Audit) -> impl Fn() + Send + 'static {
+    let audit = audit.clone();
+    move || audit.reopen()
+}
+
+fn ending(stop: &EventFd) -> &'static str {
+    if signals::raised(stop) {
+        "signal"
+    } else {
+        "end_of_input"
+    }
+}
+
+/// Keeps the configuration from now on. The record follows it: what is secret in it, and
+/// what becomes of a command that cannot be recorded.
+fn keep(
+    first: Snapshot,
+    environment: Environment,
+    confined: &Confinement,
+    audit: &Audit,
+) -> Arc<Store> {
+    let audit = audit.clone();
+    let store = Store::new(environment, first, confined.admission());
+    Arc::new(store.announcing(Box::new(move |snapshot| audit.follow(snapshot))))
+}
+
+/// Loads the configuration. What was noticed is handed back, for after the first record;
+/// what is wrong is put on the record here.
+fn configure(
+    dirs: &Arc<Dirs>,
+    environment: &Environment,
+    audit: &Audit,
+) -> Result<(Snapshot, Vec<Record>), StartError> {
+    match load(dirs, environment) {
+        Ok(Loaded { snapshot, events }) => {
+            let events = events.into_iter().map(Record::security);
+            let failing = logins::failing(&snapshot);
+            let warnings = snapshot.warnings().iter().chain(&failing);
+            let warnings = warnings.map(Record::config_surprise);
+            let noticed = events.chain(warnings).collect();
+            Ok((snapshot, noticed))
+        }
+        Err(LoadError {
+            problems, events, ..
+        }) => {
+            for event in events {
+                audit.emit(Record::security(event));
+            }
+            for problem in problems {
+                audit.emit(Record::config_problem(&problem));
+            }
+            Err(StartError::Configuration)
+        }
+    }
+}
+
+fn unreadable(path: &Path) -> Record {
+    let text = format!("the server's user cannot read it: {NEEDED}");
+    Record::config_warning(path.display(), text)
+}
+
+/// A socket, a wake-up and a look-up for each task, beside what is open anyway.
+fn raise_limits(snapshot: &Snapshot) -> io::Result<()> {
+    let tasks = u64::from(snapshot.concurrency().max_tasks);
+    process::raise_descriptor_limit(tasks * 4 + 256).map(drop)
+}
+
+fn agentless(trouble: String) -> Record {
+    Record::config_warning("credentials.yml", format!("agent: true, and {trouble}"))
+}
+
+fn stranger(text: &str) -> Record {
+    Record::config_warning("environment", text)
+}
+
+fn first_record(snapshot: &Snapshot, confined: &Confinement, audit_file: bool) -> ServerStart {
+    let now = Ts::now();
+    let libraries = linked::libraries();
+    ServerStart {
+        ts: now,
+        timestamp: now.iso(),
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        config_hash: snapshot.hash(),
+        hosts: snapshot.hosts().len(),
+        sandbox: confined.report.clone(),
+        audit_file,
+        linked: Linked {
+            libssh2: libraries.libssh2,
+            openssl: libraries.openssl,
+            zlib: libraries.zlib,
+            build: linked::build(),
+        },
+    }
+}
+
+/// A step of the boot that failed.
+#[derive(Debug)]
+enum StartError {
+    Descriptors(io::Error),
+    Limits(io::Error),
+    Signals(io::Error),
+    Threads(io::Error),
+    Random(io::Error),
+    /// Each problem has its record already.
+    Configuration,
+    Libraries(SshError),
+    Identity(IdentityError),
+    Confine(ConfineError),
+    Audit(AuditError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Descriptors(error) => write!(f, "cannot move stdin and stdout: {error}"),
+            Self::Limits(error) => write!(f, "cannot set the process's limits: {error}"),
+            Self::Signals(error) => write!(f, "cannot take the signals: {error}"),
+            Self::Threads(error) => write!(f, "cannot start a thread: {error}"),
+            Self::Random(error) => write!(f, "the system gives no random bytes: {error}"),
+            Self::Configuration => f.write_str("the configuration does not load"),
+            Self::Libraries(error) => f.write_str(&error.for_operator()),
+            Self::Identity(error) => error.fmt(f),
+            Self::Confine(error) => error.fmt(f),
+            Self::Audit(error) => error.fmt(f),
+        }
+    }
+}
