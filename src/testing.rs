@@ -58,7 +58,7 @@ pub mod config {
     }
 }
 pub mod mcp {
-    pub use crate::mcp::{Frame, LineReader, MAX_LINE, Outbox, Server, Session};
+    pub use crate::mcp::{Frame, LineReader, MAX_LINE, Outbox, Server, Session, handle_line};
 }
 pub mod model {
     pub mod names {

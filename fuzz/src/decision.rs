@@ -90,7 +90,7 @@ fn it_is_one_decision(scene: &Scene, policy: &Policy, verdict: &Verdict) {
     let whole = |verdict: &Verdict| {
         let text = match verdict {
             Verdict::Allow(authorised) => authorised.exec_line(),
-            Verdict::Ask(question) => question.for_people(),
+            Verdict::Ask(question) => question.show().0,
             Verdict::Deny(denial) => format!("{} {}", denial.why(), denial.hint()),
         };
         (rank(verdict), verdict.code(), text)

@@ -15,7 +15,7 @@ use mcp_ssh_orchestrator::testing::audit::{Audit, Sandbox};
 use mcp_ssh_orchestrator::testing::config::{
     Dirs, Environment, Links, Snapshot, Store, load_texts,
 };
-use mcp_ssh_orchestrator::testing::mcp::{Outbox, Server, Session};
+use mcp_ssh_orchestrator::testing::mcp::{Outbox, Server, Session, handle_line};
 use mcp_ssh_orchestrator::testing::ssh::Client;
 use mcp_ssh_orchestrator::testing::task::Tasks;
 use serde::Deserialize;
@@ -51,12 +51,12 @@ pub fn run(data: &[u8]) {
     let mut frames = Vec::new();
     for line in bytes.split(|byte| *byte == b'\n').take(64) {
         count_requests(line, &mut asked);
-        session.handle_line(line);
+        handle_line(&session, line);
         frames.extend(outbox.drain());
     }
     let probe =
         format!(r#"{{"jsonrpc":"2.0","id":"{PROBE}","method":"tools/list","params":{{{META}}}}}"#);
-    session.handle_line(probe.as_bytes());
+    handle_line(&session, probe.as_bytes());
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut alive = false;
     while !alive {

@@ -2,7 +2,7 @@
 //!
 //! Owns which methods there are in which revision. What is quick is answered on the
 //! reading thread; tools that can take time get a thread of their own there. Called by
-//! `session` with requests whose id and era are settled.
+//! `connection` with requests whose id and era are settled.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::mcp::call::Call;
 use crate::mcp::call::inflight::Ticket;
-use crate::mcp::feature::{completion, prompts, resources, subscriptions, tasks};
+use crate::mcp::feature::{completion, prompts, resources};
 use crate::mcp::protocol::handshake;
 use crate::mcp::protocol::peer::Caller;
 use crate::mcp::session::Session;
@@ -29,10 +29,10 @@ pub(crate) fn request(
     match method {
         "tools/call" => call_tool(session, ticket, caller, params),
         "subscriptions/listen" if caller.version.is_modern() => {
-            subscriptions::listen(session, ticket, caller, &params);
+            session.protocol_tasks.listen(ticket, caller, &params);
         }
         "tasks/result" if caller.version.has_core_tasks() => {
-            tasks::result(session, ticket, caller, &params);
+            session.protocol_tasks.result(ticket, caller, &params);
         }
         _ => ticket.answer(answer(session, &caller, method, &params)),
     }
@@ -45,17 +45,20 @@ fn answer(
     method: &str,
     params: &Params,
 ) -> Result<Json, RpcError> {
+    let server = &session.server;
+    let snapshot = server.store.current();
+    let pager = &session.pager;
     match method {
         "tools/list" => list_tools(session, caller, params),
-        "resources/list" => resources::list(session, caller, params),
-        "resources/templates/list" => resources::templates(session, caller, params),
-        "resources/read" => resources::read(session, caller, params),
+        "resources/list" => resources::list(&snapshot, pager, caller, params),
+        "resources/templates/list" => resources::templates(pager, caller, params),
+        "resources/read" => resources::read(&snapshot, &server.sandbox, caller, params),
         "prompts/list" => {
-            session.pager.page::<()>("prompts", params, Vec::new())?;
+            pager.page::<()>("prompts", params, Vec::new())?;
             Ok(prompts::list(caller))
         }
         "prompts/get" => prompts::read(caller, params),
-        "completion/complete" => completion::complete(session, caller, params),
+        "completion/complete" => completion::complete(&snapshot, &server.tasks, caller, params),
         _ if caller.version.is_modern() => answer_modern(session, caller, method, params),
         _ => answer_legacy(session, caller, method, params),
     }
@@ -70,7 +73,7 @@ fn answer_modern(
     match method {
         "server/discover" => Ok(handshake::discover(caller)),
         "tasks/get" | "tasks/update" | "tasks/cancel" => {
-            tasks::answer_modern(session, caller, method, params)
+            session.protocol_tasks.answer_modern(caller, method, params)
         }
         _ => Err(RpcError::method_not_found(method)),
     }
@@ -91,7 +94,8 @@ fn answer_legacy(
             Ok(done)
         }
         "resources/subscribe" => {
-            session.watch(resources::known_uri(session, caller, params)?)?;
+            let snapshot = session.server.store.current();
+            session.watch(resources::known_uri(&snapshot, caller, params)?)?;
             Ok(done)
         }
         // Also of what a reload took away.
@@ -100,7 +104,10 @@ fn answer_legacy(
             Ok(done)
         }
         "tasks/get" | "tasks/list" | "tasks/cancel" if caller.version.has_core_tasks() => {
-            tasks::answer_core(session, caller, method, params)
+            let pager = &session.pager;
+            session
+                .protocol_tasks
+                .answer_core(pager, caller, method, params)
         }
         _ => Err(RpcError::method_not_found(method)),
     }

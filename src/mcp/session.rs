@@ -1,28 +1,27 @@
-//! One client: its messages come in as lines, what it is to get goes to the outbox.
+//! One client: what its messages settled, and what is under way for it.
 //!
-//! Owns the state of a connection and the first step of every message: which era it is
-//! of, whether its id is free, and who deals with it. Never waits: what can take time
-//! goes to a thread of its own, so `ping` and cancellations are always served. Called by
-//! the reading thread of `serve`, and by fuzz targets with a transport of their own.
+//! Owns the state of a connection: handshake, log level, what is watched, the tables of
+//! requests, questions, tasks and streams, and whether it is closing. Reads no message and
+//! calls no handler: [`crate::mcp::connection`] does. Used by everything above it in `mcp`.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::audit::{Audit, Record, Sandbox};
-use crate::config::Store;
-use crate::mcp::call::approval::Approvals;
-use crate::mcp::call::inflight::{Batch, Inflight, Route};
+use crate::config::{Snapshot, Store};
+use crate::mcp::call::inflight::Inflight;
+use crate::mcp::call::request_state::RequestStates;
 use crate::mcp::call::server_requests::Questions;
-use crate::mcp::dispatch;
 use crate::mcp::feature::cursor::Pager;
 use crate::mcp::feature::logging::{Event, Level};
-use crate::mcp::feature::subscriptions::Subscriptions;
+use crate::mcp::feature::subscriptions::{MAX_WATCHED, Subscriptions};
 use crate::mcp::feature::tasks::ProtocolTasks;
-use crate::mcp::protocol::peer::{Caller, Handshake};
-use crate::mcp::wire::message::{self, Incoming, Params, Parsed, RequestId, RpcError};
+use crate::mcp::keys::TagKey;
+use crate::mcp::protocol::peer::Handshake;
+use crate::mcp::wire::message::{Params, RpcError};
 use crate::mcp::wire::outbox::Outbox;
 use crate::task::Tasks;
 
@@ -37,7 +36,8 @@ pub struct Server {
     pub audit: Audit,
     /// How the process is confined, as verified at the start.
     pub sandbox: Sandbox,
-    /// Random, and of this process alone: marks cursors and states that are handed out.
+    /// Random, and of this process alone: cursors and states that are handed out are
+    /// marked with keys derived from it.
     pub key: [u8; 64],
 }
 
@@ -48,13 +48,13 @@ pub struct Session {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) pager: Pager,
     pub(crate) questions: Questions,
-    pub(crate) approvals: Approvals,
+    pub(crate) request_states: RequestStates,
     pub(crate) protocol_tasks: ProtocolTasks,
-    pub(crate) subscriptions: Subscriptions,
+    pub(crate) subscriptions: Arc<Subscriptions>,
     legacy: Mutex<Legacy>,
-    closing: AtomicBool,
-    /// Threads that serve calls, also those whose client no longer waits for an answer.
-    busy: AtomicUsize,
+    work: Mutex<Work>,
+    /// A call ended.
+    ended: Condvar,
 }
 
 /// What a handshake and the messages after it settled.
@@ -68,40 +68,35 @@ struct Legacy {
     watched: BTreeSet<String>,
 }
 
+/// What still goes on.
+#[derive(Debug, Default)]
+struct Work {
+    closing: bool,
+    /// Threads that serve calls, also those whose client no longer waits for an answer.
+    busy: usize,
+}
+
 impl Session {
     pub fn new(server: Server, outbox: Arc<Outbox>) -> Arc<Self> {
+        let subscriptions = Arc::new(Subscriptions::default());
         Arc::new(Self {
             inflight: Inflight::new(Arc::clone(&outbox)),
-            outbox,
-            pager: Pager::new(server.key),
+            pager: Pager::new(TagKey::derive(&server.key, "cursor")),
             questions: Questions::default(),
-            approvals: Approvals::new(server.key),
-            protocol_tasks: ProtocolTasks::default(),
-            subscriptions: Subscriptions::default(),
+            request_states: RequestStates::new(TagKey::derive(&server.key, "requestState")),
+            protocol_tasks: ProtocolTasks::new(Arc::clone(&outbox), Arc::clone(&subscriptions)),
+            subscriptions,
+            outbox,
             legacy: Mutex::new(Legacy {
                 handshake: None,
                 ready: false,
                 level: Level::Info,
                 watched: BTreeSet::new(),
             }),
-            closing: AtomicBool::new(false),
-            busy: AtomicUsize::new(0),
+            work: Mutex::default(),
+            ended: Condvar::new(),
             server,
         })
-    }
-
-    /// Deals with one line of input, without its line ending.
-    pub fn handle_line(self: &Arc<Self>, line: &[u8]) {
-        match message::parse(line) {
-            Ok(Parsed::One(incoming)) => self.take(incoming, Route::Direct),
-            Ok(Parsed::Batch { messages, garbage }) => {
-                if let Some(garbage) = garbage {
-                    self.log_unreadable(&format!("in a batch: {garbage}"));
-                }
-                self.take_batch(messages);
-            }
-            Err(garbage) => self.log_unreadable(&garbage.to_string()),
-        }
     }
 
     /// Puts a line that could not be read on the log, without its content.
@@ -111,76 +106,7 @@ impl Session {
         self.server.audit.emit(record);
     }
 
-    fn take_batch(self: &Arc<Self>, messages: Vec<Incoming>) {
-        let accepted = self
-            .handshake()
-            .is_some_and(|handshake| handshake.version.has_batches());
-        if !accepted {
-            let error = RpcError::invalid_request("Batches exist in revision 2025-03-26 only");
-            for incoming in messages {
-                if let Incoming::Request { id, .. } | Incoming::Invalid { id, .. } = incoming {
-                    self.inflight.refuse(&id, &error, &Route::Direct);
-                }
-            }
-            return;
-        }
-        let due = messages.iter().filter(|incoming| {
-            matches!(
-                incoming,
-                Incoming::Request { .. } | Incoming::Invalid { .. }
-            )
-        });
-        let route = Route::Batch(Batch::new(due.count()));
-        for incoming in messages {
-            match incoming {
-                Incoming::Request { id, method, .. } if method == "initialize" => {
-                    let error = RpcError::invalid_request("initialize must not be in a batch");
-                    self.inflight.refuse(&id, &error, &route);
-                }
-                incoming => self.take(incoming, route.clone()),
-            }
-        }
-    }
-
-    fn take(self: &Arc<Self>, incoming: Incoming, route: Route) {
-        match incoming {
-            Incoming::Request { id, method, params } => {
-                self.take_request(id, &method, params, route)
-            }
-            Incoming::Notification { method, params } => self.take_notification(&method, &params),
-            Incoming::Response { id, outcome } => self.questions.settle(&id, outcome),
-            Incoming::Invalid { id, error } => self.inflight.refuse(&id, &error, &route),
-        }
-    }
-
-    fn take_request(self: &Arc<Self>, id: RequestId, method: &str, params: Params, route: Route) {
-        let caller = Caller::of(method, &params, self.handshake());
-        let Some(ticket) = self.inflight.open(id, route) else {
-            return;
-        };
-        match caller {
-            Ok(caller) => dispatch::request(self, ticket, caller, method, params),
-            Err(error) => ticket.answer(Err(error)),
-        }
-    }
-
-    /// Unknown notifications ask for nothing, so nothing happens.
-    fn take_notification(&self, method: &str, params: &Params) {
-        match method {
-            "notifications/cancelled" => {
-                if let Some(id) = params.get("requestId").and_then(RequestId::of_value) {
-                    self.inflight.cancel(&id);
-                }
-            }
-            "notifications/initialized" => {
-                let mut legacy = self.legacy();
-                legacy.ready = legacy.handshake.is_some();
-            }
-            _ => {}
-        }
-    }
-
-    fn handshake(&self) -> Option<Handshake> {
+    pub(crate) fn handshake(&self) -> Option<Handshake> {
         self.legacy().handshake
     }
 
@@ -200,19 +126,25 @@ impl Session {
         Ok(handshake)
     }
 
+    /// `notifications/initialized`: means something only after a handshake.
+    pub(crate) fn is_initialized(&self) {
+        let mut legacy = self.legacy();
+        legacy.ready = legacy.handshake.is_some();
+    }
+
     /// `logging/setLevel`.
     pub(crate) fn set_level(&self, level: &Value) -> Result<(), RpcError> {
         self.legacy().level = Level::parse(level)?;
         Ok(())
     }
 
-    /// `resources/subscribe`: from now on changes of `uri` are told.
+    /// `resources/subscribe`: from now on the client hears of changes of `uri`.
     ///
     /// # Errors
     /// Too many are watched.
     pub(crate) fn watch(&self, uri: String) -> Result<(), RpcError> {
         let mut legacy = self.legacy();
-        if legacy.watched.len() >= crate::mcp::feature::subscriptions::MAX_WATCHED {
+        if legacy.watched.len() >= MAX_WATCHED {
             return Err(RpcError::invalid_params("Too many subscriptions"));
         }
         legacy.watched.insert(uri);
@@ -224,10 +156,9 @@ impl Session {
         self.legacy().watched.remove(uri);
     }
 
-    /// What a legacy client watches; `None` while there is none that may be told.
-    pub(crate) fn watched(&self) -> Option<BTreeSet<String>> {
-        let legacy = self.legacy();
-        legacy.ready.then(|| legacy.watched.clone())
+    /// Whether there is a legacy client that may be told of something unasked.
+    pub(crate) fn hears_events(&self) -> bool {
+        self.legacy().ready
     }
 
     /// Tells a legacy client of an event, if it wants events of this level.
@@ -241,9 +172,19 @@ impl Session {
         }
     }
 
+    /// Tells the client what a reload changed, as far as it wants to know.
+    pub(crate) fn announce(&self, before: &Snapshot, after: &Snapshot) {
+        let watched = {
+            let legacy = self.legacy();
+            legacy.ready.then(|| legacy.watched.clone())
+        };
+        self.subscriptions
+            .announce(&self.outbox, watched.as_ref(), before, after);
+    }
+
     /// The client is gone: nobody will answer a question, and nothing more is to run.
     pub fn close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
+        self.work().closing = true;
         self.questions.give_up();
         self.subscriptions.end(None);
         self.inflight.stop_all();
@@ -251,21 +192,30 @@ impl Session {
 
     /// Counts a thread that serves a call, for as long as what is returned is held.
     pub(crate) fn busy(self: &Arc<Self>) -> Busy {
-        self.busy.fetch_add(1, Ordering::Relaxed);
+        self.work().busy += 1;
         Busy(Arc::clone(self))
     }
 
-    /// Whether no call is being served and every request has its answer.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.busy.load(Ordering::Relaxed) == 0 && self.inflight.is_empty()
+    /// Waits until no call is being served and every request has its answer.
+    pub(crate) fn wait_until_idle(&self, deadline: Instant) {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let waited = self
+            .ended
+            .wait_timeout_while(self.work(), timeout, |work| work.busy > 0);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.inflight.wait_until_empty(deadline);
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
+        self.work().closing
     }
 
     fn legacy(&self) -> MutexGuard<'_, Legacy> {
         self.legacy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -275,6 +225,7 @@ pub(crate) struct Busy(Arc<Session>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.work().busy -= 1;
+        self.0.ended.notify_all();
     }
 }

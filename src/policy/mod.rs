@@ -22,7 +22,7 @@ use crate::model::names::{CommandHash, CommandText, Tag};
 
 pub use crate::policy::decision::reason::Code;
 pub(crate) use crate::policy::decision::verdict::{
-    Approval, ApprovalFailure, Denial, NeedsApproval,
+    Approval, ApprovalFailure, Denial, NeedsApproval, Shown,
 };
 pub use crate::policy::decision::verdict::{Authorised, ShellMode, Subject, Verdict};
 pub(crate) use limits::EffectiveLimits;

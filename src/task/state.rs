@@ -34,7 +34,8 @@ pub(crate) use crate::audit::Phase;
 /// `Started` (unless it ends before its turn), any number of `Progress`, `Finished`.
 #[derive(Debug, Clone)]
 pub enum TaskEvent {
-    Created,
+    /// With the limits that it is taken on under.
+    Created(Box<EffectiveLimits>),
     Waiting(Waiting),
     Started,
     Progress(Progress),
@@ -386,7 +387,8 @@ impl Task {
         let listener = self.listener();
         insert()?;
         if let Some(listener) = &*listener {
-            listener.on_event(&self.id, &TaskEvent::Created);
+            let limits = Box::new(self.terms().limits.clone());
+            listener.on_event(&self.id, &TaskEvent::Created(limits));
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ pub(crate) const OUTPUT_BUDGET: usize = MAX_FRAME - 96 * 1024;
 pub(crate) struct Answer {
     body: Body,
     pub(crate) is_error: bool,
+    /// The work behind it was ended by somebody's wish.
+    pub(crate) cancelled: bool,
     /// Members of the structure that a remote host wrote.
     untrusted: &'static [&'static str],
 }
@@ -55,6 +57,7 @@ impl Answer {
         Self {
             body,
             is_error,
+            cancelled: false,
             untrusted: &[],
         }
     }
@@ -62,6 +65,12 @@ impl Answer {
     /// Says which members of the structure a remote host wrote.
     pub(crate) fn untrusted(mut self, members: &'static [&'static str]) -> Self {
         self.untrusted = members;
+        self
+    }
+
+    /// Says whether the work behind it was ended by somebody's wish.
+    pub(crate) fn cancelled(mut self, cancelled: bool) -> Self {
+        self.cancelled = cancelled;
         self
     }
 

@@ -3,14 +3,15 @@
 //! Owns the one atomic step between 'still asked for' and 'answered': an answer and a
 //! notification go out only while the id is here, under this table's lock, so nothing is
 //! sent after an answer or after a cancellation. Refuses an id that is in flight and more
-//! than [`MAX_IN_FLIGHT`] at once. Called by `session`; handlers hold a [`Ticket`].
+//! than [`MAX_IN_FLIGHT`] at once. Called by `connection`; handlers hold a [`Ticket`].
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use crate::mcp::wire::json::{Json, array};
+use crate::mcp::wire::json::{Json, Object, array};
 use crate::mcp::wire::message::{self, RequestId, RpcError};
 use crate::mcp::wire::outbox::{MAX_FRAME, Outbox};
 
@@ -27,6 +28,8 @@ type Stop = Box<dyn FnOnce() + Send>;
 /// The table, and the way out of it.
 pub(crate) struct Inflight {
     table: Mutex<HashMap<RequestId, Entry>>,
+    /// A request left the table.
+    left: Condvar,
     serial: AtomicU64,
     /// Bytes in batches, of at most [`HELD`].
     held: AtomicUsize,
@@ -50,6 +53,7 @@ impl Inflight {
     pub(crate) fn new(outbox: Arc<Outbox>) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::default(),
+            left: Condvar::new(),
             serial: AtomicU64::new(0),
             held: AtomicUsize::new(0),
             outbox,
@@ -100,6 +104,7 @@ impl Inflight {
         let Some(entry) = self.lock().remove(id) else {
             return;
         };
+        self.left.notify_all();
         if let Route::Batch(batch) = &entry.route {
             self.flush(batch.settle(None, &self.held));
         }
@@ -118,8 +123,13 @@ impl Inflight {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+    /// Waits until every request has its answer, at most until `deadline`.
+    pub(crate) fn wait_until_empty(&self, deadline: Instant) {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let waited = self
+            .left
+            .wait_timeout_while(self.lock(), timeout, |table| !table.is_empty());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     fn deliver(&self, id: &RequestId, frame: Json, route: &Route) {
@@ -157,7 +167,7 @@ fn cut_short(id: &RequestId) -> Json {
 }
 
 fn lost_batch() -> Json {
-    crate::mcp::wire::json::Object::new()
+    Object::new()
         .field("level", "error")
         .field(
             "data",
@@ -218,6 +228,7 @@ impl Ticket {
         {
             let frame = message::response(&self.id, answer);
             self.inflight.deliver(&self.id, frame, &entry.route);
+            self.inflight.left.notify_all();
         }
     }
 
@@ -250,7 +261,7 @@ struct CancelState {
 }
 
 impl Cancel {
-    fn set(&self) {
+    pub(crate) fn set(&self) {
         let mut state = self.lock();
         state.set = true;
         let stops = std::mem::take(&mut state.stops);
@@ -366,7 +377,7 @@ mod tests {
         let again = inflight.open(id("1"), Route::Direct).unwrap();
         again.answer(ok());
         assert_eq!(outbox.drain().len(), 3);
-        assert!(inflight.is_empty());
+        assert!(inflight.lock().is_empty());
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What a modern client carries between a question and its answer.
 //!
 //! Owns `requestState`: the client could have made or kept anything it sends back, so a
-//! state is tagged with a key of this process, bound to a digest of what was asked, good
-//! for a time, and good once. Called by `approval`.
+//! state is tagged under a key of its own, bound to a digest of the call it was made for,
+//! good for a time, and good once. What the person was shown stays here, and comes back
+//! with the state. Called by `approval`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,24 +14,29 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
+use crate::mcp::keys::TagKey;
+use crate::policy::Shown;
+
 /// Most states that are out at one time; the oldest is given up for a new one.
 const MAX_OUT: usize = 1024;
 
 /// Makes states and takes them back.
-pub(crate) struct Keeper {
-    key: [u8; 64],
+pub(crate) struct RequestStates {
+    key: TagKey,
     out: Mutex<Out>,
 }
 
 #[derive(Default)]
 struct Out {
     last: u64,
-    states: HashMap<u64, Issued>,
+    states: BTreeMap<u64, Issued>,
 }
 
-#[derive(Clone, Copy)]
-struct Issued {
-    since: Instant,
+/// A question that a client carries.
+pub(crate) struct Issued {
+    /// What the person was shown.
+    pub(crate) shown: Vec<Shown>,
+    pub(crate) since: Instant,
     good_for: Duration,
 }
 
@@ -45,55 +51,57 @@ pub(crate) enum Fault {
     Expired,
 }
 
-impl Keeper {
-    pub(crate) fn new(key: [u8; 64]) -> Self {
+impl RequestStates {
+    pub(crate) fn new(key: TagKey) -> Self {
         Self {
             key,
             out: Mutex::default(),
         }
     }
 
-    /// A state for one question.
-    pub(crate) fn issue(&self, digest: [u8; 32], good_for: Duration) -> String {
+    /// A state for one question, put by the call with this digest.
+    pub(crate) fn issue(&self, call: [u8; 32], shown: Vec<Shown>, good_for: Duration) -> String {
         let mut out = self.lock();
-        if out.states.len() >= MAX_OUT
-            && let Some(oldest) = out.states.keys().min().copied()
-        {
-            out.states.remove(&oldest);
+        if out.states.len() >= MAX_OUT {
+            // Numbers only grow: the first is the oldest.
+            out.states.pop_first();
         }
         out.last += 1;
         let number = out.last;
-        let since = Instant::now();
-        out.states.insert(number, Issued { since, good_for });
+        let issued = Issued {
+            shown,
+            since: Instant::now(),
+            good_for,
+        };
+        out.states.insert(number, issued);
         let mut bytes = number.to_be_bytes().to_vec();
-        bytes.extend(self.tag(number, &digest).finalize().into_bytes());
+        bytes.extend(self.tag(number, &call).finalize().into_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Takes a state back for the question with this digest; when it was issued.
+    /// Takes a state back for the call with this digest; what was issued with it.
     ///
     /// # Errors
     /// See [`Fault`]. A state that was made for this is used up in any case.
-    pub(crate) fn redeem(&self, state: &str, digest: &[u8; 32]) -> Result<Instant, Fault> {
+    pub(crate) fn redeem(&self, state: &str, call: &[u8; 32]) -> Result<Issued, Fault> {
         let bytes = URL_SAFE_NO_PAD.decode(state).map_err(|_| Fault::Forged)?;
         let (number, tag) = bytes.split_at_checked(8).ok_or(Fault::Forged)?;
         let number = u64::from_be_bytes(number.try_into().map_err(|_| Fault::Forged)?);
         // Compared in constant time.
-        self.tag(number, digest)
+        self.tag(number, call)
             .verify_slice(tag)
             .map_err(|_| Fault::Forged)?;
         let issued = self.lock().states.remove(&number).ok_or(Fault::Replayed)?;
         if issued.since.elapsed() > issued.good_for {
             return Err(Fault::Expired);
         }
-        Ok(issued.since)
+        Ok(issued)
     }
 
-    fn tag(&self, number: u64, digest: &[u8; 32]) -> Hmac<Sha256> {
-        let mut mac = crate::mcp::keyed(&self.key);
-        mac.update(b"requestState\0");
+    fn tag(&self, number: u64, call: &[u8; 32]) -> Hmac<Sha256> {
+        let mut mac = self.key.mac();
         mac.update(&number.to_be_bytes());
-        mac.update(digest);
+        mac.update(call);
         mac
     }
 
@@ -108,50 +116,57 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
+    fn states(process: u8) -> RequestStates {
+        RequestStates::new(TagKey::derive(&[process; 64], "requestState"))
+    }
+
+    fn fault(states: &RequestStates, state: &str, call: [u8; 32]) -> Option<Fault> {
+        states.redeem(state, &call).err()
+    }
+
     #[test]
     fn a_state_is_good_once_and_for_what_it_was_made_for() {
-        let keeper = Keeper::new([1; 64]);
-        let state = keeper.issue([7; 32], LONG);
-        assert_eq!(keeper.redeem(&state, &[8; 32]), Err(Fault::Forged));
-        assert!(keeper.redeem(&state, &[7; 32]).is_ok());
-        assert_eq!(keeper.redeem(&state, &[7; 32]), Err(Fault::Replayed));
-        assert_eq!(
-            Keeper::new([2; 64]).redeem(&state, &[7; 32]),
-            Err(Fault::Forged)
-        );
+        let here = states(1);
+        let state = here.issue([7; 32], Vec::new(), LONG);
+        assert_eq!(fault(&here, &state, [8; 32]), Some(Fault::Forged));
+        assert_eq!(fault(&here, &state, [7; 32]), None);
+        assert_eq!(fault(&here, &state, [7; 32]), Some(Fault::Replayed));
+        assert_eq!(fault(&states(2), &state, [7; 32]), Some(Fault::Forged));
     }
 
     #[test]
     fn an_old_state_is_used_up_and_refused() {
-        let keeper = Keeper::new([1; 64]);
-        let state = keeper.issue([7; 32], Duration::ZERO);
-        assert_eq!(keeper.redeem(&state, &[7; 32]), Err(Fault::Expired));
-        assert_eq!(keeper.redeem(&state, &[7; 32]), Err(Fault::Replayed));
+        let here = states(1);
+        let state = here.issue([7; 32], Vec::new(), Duration::ZERO);
+        assert_eq!(fault(&here, &state, [7; 32]), Some(Fault::Expired));
+        assert_eq!(fault(&here, &state, [7; 32]), Some(Fault::Replayed));
     }
 
     #[test]
     fn every_bit_of_a_state_counts() {
-        let keeper = Keeper::new([1; 64]);
-        let bytes = URL_SAFE_NO_PAD.decode(keeper.issue([7; 32], LONG)).unwrap();
+        let here = states(1);
+        let bytes = URL_SAFE_NO_PAD
+            .decode(here.issue([7; 32], Vec::new(), LONG))
+            .unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut bytes = bytes.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             let state = URL_SAFE_NO_PAD.encode(bytes);
-            assert_eq!(keeper.redeem(&state, &[7; 32]), Err(Fault::Forged));
+            assert_eq!(fault(&here, &state, [7; 32]), Some(Fault::Forged));
         }
         for state in ["", "AAAA", "\u{2603}", "a b"] {
-            assert_eq!(keeper.redeem(state, &[7; 32]), Err(Fault::Forged));
+            assert_eq!(fault(&here, state, [7; 32]), Some(Fault::Forged));
         }
     }
 
     #[test]
     fn how_many_are_out_is_bounded() {
-        let keeper = Keeper::new([1; 64]);
-        let first = keeper.issue([0; 32], LONG);
+        let here = states(1);
+        let first = here.issue([0; 32], Vec::new(), LONG);
         for _ in 0..MAX_OUT {
-            keeper.issue([0; 32], LONG);
+            here.issue([0; 32], Vec::new(), LONG);
         }
-        assert_eq!(keeper.redeem(&first, &[0; 32]), Err(Fault::Replayed));
-        assert_eq!(keeper.lock().states.len(), MAX_OUT);
+        assert_eq!(fault(&here, &first, [0; 32]), Some(Fault::Replayed));
+        assert_eq!(here.lock().states.len(), MAX_OUT);
     }
 }

@@ -1,7 +1,7 @@
 //! Requests of ours to a legacy client, until it answers them.
 //!
 //! Owns their ids and who waits for which answer. An answer nobody waits for is ignored:
-//! a client can send what it likes. Called by `session` for responses, and by `approval`.
+//! a client can send what it likes. Called by `connection` for responses, and by `approval`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,15 +4,15 @@
 //! names a client can list anyway. Called by `dispatch`.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::config::Snapshot;
 use crate::mcp::feature::{prompts, resources};
 use crate::mcp::protocol::peer::Caller;
-use crate::mcp::session::Session;
 use crate::mcp::wire::json::{Json, Object};
 use crate::mcp::wire::message::{Params, RpcError};
+use crate::task::Tasks;
 
 /// Most values in one answer (the protocol's bound).
 const MOST: usize = 100;
@@ -22,7 +22,8 @@ const MOST: usize = 100;
 /// # Errors
 /// No argument with a name and a value, or a reference to something that is not there.
 pub(crate) fn complete(
-    session: &Arc<Session>,
+    snapshot: &Snapshot,
+    tasks: &Tasks,
     caller: &Caller,
     params: &Params,
 ) -> Result<Json, RpcError> {
@@ -38,12 +39,12 @@ pub(crate) fn complete(
         Some("ref/resource")
             if text(reference, "uri").is_some_and(|uri| resources::is_listed(&uri)) =>
         {
-            names(session, &name)
+            names(snapshot, tasks, &name)
         }
         Some("ref/prompt")
             if text(reference, "name").is_some_and(|name| prompts::exists(&name)) =>
         {
-            names(session, &name)
+            names(snapshot, tasks, &name)
         }
         _ => {
             return Err(RpcError::invalid_params(
@@ -62,8 +63,7 @@ pub(crate) fn complete(
 }
 
 /// What an argument of this name could be, sorted.
-fn names(session: &Session, argument: &str) -> BTreeSet<String> {
-    let snapshot = session.server.store.current();
+fn names(snapshot: &Snapshot, tasks: &Tasks, argument: &str) -> BTreeSet<String> {
     let hosts = snapshot.hosts().iter();
     match argument {
         "alias" | "host" => hosts.map(|host| host.alias.to_string()).collect(),
@@ -71,7 +71,7 @@ fn names(session: &Session, argument: &str) -> BTreeSet<String> {
             .flat_map(|host| host.tags.iter().map(ToString::to_string))
             .collect(),
         "task_id" => {
-            let tasks = session.server.tasks.list();
+            let tasks = tasks.list();
             tasks.iter().map(|task| task.id.to_string()).collect()
         }
         _ => BTreeSet::new(),

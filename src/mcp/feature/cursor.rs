@@ -1,14 +1,15 @@
 //! Cursors: where a long list goes on, in a form that only this process can make.
 //!
-//! Owns paging of lists. A cursor carries its list and position with a tag of a key that
-//! is made at start, so that a made-up one is told from a real one. Called by `dispatch`,
-//! `resources` and `protocol_tasks`.
+//! Owns paging of lists. A cursor carries its list and position with a tag under a key
+//! that serves cursors alone, so that a made-up one is told from a real one. Called by
+//! `dispatch`, `feature/resources` and `feature/tasks`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac as _;
 use serde_json::Value;
 
+use crate::mcp::keys::TagKey;
 use crate::mcp::wire::message::{Params, RpcError};
 
 /// Entries of one page.
@@ -16,11 +17,11 @@ pub(crate) const PAGE: usize = 100;
 
 /// Makes and reads the cursors of this process.
 pub(crate) struct Pager {
-    key: [u8; 64],
+    key: TagKey,
 }
 
 impl Pager {
-    pub(crate) fn new(key: [u8; 64]) -> Self {
+    pub(crate) fn new(key: TagKey) -> Self {
         Self { key }
     }
 
@@ -42,11 +43,11 @@ impl Pager {
                 .ok_or_else(|| RpcError::invalid_params("Invalid cursor"))?,
         };
         let end = start.saturating_add(PAGE);
-        let next = (entries.len() > end).then(|| self.make(list, end));
+        let next = (entries.len() > end).then(|| self.cursor(list, end));
         Ok((entries.into_iter().skip(start).take(PAGE).collect(), next))
     }
 
-    fn make(&self, list: &str, position: usize) -> String {
+    fn cursor(&self, list: &str, position: usize) -> String {
         let position = (position as u64).to_be_bytes();
         let mut bytes = position.to_vec();
         bytes.extend(self.tag(list, &position));
@@ -63,7 +64,7 @@ impl Pager {
     }
 
     fn tag(&self, list: &str, position: &[u8]) -> Vec<u8> {
-        let mut mac = crate::mcp::keyed(&self.key);
+        let mut mac = self.key.mac();
         mac.update(list.as_bytes());
         mac.update(position);
         mac.finalize()
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn pages_follow_each_other_and_made_up_cursors_are_refused() {
-        let pager = Pager::new([7; 64]);
+        let pager = Pager::new(TagKey::derive(&[7; 64], "cursor"));
         let all: Vec<usize> = (0..250).collect();
         let (mut seen, mut next) = pager.page("a", &Params::new(), all.clone()).unwrap();
         while let Some(cursor) = next {

@@ -1,18 +1,17 @@
 //! What can be browsed: the hosts, each host, its tags, what the policy lets be done there.
 //!
 //! Owns the four resources and their addresses. They show that credentials exist, never
-//! which, and what the policy comes to for a host, never its text. Called by `dispatch`,
+//! which, and what the policy amounts to for a host, never its text. Called by `dispatch`,
 //! and by `subscriptions` to tell what a reload changed.
-
-use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::audit::Sandbox;
 use crate::config::{Host, Snapshot};
 use crate::mcp::call::answer::how_many_fit;
+use crate::mcp::feature::cursor::Pager;
 use crate::mcp::protocol::handshake::STATIC_MS;
 use crate::mcp::protocol::peer::Caller;
-use crate::mcp::session::Session;
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::mcp::wire::message::{Params, RpcError};
 use crate::model::names::{CommandText, HostAlias};
@@ -99,11 +98,11 @@ pub(crate) fn aliases(snapshot: &Snapshot) -> Vec<&HostAlias> {
 
 /// `resources/list`: all hosts as one, then each.
 pub(crate) fn list(
-    session: &Arc<Session>,
+    snapshot: &Snapshot,
+    pager: &Pager,
     caller: &Caller,
     params: &Params,
 ) -> Result<Json, RpcError> {
-    let snapshot = session.server.store.current();
     let structured = caller.version.has_structure();
     let describe = |uri: &str, name: &str, title: &str, description: &str| {
         Object::new()
@@ -116,7 +115,7 @@ pub(crate) fn list(
     };
     // None stands for the list of all hosts; only a page of entries is made.
     let hosts = std::iter::once(None).chain(snapshot.hosts().iter().map(Some));
-    let (page, next) = session.pager.page("resources", params, hosts.collect())?;
+    let (page, next) = pager.page("resources", params, hosts.collect())?;
     let entries: Vec<Json> = page
         .into_iter()
         .map(|host: Option<&Host>| match host {
@@ -135,15 +134,9 @@ pub(crate) fn list(
 }
 
 /// `resources/templates/list`.
-pub(crate) fn templates(
-    session: &Arc<Session>,
-    caller: &Caller,
-    params: &Params,
-) -> Result<Json, RpcError> {
+pub(crate) fn templates(pager: &Pager, caller: &Caller, params: &Params) -> Result<Json, RpcError> {
     let structured = caller.version.has_structure();
-    let (page, _) = session
-        .pager
-        .page("templates", params, TEMPLATES.iter().collect())?;
+    let (page, _) = pager.page("templates", params, TEMPLATES.iter().collect())?;
     let entries: Vec<Json> = page
         .into_iter()
         .map(|template: &Template| {
@@ -162,21 +155,21 @@ pub(crate) fn templates(
 
 /// `resources/read`.
 pub(crate) fn read(
-    session: &Arc<Session>,
+    snapshot: &Snapshot,
+    sandbox: &Sandbox,
     caller: &Caller,
     params: &Params,
 ) -> Result<Json, RpcError> {
     let uri = uri(params)?;
-    let snapshot = session.server.store.current();
     let content = Address::parse(uri).and_then(|address| match address {
         Address::Hosts => {
             let entries: Vec<Json> = snapshot.hosts().iter().map(entry).collect();
-            Some(hosts(&snapshot, how_many_fit(&entries)))
+            Some(hosts(snapshot, how_many_fit(&entries)))
         }
         Address::Capabilities(alias) => snapshot
             .host(&alias)
-            .map(|host| capabilities_of(session, &snapshot, host)),
-        address => address.content(&snapshot),
+            .map(|host| capabilities_of(sandbox, snapshot, host)),
+        address => address.content(snapshot),
     });
     let content = content.ok_or_else(|| not_found(caller, uri))?;
     let contents = Object::new()
@@ -193,13 +186,12 @@ pub(crate) fn read(
 /// # Errors
 /// No `uri`, or nothing there.
 pub(crate) fn known_uri(
-    session: &Arc<Session>,
+    snapshot: &Snapshot,
     caller: &Caller,
     params: &Params,
 ) -> Result<String, RpcError> {
     let uri = uri(params)?;
-    let snapshot = session.server.store.current();
-    let content = Address::parse(uri).and_then(|address| address.content(&snapshot));
+    let content = Address::parse(uri).and_then(|address| address.content(snapshot));
     match content {
         Some(_) => Ok(uri.to_owned()),
         None => Err(not_found(caller, uri)),
@@ -276,8 +268,7 @@ fn capabilities(snapshot: &Snapshot, host: &Host) -> Json {
 }
 
 /// The same, and how the server is confined.
-fn capabilities_of(session: &Session, snapshot: &Snapshot, host: &Host) -> Json {
-    let sandbox = &session.server.sandbox;
+fn capabilities_of(sandbox: &Sandbox, snapshot: &Snapshot, host: &Host) -> Json {
     let confined = Object::new()
         .field("level", sandbox.level)
         .field("landlock_abi", &sandbox.landlock_abi)

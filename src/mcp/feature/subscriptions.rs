@@ -2,8 +2,8 @@
 //!
 //! Owns `subscriptions/listen`, and what a reload or the end of a task means for each kind
 //! of client. Only what was asked for and can change is ever promised or sent: hosts,
-//! resources about them, and tasks. Called by `dispatch`, by the reload tool, by
-//! `protocol_tasks`, and at the end of a session.
+//! resources about them, and tasks. Called by `session` (a reload, the end) and by
+//! `feature/tasks`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,9 +14,9 @@ use crate::config::Snapshot;
 use crate::mcp::call::inflight::Ticket;
 use crate::mcp::feature::resources;
 use crate::mcp::protocol::peer::{Caller, TASKS_EXTENSION};
-use crate::mcp::session::Session;
 use crate::mcp::wire::json::{Json, Object};
 use crate::mcp::wire::message::{self, Params, RequestId, RpcError};
+use crate::mcp::wire::outbox::Outbox;
 
 /// Most resources one client can watch.
 pub(crate) const MAX_WATCHED: usize = 1000;
@@ -31,63 +31,22 @@ pub(crate) struct Subscriptions {
     listening: Mutex<Vec<Listening>>,
 }
 
-struct Listening {
+pub(crate) struct Listening {
     ticket: Ticket,
     caller: Caller,
     filter: Filter,
 }
 
 /// What a stream is to carry.
-struct Filter {
+pub(crate) struct Filter {
     list: bool,
     watched: BTreeSet<String>,
-    tasks: BTreeSet<String>,
-}
-
-/// `subscriptions/listen`: acknowledges, and stays unanswered until it ends.
-pub(crate) fn listen(session: &Arc<Session>, ticket: Ticket, caller: Caller, params: &Params) {
-    let filter = match Filter::read(&caller, params) {
-        Ok(filter) => filter,
-        Err(error) => return ticket.answer(Err(error)),
-    };
-    if session.subscriptions.lock().len() >= MAX_LISTENING {
-        return ticket.answer(Err(RpcError::invalid_params("Too many subscriptions")));
-    }
-    let (id, weak) = (ticket.id().clone(), Arc::downgrade(session));
-    let cancellation = ticket.cancellation();
-    let tasks = &session.server.tasks;
-    let wanted = filter.tasks.clone();
-    session
-        .protocol_tasks
-        .listen(tasks, wanted, |tasks_there, over| {
-            let listening = Listening {
-                ticket,
-                filter: Filter {
-                    tasks: tasks_there,
-                    ..filter
-                },
-                caller,
-            };
-            if !listening.acknowledge() {
-                let text = "Too many unread answers are waiting";
-                return listening.ticket.answer(Err(RpcError::internal(text)));
-            }
-            // Whoever begins to listen after the end would wait for it in vain.
-            for task in over {
-                listening.tell_task(|caller, notice| task.in_full(notice, tasks, caller).ok());
-            }
-            session.subscriptions.lock().push(listening);
-        });
-    cancellation.then(move || {
-        if let Some(session) = weak.upgrade() {
-            session.subscriptions.end(Some(&id));
-        }
-    });
+    pub(crate) tasks: BTreeSet<String>,
 }
 
 impl Filter {
     /// What is asked for, of what there can be.
-    fn read(caller: &Caller, params: &Params) -> Result<Self, RpcError> {
+    pub(crate) fn read(caller: &Caller, params: &Params) -> Result<Self, RpcError> {
         let filter = params
             .get("notifications")
             .and_then(Value::as_object)
@@ -149,7 +108,7 @@ impl Listening {
 
     /// `words` puts the task into the words of who listens, after the beginning of the
     /// notification's parameters.
-    fn tell_task(&self, words: impl FnOnce(&Caller, Object) -> Option<Json>) {
+    pub(crate) fn tell_task(&self, words: impl FnOnce(&Caller, Object) -> Option<Json>) {
         let params = Object::new().json("_meta", &stream(&self.ticket));
         if let Some(params) = words(&self.caller, params) {
             let method = "notifications/tasks";
@@ -167,33 +126,74 @@ pub(crate) fn missing_tasks() -> RpcError {
     RpcError::missing_capability(&Object::new().json("extensions", &extension).end())
 }
 
-/// Tells every client that wants to know what a reload changed.
-pub(crate) fn announce(session: &Session, before: &Snapshot, after: &Snapshot) {
-    let list = resources::aliases(before) != resources::aliases(after);
-    let changed = |uri: &&String| {
-        resources::Address::parse(uri)
-            .is_some_and(|address| address.content(before) != address.content(after))
-    };
-    if let Some(watched) = session.watched() {
-        if list {
-            session.outbox.hint(list_changed(None));
-        }
-        for uri in watched.iter().filter(changed) {
-            session.outbox.hint(updated(uri, None));
-        }
-    }
-    for listening in session.subscriptions.lock().iter() {
-        let ticket = &listening.ticket;
-        if list && listening.filter.list {
-            ticket.notify(list_changed(Some(ticket)));
-        }
-        for uri in listening.filter.watched.iter().filter(changed) {
-            ticket.notify(updated(uri, Some(ticket)));
-        }
-    }
-}
-
 impl Subscriptions {
+    /// Acknowledges a stream, which stays unanswered until it ends. `first` tells what is to
+    /// be told before anything that happens later.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        caller: Caller,
+        filter: Filter,
+        first: impl FnOnce(&Listening),
+    ) {
+        if self.lock().len() >= MAX_LISTENING {
+            return ticket.answer(Err(RpcError::invalid_params("Too many subscriptions")));
+        }
+        let (id, streams) = (ticket.id().clone(), Arc::downgrade(self));
+        let cancellation = ticket.cancellation();
+        let listening = Listening {
+            ticket,
+            caller,
+            filter,
+        };
+        if !listening.acknowledge() {
+            let text = "Too many unread answers are waiting";
+            return listening.ticket.answer(Err(RpcError::internal(text)));
+        }
+        first(&listening);
+        self.lock().push(listening);
+        // After it is in the list: a client that has taken the request back already is
+        // answered at once.
+        cancellation.then(move || {
+            if let Some(streams) = streams.upgrade() {
+                streams.end(Some(&id));
+            }
+        });
+    }
+
+    /// Tells every client that wants to know what a reload changed. `watched` is what a
+    /// legacy client watches, if there is one that may be told.
+    pub(crate) fn announce(
+        &self,
+        outbox: &Outbox,
+        watched: Option<&BTreeSet<String>>,
+        before: &Snapshot,
+        after: &Snapshot,
+    ) {
+        let list = resources::aliases(before) != resources::aliases(after);
+        let changed = |uri: &&String| {
+            resources::Address::parse(uri)
+                .is_some_and(|address| address.content(before) != address.content(after))
+        };
+        if let Some(watched) = watched {
+            if list {
+                outbox.hint(list_changed(None));
+            }
+            for uri in watched.iter().filter(changed) {
+                outbox.hint(updated(uri, None));
+            }
+        }
+        for listening in self.lock().iter() {
+            let ticket = &listening.ticket;
+            if list && listening.filter.list {
+                ticket.notify(list_changed(Some(ticket)));
+            }
+            for uri in listening.filter.watched.iter().filter(changed) {
+                ticket.notify(updated(uri, Some(ticket)));
+            }
+        }
+    }
+
     /// Tells whoever listens for this task how it ended, in the words of [`Listening`].
     pub(crate) fn tell_task(&self, id: &str, words: impl Fn(&Caller, Object) -> Option<Json>) {
         for listening in self.lock().iter() {

@@ -2,7 +2,7 @@
 //!
 //! Owns the routing between the eras. It is decided per message from what that message
 //! claims; a handshake counts only for messages that claim nothing, so both kinds can
-//! share a connection. Called by `session`.
+//! share a connection. Called by `connection`.
 
 use serde_json::{Map, Value};
 
@@ -152,16 +152,12 @@ impl Caller {
 
     fn begin(&self, kind: &str, meta: Object) -> Object {
         let modern = self.version.is_modern();
-        let meta = meta
-            .when(modern, |meta| {
-                meta.json("io.modelcontextprotocol/serverInfo", &server_info())
-            })
-            .end();
+        let meta = meta.when(modern, |meta| {
+            meta.json("io.modelcontextprotocol/serverInfo", &server_info())
+        });
         Object::new()
             .when(modern, |result| result.field("resultType", kind))
-            .when(meta != Json::empty_object(), |result| {
-                result.json("_meta", &meta)
-            })
+            .when(!meta.is_empty(), |result| result.field("_meta", &meta))
     }
 
     /// How long a client may keep a result, which the modern revision wants said.

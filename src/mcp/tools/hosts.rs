@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::config::{Host, Resolve};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::{Answer, how_many_fit};
-use crate::mcp::tools::{Args, unknown_host};
+use crate::mcp::tools::arguments::Args;
+use crate::mcp::tools::unknown_host;
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::policy::ShellMode;
 

@@ -7,7 +7,8 @@
 use crate::config::{Host, HostAddress, Snapshot};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::tools::{Args, unknown_host};
+use crate::mcp::tools::arguments::Args;
+use crate::mcp::tools::unknown_host;
 use crate::mcp::wire::json::{Json, Object};
 use crate::model::names::CommandText;
 use crate::policy::Verdict;

@@ -11,8 +11,7 @@ use crate::config::{LoadError, Reloaded, Warning};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
-use crate::mcp::feature::subscriptions;
-use crate::mcp::tools::Args;
+use crate::mcp::tools::arguments::Args;
 use crate::mcp::wire::json::Object;
 use crate::model::security_event::SecurityEvent;
 
@@ -22,13 +21,13 @@ const MOST: usize = 100;
 /// `ssh_reload_config`.
 pub(crate) fn reload(call: &Arc<Call>) {
     if let Err(answer) = Args::of(call) {
-        return call.finish(&answer);
+        return call.reply.end(answer);
     }
     let answer = match call.session.server.store.reload() {
         Ok(reloaded) => taken_in(call, &reloaded),
         Err(error) => refused(call, &error),
     };
-    call.finish(&answer);
+    call.reply.end(answer);
 }
 
 fn taken_in(call: &Call, reloaded: &Reloaded) -> Answer {
@@ -36,10 +35,11 @@ fn taken_in(call: &Call, reloaded: &Reloaded) -> Answer {
     let snapshot = &reloaded.snapshot;
     server.tasks.reconfigured();
     record(call, &reloaded.events, snapshot.warnings(), "reloaded", 0);
-    subscriptions::announce(&call.session, &reloaded.before, snapshot);
-    call.tell(&Event::new(Level::Info, "ssh_reload_config", |fields| {
-        fields.field("status", "reloaded")
-    }));
+    call.session.announce(&reloaded.before, snapshot);
+    call.reply
+        .tell(&Event::new(Level::Info, "ssh_reload_config", |fields| {
+            fields.field("status", "reloaded")
+        }));
     let warnings = snapshot.warnings().iter();
     let mut warnings: Vec<String> = warnings.map(Warning::for_assistant).collect();
     // A line can hold many patterns.
@@ -67,7 +67,7 @@ fn refused(call: &Call, error: &LoadError) -> Answer {
         "error",
         error.problems.len(),
     );
-    call.tell(&Event::new(
+    call.reply.tell(&Event::new(
         Level::Debug,
         "ssh_reload_config_error",
         |fields| fields.field("error", &text),

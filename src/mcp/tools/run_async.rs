@@ -13,8 +13,9 @@ use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::session::Session;
+use crate::mcp::tools::answers::refusal::network_denied;
 use crate::mcp::tools::phase_name;
-use crate::mcp::tools::run::{Target, network_denied};
+use crate::mcp::tools::target::Target;
 use crate::mcp::wire::json::{Json, Object};
 use crate::model::names::TaskId;
 use crate::policy::{Authorised, Verdict};
@@ -26,7 +27,7 @@ pub(crate) fn run(call: &Arc<Call>) {
         let authorised = authorise(call, &target)?;
         start(call, &target, authorised)
     });
-    call.finish(&answer.unwrap_or_else(|refusal| refusal));
+    call.reply.end(answer.unwrap_or_else(|refusal| refusal));
 }
 
 fn authorise(call: &Arc<Call>, target: &Target) -> Result<Authorised, Answer> {
@@ -62,7 +63,7 @@ fn check_network(call: &Call, target: &Target) -> Result<(), Answer> {
 fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<Answer, Answer> {
     let watch = Arc::new(Watch {
         session: Arc::clone(&call.session),
-        modern: call.caller.version.is_modern(),
+        modern: call.caller().version.is_modern(),
         alias: target.alias.to_string(),
         hash: target.hash.to_string(),
     });
@@ -74,7 +75,7 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<An
     })?;
     // Taken back before it is answered, nobody would ever learn the task's name.
     let unwanted = handle.clone();
-    call.cancellation.then(move || unwanted.cancel());
+    call.reply.when_cancelled(move || unwanted.cancel());
     let limits = handle.limits();
     Ok(Answer::of(
         Object::new()
@@ -100,7 +101,7 @@ struct Watch {
 impl Listener for Watch {
     fn on_event(&self, id: &TaskId, event: &TaskEvent) {
         match event {
-            TaskEvent::Created => {
+            TaskEvent::Created(_) => {
                 let payload = Object::new()
                     .field("alias", &self.alias)
                     .field("hash", &self.hash)
@@ -126,7 +127,7 @@ impl Listener for Watch {
 
 impl Watch {
     fn tell(&self, level: Level, id: &TaskId, name: &'static str, payload: &Json) {
-        if !self.modern && self.session.watched().is_some() {
+        if !self.modern && self.session.hears_events() {
             let event = Event::of_task(level, id.as_str(), name, Some(payload));
             self.session.tell_legacy(&event);
         } else if level > Level::Debug {

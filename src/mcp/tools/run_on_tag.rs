@@ -1,8 +1,9 @@
 //! One command on every host of a tag.
 //!
 //! Owns `ssh_run_on_tag`: its arguments, and the one question for all hosts that need
-//! approval. The fan-out is the task registry's, the answer [`crate::mcp::tools::run_on_tag_answer`]'s. Called
-//! by [`crate::mcp::tools::serve`] on a thread of its own, which ends once the hosts are under way.
+//! approval. The fan-out is the task registry's, the answer
+//! [`crate::mcp::tools::answers::tag`]'s. Called by [`crate::mcp::tools::serve`] on a thread
+//! of its own, which ends once the hosts are under way.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -14,17 +15,21 @@ use crate::mcp::call::Call;
 use crate::mcp::call::answer::{Answer, OUTPUT_BUDGET, cost};
 use crate::mcp::call::approval::{self, Ruling};
 use crate::mcp::feature::logging::{Event, Level};
-use crate::mcp::feature::tasks::{self, Work};
+use crate::mcp::feature::task::Work;
+use crate::mcp::tools::answers;
+use crate::mcp::tools::arguments::Args;
 use crate::mcp::tools::run::{progress_text, waiting_text};
-use crate::mcp::tools::{Args, run_on_tag_answer};
 use crate::model::names::{CommandText, Tag};
-use crate::policy::{Approval, NeedsApproval};
+use crate::policy::NeedsApproval;
 use crate::task::{Moment, TagEvent, TagListener, TagOptions, TagPlan};
 
 /// What an entry takes of an answer beside its output, in bytes, at the most usual.
 const ENTRY: usize = 1_600;
 /// The least that outputs get together, however many hosts there are.
 const LEAST_OUTPUT: usize = 64 * 1024;
+
+/// How often a tag run is worth a look, at least.
+const POLL_SECONDS: u32 = 5;
 
 /// What was asked for.
 struct Request {
@@ -39,7 +44,7 @@ struct Request {
 pub(crate) fn run(call: &Arc<Call>) {
     let request = match read(call) {
         Ok(request) => request,
-        Err(answer) => return tasks::finish_early(call, &answer),
+        Err(answer) => return call.reply.end(answer),
     };
     let snapshot = call.session.server.store.current();
     let plan =
@@ -48,7 +53,7 @@ pub(crate) fn run(call: &Arc<Call>) {
             .tasks
             .plan(Arc::clone(&snapshot), &request.tag, &request.command);
     let hash = plan.hash();
-    call.tell(&Event::new(
+    call.reply.tell(&Event::new(
         Level::Debug,
         "ssh_run_on_tag_start",
         |fields| {
@@ -59,11 +64,11 @@ pub(crate) fn run(call: &Arc<Call>) {
         },
     ));
     if plan.is_empty() {
-        return tasks::finish_early(call, &run_on_tag_answer::nobody(&request.tag, hash));
+        return call.reply.end(answers::tag::nobody(&request.tag, hash));
     }
     match settle(call, plan, snapshot.approval_wait()) {
         Ok(plan) => start(call, request, &snapshot, plan),
-        Err(question) => call.finish(&question),
+        Err(question) => call.reply.end(question),
     }
 }
 
@@ -99,10 +104,7 @@ fn settle(call: &Arc<Call>, plan: TagPlan, wait: Duration) -> Result<TagPlan, An
     match ruling {
         None => Ok(plan),
         Some(Ruling::Ask(answer)) => Err(answer),
-        Some(Ruling::Approved) => Ok(plan.settle(|question| {
-            let given = Approval::by_a_person(question.digest());
-            question.approve(given)
-        })),
+        Some(Ruling::Approved(mut given)) => Ok(plan.settle(|question| given.spend(question))),
         Some(Ruling::Refused(failure)) => Ok(plan.settle(|question| Err(question.refuse(failure)))),
     }
 }
@@ -119,34 +121,27 @@ fn start(call: &Arc<Call>, request: Request, snapshot: &Snapshot, plan: TagPlan)
         cost,
     };
     let id = format!("tag:{}:{}:{}", request.tag, plan.hash(), Ts::now().micros());
-    if call.as_task {
-        tasks::begin(call, longest(snapshot, &request.tag, id.clone()));
-    }
+    call.reply.began(longest(snapshot, &request.tag, id));
     let watch = Arc::new(Watch {
         call: Arc::clone(call),
         tag: request.tag,
-        id: id.clone(),
     });
     let handle = call.session.server.tasks.run_on_tag(plan, options, watch);
-    if call.as_task {
-        tasks::attach(&call.session, &id, handle);
-    } else {
-        call.cancellation.then(move || handle.cancel());
-    }
+    call.reply.when_cancelled(move || handle.cancel());
 }
 
-/// The task of the protocol behind a tag run: as long as the slowest of its hosts may take.
+/// A tag run may take as long as the slowest of its hosts.
 fn longest(snapshot: &Snapshot, tag: &Tag, id: String) -> Work {
     let limits: Vec<_> = snapshot
         .hosts_with_tag(tag)
         .map(|host| snapshot.policy().limits(host.alias.as_str(), &host.tags))
         .collect();
     let most = |pick: fn(&crate::policy::EffectiveLimits) -> u32| limits.iter().map(pick).max();
-    Work::Tag {
-        handle: None,
+    Work {
         id,
         max_seconds: most(|limits| limits.max_seconds).unwrap_or_default(),
         keep_seconds: most(|limits| limits.task_result_ttl).unwrap_or_default(),
+        poll_seconds: POLL_SECONDS,
     }
 }
 
@@ -154,7 +149,6 @@ fn longest(snapshot: &Snapshot, tag: &Tag, id: String) -> Work {
 struct Watch {
     call: Arc<Call>,
     tag: Tag,
-    id: String,
 }
 
 impl TagListener for Watch {
@@ -178,7 +172,7 @@ impl TagListener for Watch {
             }
             TagEvent::Finished(outcome) => {
                 let summary = outcome.summary;
-                self.call.tell(&Event::new(
+                self.call.reply.tell(&Event::new(
                     Level::Info,
                     "ssh_run_on_tag_complete",
                     |fields| {
@@ -189,12 +183,8 @@ impl TagListener for Watch {
                             .field("succeeded", &summary.succeeded)
                     },
                 ));
-                let answer = run_on_tag_answer::answer(&self.tag, outcome);
-                if self.call.as_task {
-                    tasks::finished(&self.call.session, &self.id, Some(answer));
-                } else {
-                    self.call.finish(&answer);
-                }
+                let answer = answers::tag::answer(&self.tag, outcome);
+                self.call.reply.end(answer);
             }
         }
     }
@@ -203,10 +193,7 @@ impl TagListener for Watch {
 impl Watch {
     fn report(&self, done: usize, total: usize, about: &str) {
         let text = format!("{done} of {total} hosts done {about}");
-        let tasks = &self.call.session.protocol_tasks;
-        tasks.while_working(&self.id, || {
-            self.call.progress(count(done), count(total), &text);
-        });
+        self.call.reply.progress(count(done), count(total), &text);
     }
 }
 

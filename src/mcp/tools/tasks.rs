@@ -7,8 +7,8 @@
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::{Answer, OUTPUT_BUDGET, cost};
 use crate::mcp::feature::logging::{Event, Level};
-use crate::mcp::tools::run::{UNTRUSTED, result_fields, shown};
-use crate::mcp::tools::{Args, fault};
+use crate::mcp::tools::answers::run::{UNTRUSTED, result_fields, shown};
+use crate::mcp::tools::arguments::{Args, fault};
 use crate::mcp::wire::json::Object;
 use crate::model::names::{MaxLines, TaskId};
 use crate::task::{CancelError, Missing};
@@ -76,11 +76,12 @@ pub(crate) fn output(call: &Call) -> Answer {
         Ok(asked) => asked,
         Err(answer) => return answer,
     };
-    call.tell(&Event::new(Level::Debug, "ssh_get_task_output", |fields| {
-        fields
-            .field("task_id", id.as_str())
-            .field("max_lines", &lines.get())
-    }));
+    call.reply
+        .tell(&Event::new(Level::Debug, "ssh_get_task_output", |fields| {
+            fields
+                .field("task_id", id.as_str())
+                .field("max_lines", &lines.get())
+        }));
     let answer = match offset {
         None => tail(call, &id, lines),
         Some(offset) => page(call, &id, offset),
@@ -164,7 +165,7 @@ fn end(call: &Call, name: &'static str, otherwise: &str) -> Answer {
             format!("{otherwise}: it has ended ({})", state.as_str())
         }
     };
-    call.tell(&Event::new(Level::Info, name, |fields| {
+    call.reply.tell(&Event::new(Level::Info, name, |fields| {
         fields
             .field("task_id", id.as_str())
             .field("cancelled", &ended.is_ok())
@@ -179,7 +180,7 @@ fn end(call: &Call, name: &'static str, otherwise: &str) -> Answer {
 
 fn asked_for(call: &Call, name: &str) -> Result<TaskId, Answer> {
     let id = Args::of(call)?.task_id()?;
-    call.tell(&Event::new(Level::Debug, name, |fields| {
+    call.reply.tell(&Event::new(Level::Debug, name, |fields| {
         fields.field("task_id", id.as_str())
     }));
     Ok(id)
@@ -191,7 +192,7 @@ fn not_there(call: &Call, name: &str, id: &TaskId, missing: Missing, unknown: &s
         Missing::Unknown => unknown.to_owned(),
         Missing::Dropped | Missing::Unfinished => missing.to_string(),
     };
-    call.tell(&Event::new(
+    call.reply.tell(&Event::new(
         Level::Debug,
         &format!("{name}_error"),
         |fields| fields.field("task_id", id.as_str()).field("error", &text),

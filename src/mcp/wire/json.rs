@@ -1,69 +1,75 @@
 //! Text that is known to be JSON, and objects written in the order they are read in.
 //!
 //! Owns how results are put together: each part is serialised once, and wrapping it into
-//! an answer copies text instead of building trees. Refuses to hold anything that is not
-//! one complete JSON value. Called by everything in `mcp` that sends something.
+//! an answer copies text instead of building trees. Writes no JSON by hand: `serde_json`
+//! does, so a value here is one complete JSON value. Called by everything in `mcp` that
+//! sends something.
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 
 /// One JSON value as text, without line breaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Json(String);
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Json(Box<RawValue>);
 
 impl Json {
     /// The value as JSON. Every type passed here serialises without failing (maps have
     /// string keys); should one ever fail, it stands as `null`.
     pub(crate) fn of<T: Serialize + ?Sized>(value: &T) -> Self {
-        Self(serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned()))
+        Self(to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
 
     pub(crate) fn empty_object() -> Self {
-        Self("{}".to_owned())
+        Object::new().end()
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        self.0.get()
     }
 
     pub(crate) fn into_text(self) -> String {
-        self.0
+        Box::<str>::from(self.0).into()
     }
 
     /// Bytes of the text.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.as_str().len()
+    }
+}
+
+impl Eq for Json {}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
     }
 }
 
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 /// An object under construction; members keep their order.
-#[derive(Debug)]
-pub(crate) struct Object(String);
+#[derive(Debug, Default)]
+pub(crate) struct Object(Vec<(String, Json)>);
 
 impl Object {
     pub(crate) fn new() -> Self {
-        Self("{".to_owned())
+        Self::default()
     }
 
     pub(crate) fn field<T: Serialize + ?Sized>(self, key: &str, value: &T) -> Self {
-        self.json(key, &Json::of(value))
+        self.member(key, Json::of(value))
     }
 
-    pub(crate) fn json(mut self, key: &str, value: &Json) -> Self {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        self.0.push_str(Json::of(key).as_str());
-        self.0.push(':');
-        self.0.push_str(value.as_str());
-        self
+    pub(crate) fn json(self, key: &str, value: &Json) -> Self {
+        self.member(key, value.clone())
     }
 
     /// Adds the member only where there is a value.
@@ -79,23 +85,33 @@ impl Object {
         if condition { more(self) } else { self }
     }
 
-    pub(crate) fn end(mut self) -> Json {
-        self.0.push('}');
-        Json(self.0)
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn end(self) -> Json {
+        Json::of(&self)
+    }
+
+    fn member(mut self, key: &str, value: Json) -> Self {
+        self.0.push((key.to_owned(), value));
+        self
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
     }
 }
 
 /// An array of values that are JSON already.
 pub(crate) fn array<'a>(values: impl IntoIterator<Item = &'a Json>) -> Json {
-    let mut text = "[".to_owned();
-    for value in values {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text.push_str(value.as_str());
-    }
-    text.push(']');
-    Json(text)
+    Json::of(&values.into_iter().collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -111,5 +127,6 @@ mod tests {
             .maybe("none", None::<u8>)
             .end();
         assert_eq!(object.as_str(), r#"{"z":"\n","a":[1,"a\"b"]}"#);
+        assert_eq!(Json::empty_object().as_str(), "{}");
     }
 }

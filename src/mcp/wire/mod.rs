@@ -1,7 +1,7 @@
 //! Lines on stdin and stdout: framing, JSON-RPC, and the one writer.
 //!
 //! `frame` bounds a line, `message` reads it as JSON-RPC 2.0, `json` builds answers, `outbox`
-//! is the queue of the only writer of stdout. Called by [`crate::mcp::session`].
+//! is the queue of the only writer of stdout. Called by [`crate::mcp::connection`].
 
 pub(crate) mod frame;
 pub(crate) mod json;

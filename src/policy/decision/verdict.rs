@@ -190,9 +190,10 @@ impl NeedsApproval {
         &self.0.canonical
     }
 
-    /// What would be sent, for people: characters beyond ASCII as `\u{…}`, so that a
-    /// letter that only looks like another one shows.
-    pub fn for_people(&self) -> String {
+    /// What a person is to read of it, and what their yes will be bound to: the two are made
+    /// together, so that nothing can be approved that was not shown. Characters beyond ASCII
+    /// are written as `\u{…}`, so that a letter that only looks like another one shows.
+    pub fn show(&self) -> (String, Shown) {
         let mut text = String::with_capacity(self.0.canonical.len());
         for c in self.0.canonical.chars() {
             if c.is_ascii() {
@@ -201,7 +202,8 @@ impl NeedsApproval {
                 let _ = write!(text, "\\u{{{:x}}}", u32::from(c));
             }
         }
-        text
+        let digest = self.0.digest();
+        (text, Shown { digest })
     }
 
     /// Lines in `policy.yml` of the rules that ask or allow.
@@ -213,17 +215,12 @@ impl NeedsApproval {
         &self.0.trail
     }
 
-    /// What the answer must be bound to: host and canonical form.
-    pub fn digest(&self) -> [u8; 32] {
-        self.0.digest()
-    }
-
     /// The permit, if the approval is for this very host and command.
     ///
     /// # Errors
     /// A denial with `approval:mismatch` if it is not.
     pub fn approve(mut self, approval: Approval) -> Result<Authorised, Denial> {
-        if approval.0 == self.digest() {
+        if approval.0 == self.0.digest() {
             self.0.approved = true;
             Ok(self.0)
         } else {
@@ -261,17 +258,28 @@ pub enum ApprovalFailure {
     Missing,
 }
 
-/// A person's yes to one digest. Made by the elicitation code of `mcp` and by nothing
-/// else; consumed by [`NeedsApproval::approve`], so that it counts once.
+/// A host and command that were put before a person. Made by [`NeedsApproval::show`] alone.
 #[derive(Debug)]
-pub struct Approval([u8; 32]);
+pub struct Shown {
+    digest: [u8; 32],
+}
 
-impl Approval {
-    /// `digest` is the one that was shown with the question.
-    pub fn by_a_person(digest: [u8; 32]) -> Self {
-        Self(digest)
+impl Shown {
+    /// For the record.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The person agreed to what was shown.
+    pub fn accepted(self) -> Approval {
+        Approval(self.digest)
     }
 }
+
+/// A person's yes to what was shown. Made of a [`Shown`] by the code that asked; consumed by
+/// [`NeedsApproval::approve`], so that it counts once.
+#[derive(Debug)]
+pub struct Approval([u8; 32]);
 
 /// Why a command may not run. Everything but the operator's part may be shown to the
 /// assistant; nothing in it quotes the policy.

@@ -333,7 +333,7 @@ impl Listener for OneHost {
             TaskEvent::Progress(at) if at.elapsed_ms >= WORTH_TELLING_MS => {
                 self.goes_on(Moment::Runs(*at));
             }
-            TaskEvent::Created | TaskEvent::Progress(_) => {}
+            TaskEvent::Created(_) | TaskEvent::Progress(_) => {}
         }
     }
 }

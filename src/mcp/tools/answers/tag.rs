@@ -2,12 +2,14 @@
 //!
 //! Owns what is left out where there are very many hosts, in this order: outputs and
 //! explanations, then the entries of the last hosts, which are still named by how they
-//! ended; and that what is left out is said, with how to get it. Called by [`crate::mcp::tools::run_on_tag`].
+//! ended; and that what is left out is said, with how to get it. Called by
+//! [`crate::mcp::tools::run_on_tag`].
 
 use std::collections::BTreeMap;
 
 use crate::mcp::call::answer::{Answer, OUTPUT_BUDGET, weight};
-use crate::mcp::tools::run::{network_hint, result_fields};
+use crate::mcp::tools::answers::refusal::network_hint;
+use crate::mcp::tools::answers::run::result_fields;
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::model::names::{CommandHash, Tag};
 use crate::policy::Denial;

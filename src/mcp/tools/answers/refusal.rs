@@ -1,0 +1,64 @@
+//! The answers to what was not allowed: by the policy, by a person, by the network.
+//!
+//! Owns their members and what to do next. Says nothing that the assistant did not send,
+//! and nothing of the policy's text. Called by the tools that run commands.
+
+use crate::mcp::call::answer::Answer;
+use crate::mcp::wire::json::Object;
+use crate::model::names::{CommandHash, HostAlias};
+use crate::policy::Denial;
+use crate::ssh::NO_ADDRESS;
+
+const NETWORK_HINT: &str = "The network policy, not the command, is the reason. Check the host with ssh_describe_host and \
+    ssh_plan; a person can allow its address in policy.yml.";
+const NAME_HINT: &str = "The host's name could not be resolved; neither the command, which ssh_plan judges, nor the network \
+    policy is the reason. A person can correct the name in servers.yml, or put an address there.";
+
+/// The answer to a command that the policy, or a person, did not allow.
+pub(crate) fn denied(
+    alias: &HostAlias,
+    hash: CommandHash,
+    command: &str,
+    denial: &Denial,
+) -> Answer {
+    Answer::refusal(
+        Object::new()
+            .field("status", "denied")
+            .field("reason", "policy")
+            .field("code", denial.code().as_str())
+            .field("alias", alias.as_str())
+            .field("hash", &hash.to_string())
+            .field("command", command)
+            .field("why", denial.why())
+            .maybe("denied_command", denial.denied_command())
+            .field("hint", denial.hint()),
+    )
+}
+
+/// The answer to a command whose host may not be connected to.
+pub(crate) fn network_denied(
+    alias: &HostAlias,
+    hash: CommandHash,
+    hostname: &str,
+    detail: &str,
+) -> Answer {
+    Answer::refusal(
+        Object::new()
+            .field("status", "denied")
+            .field("reason", "network")
+            .field("code", "network")
+            .field("alias", alias.as_str())
+            .field("hash", &hash.to_string())
+            .field("hostname", hostname)
+            .field("detail", detail)
+            .field("hint", network_hint(detail)),
+    )
+}
+
+/// What helps against a denial with this detail.
+pub(crate) fn network_hint(detail: &str) -> &'static str {
+    match detail {
+        NO_ADDRESS => NAME_HINT,
+        _ => NETWORK_HINT,
+    }
+}

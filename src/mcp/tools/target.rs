@@ -1,0 +1,98 @@
+//! The steps before a run on one host: arguments, host, verdict, approval, order.
+//!
+//! Owns what `ssh_run` and `ssh_run_async` share of them, each with the answer where it
+//! ends there. Runs nothing. Called by [`crate::mcp::tools::run`] and
+//! [`crate::mcp::tools::run_async`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::{Host, Snapshot};
+use crate::mcp::call::Call;
+use crate::mcp::call::answer::Answer;
+use crate::mcp::call::approval::{self, Ruling};
+use crate::mcp::tools::answers::refusal::denied;
+use crate::mcp::tools::arguments::Args;
+use crate::mcp::tools::unknown_host;
+use crate::model::names::{CommandHash, CommandText, HostAlias};
+use crate::policy::{Authorised, Denial, NeedsApproval, Verdict};
+use crate::task::{Kind, Order, Permit};
+
+/// What a run is about, once arguments and host are settled.
+pub(crate) struct Target {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) alias: HostAlias,
+    pub(crate) command: CommandText,
+    pub(crate) hash: CommandHash,
+    pub(crate) begun: Instant,
+}
+
+impl Target {
+    /// # Errors
+    /// A bad argument, or a host that is not there: what to answer.
+    pub(crate) fn of(call: &Call, prefix: &str) -> Result<Self, Answer> {
+        let begun = Instant::now();
+        let args = Args::of(call)?;
+        let (alias, command) = (args.alias()?, args.command()?);
+        let snapshot = call.session.server.store.current();
+        if snapshot.host(&alias).is_none() {
+            return Err(unknown_host(prefix, &alias));
+        }
+        Ok(Self {
+            snapshot,
+            hash: command.hash(),
+            alias,
+            command,
+            begun,
+        })
+    }
+
+    /// The host, which was found when this was made.
+    ///
+    /// # Errors
+    /// As for a host that is not there.
+    pub(crate) fn host(&self) -> Result<&Host, Answer> {
+        let host = self.snapshot.host(&self.alias);
+        host.ok_or_else(|| unknown_host("Run error", &self.alias))
+    }
+
+    /// Judges the command and puts on record what has to be there.
+    pub(crate) fn judge(&self, call: &Call) -> Result<Verdict, Answer> {
+        let tasks = &call.session.server.tasks;
+        Ok(tasks.judge(&self.snapshot, self.host()?, &self.command))
+    }
+
+    /// What a denial is answered, put on the record first.
+    pub(crate) fn deny(&self, call: &Call, denial: &Denial) -> Answer {
+        let tasks = &call.session.server.tasks;
+        tasks.record_denial(&self.alias, self.hash, self.begun);
+        denied(&self.alias, self.hash, self.command.as_str(), denial)
+    }
+
+    /// What is to be run, as far as the judged configuration goes.
+    pub(crate) fn order(&self, command: Authorised, kind: Kind) -> Order {
+        Order {
+            permit: Permit::new(&self.snapshot, &self.command, command),
+            kind,
+        }
+    }
+
+    /// Asks a person, which can take minutes: the answer says nothing of a configuration
+    /// that was changed meanwhile, by which the command is judged anew before it runs.
+    ///
+    /// # Errors
+    /// What to answer: a denial, or the question to a modern client.
+    pub(crate) fn ask(
+        &self,
+        call: &Arc<Call>,
+        question: NeedsApproval,
+    ) -> Result<Authorised, Answer> {
+        match approval::obtain(call, &[&question], self.snapshot.approval_wait()) {
+            Ruling::Approved(mut given) => given
+                .spend(question)
+                .map_err(|denial| self.deny(call, &denial)),
+            Ruling::Refused(failure) => Err(self.deny(call, &question.refuse(failure))),
+            Ruling::Ask(answer) => Err(answer),
+        }
+    }
+}
