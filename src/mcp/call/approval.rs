@@ -68,7 +68,7 @@ pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Durat
     } else {
         match &call.retry {
             None => return Ruling::Ask(ask_modern(call, questions, wait)),
-            Some(retry) => check_retry(call, retry),
+            Some(retry) => check_retry(call, retry, questions),
         }
     };
     let outcome = reply.outcome;
@@ -168,7 +168,10 @@ fn take_back(call: &Call, id: &RequestId, reason: &str) {
 /// The `input_required` result.
 fn ask_modern(call: &Call, questions: &[&NeedsApproval], wait: Duration) -> Answer {
     let (params, shown) = form(questions, true);
-    let state = call.session.request_states.issue(digest(call), shown, wait);
+    let state = call
+        .session
+        .request_states
+        .issue(digest(call, questions), shown, wait);
     let request = Object::new()
         .field("method", "elicitation/create")
         .json("params", &params)
@@ -183,11 +186,11 @@ fn ask_modern(call: &Call, questions: &[&NeedsApproval], wait: Duration) -> Answ
 }
 
 /// Reads the second attempt of a modern client. Its state is used up whatever it says.
-fn check_retry(call: &Call, retry: &Retry) -> Reply {
+fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Reply {
     match call
         .session
         .request_states
-        .redeem(&retry.state, &digest(call))
+        .redeem(&retry.state, &digest(call, questions))
     {
         Ok(issued) => Reply {
             outcome: retry.reply,
@@ -253,15 +256,18 @@ fn wording(questions: &[&NeedsApproval]) -> (String, Vec<Shown>) {
     (text, shown)
 }
 
-/// What a state is bound to: the tool and its arguments. The hosts and the exact commands
-/// are bound by what was shown.
-fn digest(call: &Call) -> [u8; 32] {
-    Sha256::new()
+/// What a state is bound to: the tool, its arguments, and each host with the exact command
+/// that would be sent there. A second attempt that would do something else is told from the
+/// first here; what may run is decided by what was shown.
+fn digest(call: &Call, questions: &[&NeedsApproval]) -> [u8; 32] {
+    let mut hash = Sha256::new()
         .chain_update(call.tool.name)
         .chain_update(b"\0")
-        .chain_update(Json::of(&call.arguments).as_str())
-        .finalize()
-        .into()
+        .chain_update(Json::of(&call.arguments).as_str());
+    for question in questions {
+        hash.update(question.show().1.digest());
+    }
+    hash.finalize().into()
 }
 
 fn record(call: &Call, questions: &[&NeedsApproval], outcome: ApprovalOutcome, since: Instant) {
