@@ -279,7 +279,7 @@ pub(crate) fn is_filter(words: &[&str]) -> bool {
     false
 }
 
-fn is_assignment(text: &str) -> bool {
+pub(crate) fn is_assignment(text: &str) -> bool {
     text.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty()
             && !OUTSIDE.contains(&name)

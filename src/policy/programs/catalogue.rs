@@ -7,13 +7,28 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, OnceLock};
 
-use crate::policy::programs::description::{self, Description};
+use crate::policy::programs::description::Description;
+use crate::policy::programs::parse;
 
 /// Goes up with every change of a description.
 pub(crate) const VERSION: u32 = 1;
 
 /// Each file is one family.
-pub(crate) const FAMILIES: &[(&str, &str)] = &[("coreutils", include_str!("data/coreutils.txt"))];
+pub(crate) const FAMILIES: &[(&str, &str)] = &[
+    ("base/archives", include_str!("data/base/archives.txt")),
+    ("base/changes", include_str!("data/base/changes.txt")),
+    ("base/coreutils", include_str!("data/base/coreutils.txt")),
+    ("base/files", include_str!("data/base/files.txt")),
+    ("base/hardware", include_str!("data/base/hardware.txt")),
+    ("base/inspect", include_str!("data/base/inspect.txt")),
+    ("base/monitoring", include_str!("data/base/monitoring.txt")),
+    ("base/processes", include_str!("data/base/processes.txt")),
+    ("base/scripts", include_str!("data/base/scripts.txt")),
+    ("base/search", include_str!("data/base/search.txt")),
+    ("base/shell", include_str!("data/base/shell.txt")),
+    ("base/state", include_str!("data/base/state.txt")),
+    ("base/wrappers", include_str!("data/base/wrappers.txt")),
+];
 
 struct Entry {
     text: &'static str,
@@ -65,14 +80,14 @@ pub(crate) fn find(name: &str) -> Option<&'static Description> {
     let place = *INDEX.by_name.get(name)?;
     let entry = INDEX.entries.get(place)?;
     // A text that does not parse is none; a test holds that each one does.
-    let read = || description::parse(entry.text).ok();
+    let read = || parse::parse(entry.text).ok();
     entry.description.get_or_init(read).as_ref()
 }
 
 /// All descriptions, in the order of the files.
 pub(crate) fn all() -> impl Iterator<Item = &'static Description> {
     INDEX.entries.iter().filter_map(|entry| {
-        let read = || description::parse(entry.text).ok();
+        let read = || parse::parse(entry.text).ok();
         entry.description.get_or_init(read).as_ref()
     })
 }
@@ -91,7 +106,7 @@ mod tests {
             for one in descriptions(text) {
                 let line = text.get(..one.as_ptr().addr() - text.as_ptr().addr());
                 let line = line.unwrap().lines().count() + 1;
-                let read = description::parse(one);
+                let read = parse::parse(one);
                 let read = read.unwrap_or_else(|(at, why)| {
                     panic!("{family}.txt:{}: {why}", line + at);
                 });

@@ -10,26 +10,38 @@
 //!   may-write FILE...                     files that it opens for writing by itself (a lock)
 //!   through                               changes nothing: what it runs is judged instead
 //!   feeds                                 adds words of its input to what it runs
-//!   style gnu|posix|long                  options anywhere; before operands only; `-name` whole
+//!   style gnu|posix|long|none             options anywhere; before operands only; `-name` whole; none
 //!   does EFFECT...                        what it does by being run at all
 //!   unless NAME... : EFFECT...            what it does where none of these options is given
+//!   when NAME... [and NAME...] [unless NAME...] : EFFECT...   where one of each is given
+//!   bare EFFECT...                        what it does without any operand
+//!   having KIND NUMBER : EFFECT...        what it does with so many operands of the kind
 //!   alone                                 has subcommands, and may be run without one
 //!   digits                                `-5` is an option
 //!   plus KIND                             `+5` is an option
 //!   flag NAME... [: EFFECT...]            an option without a value
 //!   value NAME... KIND [: EFFECT...]      a value, glued, behind `=` or in the next word
+//!   next NAME... KIND [: EFFECT...]      a value in the next word only
 //!   optional NAME... KIND [: EFFECT...]   a value glued or behind `=` only, or none
 //!   values NAME... KIND KIND [: EFFECT]   two values, in the next two words
 //!   key NAME... KIND [: EFFECT...]        an operand `NAME=VALUE`
 //!   pair NAME... KIND [: EFFECT...]       an operand NAME with the next word as its value
 //!   word NAME... [: EFFECT...]            an operand that is this word
 //!   letters first|any FLAGS [VALUED]      operands such as `aux` are options without a dash
+//!   bundle                                the first word of all may be its options without a dash
 //!   operand KIND[!|...|+] [: EFFECT...]   by position: one or none, one, any number, at least one
+//!   first-by NAME...                      these options stand for the first operand
+//!   last-by NAME...                       these options stand for the last operand
+//!   instead NAME... KIND [: EFFECT...]    with these options, all operands are of this kind
+//!   apart NAME...                         some versions take the value of these glued only
+//!   deep NAME...                          these options make trees of the paths
+//!   here always|deep                      without a path it reads where it stands
 //!   sub NAME... [: EFFECT...]             a subcommand; what is indented below it is its own
 //!   without WORD... -- REASON             known, and left out on purpose
 //! ```
 //!
-//! `a[ddress]` stands for every abbreviation from `a` on. What a description does not list
+//! An operand with `!` behind one that repeats is the last word. A word that a repeated operand
+//! does not take is the next one's. `a[ddress]` stands for every abbreviation from `a` on. What a description does not list
 //! is unknown, and unknown is never granted by a wildcard or a set. Called by the catalogue.
 
 use crate::policy::programs::effects::Effects;
@@ -56,17 +68,34 @@ pub(crate) struct Form {
     pub(crate) style: Style,
     /// Of being run at all.
     pub(crate) effects: Effects,
-    /// Of being run without any of these options (`docker stats` without `--no-stream`).
-    pub(crate) unless: Vec<(Vec<&'static str>, Effects)>,
+    /// Of being run with some options and without others (`docker stats` without
+    /// `--no-stream`).
+    pub(crate) conditions: Vec<Condition>,
+    /// Of being run without operands.
+    pub(crate) bare: Effects,
+    /// Of being run with so many operands of the kind.
+    pub(crate) having: Vec<(Kind, usize, Effects)>,
     /// May be run without a subcommand.
     pub(crate) alone: bool,
     pub(crate) digits: bool,
     pub(crate) plus: Option<Kind>,
     /// Sorted by name, each with its dashes.
-    options: Vec<(&'static str, Opt)>,
+    pub(crate) options: Vec<(&'static str, Opt)>,
     pub(crate) keys: Vec<(&'static str, Opt)>,
     pub(crate) keywords: Vec<(Abbreviable, Opt)>,
     pub(crate) letters: Option<Letters>,
+    /// The first word may be options without a dash.
+    pub(crate) bundle: bool,
+    /// Options that stand for the first and for the last operand.
+    pub(crate) first_by: Vec<&'static str>,
+    pub(crate) last_by: Vec<&'static str>,
+    /// Options that make another kind of all operands.
+    pub(crate) instead: Vec<(Vec<&'static str>, Operand)>,
+    /// Options whose value some versions take glued only.
+    pub(crate) apart: Vec<&'static str>,
+    /// Options that make trees of the paths.
+    pub(crate) deep: Vec<&'static str>,
+    pub(crate) here: Here,
     pub(crate) operands: Vec<Operand>,
     pub(crate) subs: Vec<Sub>,
     /// Names that were left out on purpose, with the reason.
@@ -83,6 +112,26 @@ pub(crate) enum Style {
     Posix,
     /// `-name` is one, wherever it stands.
     Long,
+    /// There are none: every word is an operand.
+    None,
+}
+
+/// Whether the working directory is read where no path is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Here {
+    #[default]
+    Never,
+    Always,
+    /// With an option that makes trees of the paths.
+    Deep,
+}
+
+/// What it does where an option of each of these groups is given, and none of those.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    pub(crate) given: Vec<Vec<&'static str>>,
+    pub(crate) missing: Vec<&'static str>,
+    pub(crate) effects: Effects,
 }
 
 #[derive(Debug, Clone)]
@@ -97,6 +146,7 @@ pub(crate) struct Opt {
 pub(crate) enum Value {
     None,
     Required(Kind),
+    Next(Kind),
     Optional(Kind),
     Two(Kind, Kind),
 }
@@ -139,7 +189,7 @@ pub(crate) struct Letters {
 }
 
 impl Abbreviable {
-    fn new(text: &'static str) -> Self {
+    pub(crate) fn new(text: &'static str) -> Self {
         match text.strip_suffix(']').and_then(|text| text.split_once('[')) {
             Some((least, rest)) => Self { least, rest },
             None => Self {
@@ -170,10 +220,6 @@ impl Form {
         self.options.get(at.ok()?).map(|(_, option)| option)
     }
 
-    pub(crate) fn options(&self) -> impl Iterator<Item = &(&'static str, Opt)> {
-        self.options.iter()
-    }
-
     pub(crate) fn keyword(&self, text: &str) -> Option<&Opt> {
         let mut keywords = self.keywords.iter();
         keywords
@@ -194,270 +240,4 @@ impl Form {
             .find(|(name, _)| *name == text)
             .map(|(_, reason)| *reason)
     }
-}
-
-/// Reads one description, from its `program` line on.
-///
-/// # Errors
-/// The number of the line within it, from 0, and what is wrong there.
-pub(crate) fn parse(text: &'static str) -> Result<Description, (usize, String)> {
-    let mut lines = Lines { lines: Vec::new() };
-    for (number, line) in text.lines().enumerate() {
-        let body = line.trim_start();
-        if body.is_empty() || body.starts_with('#') {
-            continue;
-        }
-        let indent = line.len() - body.len();
-        if indent % 2 == 1 || line.contains('\t') || body != body.trim_end() {
-            return Err((number, "indent by two blanks, none at the end".to_owned()));
-        }
-        lines.lines.push((number, indent / 2, body));
-    }
-    let mut at = 0;
-    lines.program(&mut at)
-}
-
-struct Lines {
-    lines: Vec<(usize, usize, &'static str)>,
-}
-
-type Failure = (usize, String);
-
-impl Lines {
-    fn program(&self, at: &mut usize) -> Result<Description, Failure> {
-        let Some((number, 0, head)) = self.lines.first().copied() else {
-            return Err((0, "a description begins with `program NAME`".to_owned()));
-        };
-        let mut words = head.split(' ');
-        if words.next() != Some("program") {
-            return Err((
-                number,
-                "a description begins with `program NAME`".to_owned(),
-            ));
-        }
-        let mut description = Description {
-            names: words.collect(),
-            source: "",
-            sets: Vec::new(),
-            helpers: Vec::new(),
-            may_write: Vec::new(),
-            through: false,
-            feeds: false,
-            form: Form::default(),
-        };
-        *at = 1;
-        // What only the program as a whole has stands before its options.
-        while let Some((_, 1, line)) = self.lines.get(*at).copied() {
-            let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
-            match keyword {
-                "source" => description.source = rest,
-                "sets" => description.sets = rest.split(' ').collect(),
-                "helpers" => description.helpers = rest.split(' ').collect(),
-                "may-write" => description.may_write = rest.split(' ').collect(),
-                "through" => description.through = true,
-                "feeds" => description.feeds = true,
-                _ => break,
-            }
-            *at += 1;
-        }
-        if description.names.is_empty() || description.source.is_empty() {
-            return Err((number, "`program` needs a name, and a `source`".to_owned()));
-        }
-        description.form = self.form(at, 1)?;
-        match self.lines.get(*at) {
-            Some((number, _, line)) => Err((*number, format!("does not belong here: {line}"))),
-            None => Ok(description),
-        }
-    }
-
-    /// All lines at this depth, with what is below their `sub`s.
-    fn form(&self, at: &mut usize, depth: usize) -> Result<Form, Failure> {
-        let mut form = Form::default();
-        while let Some((number, indent, line)) = self.lines.get(*at).copied() {
-            if indent < depth {
-                break;
-            }
-            if indent > depth {
-                return Err((number, "indented too far".to_owned()));
-            }
-            *at += 1;
-            self.line(&mut form, line, at, depth)
-                .map_err(|(inner, text)| (inner.unwrap_or(number), text))?;
-        }
-        form.options.sort_by_key(|(name, _)| *name);
-        if let Some([(name, _), ..]) = form
-            .options
-            .windows(2)
-            .find(|pair| matches!(pair, [(a, _), (b, _)] if a == b))
-        {
-            let number = self.lines.first().map_or(0, |(number, ..)| *number);
-            return Err((number, format!("{name} is described twice")));
-        }
-        Ok(form)
-    }
-
-    fn line(
-        &self,
-        form: &mut Form,
-        line: &'static str,
-        at: &mut usize,
-        depth: usize,
-    ) -> Result<(), (Option<usize>, String)> {
-        let fail = |text: &str| (None, format!("{text}: {line}"));
-        let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
-        if keyword == "without" {
-            let (names, reason) = rest.split_once(" -- ").ok_or_else(|| fail("no reason"))?;
-            form.without
-                .extend(names.split(' ').map(|name| (name, reason)));
-            return Ok(());
-        }
-        let (words, effects) = match rest.split_once(" : ") {
-            Some((words, effects)) => (words, effects),
-            None => (rest, ""),
-        };
-        let effects = effects_of(effects).ok_or_else(|| fail("no such effect"))?;
-        let words: Vec<&'static str> = words.split(' ').filter(|word| !word.is_empty()).collect();
-        let kind = |word: &'static str| Kind::named(word).ok_or_else(|| fail("no such kind"));
-        match (keyword, words.as_slice()) {
-            ("style", ["gnu"]) => form.style = Style::Gnu,
-            ("style", ["posix"]) => form.style = Style::Posix,
-            ("style", ["long"]) => form.style = Style::Long,
-            ("does", names @ [_, ..]) => {
-                form.effects = form
-                    .effects
-                    .and(effects_of(&names.join(" ")).ok_or_else(|| fail("no such effect"))?);
-            }
-            ("unless", [_, ..]) if effects != Effects::READS => form.unless.push((words, effects)),
-            ("alone", []) => form.alone = true,
-            ("digits", []) => form.digits = true,
-            ("plus", [name]) => form.plus = Some(kind(name)?),
-            ("flag", names @ [name, ..]) => {
-                add(&mut form.options, names, name, Value::None, effects);
-            }
-            ("value", [names @ .., last]) if !names.is_empty() => {
-                let value = kind(last)?;
-                let effects = effects.and(value.effects());
-                let name = names.first().copied().unwrap_or_default();
-                add(
-                    &mut form.options,
-                    names,
-                    name,
-                    Value::Required(value),
-                    effects,
-                );
-            }
-            ("optional", [names @ .., last]) if !names.is_empty() => {
-                let value = kind(last)?;
-                let effects = effects.and(value.effects());
-                let name = names.first().copied().unwrap_or_default();
-                add(
-                    &mut form.options,
-                    names,
-                    name,
-                    Value::Optional(value),
-                    effects,
-                );
-            }
-            ("values", [names @ .., first, second]) if !names.is_empty() => {
-                let (first, second) = (kind(first)?, kind(second)?);
-                let effects = effects.and(first.effects()).and(second.effects());
-                let name = names.first().copied().unwrap_or_default();
-                add(
-                    &mut form.options,
-                    names,
-                    name,
-                    Value::Two(first, second),
-                    effects,
-                );
-            }
-            ("key", [names @ .., last]) if !names.is_empty() => {
-                let value = kind(last)?;
-                let effects = effects.and(value.effects());
-                let name = names.first().copied().unwrap_or_default();
-                add(&mut form.keys, names, name, Value::Required(value), effects);
-            }
-            ("pair", [names @ .., last]) if !names.is_empty() => {
-                let value = kind(last)?;
-                let effects = effects.and(value.effects());
-                keywords(form, names, Value::Required(value), effects);
-            }
-            ("word", names @ [_, ..]) => keywords(form, names, Value::None, effects),
-            ("letters", [place @ ("first" | "any"), flags, valued @ ..]) => {
-                form.letters = Some(Letters {
-                    first_only: *place == "first",
-                    flags,
-                    valued: valued.first().copied().unwrap_or_default(),
-                });
-            }
-            ("operand", [operand]) => {
-                let (name, need) = need(operand);
-                let kind = kind(name)?;
-                form.operands.push(Operand {
-                    effects: effects.and(kind.effects()),
-                    kind,
-                    need,
-                });
-            }
-            ("sub", names @ [_, ..]) => {
-                let mut below = self
-                    .form(at, depth + 1)
-                    .map_err(|(n, text)| (Some(n), text))?;
-                below.effects = below.effects.and(effects);
-                form.subs.push(Sub {
-                    names: names.iter().map(|name| Abbreviable::new(name)).collect(),
-                    form: below,
-                });
-            }
-            _ => return Err(fail("not a line of a description")),
-        }
-        Ok(())
-    }
-}
-
-fn need(operand: &'static str) -> (&'static str, Need) {
-    if let Some(name) = operand.strip_suffix("...") {
-        (name, Need::Any)
-    } else if let Some(name) = operand.strip_suffix('+') {
-        (name, Need::Some)
-    } else if let Some(name) = operand.strip_suffix('!') {
-        (name, Need::One)
-    } else {
-        (operand, Need::Maybe)
-    }
-}
-
-fn keywords(form: &mut Form, names: &[&'static str], value: Value, effects: Effects) {
-    for name in names {
-        let option = Opt {
-            name,
-            value: value.clone(),
-            effects,
-        };
-        form.keywords.push((Abbreviable::new(name), option));
-    }
-}
-
-fn add(
-    to: &mut Vec<(&'static str, Opt)>,
-    names: &[&'static str],
-    first: &'static str,
-    value: Value,
-    effects: Effects,
-) {
-    for name in names {
-        let option = Opt {
-            name: first,
-            value: value.clone(),
-            effects,
-        };
-        to.push((name, option));
-    }
-}
-
-fn effects_of(names: &str) -> Option<Effects> {
-    let mut effects = Effects::READS;
-    for name in names.split(' ').filter(|name| !name.is_empty()) {
-        effects = effects.and(Effects::named(name)?);
-    }
-    Some(effects)
 }

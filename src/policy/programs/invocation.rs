@@ -7,7 +7,8 @@
 use std::ops::Range;
 
 use crate::policy::programs::effects::Effects;
-use crate::policy::programs::reading::{Argument, Reading, Role, What, read};
+use crate::policy::programs::reading::{Argument, Reading, Role, What};
+use crate::policy::programs::walk::read;
 
 /// Longest chain of programs that is followed.
 const DEEPEST: usize = 8;

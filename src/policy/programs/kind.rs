@@ -4,6 +4,7 @@
 //! where a word of another form would be read differently by some version of the program.
 //! Called by the parser of descriptions and by the reader.
 
+use crate::policy::filter::awk;
 use crate::policy::programs::effects::Effects;
 
 /// What an option's value or an operand is.
@@ -35,6 +36,19 @@ pub(crate) enum Kind {
     Place,
     /// A file that is written, made, changed or removed.
     Write,
+    /// A file that output goes to; harmless where it is `/dev/null`.
+    Output,
+    /// The same as [`Self::Path`], and the program would make another host of `host:file`
+    /// and a list of arguments of `@file`.
+    Local,
+    /// A pattern of names, without `/`.
+    Names,
+    /// A device by its short name (`sda1`), no number.
+    Device,
+    /// What no shell computes with: none of `` $`[]() ``.
+    Atom,
+    /// A format of `printf` that takes texts only: numbers are expressions to some shells.
+    Format,
     /// Another host, by name or address.
     Host,
     /// `http://` or `https://`, without a user, and without what curl expands.
@@ -43,6 +57,10 @@ pub(crate) enum Kind {
     Awk,
     Sed,
     Jq,
+    /// A path into a document, for `yq`.
+    YqPath,
+    /// `NAME=VALUE` of a variable of awk.
+    AwkVariable,
     /// `NAME=VALUE` of a variable that changes only form.
     Assignment,
     /// The first word of another command, which goes on to the end.
@@ -60,7 +78,6 @@ pub(crate) const FORM_VARIABLES: &[&str] = &[
     "LANGUAGE",
     "LINES",
     "NO_COLOR",
-    "POSIXLY_CORRECT",
     "TERM",
     "TZ",
 ];
@@ -115,11 +132,19 @@ impl Kind {
             "tree" => Self::Tree,
             "place" => Self::Place,
             "write" => Self::Write,
+            "output" => Self::Output,
+            "local" => Self::Local,
+            "names" => Self::Names,
+            "device" => Self::Device,
+            "atom" => Self::Atom,
+            "format" => Self::Format,
             "host" => Self::Host,
             "url" => Self::Url,
             "awk" => Self::Awk,
             "sed" => Self::Sed,
             "jq" => Self::Jq,
+            "yq-path" => Self::YqPath,
+            "awk-variable" => Self::AwkVariable,
             "assignment" => Self::Assignment,
             "program" => Self::Program,
             "program;" => Self::ProgramUntil,
@@ -136,9 +161,19 @@ impl Kind {
         }
     }
 
+    /// What comes with this text for it.
+    pub(crate) fn effects_of(&self, text: &str) -> Effects {
+        match self {
+            Self::Output if !matches!(text, "/dev/null" | "/dev/stdout" | "/dev/stderr") => {
+                Effects::WRITES
+            }
+            _ => self.effects(),
+        }
+    }
+
     /// Whether its contents are read, so that `paths` decides.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self, Self::Path | Self::Tree)
+        matches!(self, Self::Path | Self::Tree | Self::Local)
     }
 
     /// Whether another command begins here.
@@ -170,13 +205,23 @@ impl Kind {
                     && !text.split('/').any(|part| part == "..")
                     && only(b"_.:/@%+=,~^-")
             }
-            Self::Path | Self::Tree | Self::Place | Self::Write => !text.is_empty(),
+            Self::Path | Self::Tree | Self::Place | Self::Write | Self::Output => !text.is_empty(),
+            Self::Local => !text.is_empty() && !text.contains(':') && !text.starts_with('@'),
+            Self::Names => !text.contains('/'),
+            Self::Device => text.starts_with(|c: char| c.is_ascii_alphabetic()) && only(b"_.-"),
+            Self::Atom => !text.contains(['$', '`', '[', ']', '(', ')']),
+            Self::Format => is_text_format(text),
+            Self::YqPath => is_yq_path(text),
+            Self::AwkVariable => awk::is_assignment(text),
             Self::Host => !text.starts_with('-') && !text.is_empty() && only(b"_.:%-"),
             Self::Url => is_plain_url(text),
             Self::Assignment => text
                 .split_once('=')
                 .is_some_and(|(name, value)| is_form_assignment(name, value)),
-            Self::Program | Self::ProgramUntil => !text.starts_with('-') && !text.is_empty(),
+            // An assignment in its place would be one to `sudo` and `env`.
+            Self::Program | Self::ProgramUntil => {
+                !text.starts_with('-') && !text.is_empty() && !text.contains('=')
+            }
         }
     }
 }
@@ -187,6 +232,60 @@ fn is_number(text: &str) -> bool {
     digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && unit.len() <= 3
         && unit.bytes().all(|b| b.is_ascii_alphabetic() || b == b'%')
+}
+
+/// Only conversions that print a text as it is: `%s`, `%b`, `%q`, `%c`, `%%`.
+fn is_text_format(text: &str) -> bool {
+    let mut pieces = text.split('%');
+    if pieces.next().is_none_or(|first| first.starts_with('-')) {
+        return false;
+    }
+    while let Some(piece) = pieces.next() {
+        if piece.is_empty() {
+            // `%%`: what follows belongs to no conversion.
+            if pieces.next().is_none() {
+                return false;
+            }
+            continue;
+        }
+        let conversion =
+            piece.trim_start_matches(|c: char| c.is_ascii_digit() || "-+ .".contains(c));
+        if !conversion.starts_with(['s', 'b', 'q', 'c']) {
+            return false;
+        }
+    }
+    true
+}
+
+/// `.a.b[0]`, `.["x"]`, `.items[]`, with `| length` or `| keys` behind it.
+fn is_yq_path(text: &str) -> bool {
+    let mut parts = text.split('|').map(str::trim);
+    let path = parts.next().unwrap_or_default();
+    path.starts_with('.')
+        && parts.all(|part| matches!(part, "length" | "keys"))
+        && path.split('[').enumerate().all(|(at, piece)| {
+            let name = |text: &str| {
+                text.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+            };
+            if at == 0 {
+                return name(piece);
+            }
+            // A name without quotes within brackets would be a function.
+            let Some((index, rest)) = piece.split_once(']') else {
+                return false;
+            };
+            let quoted = index
+                .strip_prefix('"')
+                .and_then(|index| index.strip_suffix('"'));
+            let plain = match quoted {
+                Some(key) => name(key),
+                None => index
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || b"-*".contains(&b)),
+            };
+            plain && name(rest) && (rest.is_empty() || rest.starts_with('.'))
+        })
 }
 
 fn is_plain_url(text: &str) -> bool {
@@ -224,6 +323,17 @@ mod tests {
             ("assignment", "LC_ALL=C.UTF-8"),
             ("assignment", "TZ=Europe/Berlin"),
             ("assignment", "PAGER=cat"),
+            ("local", "/backup/x.tar"),
+            ("names", "*.log"),
+            ("device", "nvme0n1"),
+            ("atom", "/etc/nginx"),
+            ("format", "%-20s %s\\n"),
+            ("format", "100%% of %s"),
+            ("yq-path", ".services.web.ports[0]"),
+            ("yq-path", ".[\"a\"] | length"),
+            ("yq-path", "."),
+            ("awk-variable", "n=5"),
+            ("program", "/usr/bin/grep"),
         ] {
             let takes = Kind::named(kind).unwrap().takes(text);
             assert_eq!(takes, text != "0-", "{kind} {text}");
@@ -249,6 +359,27 @@ mod tests {
             ("assignment", "TZ=/etc/shadow"),
             ("assignment", "PAGER=less"),
             ("assignment", "LC_ALL"),
+            ("assignment", "POSIXLY_CORRECT=1"),
+            ("local", "host:/x.tar"),
+            ("local", "@/etc/shadow"),
+            ("names", "/etc/shadow"),
+            ("device", "1"),
+            ("device", "/dev/sda"),
+            ("atom", "a[$(id)]"),
+            ("atom", "a[b]"),
+            ("format", "-v"),
+            ("format", "%d"),
+            ("format", "%(%F)T"),
+            ("format", "%n"),
+            ("format", "%*s"),
+            ("format", "%"),
+            ("yq-path", "load(\"/x\")"),
+            ("yq-path", ".a | load(.b)"),
+            ("yq-path", ".env[env]"),
+            ("yq-path", "env"),
+            ("awk-variable", "ENVIRON=1"),
+            ("program", "A=/bin/cat"),
+            ("program", "-x"),
         ] {
             assert!(!Kind::named(kind).unwrap().takes(text), "{kind} {text}");
         }

@@ -1,0 +1,71 @@
+//! Whether a word may stand for what the description expects there.
+//!
+//! Owns the checks that need more than the kind: words that spread or are known only on
+//! the host, scripts. Called by the walk.
+
+use crate::policy::filter::{self, awk, sed};
+use crate::policy::programs::effects::Effects;
+use crate::policy::programs::kind::Kind;
+use crate::policy::programs::reading::{Argument, Role, Unknown, What};
+
+/// The role of an option's value, with what the value adds to these effects.
+pub(crate) fn value_of<'w>(
+    option: &'static str,
+    kind: &'static Kind,
+    word: Argument<'w>,
+    effects: Effects,
+) -> Role<'w> {
+    let what = if word.spreads || !takes(kind, word) {
+        // A value that becomes several words would make operands of the rest.
+        What::Unknown(Unknown::Form)
+    } else if !script(kind, word.text) {
+        What::Unknown(Unknown::Script)
+    } else {
+        What::Value {
+            option,
+            kind,
+            text: word.text,
+        }
+    };
+    Role {
+        what,
+        effects: effects.and(kind.effects_of(word.text)),
+    }
+}
+
+/// The role of an operand.
+pub(crate) fn operand_of<'w>(
+    kind: &'static Kind,
+    word: Argument<'w>,
+    effects: Effects,
+) -> Role<'w> {
+    let what = if !takes(kind, word) {
+        What::Unknown(Unknown::Form)
+    } else if !script(kind, word.text) {
+        What::Unknown(Unknown::Script)
+    } else {
+        What::Operand {
+            kind,
+            text: word.text,
+        }
+    };
+    Role {
+        what,
+        effects: effects.and(kind.effects_of(word.text)),
+    }
+}
+
+pub(crate) fn takes(kind: &Kind, word: Argument<'_>) -> bool {
+    // What is known only on the host can be checked for nothing.
+    kind.takes(word.text) && (!word.open || *kind == Kind::Text)
+}
+
+/// Whether a script only computes and prints.
+fn script(kind: &Kind, text: &str) -> bool {
+    match kind {
+        Kind::Awk => awk::is_plain(text),
+        Kind::Sed => sed::is_plain(text),
+        Kind::Jq => filter::is_plain_jq(text),
+        _ => true,
+    }
+}
