@@ -28,6 +28,18 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("base/shell", include_str!("data/base/shell.txt")),
     ("base/state", include_str!("data/base/state.txt")),
     ("base/wrappers", include_str!("data/base/wrappers.txt")),
+    (
+        "network/firewalls",
+        include_str!("data/network/firewalls.txt"),
+    ),
+    ("network/iproute", include_str!("data/network/iproute.txt")),
+    (
+        "network/managers",
+        include_str!("data/network/managers.txt"),
+    ),
+    ("network/probes", include_str!("data/network/probes.txt")),
+    ("network/tables", include_str!("data/network/tables.txt")),
+    ("network/web", include_str!("data/network/web.txt")),
 ];
 
 struct Entry {

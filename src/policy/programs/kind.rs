@@ -6,6 +6,7 @@
 
 use crate::policy::filter::awk;
 use crate::policy::programs::effects::Effects;
+use crate::policy::programs::sites::{is_bare_site, is_line, is_plain_header, is_plain_url};
 
 /// What an option's value or an operand is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,14 @@ pub(crate) enum Kind {
     Host,
     /// `http://` or `https://`, without a user, and without what curl expands.
     Url,
+    /// The same, or without the scheme, where the name means no other one (`ftp.` for curl).
+    Site,
+    /// A header of a request that only describes what is wanted, of printable characters.
+    Header,
+    /// Printable characters, with no `@` in front, which means a file.
+    Line,
+    /// What `curl -w` prints: no `@` in front, and nothing that writes a file.
+    WriteOut,
     /// Scripts with a checker of their own.
     Awk,
     Sed,
@@ -140,6 +149,10 @@ impl Kind {
             "format" => Self::Format,
             "host" => Self::Host,
             "url" => Self::Url,
+            "site" => Self::Site,
+            "header" => Self::Header,
+            "line" => Self::Line,
+            "writeout" => Self::WriteOut,
             "awk" => Self::Awk,
             "sed" => Self::Sed,
             "jq" => Self::Jq,
@@ -156,7 +169,7 @@ impl Kind {
     pub(crate) fn effects(&self) -> Effects {
         match self {
             Self::Write => Effects::WRITES,
-            Self::Host | Self::Url => Effects::NETWORK,
+            Self::Host | Self::Url | Self::Site => Effects::NETWORK,
             _ => Effects::READS,
         }
     }
@@ -215,6 +228,10 @@ impl Kind {
             Self::AwkVariable => awk::is_assignment(text),
             Self::Host => !text.starts_with('-') && !text.is_empty() && only(b"_.:%-"),
             Self::Url => is_plain_url(text),
+            Self::Site => is_plain_url(text) || is_bare_site(text),
+            Self::Header => is_line(text) && is_plain_header(text),
+            Self::Line => is_line(text),
+            Self::WriteOut => !text.starts_with('@') && !text.contains("%output"),
             Self::Assignment => text
                 .split_once('=')
                 .is_some_and(|(name, value)| is_form_assignment(name, value)),
@@ -288,20 +305,6 @@ fn is_yq_path(text: &str) -> bool {
         })
 }
 
-fn is_plain_url(text: &str) -> bool {
-    let rest = text
-        .strip_prefix("http://")
-        .or_else(|| text.strip_prefix("https://"));
-    let Some(rest) = rest else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    !authority.is_empty()
-        && !authority.contains('@')
-        && !authority.starts_with('-')
-        && rest
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !b"{}[]\\\"'<>^`|".contains(&b))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,6 +323,13 @@ mod tests {
             ("unit", "getty@tty1.service"),
             ("object", "registry/app:1.2"),
             ("url", "http://127.0.0.1:8080/health?x=1"),
+            ("local", "/etc/ssl/x.crt"),
+            ("site", "localhost:8080/health?x=1"),
+            ("site", "https://example.com"),
+            ("header", "Host: example.com"),
+            ("header", "X-Forwarded-Proto: https"),
+            ("line", "Mozilla/5.0 (X11)"),
+            ("writeout", "%{http_code}\n"),
             ("assignment", "LC_ALL=C.UTF-8"),
             ("assignment", "TZ=Europe/Berlin"),
             ("assignment", "PAGER=cat"),
@@ -355,6 +365,21 @@ mod tests {
             ("url", "file:///etc/passwd"),
             ("url", "http://u:p@h/"),
             ("url", "http://h/{a,b}"),
+            ("local", "org.openssl.engine:/x.so:y"),
+            ("local", "file:/etc/shadow"),
+            ("site", "file:///etc/passwd"),
+            ("site", "ftp.example.com/x"),
+            ("site", "FTP.example.com"),
+            ("site", "host:dir"),
+            ("site", "u@h/"),
+            ("site", "/etc/passwd"),
+            ("site", "-T"),
+            ("header", "@/etc/shadow"),
+            ("header", "X-HTTP-Method-Override: DELETE"),
+            ("header", "Host: a\r\nDELETE / HTTP/1.1"),
+            ("line", "@x"),
+            ("writeout", "@/etc/shadow"),
+            ("writeout", "%output{/tmp/x}a"),
             ("assignment", "LD_PRELOAD=/x.so"),
             ("assignment", "TZ=/etc/shadow"),
             ("assignment", "PAGER=less"),

@@ -16,6 +16,7 @@ pub(crate) mod kind;
 mod operands;
 mod parse;
 pub(crate) mod reading;
+pub(crate) mod sites;
 mod values;
 pub(crate) mod walk;
 
