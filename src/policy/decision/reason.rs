@@ -28,21 +28,23 @@
 //! | `syntax:empty` | nothing to run |
 //! | `syntax:not-utf8` | not UTF-8 text |
 //! | `syntax:limit` | over 8 KiB, 32 commands or 256 words |
-//! | `syntax:newline`, `syntax:carriage-return`, `syntax:tab`, `syntax:nul`, `syntax:escape`, `syntax:control-char` | a control character |
+//! | `syntax:newline` | a line break inside quotes |
+//! | `syntax:carriage-return`, `syntax:tab`, `syntax:nul`, `syntax:escape`, `syntax:control-char` | a control character |
 //! | `syntax:invisible-char` | an invisible, bidirectional or format character, or an exotic blank |
 //! | `syntax:non-ascii-unquoted` | a non-ASCII character outside quotes |
 //! | `syntax:unterminated-quote` | a quote that is not closed |
 //! | `syntax:backslash` | a backslash before anything but punctuation or a blank |
 //! | `syntax:dollar`, `syntax:backtick` | an expansion or substitution, also inside double quotes |
-//! | `syntax:paren`, `syntax:brace`, `syntax:bracket`, `syntax:glob`, `syntax:tilde`, `syntax:hash`, `syntax:bang`, `syntax:caret` | that character outside quotes |
+//! | `syntax:paren`, `syntax:brace`, `syntax:bracket`, `syntax:glob`, `syntax:tilde`, `syntax:hash`, `syntax:bang`, `syntax:caret` | that character outside quotes, where a shell would do something with it |
 //! | `syntax:background` | a single `&` |
-//! | `syntax:redirect` | any redirection but `2>&1`, `> /dev/null`, `2> /dev/null`, `< /dev/null` after the words |
+//! | `syntax:redirect` | any redirection but `2>&1`, `> /dev/null`, `2> /dev/null`, `&> /dev/null`, `< FILE` after the words |
 //! | `syntax:redirect-first` | one of those before the program |
 //! | `syntax:empty-command` | an operator with nothing on one side |
 //! | `syntax:equals-start`, `syntax:percent-start` | a word that begins with `=` or `%` outside quotes |
 //! | `syntax:quoted-program`, `syntax:bad-program` | a program name that is quoted or oddly written |
-//! | `syntax:assignment` | `NAME=value` where the program belongs |
-//! | `syntax:reserved-word` | a keyword of some shell where the program belongs |
+//! | `syntax:assignment` | `NAME=value` that changes more than the form of an output |
+//! | `syntax:reserved-word` | a loop without known rounds, `case`, or a keyword of some shell where the program belongs |
+//! | `syntax:unclosed` | a group, `if` or `for` without its end |
 //! | `syntax:eval-builtin` | a shell builtin that evaluates its operands |
 
 /// Why a command was decided as it was. The text form is stable.
@@ -99,6 +101,9 @@ pub enum Code {
     BadProgram,
     Assignment,
     ReservedWord,
+    Loop,
+    Case,
+    Unclosed,
     EvalBuiltin,
 }
 
@@ -121,6 +126,25 @@ impl Code {
     /// Whether the text was refused before any rule was looked at.
     pub fn is_syntax(self) -> bool {
         self.as_str().starts_with("syntax:")
+    }
+
+    /// What names a refusal with several faults: the smallest.
+    pub(crate) fn syntax_rank(self) -> u8 {
+        match self {
+            Self::Limit | Self::Empty | Self::NotUtf8 => 0,
+            Self::CarriageReturn
+            | Self::Tab
+            | Self::Nul
+            | Self::Escape
+            | Self::ControlChar
+            | Self::InvisibleChar => 1,
+            Self::Assignment
+            | Self::QuotedProgram
+            | Self::BadProgram
+            | Self::ReservedWord
+            | Self::EvalBuiltin => 3,
+            _ => 2,
+        }
     }
 
     /// Code, finding, hint: one line each, so that the three are read together.
@@ -221,8 +245,8 @@ impl Code {
             ),
             Self::Newline => (
                 "syntax:newline",
-                "A line break is not accepted",
-                "Send one line; join commands with ; or && or make several calls",
+                "A line break is not accepted inside quotes",
+                "Put each line into a call of its own, or write \\n where the program reads it so",
             ),
             Self::CarriageReturn => (
                 "syntax:carriage-return",
@@ -267,28 +291,31 @@ impl Code {
             ),
             Self::Dollar => (
                 "syntax:dollar",
-                "Variables and substitutions are not expanded, also inside double quotes",
-                "Write the value out; use printenv NAME for a variable; put a literal $ in single quotes",
+                "Variables are not expanded, and \"$(COMMAND)\" only inside double quotes, behind \
+                 text that is no option, or as an operand of echo or printf",
+                "Write the value out; use printenv NAME for a variable; put a literal $ in single \
+                 quotes; run a COMMAND whose output is to be options or names in a call of its own",
             ),
             Self::Backtick => (
                 "syntax:backtick",
-                "Command substitution is not accepted, also inside double quotes",
-                "Run the inner command in a call of its own; put a literal ` in single quotes",
+                "Command substitution with ` is not accepted, also inside double quotes",
+                "Write \"$(COMMAND)\", or run it in a call of its own; put a literal ` in single quotes",
             ),
             Self::Paren => (
                 "syntax:paren",
-                "Parentheses are not accepted outside quotes",
-                "Send plain commands without subshells; put a literal ( in quotes",
+                "A parenthesis is accepted around a list of commands only, and where it is closed",
+                "Put a literal ( in quotes; functions, arrays and arithmetic are not accepted",
             ),
             Self::Brace => (
                 "syntax:brace",
-                "Braces are not accepted outside quotes",
+                "Braces that a shell would expand, or that do not pair",
                 "Write the words out; put a literal { in single quotes",
             ),
             Self::Bracket => (
                 "syntax:bracket",
-                "Brackets are not accepted outside quotes",
-                "Use /usr/bin/test for a condition; put a literal [ in quotes",
+                "Brackets outside quotes match names of files, which are not expanded here",
+                "Name the files, or put the word in single quotes; for a condition, write [ … ] with \
+                 blanks, not [[ … ]]",
             ),
             Self::Glob => (
                 "syntax:glob",
@@ -297,23 +324,24 @@ impl Code {
             ),
             Self::Tilde => (
                 "syntax:tilde",
-                "A tilde is not expanded",
+                "A tilde stands for the login's home only at the beginning of an operand, alone or \
+                 before a /",
                 "Write the directory out; put a literal ~ in quotes",
             ),
             Self::Hash => (
                 "syntax:hash",
-                "A # is accepted inside quotes only",
-                "Remove the comment, or put the word in quotes",
+                "A # is not accepted in a program's name",
+                "Put a blank before a comment",
             ),
             Self::Bang => (
                 "syntax:bang",
-                "A ! is accepted in quotes or as a word of its own",
+                "A ! is accepted before a command, as a word of its own, or in quotes",
                 "Put the word in single quotes",
             ),
             Self::Caret => (
                 "syntax:caret",
-                "A ^ is accepted inside quotes only",
-                "Put the word in quotes",
+                "A ^ is not accepted in a program's name",
+                "Write the program's name plainly",
             ),
             Self::Background => (
                 "syntax:background",
@@ -322,8 +350,10 @@ impl Code {
             ),
             Self::Redirect => (
                 "syntax:redirect",
-                "Only 2>&1, > /dev/null, 2> /dev/null and < /dev/null are accepted, after the last word and a blank",
-                "Leave the redirection out: both outputs are returned",
+                "Only 2>&1, > /dev/null, 2> /dev/null, &> /dev/null and < FILE are accepted, behind \
+                 the last word and a blank",
+                "Leave it out: both outputs are returned, and kept for paging; give text as an \
+                 operand instead of <<; no file is written this way",
             ),
             Self::RedirectFirst => (
                 "syntax:redirect-first",
@@ -332,8 +362,8 @@ impl Code {
             ),
             Self::EmptyCommand => (
                 "syntax:empty-command",
-                "An operator has no command on one side",
-                "Remove the operator",
+                "There is no command where one belongs",
+                "Remove the operator, or put a command beside it",
             ),
             Self::EqualsStart => (
                 "syntax:equals-start",
@@ -357,18 +387,36 @@ impl Code {
             ),
             Self::Assignment => (
                 "syntax:assignment",
-                "Variables may not be set in front of a command",
-                "Leave NAME=value out",
+                "Only variables that change the form of an output may be set, and only before a \
+                 command: LANG, LC_*, TZ, COLUMNS, PAGER=cat, SYSTEMD_PAGER=, NO_COLOR, \
+                 DEBIAN_FRONTEND",
+                "Leave NAME=value out; write a value into the words that use it",
             ),
             Self::ReservedWord => (
                 "syntax:reserved-word",
-                "A keyword of the shell stands where the program belongs",
-                "Send plain commands without loops, conditions or modifiers; make one call for each",
+                "A keyword of some shell stands where no command can begin with it",
+                "Use lists, if, for over words that are written out, { …; } and ( … )",
+            ),
+            Self::Loop => (
+                "syntax:reserved-word",
+                "A while, an until or a for without words has no end that can be told before",
+                "Write the rounds out, or use for NAME in with the words; ssh_run_async waits for \
+                 long commands",
+            ),
+            Self::Case => (
+                "syntax:reserved-word",
+                "A case depends on a value that is not known before",
+                "Use if with /usr/bin/test, or call for the branch that is meant",
+            ),
+            Self::Unclosed => (
+                "syntax:unclosed",
+                "A group, an if or a for is not written to its end",
+                "Write { …; }, if …; then …; fi, or for NAME in WORDS; do …; done",
             ),
             Self::EvalBuiltin => (
                 "syntax:eval-builtin",
-                "A builtin of some shell that evaluates or changes the shell itself",
-                "Use a program with its path instead, such as /usr/bin/printf or /usr/bin/test",
+                "A builtin of some shell that evaluates an operand or changes the shell itself",
+                "Use a program that only reads; test, [ and printf are accepted without -v",
             ),
         }
     }

@@ -8,14 +8,33 @@
 
 use crate::policy::decision::reason::Code;
 use crate::policy::hazard::wrappers;
-use crate::policy::syntax::lexer::Word;
+use crate::policy::syntax::command::Word;
 
 /// Why these words are no command, with the place.
 pub(crate) fn refusal(words: &[Word<'_>]) -> Option<(Code, usize)> {
     let program = words.first()?;
-    let code = of_program(&program.text, program.quoted)
-        .or_else(|| evaluates_behind_command(words).then_some(Code::EvalBuiltin))?;
+    let code = match &*program.text {
+        // Sent as the programs of that name; what a builtin would evaluate is refused.
+        name @ ("[" | "printf" | "test") if !program.quoted => {
+            return evaluated(name, words).map(|word| (Code::EvalBuiltin, word.start));
+        }
+        name => of_program(name, program.quoted)
+            .or_else(|| evaluates_behind_command(words).then_some(Code::EvalBuiltin))?,
+    };
     Some((code, program.start))
+}
+
+/// The word that makes `test` or `printf` look into a variable: some shells run the code in
+/// its subscript.
+fn evaluated<'w, 't>(name: &str, words: &'w [Word<'t>]) -> Option<&'w Word<'t>> {
+    let mut operands = words.iter().skip(1);
+    match name {
+        "printf" => operands.next().filter(|word| word.text.starts_with("-v")),
+        _ => operands.find(|word| {
+            matches!(&*word.text, "-v" | "-R")
+                || (word.text.contains('[') && word.text.contains('$'))
+        }),
+    }
 }
 
 fn of_program(name: &str, quoted: bool) -> Option<Code> {

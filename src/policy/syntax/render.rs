@@ -6,44 +6,149 @@
 //! `!` does). Refuses nothing: whatever words there are can be quoted. Called by
 //! `judge` and by [`crate::policy::decision::verdict::Authorised::exec_line`].
 
-use crate::policy::syntax::lexer::{Parsed, Word};
+use crate::policy::syntax::command::{
+    Command, Compound, Connective, List, OUTPUT, Parsed, Pipeline, Redirect, STATUS, Simple, Word,
+};
 
-/// The whole list, every word quoted.
+/// The whole tree, every word quoted.
 pub(crate) fn canonical(parsed: &Parsed<'_>) -> String {
     let length: usize = parsed.commands.iter().map(|each| each.text.len()).sum();
     let mut out = String::with_capacity(length * 2);
-    for command in &parsed.commands {
-        out.push_str(command.joint.as_str());
-        for (index, word) in command.words.iter().enumerate() {
-            if index > 0 {
-                out.push(' ');
-            }
-            quote_word(word, &mut out);
-        }
-        for redirect in &command.redirects {
-            out.push(' ');
-            out.push_str(redirect.as_str());
-        }
-    }
+    let renderer = Renderer {
+        commands: &parsed.commands,
+    };
+    renderer.list(&parsed.tree, &mut out);
     out
 }
 
-/// Appends one word; its wildcards, if the policy lets the shell expand any, stay bare.
-fn quote_word(word: &Word<'_>, out: &mut String) {
-    let mut rest = &*word.text;
-    let mut done = 0;
-    for at in &word.globs {
-        let (before, wildcard) = rest.split_at_checked(at - done).unwrap_or((rest, ""));
-        if !before.is_empty() {
-            quote(before, out);
+struct Renderer<'r, 't> {
+    commands: &'r [Simple<'t>],
+}
+
+impl Renderer<'_, '_> {
+    fn list(&self, list: &List<'_>, out: &mut String) {
+        for (index, item) in list.items.iter().enumerate() {
+            if index > 0 {
+                out.push_str(" ; ");
+            }
+            self.pipeline(&item.first, out);
+            for (connective, pipeline) in &item.rest {
+                out.push_str(match connective {
+                    Connective::And => " && ",
+                    Connective::Or => " || ",
+                });
+                self.pipeline(pipeline, out);
+            }
         }
-        let after = wildcard.get(1..).unwrap_or_default();
-        out.push_str(wildcard.get(..1).unwrap_or_default());
-        done = at + 1;
-        rest = after;
     }
-    if !rest.is_empty() || word.globs.is_empty() {
-        quote(rest, out);
+
+    fn pipeline(&self, pipeline: &Pipeline<'_>, out: &mut String) {
+        if pipeline.negated {
+            out.push_str("! ");
+        }
+        for (index, command) in pipeline.commands.iter().enumerate() {
+            if index > 0 {
+                out.push_str(" | ");
+            }
+            match command {
+                Command::Simple(index) => {
+                    if let Some(simple) = self.commands.get(*index) {
+                        self.simple(simple, out);
+                    }
+                }
+                Command::Compound(compound, redirects) => {
+                    self.compound(compound, out);
+                    self.redirects(redirects, out);
+                }
+            }
+        }
+    }
+
+    fn compound(&self, compound: &Compound<'_>, out: &mut String) {
+        let mut part = |before: &str, list: &List<'_>, after: &str| {
+            out.push_str(before);
+            self.list(list, out);
+            out.push_str(after);
+        };
+        match compound {
+            Compound::Group(list) => part("{ ", list, " ; }"),
+            Compound::Subshell(list) => part("( ", list, " )"),
+            Compound::If(branches, otherwise) => {
+                for (index, (condition, consequence)) in branches.iter().enumerate() {
+                    part(if index == 0 { "if " } else { "elif " }, condition, " ; ");
+                    part("then ", consequence, " ; ");
+                }
+                if let Some(list) = otherwise {
+                    part("else ", list, " ; ");
+                }
+                out.push_str("fi");
+            }
+        }
+    }
+
+    fn simple(&self, simple: &Simple<'_>, out: &mut String) {
+        for assignment in &simple.assignments {
+            out.push_str(&assignment.name);
+            out.push('=');
+            self.word(&assignment.value, out);
+            out.push(' ');
+        }
+        for (index, word) in simple.words.iter().enumerate() {
+            if index > 0 {
+                out.push(' ');
+            }
+            self.word(word, out);
+        }
+        self.redirects(&simple.redirects, out);
+    }
+
+    fn redirects(&self, redirects: &[Redirect<'_>], out: &mut String) {
+        for redirect in redirects {
+            out.push(' ');
+            match (redirect, redirect.as_str()) {
+                (Redirect::InputFrom(file), _) => {
+                    out.push('<');
+                    self.word(file, out);
+                }
+                (_, text) => out.push_str(text.unwrap_or_default()),
+            }
+        }
+    }
+
+    /// One word. What the host fills in stays bare, or stands in double quotes of its own,
+    /// so that it can make no other words.
+    fn word(&self, word: &Word<'_>, out: &mut String) {
+        let mut outputs = word.outputs.iter();
+        let mut rest = &*word.text;
+        let mut done = 0;
+        for at in &word.globs {
+            let (before, marked) = rest.split_at_checked(at - done).unwrap_or((rest, ""));
+            if !before.is_empty() {
+                quote(before, out);
+            }
+            let mark = marked.chars().next();
+            let mut length = mark.map_or(0, char::len_utf8);
+            match mark {
+                Some(OUTPUT) => {
+                    out.push_str("\"$( ");
+                    self.list(outputs.next().unwrap_or(&List::default()), out);
+                    out.push_str(" )\"");
+                }
+                Some(STATUS) => out.push_str("\"$?\""),
+                // Only up to a bare / is a ~ the home.
+                Some('~') if marked.starts_with("~/") => {
+                    out.push_str("~/");
+                    length = 2;
+                }
+                Some(wildcard) => out.push(wildcard),
+                None => {}
+            }
+            rest = marked.get(length..).unwrap_or_default();
+            done = at + length;
+        }
+        if !rest.is_empty() || word.globs.is_empty() {
+            quote(rest, out);
+        }
     }
 }
 
@@ -78,15 +183,22 @@ const BUILTINS: &[&str] = &[
     "zftp",
 ];
 
-/// Whether the list is one program that can take the shell's place.
+/// Whether the list is one program that can take the shell's place. With an assignment it
+/// cannot: that belongs before `exec`.
 pub(crate) fn is_alone(parsed: &Parsed<'_>) -> bool {
-    match parsed.commands.as_slice() {
-        [only] => only
-            .words
-            .first()
-            .is_some_and(|program| !BUILTINS.contains(&&*program.text)),
-        _ => false,
-    }
+    let [item] = parsed.tree.items.as_slice() else {
+        return false;
+    };
+    let [Command::Simple(index)] = item.first.commands.as_slice() else {
+        return false;
+    };
+    let program = parsed.commands.get(*index);
+    item.rest.is_empty()
+        && !item.first.negated
+        && program.is_some_and(|simple| {
+            let name = simple.words.first().map_or("", |word| &*word.text);
+            simple.assignments.is_empty() && !BUILTINS.contains(&name)
+        })
 }
 
 /// The line that hands a canonical command to `/bin/sh`, whatever the login shell is.

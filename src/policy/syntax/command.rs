@@ -1,0 +1,266 @@
+//! What a text is, once it was understood: a tree of commands, and its leaves.
+//!
+//! Owns the types of the shell's command language (POSIX.1-2024, XCU 2.9 and 2.10) as far
+//! as it is read here: words, simple commands, pipelines, AND-OR lists, groups, subshells,
+//! `if`. A `for` is no type of its own: it is unrolled into a group. The leaves stand in
+//! one vector, in the order in which a shell reaches them, and the tree names them by
+//! index, so that whoever judges needs no tree. Refuses nothing and reads nothing: the
+//! lexer makes these. Called by all that judges or renders.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::policy::decision::reason::Code;
+use crate::policy::rule::glob::EXPANDED;
+
+/// Stands in [`Word::text`] for what a command in `"$(…)"` prints. No command may hold it.
+pub const OUTPUT: char = '\u{E002}';
+/// Stands in [`Word::text`] for `$?`. No command may hold it.
+pub const STATUS: char = '\u{E003}';
+
+/// A text that was understood whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed<'t> {
+    /// Every simple command, in order, those inside `"$(…)"` before the one they are in. At
+    /// least one.
+    pub commands: Vec<Simple<'t>>,
+    /// How they hang together.
+    pub tree: List<'t>,
+}
+
+/// AND-OR lists, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct List<'t> {
+    pub items: Vec<AndOr<'t>>,
+}
+
+/// Pipelines between `&&` and `||`, which bind alike and from the left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AndOr<'t> {
+    pub first: Pipeline<'t>,
+    pub rest: Vec<(Connective, Pipeline<'t>)>,
+}
+
+/// `&&` or `||`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connective {
+    And,
+    Or,
+}
+
+/// Commands between `|`, perhaps behind a `!`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pipeline<'t> {
+    pub negated: bool,
+    /// At least one.
+    pub commands: Vec<Command<'t>>,
+}
+
+/// One element of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command<'t> {
+    /// Index into [`Parsed::commands`].
+    Simple(usize),
+    Compound(Compound<'t>, Vec<Redirect<'t>>),
+}
+
+/// A compound command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Compound<'t> {
+    /// `{ …; }`, and the rounds of a `for`.
+    Group(List<'t>),
+    /// `( … )`, and the text behind `sh -c`.
+    Subshell(List<'t>),
+    /// Condition and consequence of `if` and of each `elif`; then what stands behind `else`.
+    If(Vec<(List<'t>, List<'t>)>, Option<List<'t>>),
+}
+
+/// One program with its words, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Simple<'t> {
+    pub assignments: Vec<Assignment<'t>>,
+    /// The program first; at least one.
+    pub words: Vec<Word<'t>>,
+    pub redirects: Vec<Redirect<'t>>,
+    /// Where its standard input comes from, unless a redirection says otherwise.
+    pub input: Input,
+    /// Where it starts, as far as the commands before it tell.
+    pub directory: Directory,
+    /// Byte offset of its first word.
+    pub start: usize,
+    /// Its text as it was written, redirections included; with the values in place of the
+    /// variables in a loop.
+    pub text: Cow<'t, str>,
+}
+
+/// Where a command's standard input comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Input {
+    /// From the login: there is none.
+    #[default]
+    Login,
+    /// From these commands, by a pipe.
+    Pipe(Range<usize>),
+}
+
+/// The directory in which a command starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Directory {
+    /// That of the login.
+    #[default]
+    Home,
+    /// This one: a `cd` that succeeded stands before it.
+    Known(String),
+    /// One of several, or one that only the host knows.
+    Unknown,
+}
+
+/// `NAME=value` before a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment<'t> {
+    pub name: Cow<'t, str>,
+    pub value: Word<'t>,
+}
+
+/// The redirections there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redirect<'t> {
+    ErrorsToOutput,
+    OutputToNull,
+    FirstToNull,
+    ErrorsToNull,
+    /// bash's `&>`; sent as `>/dev/null 2>&1`.
+    BothToNull,
+    InputFromNull,
+    InputFrom(Word<'t>),
+}
+
+/// A word with its quotes taken away.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Word<'t> {
+    /// What the host puts in has one character here: see [`Word::globs`].
+    pub text: Cow<'t, str>,
+    /// Byte offset of its first byte, quotes included, into the judged text.
+    pub start: usize,
+    /// Byte offsets into `text` of what the host expands, in order: `*` and `?`, a `~` at
+    /// the beginning, [`OUTPUT`], [`STATUS`].
+    pub globs: Vec<usize>,
+    /// Whether any part of it was quoted or escaped.
+    pub quoted: bool,
+    /// What stands for each [`OUTPUT`], in order.
+    pub outputs: Vec<List<'t>>,
+}
+
+/// Why a text was not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What names the refusal: characters before words before programs.
+    pub code: Code,
+    /// Byte offset into the text.
+    pub position: usize,
+    /// Everything that was found, in the order of the text.
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that is not in the grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    pub code: Code,
+    /// Byte offset into the text.
+    pub position: usize,
+}
+
+impl Redirect<'_> {
+    /// As the canonical form writes it; `None` for the one that names a file.
+    pub fn as_str(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::ErrorsToOutput => "2>&1",
+            Self::OutputToNull => ">/dev/null",
+            Self::FirstToNull => "1>/dev/null",
+            Self::ErrorsToNull => "2>/dev/null",
+            Self::BothToNull => ">/dev/null 2>&1",
+            Self::InputFromNull => "</dev/null",
+            Self::InputFrom(_) => return None,
+        })
+    }
+}
+
+impl<'t> Simple<'t> {
+    /// Whether something is given to it to read: a pipe, or a file by a redirection.
+    pub fn is_fed(&self) -> bool {
+        match self.redirects.iter().rev().find_map(Redirect::input) {
+            Some(from) => from.is_some(),
+            None => matches!(self.input, Input::Pipe(_)),
+        }
+    }
+
+    /// The files that its redirections read.
+    pub fn read_by_redirect(&self) -> impl Iterator<Item = &Word<'t>> {
+        self.redirects.iter().filter_map(|each| match each {
+            Redirect::InputFrom(file) => Some(file),
+            _ => None,
+        })
+    }
+
+    /// The words as a person reads them, joined by a blank.
+    pub fn shown(&self) -> String {
+        let words: Vec<Cow<'_, str>> = self.words.iter().map(Word::shown).collect();
+        words.join(" ")
+    }
+}
+
+impl<'t> Redirect<'t> {
+    /// Of one that sets standard input: the file, or `None` for `/dev/null`.
+    fn input(&self) -> Option<Option<&Word<'t>>> {
+        match self {
+            Self::InputFrom(file) => Some(Some(file)),
+            Self::InputFromNull => Some(None),
+            _ => None,
+        }
+    }
+}
+
+impl<'t> Word<'t> {
+    /// A word that stands nowhere in the text.
+    pub fn made(text: impl Into<Cow<'t, str>>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the host changes nothing of it.
+    pub fn is_literal(&self) -> bool {
+        self.globs.is_empty()
+    }
+
+    /// Whether it begins with a `~` that the shell replaces by the login's home.
+    pub fn is_below_home(&self) -> bool {
+        self.text.starts_with('~') && self.globs.first() == Some(&0)
+    }
+
+    /// The text with what the host expands as [`EXPANDED`], so that only a `*` of a
+    /// pattern takes it.
+    pub(crate) fn expanded(&self) -> Cow<'_, str> {
+        if self.globs.is_empty() {
+            return Cow::Borrowed(&self.text);
+        }
+        let mark = |(at, c)| {
+            if self.globs.contains(&at) {
+                EXPANDED
+            } else {
+                c
+            }
+        };
+        Cow::Owned(self.text.char_indices().map(mark).collect())
+    }
+
+    /// For a person: with `$(…)` and `$?` where the text has a stand-in.
+    pub fn shown(&self) -> Cow<'_, str> {
+        if !self.text.contains([OUTPUT, STATUS]) {
+            return Cow::Borrowed(&self.text);
+        }
+        let shown = self.text.replace(OUTPUT, "$(…)").replace(STATUS, "$?");
+        Cow::Owned(shown)
+    }
+}

@@ -1,0 +1,144 @@
+//! What the words of a simple command are meant as, where a shell could take them for more.
+//!
+//! Owns small tables: where a pattern stands that is no name of a file (`grep [i]ndexer`,
+//! `find -name *.conf`), which variables change the form of an output and nothing else,
+//! which programs stand for a builtin. Refuses in doubt. Called by the simple command.
+
+use std::borrow::Cow;
+
+use crate::policy::hazard::wrappers;
+use crate::policy::syntax::command::{OUTPUT, STATUS, Word};
+
+/// Programs whose first operand is a pattern or a script, not a file.
+const PATTERN_FIRST: &[&str] = &[
+    "egrep", "fgrep", "grep", "pgrep", "pidof", "pkill", "rg", "tr", "zgrep",
+];
+
+/// Options of `find` and `locate` that a pattern follows.
+const PATTERN_OPTIONS: &[&str] = &[
+    "-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename", "-lname", "-ilname",
+    "-regex", "-iregex",
+];
+
+/// Whether the word at `index` is a pattern that the program itself applies.
+pub(crate) fn is_pattern(words: &[Word<'_>], index: usize) -> bool {
+    let text = |index: usize| words.get(index).map_or("", |word| &*word.text);
+    let program = wrappers::base_name(text(0));
+    if index == 0 || text(index).contains('/') {
+        return false;
+    }
+    if program == "find" {
+        return PATTERN_OPTIONS.contains(&text(index - 1));
+    }
+    // The first word that is no option; with an option's value before it, that is refused.
+    PATTERN_FIRST.contains(&program)
+        && !text(index).starts_with('-')
+        && (1..index).all(|before| text(before).starts_with('-') && text(before) != "--")
+}
+
+/// Wildcards only in a path that starts with `/` or `./` (so that no result is an option),
+/// without `..`, and not in a component that starts with a dot (so that none becomes `..`).
+pub(crate) fn globs_are_plain(word: &Word<'_>) -> bool {
+    let text = &*word.text;
+    let mut offset = 0;
+    (text.starts_with('/') || text.starts_with("./"))
+        && !text.contains([OUTPUT, STATUS])
+        && text.split('/').all(|component| {
+            let range = offset..=offset + component.len();
+            offset += component.len() + 1;
+            let globbed = word.globs.iter().any(|at| range.contains(at));
+            component != ".." && !(globbed && component.starts_with('.'))
+        })
+}
+
+/// Where in the text a byte of a word stands, as nearly as quotes let it be told.
+pub(crate) fn position_in_text(word: &Word<'_>, offset: usize, text: &str) -> usize {
+    let sought = word.text.as_bytes().get(offset).copied();
+    let found = text.as_bytes().iter().enumerate().skip(word.start + offset);
+    found
+        .take(64)
+        .find(|(_, byte)| Some(**byte) == sought)
+        .map_or(word.start, |(at, _)| at)
+}
+
+/// The places of words that hold another command's output, or `$?`, where that could be an
+/// option or another file than the policy knows: the word must begin with text of its own,
+/// or be an operand of a program that only prints it.
+pub(crate) fn loose_outputs(words: &[Word<'_>]) -> Vec<usize> {
+    let program = words.first().map_or("", |word| wrappers::base_name(&word.text));
+    let prints = |index: usize| program == "echo" || (program == "printf" && index > 1);
+    let is_loose = |(index, word): &(usize, &Word<'_>)| {
+        let begins = !word.text.starts_with([OUTPUT, '-']);
+        let output = word.text.contains(OUTPUT) && !begins && !prints(*index);
+        let status = word.text.contains(STATUS) && program != "echo" && !prints(*index);
+        output || status
+    };
+    let words = words.iter().enumerate();
+    words.filter(is_loose).map(|(_, word)| word.start).collect()
+}
+
+/// `NAME` of an assignment.
+pub(crate) fn is_variable(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Whether setting this variable to this value changes how something is printed and
+/// nothing else.
+pub(crate) fn changes_form_only(name: &str, value: &str) -> bool {
+    let plain = |extra: &str| {
+        value.len() <= 64
+            && value
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_.@+-".contains(c) || extra.contains(c))
+    };
+    let number = value.bytes().all(|byte| byte.is_ascii_digit());
+    match name {
+        "LANG" | "LANGUAGE" => plain(":"),
+        "TZ" => plain("/,<>") && !value.starts_with('/') && !value.contains(".."),
+        "COLUMNS" | "LINES" | "NO_COLOR" | "CLICOLOR" | "SYSTEMD_COLORS" => number,
+        "PAGER" | "GIT_PAGER" | "MANPAGER" | "SYSTEMD_PAGER" => matches!(value, "" | "cat"),
+        "TERM" => matches!(value, "dumb" | "linux" | "xterm" | "xterm-256color" | "vt100"),
+        "DEBIAN_FRONTEND" => matches!(value, "noninteractive" | "readline" | "teletype"),
+        _ => name.starts_with("LC_") && plain(""),
+    }
+}
+
+/// Whether this is `[`, whose last word must be `]`.
+pub(crate) fn is_bracket(words: &[Word<'_>]) -> bool {
+    words.first().is_some_and(|word| word.text == "[" && !word.quoted)
+}
+
+/// Puts programs in the place of builtins of the same name, which evaluate operands.
+pub(crate) fn use_programs(words: &mut [Word<'_>]) {
+    let Some(program) = words.first_mut() else {
+        return;
+    };
+    let instead = match &*program.text {
+        "test" | "[" => "/usr/bin/test",
+        "printf" => "/usr/bin/printf",
+        _ => return,
+    };
+    program.text = Cow::Borrowed(instead);
+}
+
+/// Words as a person would write them, with quotes where they need some.
+pub(crate) fn readable(words: &[Word<'_>]) -> String {
+    let mut out = String::new();
+    for word in words {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        let text = word.shown();
+        let bare = |c: char| c.is_ascii_alphanumeric() || "_./:,+@%=-".contains(c);
+        if !text.is_empty() && text.chars().all(bare) {
+            out.push_str(&text);
+        } else if text.contains('\'') {
+            out.push_str(&format!("{text:?}"));
+        } else {
+            out.push_str(&format!("'{text}'"));
+        }
+    }
+    out
+}
