@@ -97,10 +97,16 @@ pub mod policy {
         };
     }
     pub mod syntax {
+        pub mod command {
+            pub use crate::policy::syntax::command::{
+                AndOr, Command, Compound, Connective, Directory, Fault, Input, List, OUTPUT,
+                Parsed, Pipeline, Redirect, Refusal, STATUS, Simple, Word,
+            };
+        }
         pub mod lexer {
             pub use crate::policy::syntax::lexer::{
-                Joint, MAX_BYTES, MAX_COMMANDS, MAX_WORDS, Options, Parsed, Simple, Word, parse,
-                parse_bytes,
+                MAX_BYTES, MAX_COMMANDS, MAX_WORDS, Options, parse, parse_bytes,
+                parse_through_shells,
             };
         }
     }

@@ -14,7 +14,7 @@ mod oracle;
 mod scene;
 
 use mcp_ssh_orchestrator::testing::policy::source::{Action, LimitsSource, PolicySource};
-use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{self, Joint, Options};
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{self, Options};
 use mcp_ssh_orchestrator::testing::policy::{Policy, ShellMode, Subject, Verdict};
 
 use super::dice::Dice;
@@ -208,8 +208,7 @@ fn each_was_matched(scene: &Scene, actions: &[Action]) {
         .filter(|rule| granting(rule.action) && oracle::is_for(rule, scene))
         .collect();
     for command in &parsed.commands {
-        let filter =
-            source.shell.filters && command.joint == Joint::Pipe && oracle::is_filter(command);
+        let filter = source.shell.filters && command.is_fed() && oracle::is_filter(command);
         let ruled = rules.iter().any(|rule| oracle::takes(rule, &command.words));
         assert!(
             ruled || filter || oracle::is_free(command),

@@ -1,9 +1,13 @@
-//! The reading of a command: what is accepted stays within the bounds, and its canonical
-//! form, read as a POSIX shell reads it, has the same words (P4 of the policy). Nothing
-//! panics and nothing takes long (P6; libFuzzer holds the clock).
+//! The reading of a command: what is accepted stays within the bounds, what is refused
+//! says where and why, and the canonical form, read by an independent reader, is the tree
+//! that was judged, with the same words in the same order and nothing else (P4 of the
+//! policy). Nothing panics and nothing takes long (P6; libFuzzer holds the clock).
 //!
 //! Input: the text.
 
+mod reader;
+
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use mcp_ssh_orchestrator::testing::model::names::HostAlias;
@@ -11,18 +15,21 @@ use mcp_ssh_orchestrator::testing::policy::deny::substrings;
 use mcp_ssh_orchestrator::testing::policy::source::{
     Action, LimitsSource, PolicySource, RuleForm, RuleSource,
 };
+use mcp_ssh_orchestrator::testing::policy::syntax::command::{OUTPUT, Parsed, Refusal, STATUS};
 use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{
-    self, MAX_BYTES, MAX_COMMANDS, MAX_WORDS, Options, Parsed,
+    self, MAX_BYTES, MAX_COMMANDS, MAX_WORDS, Options,
 };
 use mcp_ssh_orchestrator::testing::policy::{Policy, ShellMode, Subject, Verdict};
 
 pub fn run(data: &[u8]) {
     for globs in [false, true] {
-        let Ok(parsed) = lexer::parse_bytes(data, Options { globs }) else {
-            continue;
-        };
-        let text = std::str::from_utf8(data).expect("what was accepted is text");
-        bounded(text, &parsed);
+        match lexer::parse_bytes(data, Options { globs }) {
+            Ok(parsed) => {
+                let text = std::str::from_utf8(data).expect("what was accepted is text");
+                bounded(text, &parsed);
+            }
+            Err(refusal) => explained(data, &refusal),
+        }
     }
     let text = String::from_utf8_lossy(data);
     if let Some(normal) = substrings::normalised(&text) {
@@ -35,17 +42,35 @@ pub fn run(data: &[u8]) {
     let Some(canonical) = canonical(&text) else {
         return;
     };
+    // Every command is allowed by this policy, so that `sh -c` is sent as it is written.
     let before = lexer::parse(&text, Options::default()).expect("what was allowed was understood");
     assert_eq!(
-        read(&canonical),
-        shape(&before),
+        reader::read(&canonical),
+        reader::write(&before),
         "{text:?} became {canonical:?}"
     );
 }
 
+/// A refusal names its faults in order, each at a place of the text.
+fn explained(data: &[u8], refusal: &Refusal) {
+    assert!(
+        refusal
+            .faults
+            .iter()
+            .any(|fault| fault.code == refusal.code)
+    );
+    assert!(refusal.faults.is_sorted_by_key(|fault| fault.position));
+    let text = std::str::from_utf8(data);
+    for fault in &refusal.faults {
+        assert!(fault.position <= data.len());
+        assert!(text.is_err() || text.is_ok_and(|text| text.is_char_boundary(fault.position)));
+        assert!(fault.code.is_syntax() && !fault.code.hint().is_empty());
+    }
+}
+
 fn bounded(text: &str, parsed: &Parsed<'_>) {
     assert!(
-        text.len() <= MAX_BYTES && !text.contains(|c: char| c.is_control()),
+        text.len() <= MAX_BYTES && !text.contains(|c: char| c.is_control() && c != '\n'),
         "{text:?}"
     );
     assert!((1..=MAX_COMMANDS).contains(&parsed.commands.len()));
@@ -56,7 +81,12 @@ fn bounded(text: &str, parsed: &Parsed<'_>) {
         .sum();
     assert!(words <= MAX_WORDS);
     for command in &parsed.commands {
-        assert!(text[command.start..].starts_with(command.text), "{text:?}");
+        // With the values of a loop it is no slice of the text.
+        assert!(
+            text[command.start..].starts_with(&*command.text)
+                || matches!(command.text, Cow::Owned(_)),
+            "{text:?}"
+        );
         let program = &command.words[0];
         assert!(!program.quoted && !program.text.is_empty(), "{text:?}");
         // `./run` is a program; a rule has to spell it.
@@ -67,83 +97,16 @@ fn bounded(text: &str, parsed: &Parsed<'_>) {
         );
         for word in &command.words {
             assert!(text.is_char_boundary(word.start));
-            // Quoted, zsh leaves them alone.
-            assert!(
-                word.quoted || !word.text.starts_with(['=', '%']),
-                "{text:?}"
-            );
-            assert!(
-                word.globs
-                    .iter()
-                    .all(|at| matches!(word.text.as_bytes()[*at], b'*' | b'?'))
-            );
+            // Quoted, zsh leaves it alone.
+            assert!(word.quoted || !word.text.starts_with('='), "{text:?}");
+            let outputs = word.text.chars().filter(|c| *c == OUTPUT).count();
+            assert_eq!(outputs, word.outputs.len(), "{text:?}");
+            assert!(word.globs.iter().all(|at| {
+                let marked = word.text[*at..].chars().next();
+                matches!(marked, Some('*' | '?' | '~' | OUTPUT | STATUS))
+            }));
         }
     }
-}
-
-type Shape = Vec<(String, Vec<String>, Vec<String>)>;
-
-/// All that a shell will make of it.
-fn shape(parsed: &Parsed<'_>) -> Shape {
-    let texts = |command: &lexer::Simple<'_>| {
-        let words = command
-            .words
-            .iter()
-            .map(|word| word.text.clone().into_owned());
-        let redirects = command
-            .redirects
-            .iter()
-            .map(|redirect| redirect.as_str().to_owned());
-        (
-            command.joint.as_str().to_owned(),
-            words.collect(),
-            redirects.collect(),
-        )
-    };
-    parsed.commands.iter().map(texts).collect()
-}
-
-/// Reads a canonical form by the few rules of POSIX that it uses (XCU 2.2 and 2.3), knowing
-/// nothing of the lexer: single quotes, backslashes, blanks, operators, redirections.
-fn read(canonical: &str) -> Shape {
-    let mut shape: Shape = vec![(String::new(), Vec::new(), Vec::new())];
-    for token in tokens(canonical) {
-        let (_, words, redirects) = shape.last_mut().expect("there is one");
-        match token {
-            (word, true) => words.push(word),
-            (operator, false) if [";", "&&", "||", "|"].contains(&operator.as_str()) => {
-                shape.push((format!(" {operator} "), Vec::new(), Vec::new()));
-            }
-            (redirect, false) => redirects.push(redirect),
-        }
-    }
-    shape
-}
-
-/// Tokens between blanks, and whether they hold a quote: all words do, nothing else does.
-fn tokens(text: &str) -> Vec<(String, bool)> {
-    let mut all: Vec<(String, bool)> = Vec::new();
-    let (mut token, mut quoted) = (String::new(), false);
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            ' ' => {
-                all.push((std::mem::take(&mut token), quoted));
-                quoted = false;
-            }
-            '\'' => {
-                quoted = true;
-                token.extend(chars.by_ref().take_while(|c| *c != '\''));
-            }
-            '\\' => {
-                quoted = true;
-                token.extend(chars.next());
-            }
-            c => token.push(c),
-        }
-    }
-    all.push((token, quoted));
-    all
 }
 
 /// The canonical form, if a policy that trusts everything allows the text.

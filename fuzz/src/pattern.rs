@@ -3,10 +3,8 @@
 //!
 //! Input: the pattern, a zero byte, the words; both in letters picked by each byte.
 
-use std::borrow::Cow;
-
 use mcp_ssh_orchestrator::testing::policy::rule::word_pattern::Pattern;
-use mcp_ssh_orchestrator::testing::policy::syntax::lexer::Word;
+use mcp_ssh_orchestrator::testing::policy::syntax::command::Word;
 
 use super::dice::Dice;
 
@@ -26,15 +24,7 @@ pub fn run(data: &[u8]) {
     if words.first().is_none_or(|program| program.ends_with('/')) {
         return;
     }
-    let as_words: Vec<Word<'_>> = words
-        .iter()
-        .map(|word| Word {
-            text: Cow::Borrowed(word),
-            start: 0,
-            globs: Vec::new(),
-            quoted: false,
-        })
-        .collect();
+    let as_words: Vec<Word<'_>> = words.iter().map(|word| Word::made(*word)).collect();
     let slots: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
     assert_eq!(
         pattern.matches(&as_words),

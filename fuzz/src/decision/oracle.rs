@@ -6,7 +6,7 @@ use mcp_ssh_orchestrator::testing::policy::rule::word_pattern::Pattern;
 use mcp_ssh_orchestrator::testing::policy::source::{
     LimitsSource, PathArgs, PolicySource, RuleForm, RuleSource,
 };
-use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{Simple, Word};
+use mcp_ssh_orchestrator::testing::policy::syntax::command::{Simple, Word};
 
 use super::scene::Scene;
 
@@ -146,7 +146,7 @@ pub fn is_filter(command: &Simple<'_>) -> bool {
 
 pub fn is_free(command: &Simple<'_>) -> bool {
     let name = command.words[0].text.rsplit('/').next().unwrap_or_default();
-    matches!(name, "echo" | "true" | "false")
+    matches!(name, "echo" | "true" | "false" | "printf")
 }
 
 /// What holds for the host: its alias, then its last tag that says something, then all.

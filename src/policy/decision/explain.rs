@@ -43,7 +43,7 @@ impl Policy {
                 let findings = parsed.commands.iter().zip(&assessment.findings);
                 findings
                     .map(|(command, finding)| Explained {
-                        text: command.text.to_owned(),
+                        text: command.text.to_string(),
                         verdict: match finding.action {
                             Action::Allow => "allow",
                             Action::Ask => "ask",

@@ -13,8 +13,8 @@ use crate::policy::decision::verdict::{
 use crate::policy::deny::substrings::Hit;
 use crate::policy::rule::Finding;
 use crate::policy::source::{Action, Line};
-use crate::policy::syntax::lexer::{self, Parsed, Refusal};
-use crate::policy::syntax::render;
+use crate::policy::syntax::command::{Parsed, Refusal, Simple, Word};
+use crate::policy::syntax::{lexer, render, shell_text};
 use crate::policy::{Policy, filter};
 
 /// Longest quotation of a command in a sentence, in characters.
@@ -32,8 +32,30 @@ pub(crate) struct Assessment<'t> {
 }
 
 impl Policy {
+    /// A text as it is written; then, if it is not allowed so, with what stands behind
+    /// `sh -c` in the place of the shell. What denies the one denies the other.
     pub(crate) fn assess<'t>(&self, subject: &Subject<'_>, text: &'t str) -> Assessment<'t> {
-        let parsed = lexer::parse(text, self.options);
+        let written = self.assess_parsed(subject, text, lexer::parse(text, self.options));
+        let looks_deeper = match &written.parsed {
+            Err(_) => false,
+            Ok(parsed) => parsed
+                .commands
+                .iter()
+                .any(|command| shell_text::is_shell_text(&command.words)),
+        };
+        if !looks_deeper || written.is_settled() {
+            return written;
+        }
+        let deeper = lexer::parse_through_shells(text, self.options);
+        self.assess_parsed(subject, text, deeper)
+    }
+
+    fn assess_parsed<'t>(
+        &self,
+        subject: &Subject<'_>,
+        text: &'t str,
+        parsed: Result<Parsed<'t>, Refusal>,
+    ) -> Assessment<'t> {
         let deny = self.limits.deny_list(subject.alias.as_str(), subject.tags);
         let mut assessment = Assessment {
             hit: None,
@@ -45,12 +67,33 @@ impl Policy {
             Err(_) => assessment.hit = deny.in_text(text),
             Ok(parsed) => {
                 assessment.hit = deny.find(text, &parsed.commands);
-                let decide = |command| self.rules.decide(subject, command);
+                let decide = |command| self.decide(subject, command);
                 assessment.findings = parsed.commands.iter().map(decide).collect();
                 assessment.denied_whole = self.rules.denies_text(subject, text);
             }
         }
         assessment
+    }
+
+    /// What the rules say of one command, and of the files that it is fed.
+    fn decide(&self, subject: &Subject<'_>, command: &Simple<'_>) -> Finding {
+        let found = self.rules.decide(subject, command);
+        let mut strictest = found;
+        for file in command.read_by_redirect() {
+            // Whoever may print it may read it.
+            let reading = Simple {
+                words: vec![Word::made("cat"), file.clone()],
+                ..Simple::default()
+            };
+            let read = self.rules.decide(subject, &reading);
+            if strictness(read.action) > strictness(strictest.action) {
+                strictest = Finding {
+                    hazard: None,
+                    ..read
+                };
+            }
+        }
+        strictest
     }
 
     pub(crate) fn verdict(&self, subject: &Subject<'_>, text: &str) -> Verdict {
@@ -63,7 +106,31 @@ impl Policy {
     }
 }
 
+fn strictness(action: Action) -> u8 {
+    match action {
+        Action::Allow => 0,
+        Action::Ask => 1,
+        Action::Deny => 2,
+    }
+}
+
 impl Assessment<'_> {
+    /// Whether another reading of the text could change nothing: it is let through, or
+    /// something denies it by name.
+    fn is_settled(&self) -> bool {
+        let mut denied = self
+            .findings
+            .iter()
+            .filter(|each| each.action == Action::Deny);
+        let by_rule = |finding: &Finding| finding.code == Code::DenyRule;
+        self.hit.is_some()
+            || self.denied_whole.is_some()
+            || match denied.next() {
+                None => true,
+                Some(first) => by_rule(first) || denied.any(by_rule),
+            }
+    }
+
     /// The denial, if there is a reason for one.
     pub(crate) fn denial(&self, hash: CommandHash) -> Option<Denial> {
         let parsed = match &self.parsed {
@@ -113,16 +180,16 @@ impl Assessment<'_> {
                 false => format!(
                     "{}: {} of {}.",
                     hazard.code.why(),
-                    quoted(&word.text),
+                    quoted(&word.shown()),
                     quoted(&program.text)
                 )
                 .into(),
             };
         }
         if parsed.commands.len() > 1 {
-            let part = quoted(command.text);
+            let part = quoted(&command.text);
             denial.why = format!("Policy blocked command in chain: {part}. {}", denial.why).into();
-            denial.denied_command = Some(command.text.into());
+            denial.denied_command = Some((*command.text).into());
         }
         Some(denial)
     }
@@ -167,7 +234,7 @@ impl Assessment<'_> {
         let parts: Vec<ChainPart> = parts
             .enumerate()
             .map(|(index, (command, finding))| ChainPart {
-                hash: CommandHash::of(command.text),
+                hash: CommandHash::of(&command.text),
                 position: command.start,
                 code: match (&self.hit, denied) {
                     (Some(_), Some(part)) if part == index => Code::DenySubstring,

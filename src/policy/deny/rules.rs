@@ -316,12 +316,7 @@ fn may_become(text: &str, tokens: &[Token]) -> bool {
 fn fed<'w>(words: &[Word<'w>]) -> Option<Vec<Word<'w>>> {
     let adds = |word: &Word<'_>| wrappers::ADDS_WORDS.contains(&wrappers::base_name(&word.text));
     words.iter().any(adds).then(|| {
-        let added = Word {
-            text: Cow::Borrowed(""),
-            start: 0,
-            globs: Vec::new(),
-            quoted: true,
-        };
+        let added = Word::made("");
         words.iter().cloned().chain([added]).collect()
     })
 }

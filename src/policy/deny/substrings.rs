@@ -109,7 +109,7 @@ impl DenyList {
         let whole = self.in_text(raw);
         let part = |(index, command): (usize, &Simple<'_>)| {
             let joined = join(command);
-            if self.search(command.text).is_some() {
+            if self.search(&command.text).is_some() {
                 return Some((index, None));
             }
             let tidy = collapsed(&joined);
@@ -132,7 +132,7 @@ impl DenyList {
             ];
             let changed = views.into_iter().flatten();
             let hidden = self
-                .first_hidden(raw, changed.filter(|view| view != command.text))
+                .first_hidden(raw, changed.filter(|view| *view != command.text))
                 .or_else(|| self.base_name(raw, command))
                 .or_else(|| self.expanded(raw, command));
             hidden.map(|(entry, bypass)| (index, Some((entry, bypass))))

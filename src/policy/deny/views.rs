@@ -7,7 +7,7 @@
 //! `shadow`, though it is `/etc/shadow`. Called by `deny` for commands with wildcards.
 
 use crate::policy::rule::glob;
-use crate::policy::syntax::lexer::Simple;
+use crate::policy::syntax::command::{OUTPUT, STATUS, Simple};
 
 /// One character of a command, or what the shell puts in its place.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +17,8 @@ enum Part {
     One,
     /// Any characters of a name.
     Many,
+    /// Any characters at all: the output of a command, the login's home.
+    Anything,
 }
 
 /// The joined words of a command, its wildcards kept apart from quoted ones.
@@ -37,6 +39,8 @@ impl Expansion {
             parts.extend(word.text.char_indices().map(|(at, c)| match c {
                 '*' if word.globs.contains(&at) => Part::Many,
                 '?' if word.globs.contains(&at) => Part::One,
+                OUTPUT | STATUS => Part::Anything,
+                '~' if word.globs.contains(&at) => Part::Anything,
                 c => Part::Text(glob::fold(c)),
             }));
         }
@@ -56,16 +60,18 @@ impl Expansion {
                 // A `*` may also stand for nothing more.
                 let here = (place.0 || slipped.0, place.1 || slipped.1);
                 slipped = (false, false);
-                let target = if *part == Part::Many { at } else { at + 1 };
+                let many = matches!(part, Part::Many | Part::Anything);
+                let target = if many { at } else { at + 1 };
                 let reached = match part {
                     Part::Text(c) if *c == wanted => {
                         let written = c.is_alphanumeric();
                         (here.0 && !written, here.1 || (here.0 && written))
                     }
+                    Part::Anything => here,
                     Part::One | Part::Many if wanted != '/' && wanted != ' ' => here,
                     _ => (false, false),
                 };
-                if *part == Part::Many {
+                if many {
                     slipped = here;
                 }
                 if let Some(place) = next.get_mut(target) {

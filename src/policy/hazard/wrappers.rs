@@ -164,7 +164,7 @@ pub(crate) const INNER_PROGRAM_AFTER: &[(&str, &str)] = &[
 pub(crate) const ADDS_WORDS: &[&str] = &["gxargs", "parallel", "sem", "xargs"];
 
 /// Programs that need no rule.
-pub(crate) const ALWAYS_ALLOWED: &[&str] = &["echo", "false", "true"];
+pub(crate) const ALWAYS_ALLOWED: &[&str] = &["echo", "false", "printf", "true"];
 
 /// Where a plain name of an allow pattern may be found.
 pub(crate) const SYSTEM_DIRECTORIES: &[&str] = &["/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/"];

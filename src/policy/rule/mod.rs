@@ -23,7 +23,7 @@ use crate::policy::rule::legacy_glob::Legacy;
 use crate::policy::rule::structured::Structured;
 use crate::policy::rule::word_pattern::{Freedom, Pattern};
 use crate::policy::source::{Action, Line};
-use crate::policy::syntax::lexer::{Joint, Simple, Word};
+use crate::policy::syntax::command::{OUTPUT, STATUS, Simple, Word};
 
 /// All rules of a policy.
 #[derive(Debug, Default)]
@@ -238,7 +238,7 @@ impl Rules {
                 None => allowed = Some(grant.line),
             }
         }
-        let filters = self.filters && command.joint == Joint::Pipe;
+        let filters = self.filters && command.is_fed();
         if allowed.is_some() {
             finding(Action::Allow, Code::Rule, allowed)
         } else if is_always_allowed(words) {
@@ -305,8 +305,18 @@ impl Grant {
 
 fn is_always_allowed(words: &[Word<'_>]) -> bool {
     let program = words.first().map_or("", |word| &*word.text);
-    // What the shell expands would list a directory that no rule names.
-    words.iter().all(|word| word.globs.is_empty())
+    // What the shell expands would list a directory that no rule names. Another command's
+    // output is judged where it comes from.
+    let lists = |word: &Word<'_>| {
+        let mut expanded = word.globs.iter();
+        expanded.any(|at| {
+            !word
+                .text
+                .get(*at..)
+                .is_some_and(|text| text.starts_with([OUTPUT, STATUS]))
+        })
+    };
+    !words.iter().any(lists)
         && wrappers::ALWAYS_ALLOWED
             .iter()
             .any(|name| program == *name || wrappers::is_system_path_of(program, name))

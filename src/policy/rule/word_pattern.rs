@@ -18,6 +18,7 @@
 
 use crate::policy::hazard::wrappers;
 use crate::policy::rule::glob::{self, Glob, Token};
+use crate::policy::syntax::command::OUTPUT;
 use crate::policy::syntax::lexer::Word;
 
 /// Longest pattern, in bytes.
@@ -229,9 +230,10 @@ impl Slot {
     }
 }
 
-/// Whether a path has a `..` component.
+/// Whether a path has a `..` component, or may get one from another command's output.
 pub(crate) fn climbs(path: &str) -> bool {
-    path.contains("..") && path.split('/').any(|component| component == "..")
+    path.contains(OUTPUT)
+        || (path.contains("..") && path.split('/').any(|component| component == ".."))
 }
 
 fn is_system_path(program: &str, name: &str) -> bool {

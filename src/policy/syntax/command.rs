@@ -76,7 +76,7 @@ pub enum Compound<'t> {
 }
 
 /// One program with its words, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Simple<'t> {
     pub assignments: Vec<Assignment<'t>>,
     /// The program first; at least one.

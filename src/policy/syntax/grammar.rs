@@ -246,9 +246,7 @@ impl<'t> Reader<'t> {
                 break;
             }
         }
-        let otherwise = self
-            .takes_keyword("else")
-            .then(|| self.body(open, &["fi"]));
+        let otherwise = self.takes_keyword("else").then(|| self.body(open, &["fi"]));
         if otherwise.is_none() {
             self.takes_keyword("fi");
         }

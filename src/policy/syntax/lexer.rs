@@ -19,13 +19,11 @@ pub use crate::policy::syntax::word::MAX_WORDS;
 /// Longest text, in bytes.
 pub const MAX_BYTES: usize = 8 * 1024;
 
-/// What the policy file may switch on, and how deep to look.
+/// What the policy file may switch on.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Accept unquoted `*` and `?` in operands that start with `/` or `./`.
     pub globs: bool,
-    /// Read `sh -c 'TEXT'` as TEXT in a subshell.
-    pub shell_texts: bool,
 }
 
 /// Reads bytes that may not be text.
@@ -47,7 +45,19 @@ pub fn parse_bytes(bytes: &[u8], options: Options) -> Result<Parsed<'_>, Refusal
 /// # Errors
 /// Everything that is not in the grammar.
 pub fn parse(text: &str, options: Options) -> Result<Parsed<'_>, Refusal> {
-    let mut reader = Reader::new(text, options.globs, options.shell_texts);
+    read(Reader::new(text, options.globs, false))
+}
+
+/// The same, with TEXT in a subshell in the place of `sh -c 'TEXT'`.
+///
+/// # Errors
+/// Everything that is not in the grammar, in TEXT too.
+pub fn parse_through_shells(text: &str, options: Options) -> Result<Parsed<'_>, Refusal> {
+    read(Reader::new(text, options.globs, true))
+}
+
+fn read(mut reader: Reader<'_>) -> Result<Parsed<'_>, Refusal> {
+    let text = reader.text;
     if text.len() > MAX_BYTES {
         reader.fault(Code::Limit, MAX_BYTES);
         return Err(refusal(reader.faults));

@@ -16,8 +16,16 @@ const PATTERN_FIRST: &[&str] = &[
 
 /// Options of `find` and `locate` that a pattern follows.
 const PATTERN_OPTIONS: &[&str] = &[
-    "-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename", "-lname", "-ilname",
-    "-regex", "-iregex",
+    "-name",
+    "-iname",
+    "-path",
+    "-ipath",
+    "-wholename",
+    "-iwholename",
+    "-lname",
+    "-ilname",
+    "-regex",
+    "-iregex",
 ];
 
 /// Whether the word at `index` is a pattern that the program itself applies.
@@ -65,7 +73,9 @@ pub(crate) fn position_in_text(word: &Word<'_>, offset: usize, text: &str) -> us
 /// option or another file than the policy knows: the word must begin with text of its own,
 /// or be an operand of a program that only prints it.
 pub(crate) fn loose_outputs(words: &[Word<'_>]) -> Vec<usize> {
-    let program = words.first().map_or("", |word| wrappers::base_name(&word.text));
+    let program = words
+        .first()
+        .map_or("", |word| wrappers::base_name(&word.text));
     let prints = |index: usize| program == "echo" || (program == "printf" && index > 1);
     let is_loose = |(index, word): &(usize, &Word<'_>)| {
         let begins = !word.text.starts_with([OUTPUT, '-']);
@@ -80,7 +90,9 @@ pub(crate) fn loose_outputs(words: &[Word<'_>]) -> Vec<usize> {
 /// `NAME` of an assignment.
 pub(crate) fn is_variable(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+    bytes
+        .next()
+        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
@@ -99,7 +111,10 @@ pub(crate) fn changes_form_only(name: &str, value: &str) -> bool {
         "TZ" => plain("/,<>") && !value.starts_with('/') && !value.contains(".."),
         "COLUMNS" | "LINES" | "NO_COLOR" | "CLICOLOR" | "SYSTEMD_COLORS" => number,
         "PAGER" | "GIT_PAGER" | "MANPAGER" | "SYSTEMD_PAGER" => matches!(value, "" | "cat"),
-        "TERM" => matches!(value, "dumb" | "linux" | "xterm" | "xterm-256color" | "vt100"),
+        "TERM" => matches!(
+            value,
+            "dumb" | "linux" | "xterm" | "xterm-256color" | "vt100"
+        ),
         "DEBIAN_FRONTEND" => matches!(value, "noninteractive" | "readline" | "teletype"),
         _ => name.starts_with("LC_") && plain(""),
     }
@@ -107,7 +122,9 @@ pub(crate) fn changes_form_only(name: &str, value: &str) -> bool {
 
 /// Whether this is `[`, whose last word must be `]`.
 pub(crate) fn is_bracket(words: &[Word<'_>]) -> bool {
-    words.first().is_some_and(|word| word.text == "[" && !word.quoted)
+    words
+        .first()
+        .is_some_and(|word| word.text == "[" && !word.quoted)
 }
 
 /// Puts programs in the place of builtins of the same name, which evaluate operands.

@@ -35,9 +35,9 @@ impl<'t> Reader<'t> {
         assignments: &[Assignment<'_>],
         words: &[Word<'t>],
     ) -> Option<List<'t>> {
-        let text = words.last().filter(|_| {
-            self.shell_texts && assignments.is_empty() && is_shell_text(words)
-        })?;
+        let text = words
+            .last()
+            .filter(|_| self.shell_texts && assignments.is_empty() && is_shell_text(words))?;
         let (start, commands) = (text.start, self.commands.len());
         let found = self.deeper(|reader| {
             let mut inner = reader.inside(&text.text);
@@ -78,7 +78,9 @@ impl Graft {
         let rest = item.rest.into_iter();
         AndOr {
             first: self.pipeline(item.first),
-            rest: rest.map(|(connective, each)| (connective, self.pipeline(each))).collect(),
+            rest: rest
+                .map(|(connective, each)| (connective, self.pipeline(each)))
+                .collect(),
         }
     }
 
@@ -155,7 +157,11 @@ impl Graft {
             start: self.start,
             globs: word.globs,
             quoted: word.quoted,
-            outputs: word.outputs.into_iter().map(|list| self.list(list)).collect(),
+            outputs: word
+                .outputs
+                .into_iter()
+                .map(|list| self.list(list))
+                .collect(),
         }
     }
 }

@@ -35,7 +35,10 @@ impl<'t> Reader<'t> {
                 Some(b'&') if !self.rest().starts_with("&>") => break,
                 _ => {}
             }
-            let before = self.at.checked_sub(1).and_then(|at| self.text.as_bytes().get(at));
+            let before = self
+                .at
+                .checked_sub(1)
+                .and_then(|at| self.text.as_bytes().get(at));
             let blank = self.at == start || matches!(before, Some(b' ' | b'\n'));
             if !blank && words.len() == 1 && self.byte(0) == Some(b'(') {
                 // `name()`: a function, whose body is not read.
@@ -48,7 +51,9 @@ impl<'t> Reader<'t> {
                     self.fault(Code::RedirectFirst, start);
                 }
                 redirects.extend(redirect);
-            } else if words.is_empty() && let Some(assignment) = self.assignment() {
+            } else if words.is_empty()
+                && let Some(assignment) = self.assignment()
+            {
                 assignments.push(assignment);
             } else {
                 if !redirects.is_empty() {
@@ -59,9 +64,16 @@ impl<'t> Reader<'t> {
                     let start = self.at;
                     self.at += 1;
                     self.words += 1;
-                    words.push(Word { start, ..Word::made("[") });
+                    words.push(Word {
+                        start,
+                        ..Word::made("[")
+                    });
                 } else {
-                    let place = if words.is_empty() { Place::Program } else { Place::Operand };
+                    let place = if words.is_empty() {
+                        Place::Program
+                    } else {
+                        Place::Operand
+                    };
                     words.push(self.word(place));
                 }
             }
@@ -140,7 +152,7 @@ impl<'t> Reader<'t> {
             return;
         }
         let position = meaning::position_in_text(word, *first, self.text);
-        if word.globs.iter().any(|at| bracket(at)) {
+        if word.globs.iter().any(bracket) {
             self.fault(Code::Bracket, position);
         } else if !self.globs || !meaning::globs_are_plain(word) {
             self.fault(Code::Glob, position);
@@ -157,7 +169,10 @@ impl<'t> Reader<'t> {
         let start = self.at;
         self.at += name.len() + 1;
         let value = match Self::ends_word(self.byte(0)) {
-            true => Word { start: self.at, ..Word::default() },
+            true => Word {
+                start: self.at,
+                ..Word::default()
+            },
             false => self.word(Place::Value),
         };
         if !meaning::changes_form_only(name, &value.text) {
@@ -170,7 +185,10 @@ impl<'t> Reader<'t> {
     }
 
     /// A redirection, if one stands here: `Some(None)` for one that is refused.
-    #[expect(clippy::option_option, reason = "none here, and none that counts, differ")]
+    #[expect(
+        clippy::option_option,
+        reason = "none here, and none that counts, differ"
+    )]
     pub(crate) fn redirect(&mut self, blank: bool) -> Option<Option<Redirect<'t>>> {
         let start = self.at;
         let rest = self.rest();
@@ -207,11 +225,7 @@ impl<'t> Reader<'t> {
             }
         }
         self.skip_redirect(start + digits);
-        let code = match sign.starts_with("<<") {
-            true => Code::HereDocument,
-            false => Code::Redirect,
-        };
-        self.fault(code, start);
+        self.fault(Code::Redirect, start);
         Some(None)
     }
 

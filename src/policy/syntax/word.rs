@@ -138,7 +138,10 @@ impl<'t> Reader<'t> {
             draft.globs.push(0);
             return None;
         }
-        let before = self.at.checked_sub(1).and_then(|at| self.text.as_bytes().get(at));
+        let before = self
+            .at
+            .checked_sub(1)
+            .and_then(|at| self.text.as_bytes().get(at));
         let inside = !first && before.is_some_and(u8::is_ascii_alphanumeric);
         (!inside || draft.place == Place::Program).then_some(Code::Tilde)
     }
@@ -234,7 +237,11 @@ impl<'t> Reader<'t> {
             return;
         }
         let (name, length) = variable(rest);
-        let value = self.variables.iter().rev().find(|(known, _)| *known == name);
+        let value = self
+            .variables
+            .iter()
+            .rev()
+            .find(|(known, _)| *known == name);
         if let (Some((_, value)), true) = (value, draft.place != Place::Program) {
             // Without quotes the shell would cut it, or look for files.
             let safe = |c: char| c.is_ascii_alphanumeric() || "_./:,+@%=-".contains(c);
@@ -325,7 +332,10 @@ fn variable(rest: &str) -> (&str, usize) {
     let name = |text: &str| text.find(|c| !is_name(c)).unwrap_or(text.len());
     if let Some(inside) = rest.strip_prefix('{') {
         let end = name(inside);
-        if inside.get(end..).is_some_and(|after| after.starts_with('}')) {
+        if inside
+            .get(end..)
+            .is_some_and(|after| after.starts_with('}'))
+        {
             return (inside.get(..end).unwrap_or_default(), end + 2);
         }
         // `${x:-…}` and the like: refused as a whole.

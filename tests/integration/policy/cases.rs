@@ -118,6 +118,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("pol-d63-175", "a command may not begin with NAME=value"),
     (
+        "pol-d63-183",
+        "an assignment before a command that changes only its form is accepted",
+    ),
+    (
         "pol-doc-111",
         "patterns match word by word: */var/log/* is one word",
     ),
@@ -260,7 +264,7 @@ fn chain_split(case: &Value) -> Result<(), String> {
         Ok(parsed) => parsed
             .commands
             .iter()
-            .map(|part| part.text.to_owned())
+            .map(|part| part.text.to_string())
             .collect(),
         Err(refusal) => vec![refusal.code.as_str().to_owned()],
     };

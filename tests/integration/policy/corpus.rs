@@ -14,17 +14,71 @@ use base64::Engine as _;
 use mcp_ssh_orchestrator::testing::policy::{Policy, Verdict};
 use serde_json::Value;
 
+/// What a case of the lists is decided as today, where that is not what it says: by policy
+/// and command. Each line has the sentence of the language that makes it so.
+struct Changes(HashMap<(String, String), Value>);
+
+impl Changes {
+    fn load() -> Self {
+        let cases = cases("changes.jsonl").into_iter().map(|case| {
+            let text = |key: &str| case[key].as_str().unwrap().to_owned();
+            assert!(!text("sentence").is_empty());
+            ((text("policy"), text("command")), case)
+        });
+        Self(cases.collect())
+    }
+
+    fn of(&self, policy: &str, case: &Value) -> Option<&Value> {
+        let command = case["command"].as_str()?;
+        self.0.get(&(policy.to_owned(), command.to_owned()))
+    }
+}
+
+/// A change that is none is listed for nothing.
+#[test]
+fn every_listed_change_is_one() {
+    let changes = Changes::load();
+    let lists = [
+        (
+            "bypass.jsonl",
+            Some("policy.yml"),
+            "expected",
+            "expected_code",
+        ),
+        ("benign.jsonl", Some("benign_policy.yml"), "verdict", "code"),
+        ("reviewed.jsonl", None, "expected", "expected_code"),
+    ];
+    let mut used = 0;
+    for (list, policy, verdict, code) in lists {
+        for case in cases(list) {
+            let policy = policy.unwrap_or_else(|| case["policy"].as_str().unwrap());
+            let Some(change) = changes.of(policy, &case) else {
+                continue;
+            };
+            used += 1;
+            let same = change["expected"] == case[verdict] && change["code"] == case[code];
+            assert!(!same, "{} is listed and did not change", change["command"]);
+        }
+    }
+    assert_eq!(used, changes.0.len(), "a listed case does not exist");
+}
+
 #[test]
 fn hostile_commands() {
     let snapshot = load(&data("policy.yml")).unwrap();
     let only = load("rules: [{action: allow, commands: ['uptime*']}]").unwrap();
     let host = Host::new("stg-web-1", ["linux", "staging"]);
+    let changes = Changes::load();
     let mut wrong = Vec::new();
     for case in cases("bypass.jsonl") {
         let verdict = judge(snapshot.policy(), &host, &case);
-        compare(&case, "expected", "expected_code", &verdict, &mut wrong);
+        let change = changes.of("policy.yml", &case);
+        match change {
+            Some(change) => compare(change, "expected", "code", &verdict, &mut wrong),
+            None => compare(&case, "expected", "expected_code", &verdict, &mut wrong),
+        }
         let under_one_rule = judge(only.policy(), &host, &case);
-        if let Some(expected) = case["also_under"]["uptime_only"].as_str()
+        if let (Some(expected), None) = (case["also_under"]["uptime_only"].as_str(), change)
             && expected != under_one_rule.name()
         {
             wrong.push(format!(
@@ -33,8 +87,10 @@ fn hostile_commands() {
                 under_one_rule.name()
             ));
         }
-        // What would have run something unlisted must never be let through.
+        // What would have run something unlisted must never be let through, but where the
+        // word that a shell took for more is sent as the word that it was meant to be.
         if case["raw_ran_unlisted_program_in"] != serde_json::json!([])
+            && change.is_none()
             && matches!(verdict, Verdict::Allow(_))
         {
             wrong.push(format!("{}: runs an unlisted program", case["id"]));
@@ -48,10 +104,15 @@ fn everyday_commands() {
     let snapshot = load(&data("benign_policy.yml")).unwrap();
     let host = Host::new("stg-web-1", ["linux", "staging"]);
     let mut wrong = Vec::new();
+    let changes = Changes::load();
     for case in cases("benign.jsonl") {
         let verdict = judge(snapshot.policy(), &host, &case);
-        compare(&case, "verdict", "code", &verdict, &mut wrong);
-        if canonical(&verdict) != case["canonical"].as_str() {
+        let change = changes.of("benign_policy.yml", &case);
+        match change {
+            Some(change) => compare(change, "expected", "code", &verdict, &mut wrong),
+            None => compare(&case, "verdict", "code", &verdict, &mut wrong),
+        }
+        if canonical(&verdict) != change.unwrap_or(&case)["canonical"].as_str() {
             wrong.push(format!(
                 "{}: canonical {:?}",
                 case["id"],
@@ -80,10 +141,14 @@ fn reviewed_commands() {
         .map(|name| (name, load(&data(name)).unwrap()))
         .into();
     let mut wrong = Vec::new();
+    let changes = Changes::load();
     for case in cases("reviewed.jsonl") {
-        let snapshot = &policies[case["policy"].as_str().unwrap()];
-        let verdict = judge(snapshot.policy(), &host, &case);
-        compare(&case, "expected", "expected_code", &verdict, &mut wrong);
+        let policy = case["policy"].as_str().unwrap();
+        let verdict = judge(policies[policy].policy(), &host, &case);
+        match changes.of(policy, &case) {
+            Some(change) => compare(change, "expected", "code", &verdict, &mut wrong),
+            None => compare(&case, "expected", "expected_code", &verdict, &mut wrong),
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod corpus;
+mod evaluate;
 mod generate;
 mod limits_and_network;
 mod properties;

@@ -11,7 +11,8 @@
 
 use crate::policy::generate::{self, Random};
 use crate::policy::support::{Host, canonical, cases, load};
-use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{self, Parsed};
+use mcp_ssh_orchestrator::testing::policy::syntax::command::{Parsed, Redirect, Simple};
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer;
 use mcp_ssh_orchestrator::testing::policy::{Policy, Verdict};
 
 const PROGRAMS: &[&str] = &[
@@ -60,7 +61,7 @@ fn the_canonical_form_gives_the_same_words() {
         };
         accepted += 1;
         for command in &parsed.commands {
-            let one = snapshot.policy().judge_text(&host.subject(), command.text);
+            let one = snapshot.policy().judge_text(&host.subject(), &command.text);
             let Verdict::Allow(authorised) = &one else {
                 panic!("{text}: {one:?}");
             };
@@ -73,7 +74,14 @@ fn the_canonical_form_gives_the_same_words() {
             let mut expected = vec!["x"];
             expected.extend(command.words.iter().map(|word| &*word.text));
             assert_eq!(words(&reread), [expected.clone()], "{text}");
-            assert_eq!(reread.commands[0].redirects, command.redirects);
+            let redirects = |command: &Simple<'_>| -> Vec<String> {
+                let texts = command.redirects.iter().map(|each| match each {
+                    Redirect::InputFrom(file) => format!("<{}", file.text),
+                    other => format!("{other:?}"),
+                });
+                texts.collect()
+            };
+            assert_eq!(redirects(&reread.commands[0]), redirects(command));
             let twice = snapshot.policy().judge_text(&host.subject(), &again);
             let twice = canonical(&twice).unwrap().to_owned();
             assert_eq!(twice, format!("'x' {}", authorised.canonical()), "{text}");

@@ -13,6 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use crate::common::{Fleet, HostSpec, Machine, Scratch, Server};
+use crate::policy::evaluate;
 use crate::policy::support::{cases, data};
 use mcp_ssh_orchestrator::testing::policy::syntax::lexer;
 use serde_json::json;
@@ -108,26 +109,21 @@ struct Seen {
 /// cannot all be recorded, or whose list depends on a status that is not 0.
 fn expected(site: &Site, text: &str) -> Option<Vec<Vec<String>>> {
     let parsed = lexer::parse(text, lexer::Options::default()).unwrap();
-    let mut skipped = false;
-    let mut expected = Vec::new();
     for command in &parsed.commands {
         let words: Vec<String> = command.words.iter().map(|w| w.text.to_string()).collect();
         let program = &words[0];
-        if program.contains('/') || OTHER_BUILTINS.contains(&program.as_str()) {
+        // Its home is the login's.
+        let at_home = command.words.iter().any(|word| word.is_below_home());
+        if at_home || program.contains('/') || OTHER_BUILTINS.contains(&program.as_str()) {
             return None;
         }
-        // Everything here succeeds, so what stands behind || is left out.
-        skipped = match command.joint {
-            lexer::Joint::Or => true,
-            lexer::Joint::Pipe => skipped,
-            lexer::Joint::First | lexer::Joint::Then | lexer::Joint::And => false,
-        };
-        if !skipped && !SILENT_BUILTINS.contains(&program.as_str()) {
+        if !SILENT_BUILTINS.contains(&program.as_str()) {
             site.stub(program);
-            expected.push(words);
         }
     }
-    expected.sort();
+    // Everything here succeeds, so what stands behind || is left out.
+    let mut expected = evaluate::runs(&parsed, "/root", |_| true);
+    expected.retain(|words| !SILENT_BUILTINS.contains(&words[0].as_str()));
     Some(expected)
 }
 

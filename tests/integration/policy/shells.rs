@@ -23,9 +23,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::policy::evaluate;
 use crate::policy::generate::{self, Random};
 use crate::policy::support::{Host, cases, load};
-use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{self, Joint, Parsed};
+use mcp_ssh_orchestrator::testing::policy::syntax::command::{
+    AndOr, Command as Part, Connective, Parsed, Pipeline, Simple,
+};
+use mcp_ssh_orchestrator::testing::policy::syntax::lexer;
 use mcp_ssh_orchestrator::testing::policy::{Policy, Verdict};
 
 /// Programs of the corpora that a shell has itself.
@@ -94,7 +98,9 @@ int main(int argc, char **argv) {
     static char buffer[1 << 18];
     size_t used = 0;
     const char *id = getenv("RECORD_ID");
-    used += (size_t)snprintf(buffer, 64, "%s\n%d\n", id ? id : "?", argc);
+    const char *zone = getenv("TZ");
+    used += (size_t)snprintf(buffer, 64, "%s\n%d\n", id ? id : "?", argc + (zone != NULL));
+    if (zone) used += (size_t)snprintf(buffer + used, 256, "%zu\nTZ=%s", strlen(zone) + 3, zone);
     for (int i = 0; i < argc; i++) {
         size_t length = strlen(argv[i]);
         if (used + length + 32 > sizeof buffer) return 9;
@@ -104,6 +110,7 @@ int main(int argc, char **argv) {
     }
     int file = open(getenv("RECORD_FILE"), O_WRONLY | O_APPEND);
     if (file < 0 || write(file, buffer, used) != (ssize_t)used) return 9;
+    puts("o u*t");
     const char *slash = strrchr(argv[0], '/');
     return (slash ? slash + 1 : argv[0])[0] == 'f';
 }
@@ -212,26 +219,10 @@ fn read(mut bytes: &[u8]) -> Vec<(usize, Vec<String>)> {
     records
 }
 
-/// What the stubs must see: every command that a POSIX shell would run, in any order.
-fn expected(parsed: &Parsed<'_>) -> Vec<Vec<String>> {
-    let mut ran = Vec::new();
-    let mut status = true;
-    let mut runs = true;
-    for command in &parsed.commands {
-        match command.joint {
-            Joint::First | Joint::Then => runs = true,
-            Joint::And => runs = status,
-            Joint::Or => runs = !status,
-            Joint::Pipe => {}
-        }
-        if runs {
-            let argv: Vec<String> = command.words.iter().map(|w| w.text.to_string()).collect();
-            status = !argv[0].rsplit('/').next().unwrap().starts_with('f');
-            ran.push(argv);
-        }
-    }
-    ran.sort();
-    ran
+/// What the stubs must see, in any order.
+fn expected(stage: &Stage, parsed: &Parsed<'_>) -> Vec<Vec<String>> {
+    let home = stage.root.to_str().unwrap();
+    evaluate::runs(parsed, home, |program| !program.starts_with('f'))
 }
 
 /// One accepted text with its three forms.
@@ -262,19 +253,34 @@ fn trial(stage: &Stage, policy: &Policy, host: &Host, raw: &str) -> Option<Trial
         raw: raw.to_owned(),
         canonical: authorised.canonical().to_owned(),
         wrapped: authorised.exec_line(),
-        expected: expected(&parsed),
+        expected: expected(stage, &parsed),
         in_csh: is_csh(&parsed),
     })
 }
 
-/// csh has no `2>`, takes `> x | y` for ambiguous, and binds && tighter than ||.
+/// csh has no `2>`, takes `> x | y` for ambiguous, binds && tighter than ||, and knows
+/// neither groups nor assignments before a command.
 fn is_csh(parsed: &Parsed<'_>) -> bool {
-    let has = |joint| parsed.commands.iter().any(|command| command.joint == joint);
-    !(has(Joint::And) && has(Joint::Or))
-        && parsed
-            .commands
-            .iter()
-            .all(|command| command.redirects.is_empty())
+    let plain = |pipeline: &Pipeline<'_>| {
+        let simple = |command: &Part<'_>| matches!(command, Part::Simple(_));
+        !pipeline.negated && pipeline.commands.iter().all(simple)
+    };
+    let item = |item: &AndOr<'_>| {
+        let has = |wanted| {
+            item.rest
+                .iter()
+                .any(|(connective, _)| *connective == wanted)
+        };
+        !(has(Connective::And) && has(Connective::Or))
+            && plain(&item.first)
+            && item.rest.iter().all(|(_, pipeline)| plain(pipeline))
+    };
+    let simple = |command: &Simple<'_>| {
+        command.redirects.is_empty()
+            && command.assignments.is_empty()
+            && command.words.iter().all(|word| word.outputs.is_empty())
+    };
+    parsed.tree.items.iter().all(item) && parsed.commands.iter().all(simple)
 }
 
 fn full_trust() -> mcp_ssh_orchestrator::testing::config::Snapshot {

@@ -1,0 +1,319 @@
+//! Reads a canonical form by the few rules of POSIX that it uses (XCU 2.2, 2.3, 2.9 and
+//! 2.10), knowing nothing of the lexer: quotes, blanks, operators, keywords that stand
+//! where a command may begin. Both this and the judged tree are written down in one
+//! notation, to be compared.
+
+use std::fmt::Write as _;
+
+use mcp_ssh_orchestrator::testing::policy::syntax::command::{
+    AndOr, Command, Compound, Connective, List, OUTPUT, Parsed, Pipeline, Redirect, STATUS, Simple,
+    Word,
+};
+
+/// A canonical form in the notation.
+pub fn read(canonical: &str) -> String {
+    let mut reader = Reader {
+        rest: canonical.chars().collect(),
+        at: 0,
+    };
+    let list = reader.list(&[]);
+    assert_eq!(
+        reader.at,
+        reader.rest.len(),
+        "not read whole: {canonical:?}"
+    );
+    list
+}
+
+struct Reader {
+    rest: Vec<char>,
+    at: usize,
+}
+
+impl Reader {
+    fn char(&self) -> Option<char> {
+        self.rest.get(self.at).copied()
+    }
+
+    fn takes(&mut self, text: &str) -> bool {
+        let length = text.chars().count();
+        let found = self.rest[self.at..]
+            .iter()
+            .take(length)
+            .copied()
+            .eq(text.chars());
+        self.at += if found { length } else { 0 };
+        found
+    }
+
+    /// Up to one of these, which is not taken; or to the end.
+    fn list(&mut self, stops: &[&str]) -> String {
+        let mut list = String::from("(");
+        loop {
+            list += &self.and_or();
+            if !self.takes(" ; ") && !self.takes(" ;") {
+                break;
+            }
+            let at = self.at;
+            let stopped = stops.iter().any(|stop| self.takes(stop));
+            self.at = at;
+            if stopped {
+                break;
+            }
+            list += ";";
+        }
+        list + ")"
+    }
+
+    fn and_or(&mut self) -> String {
+        let mut text = self.pipeline();
+        loop {
+            if self.takes(" && ") {
+                text += "&&";
+            } else if self.takes(" || ") {
+                text += "||";
+            } else {
+                return text;
+            }
+            text += &self.pipeline();
+        }
+    }
+
+    fn pipeline(&mut self) -> String {
+        let mut text = String::from(if self.takes("! ") { "!" } else { "" });
+        text += &self.command();
+        while self.takes(" | ") {
+            text += "|";
+            text += &self.command();
+        }
+        text
+    }
+
+    fn command(&mut self) -> String {
+        let compound = if self.takes("{ ") {
+            let list = self.list(&["}"]);
+            assert!(self.takes("}"));
+            format!("group{list}")
+        } else if self.takes("( ") {
+            let list = self.list(&[]);
+            assert!(self.takes(" )"));
+            format!("subshell{list}")
+        } else if self.takes("if ") {
+            let mut text = String::from("if");
+            loop {
+                text += &self.list(&["then "]);
+                assert!(self.takes("then "));
+                text += &self.list(&["elif ", "else ", "fi"]);
+                if !self.takes("elif ") {
+                    break;
+                }
+            }
+            if self.takes("else ") {
+                text += "else";
+                text += &self.list(&["fi"]);
+            }
+            assert!(self.takes("fi"));
+            text
+        } else {
+            return self.simple();
+        };
+        compound + &self.redirects()
+    }
+
+    fn simple(&mut self) -> String {
+        let mut text = String::from("[");
+        let name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+        loop {
+            let length = self.rest[self.at..].iter().take_while(|c| name(c)).count();
+            if length == 0 || self.rest.get(self.at + length) != Some(&'=') {
+                break;
+            }
+            let name: String = self.rest[self.at..self.at + length].iter().collect();
+            self.at += length + 1;
+            let _ = write!(text, "{name}={},", self.word());
+            assert!(self.takes(" "));
+        }
+        loop {
+            text += &self.word();
+            text += ",";
+            let at = self.at;
+            let next = self.takes(" ").then(|| self.char()).flatten();
+            if !matches!(next, Some('\'' | '\\' | '"' | '~' | '*' | '?')) {
+                self.at = at;
+                break;
+            }
+        }
+        text += "]";
+        text + &self.redirects()
+    }
+
+    fn redirects(&mut self) -> String {
+        let mut text = String::new();
+        loop {
+            if self.takes(" >/dev/null 2>&1") {
+                text += "><";
+            } else if self.takes(" 2>&1") {
+                text += "2>1";
+            } else if self.takes(" >/dev/null") {
+                text += ">0";
+            } else if self.takes(" 1>/dev/null") {
+                text += "1>0";
+            } else if self.takes(" 2>/dev/null") {
+                text += "2>0";
+            } else if self.takes(" </dev/null") {
+                text += "<0";
+            } else if self.takes(" <") {
+                text += "<";
+                text += &self.word();
+            } else {
+                return text;
+            }
+        }
+    }
+
+    fn word(&mut self) -> String {
+        let mut text = String::new();
+        let start = self.at;
+        while let Some(c) = self.char() {
+            match c {
+                '\'' => {
+                    self.at += 1;
+                    while let Some(c) = self.char().filter(|c| *c != '\'') {
+                        text.push(c);
+                        self.at += 1;
+                    }
+                    self.at += 1;
+                }
+                '\\' => {
+                    text.extend(self.rest.get(self.at + 1));
+                    self.at += 2;
+                }
+                '"' if self.takes("\"$?\"") => text += "\0status\0",
+                '"' => {
+                    assert!(self.takes("\"$( "));
+                    let list = self.list(&[]);
+                    assert!(self.takes(" )\""));
+                    let _ = write!(text, "\0{list}\0");
+                }
+                '~' if self.at == start => {
+                    text += "\0home\0";
+                    self.at += 1;
+                }
+                '*' | '?' => {
+                    let _ = write!(text, "\0{c}\0");
+                    self.at += 1;
+                }
+                '/' if text == "\0home\0" => {
+                    text.push('/');
+                    self.at += 1;
+                }
+                _ => break,
+            }
+        }
+        assert!(self.at > start, "no word where one belongs");
+        format!("{text:?}")
+    }
+}
+
+/// What was judged, in the notation.
+pub fn write(parsed: &Parsed<'_>) -> String {
+    list(&parsed.commands, &parsed.tree)
+}
+
+fn list(all: &[Simple<'_>], list: &List<'_>) -> String {
+    let items: Vec<String> = list.items.iter().map(|item| and_or(all, item)).collect();
+    format!("({})", items.join(";"))
+}
+
+fn and_or(all: &[Simple<'_>], item: &AndOr<'_>) -> String {
+    let mut text = pipeline(all, &item.first);
+    for (connective, next) in &item.rest {
+        text += match connective {
+            Connective::And => "&&",
+            Connective::Or => "||",
+        };
+        text += &pipeline(all, next);
+    }
+    text
+}
+
+fn pipeline(all: &[Simple<'_>], pipeline: &Pipeline<'_>) -> String {
+    let commands = pipeline.commands.iter().map(|each| command(all, each));
+    let commands: Vec<String> = commands.collect();
+    let negated = if pipeline.negated { "!" } else { "" };
+    format!("{negated}{}", commands.join("|"))
+}
+
+fn command(all: &[Simple<'_>], command: &Command<'_>) -> String {
+    let (compound, redirects) = match command {
+        Command::Simple(index) => return simple(all, &all[*index]),
+        Command::Compound(compound, redirects) => (compound, redirects),
+    };
+    let mut text = match compound {
+        Compound::Group(body) => format!("group{}", list(all, body)),
+        Compound::Subshell(body) => format!("subshell{}", list(all, body)),
+        Compound::If(branches, otherwise) => {
+            let mut text = String::from("if");
+            for (condition, consequence) in branches {
+                text += &list(all, condition);
+                text += &list(all, consequence);
+            }
+            if let Some(body) = otherwise {
+                text += "else";
+                text += &list(all, body);
+            }
+            text
+        }
+    };
+    for redirect in redirects {
+        text += &redirected(all, redirect);
+    }
+    text
+}
+
+fn simple(all: &[Simple<'_>], simple: &Simple<'_>) -> String {
+    let mut text = String::from("[");
+    for each in &simple.assignments {
+        let _ = write!(text, "{}={},", each.name, word(all, &each.value));
+    }
+    for each in &simple.words {
+        let _ = write!(text, "{},", word(all, each));
+    }
+    text += "]";
+    for redirect in &simple.redirects {
+        text += &redirected(all, redirect);
+    }
+    text
+}
+
+fn redirected(all: &[Simple<'_>], redirect: &Redirect<'_>) -> String {
+    match redirect {
+        Redirect::ErrorsToOutput => "2>1".into(),
+        Redirect::OutputToNull => ">0".into(),
+        Redirect::FirstToNull => "1>0".into(),
+        Redirect::ErrorsToNull => "2>0".into(),
+        Redirect::BothToNull => "><".into(),
+        Redirect::InputFromNull => "<0".into(),
+        Redirect::InputFrom(file) => format!("<{}", word(all, file)),
+    }
+}
+
+fn word(all: &[Simple<'_>], word: &Word<'_>) -> String {
+    let mut text = String::new();
+    let mut outputs = word.outputs.iter();
+    for (at, c) in word.text.char_indices() {
+        match c {
+            OUTPUT => {
+                let body = outputs.next().expect("what the stand-in is for");
+                let _ = write!(text, "\0{}\0", list(all, body));
+            }
+            STATUS => text += "\0status\0",
+            '~' if word.globs.contains(&at) => text += "\0home\0",
+            c if word.globs.contains(&at) => {
+                let _ = write!(text, "\0{c}\0");
+            }
+            c => text.push(c),
+        }
+    }
+    format!("{text:?}")
+}
