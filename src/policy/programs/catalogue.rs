@@ -40,6 +40,18 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("network/probes", include_str!("data/network/probes.txt")),
     ("network/tables", include_str!("data/network/tables.txt")),
     ("network/web", include_str!("data/network/web.txt")),
+    ("storage/disks", include_str!("data/storage/disks.txt")),
+    (
+        "storage/filesystems",
+        include_str!("data/storage/filesystems.txt"),
+    ),
+    ("storage/lvm", include_str!("data/storage/lvm.txt")),
+    ("systemd/journal", include_str!("data/systemd/journal.txt")),
+    (
+        "systemd/systemctl",
+        include_str!("data/systemd/systemctl.txt"),
+    ),
+    ("systemd/tools", include_str!("data/systemd/tools.txt")),
 ];
 
 struct Entry {

@@ -204,7 +204,7 @@ impl Kind {
             Self::Text | Self::Awk | Self::Sed | Self::Jq => true,
             Self::Number => is_number(text),
             Self::Word => !text.starts_with('-') && only(b"_.,:%@+=-~^"),
-            Self::Name => !text.starts_with('-') && !text.is_empty() && only(b"_.-"),
+            Self::Name => text.bytes().any(|b| b != b'.') && !text.starts_with('-') && only(b"_.-"),
             Self::OneOf(list) => list.iter().any(|known| match known.strip_suffix('*') {
                 Some(beginning) => text.starts_with(beginning),
                 None => *known == text,
@@ -357,6 +357,7 @@ mod tests {
             ("name", "sslkey=/x.so:k"),
             ("name", "postgres://h/d"),
             ("name", "-x"),
+            ("name", ".."),
             ("{json,yaml}", "jsonpath"),
             ("pid", "1 2"),
             ("unit", "-H"),
