@@ -15,6 +15,11 @@ pub(crate) const VERSION: u32 = 1;
 
 /// Each file is one family.
 pub(crate) const FAMILIES: &[(&str, &str)] = &[
+    ("admin/accounts", include_str!("data/admin/accounts.txt")),
+    ("admin/hardware", include_str!("data/admin/hardware.txt")),
+    ("admin/mail", include_str!("data/admin/mail.txt")),
+    ("admin/security", include_str!("data/admin/security.txt")),
+    ("admin/tls", include_str!("data/admin/tls.txt")),
     ("base/archives", include_str!("data/base/archives.txt")),
     ("base/changes", include_str!("data/base/changes.txt")),
     ("base/coreutils", include_str!("data/base/coreutils.txt")),
