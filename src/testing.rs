@@ -61,6 +61,9 @@ pub mod mcp {
     pub use crate::mcp::{Frame, LineReader, MAX_LINE, Outbox, Server, Session, handle_line};
 }
 pub mod model {
+    pub mod invisible {
+        pub use crate::model::invisible::{BLANK_LOOKING, is_invisible};
+    }
     pub mod names {
         pub use crate::model::names::{
             CommandHash, CommandText, HostAlias, InputError, MaxLines, OnAuditFailure, Port, Tag,
@@ -72,10 +75,14 @@ pub mod model {
     }
 }
 pub mod policy {
-    pub use crate::policy::{Authorised, Code, Policy, ShellMode, Subject, Verdict};
+    pub use crate::policy::identity::PolicyId;
+    pub use crate::policy::network::{NetworkPolicy, PinnedAddress};
+    pub use crate::policy::{
+        Approval, Authorised, Code, NeedsApproval, Policy, ShellMode, Shown, Subject, Verdict,
+    };
     pub mod decision {
-        pub mod verdict {
-            pub use crate::policy::decision::verdict::{Bypass, Chain, ChainPart, Trail};
+        pub mod denial {
+            pub use crate::policy::decision::denial::{Bypass, Chain, ChainPart, Trail};
         }
     }
     pub mod deny {

@@ -41,7 +41,7 @@ use crate::audit::chain::ledger::{Entry, Ledger};
 use crate::audit::record::chain_mark::{Mark, Origin};
 use crate::config::Snapshot;
 use crate::model::names::{CommandHash, HostAlias, OnAuditFailure, TaskId};
-use crate::policy::decision::verdict::Trail;
+use crate::policy::decision::denial::Trail;
 use stderr::Sink;
 
 /// How long the last lines wait for a reader of stderr.

@@ -16,6 +16,7 @@ use crate::config::read::policy::Concurrency;
 use crate::config::schema::problem::Warning;
 use crate::config::secrets::value::Secret;
 use crate::model::names::{HostAlias, OnAuditFailure, Port, Tag};
+use crate::model::text::hex;
 use crate::policy::Policy;
 
 /// What the three files said, with the secrets they named.
@@ -139,7 +140,7 @@ impl Snapshot {
     /// configurations are the same; who has it can confirm a guess at their whole content,
     /// and learns nothing else.
     pub fn hash(&self) -> String {
-        self.hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.hash)
     }
 
     pub fn warnings(&self) -> &[Warning] {

@@ -1,6 +1,9 @@
-//! The vocabulary that every room shares: checked names, hashes, security events.
+//! The vocabulary that every room shares: checked names, hashes,
+//! security events, and how text is written so that it can be trusted.
 //!
 //! Types only, each made by one function that checks it. No I/O, no clock, no other room.
 
+pub(crate) mod invisible;
 pub(crate) mod names;
 pub(crate) mod security_event;
+pub(crate) mod text;

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::model::text::hex;
+
 /// Longest accepted alias, in characters.
 pub(crate) const ALIAS_MAX: usize = 100;
 /// Longest accepted tag, in characters.
@@ -311,7 +313,7 @@ impl CommandHash {
 
 impl fmt::Display for CommandHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

@@ -9,8 +9,10 @@ pub(crate) mod decision;
 pub(crate) mod deny;
 pub(crate) mod filter;
 pub(crate) mod hazard;
+pub(crate) mod identity;
 pub(crate) mod limits;
 pub(crate) mod network;
+pub(crate) mod programs;
 pub(crate) mod programs;
 pub(crate) mod rule;
 pub(crate) mod source;
@@ -20,11 +22,12 @@ use std::fmt;
 
 use crate::model::names::{CommandHash, CommandText, Tag};
 
+pub(crate) use crate::policy::decision::denial::{ApprovalFailure, Denial};
+pub use crate::policy::decision::judge::authorised::{Approval, Authorised, NeedsApproval, Shown};
 pub use crate::policy::decision::reason::Code;
-pub(crate) use crate::policy::decision::verdict::{
-    Approval, ApprovalFailure, Denial, NeedsApproval, Shown,
-};
-pub use crate::policy::decision::verdict::{Authorised, ShellMode, Subject, Verdict};
+pub use crate::policy::decision::subject::{ShellMode, Subject};
+pub use crate::policy::decision::verdict::Verdict;
+use identity::PolicyId;
 pub(crate) use limits::EffectiveLimits;
 pub(crate) use network::NetworkPolicy;
 use source::{Line, PolicySource};
@@ -32,6 +35,7 @@ use source::{Line, PolicySource};
 /// A compiled policy: immutable, shared, and all that is needed to judge.
 #[derive(Debug)]
 pub struct Policy {
+    id: PolicyId,
     limits: limits::Limits,
     network: NetworkPolicy,
     rules: rule::Rules,
@@ -82,6 +86,11 @@ impl Policy {
     /// Every [`Problem`] of the source, in its order.
     pub fn compile(source: PolicySource) -> Result<Compiled, Vec<Problem>> {
         compile::compile(source)
+    }
+
+    /// Which policy this is: no two that were compiled are the same.
+    pub fn id(&self) -> PolicyId {
+        self.id
     }
 
     /// Decides what may become of a command on a host. Never touches the host.

@@ -15,7 +15,8 @@ use crate::model::names::Port;
 use crate::policy::source::NetworkSource;
 
 /// The compiled `network:` section.
-#[derive(Debug, Clone, Default)]
+/// No `Default`: a policy that nobody wrote would allow every address.
+#[derive(Debug, Clone)]
 pub struct NetworkPolicy {
     allow: Vec<IpNet>,
     block: Vec<IpNet>,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::config::{Host, Snapshot};
 use crate::model::security_event::SecurityEvent;
-use crate::policy::decision::verdict::Authorised;
+use crate::policy::Authorised;
 use crate::ssh::deadline::{Control, Deadline};
 use crate::ssh::error::SshError;
 use crate::ssh::host_keys::KnownHosts;
@@ -59,10 +59,19 @@ impl Client {
         let mut report = RunReport::new();
         let era = self.pool.era();
         let key = Key::new(&job.host.alias, job.snapshot);
-        if job.command.alias() != &job.host.alias {
+        // Whoever put this job together held a permit; that it is one for this host, by the
+        // policy of this configuration, is looked at where the command is sent.
+        let other = match job.command {
+            command if command.alias() != &job.host.alias => Some("judged for another host"),
+            command if command.policy() != job.snapshot.policy().id() => {
+                Some("judged by another policy")
+            }
+            _ => None,
+        };
+        if let Some(cause) = other {
             return report.fail(SshError::Local {
                 what: "command",
-                cause: "judged for another host".into(),
+                cause: cause.into(),
             });
         }
         let (mut link, proof) = match self.session(job, &key, control, sink, &mut report) {

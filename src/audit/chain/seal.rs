@@ -15,6 +15,8 @@ use std::fmt;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::model::text::hex;
+
 /// Longest line that is ever written or read, in bytes, with its newline.
 pub(crate) const LINE_MAX: usize = 1_048_576;
 
@@ -63,7 +65,7 @@ fn nibble(digit: u8) -> Option<u8> {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

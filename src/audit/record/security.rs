@@ -13,7 +13,7 @@ use crate::audit::redact::Patterns;
 use crate::audit::timestamp::Ts;
 use crate::model::names::{CommandHash, Field, HostAlias, InputError};
 use crate::model::security_event::{EventValue, SecurityEvent};
-use crate::policy::decision::verdict::{self, Trail};
+use crate::policy::decision::denial::{self, Trail};
 
 /// Most bytes of a command that a record quotes.
 pub(crate) const COMMAND_QUOTE_MAX: usize = 1_024;
@@ -249,7 +249,7 @@ impl Record {
     }
 
     /// Texts are redacted and cut to [`COMMAND_QUOTE_MAX`] when the record is written.
-    fn bypass(alias: &HostAlias, bypass: &verdict::Bypass) -> Self {
+    fn bypass(alias: &HostAlias, bypass: &denial::Bypass) -> Self {
         Self::CommandBypassAttempt(Bypass {
             level: Level::Error,
             msg: MSG,

@@ -15,6 +15,7 @@ use crate::audit::chain::seal::Sealed;
 use crate::audit::timestamp::Ts;
 use crate::cli::Outcome;
 use crate::cli::commands::output::{self, say};
+use crate::model::text::visible;
 
 /// Which records to print.
 #[derive(Debug, Default)]
@@ -195,20 +196,7 @@ fn describe(record: &Map<String, Value>) -> String {
             line.push_str(&format!(" {key}={value}"));
         }
     }
-    printable(&line)
-}
-
-/// The text with everything shown that a terminal would obey.
-fn printable(text: &str) -> String {
-    let shown = text.chars().flat_map(|c| {
-        let plain = c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
-        let escaped = (!plain).then(|| c.escape_unicode());
-        plain
-            .then_some(c)
-            .into_iter()
-            .chain(escaped.into_iter().flatten())
-    });
-    shown.collect()
+    visible(&line)
 }
 
 #[cfg(test)]
@@ -230,11 +218,5 @@ mod tests {
         for wrong in ["", "h", "soon", "2025-13-01", "2025-02-30", "-5m", "9é"] {
             assert_eq!(since(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn nothing_that_a_terminal_obeys_goes_out() {
-        let shown = printable("a\u{1b}[31m\u{202e}b é\n");
-        assert_eq!(shown, "a\\u{1b}[31m\\u{202e}b é\\u{a}");
     }
 }

@@ -11,7 +11,8 @@ use crate::cli::commands::output::{self, configuration, host, say};
 use crate::cli::{Outcome, Settings};
 use crate::config::{Environment, Host, HostAddress, Snapshot};
 use crate::policy::decision::explain::Explanation;
-use crate::policy::decision::verdict::{Denial, Verdict};
+use crate::policy::decision::denial::Denial;
+use crate::policy::decision::verdict::Verdict;
 use crate::policy::{EffectiveLimits, Subject};
 
 /// Judges one command as the server would.

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::model::text::visible;
+
 /// Where a finding is: a file of the configuration, and the position if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -235,17 +237,11 @@ impl fmt::Display for Warning {
 /// Text of a file as it appears in a message: one line, escaped, at most 60 characters.
 pub(crate) fn quote(text: &str) -> String {
     const SHOWN: usize = 60;
-    let shown: String = text
-        .chars()
-        .take(SHOWN)
-        .flat_map(char::escape_debug)
-        .collect();
-    let more = if text.chars().nth(SHOWN).is_some() {
-        "…"
-    } else {
-        ""
+    let (shown, more) = match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => (text.get(..end).unwrap_or_default(), "…"),
+        None => (text, ""),
     };
-    format!("'{shown}{more}'")
+    format!("'{}{more}'", visible(shown))
 }
 
 /// The candidate that differs least from `word`, if it is near enough to be what was

@@ -21,6 +21,7 @@ use crate::mcp::call::request_state::Fault;
 use crate::mcp::wire::json::{Json, Object};
 use crate::mcp::wire::message::{self, RequestId};
 use crate::model::names::HostAlias;
+use crate::model::text::hex;
 use crate::policy::{Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown};
 
 /// How often a waiting client is told that a person is being waited for.
@@ -285,8 +286,4 @@ fn record(call: &Call, questions: &[&NeedsApproval], outcome: ApprovalOutcome, s
                 elapsed_ms,
             }));
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -10,6 +10,7 @@ use crate::audit::Record;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::model::names::{CommandText, HostAlias, InputError, MaxLines, Tag, TaskId};
+use crate::model::text::visible;
 
 /// The arguments of a call; what is wrong with one is said in words for the assistant.
 pub(crate) struct Args<'a>(&'a Call);
@@ -28,11 +29,8 @@ impl<'a> Args<'a> {
         } else {
             names.join(", ")
         };
-        let unknown: String = unknown
-            .chars()
-            .take(50)
-            .flat_map(char::escape_debug)
-            .collect();
+        let unknown: String = unknown.chars().take(50).collect();
+        let unknown = visible(&unknown);
         Err(fault(format!(
             "unknown argument '{unknown}' (accepted: {accepted})"
         )))

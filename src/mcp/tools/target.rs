@@ -72,7 +72,7 @@ impl Target {
     /// What is to be run, as far as the judged configuration goes.
     pub(crate) fn order(&self, command: Authorised, kind: Kind) -> Order {
         Order {
-            permit: Permit::new(&self.snapshot, &self.command, command),
+            permit: Permit::new(&self.command, command),
             kind,
         }
     }

@@ -7,6 +7,7 @@
 
 pub(crate) mod examples;
 pub(crate) mod lint;
+use crate::policy::identity::PolicyId;
 use crate::policy::network::NetworkPolicy;
 use crate::policy::rule::glob::{self, Glob, TooLong};
 use crate::policy::rule::legacy_glob::Legacy;
@@ -27,6 +28,7 @@ pub(crate) fn compile(source: PolicySource) -> Result<Compiled, Vec<Problem>> {
     let limits =
         limits::Limits::compile(&source.limits, source.alias_overrides, source.tag_overrides);
     let policy = Policy {
+        id: PolicyId::fresh(),
         limits,
         network: NetworkPolicy::compile(source.network),
         rules: compiler.rules,

@@ -4,7 +4,8 @@
 //! entry of `deny_substrings`, the finding for each command of a list. None of it is for
 //! an assistant. Called by the reports of the command line.
 
-use crate::policy::decision::verdict::{Subject, Verdict};
+use crate::policy::decision::subject::Subject;
+use crate::policy::decision::verdict::Verdict;
 use crate::policy::source::{Action, Line};
 use crate::policy::{Code, Policy};
 

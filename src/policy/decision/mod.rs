@@ -1,10 +1,13 @@
 //! The judgement of one text, and the words for what came of it.
 //!
-//! `judge` puts lexer, deny list and rules in order, `verdict` is what comes out (and the
-//! only maker of a permit), `reason` the stable codes with their sentences, `explain` the
-//! steps for a person. Called through [`crate::policy::Policy`].
+//! `judge` puts lexer, deny list and rules in order and is the only maker of a permit
+//! (`judge::authorised`), `verdict` is what comes out, `denial` why something may not run,
+//! `reason` the stable codes with their sentences, `explain` the steps for a person.
+//! `subject` is for whom. Called through [`crate::policy::Policy`].
 
+pub(crate) mod denial;
 pub(crate) mod explain;
 pub(crate) mod judge;
 pub(crate) mod reason;
+pub(crate) mod subject;
 pub(crate) mod verdict;

@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::policy::decision::verdict::Bypass;
+use crate::policy::decision::denial::Bypass;
 use crate::policy::deny::rules;
 use crate::policy::deny::views::Expansion;
 use crate::policy::hazard::wrappers;

@@ -14,7 +14,7 @@ pub(crate) mod word_pattern;
 use std::collections::HashMap;
 
 use crate::policy::decision::reason::Code;
-use crate::policy::decision::verdict::Subject;
+use crate::policy::decision::subject::Subject;
 use crate::policy::deny::rules::DenyRules;
 use crate::policy::filter;
 use crate::policy::hazard::{self, Hazard, wrappers};

@@ -5,6 +5,7 @@
 //! Refuses them wherever they stand, because what a person sees must be what is judged.
 //! Called by the lexer.
 
+use crate::model::invisible::{is_blank, is_invisible};
 use crate::policy::decision::reason::Code;
 
 /// Why `c` may not stand in a command, if it may not.
@@ -20,23 +21,6 @@ pub(crate) fn refusal(c: char) -> Option<Code> {
         c if is_invisible(c) || is_blank(c) || is_no_character(c) => Some(Code::InvisibleChar),
         _ => None,
     }
-}
-
-/// Format characters (category Cf) and the default ignorable ones of other categories
-/// (Unicode 16, DerivedCoreProperties.txt).
-fn is_invisible(c: char) -> bool {
-    matches!(u32::from(c),
-        0xAD | 0x34F | 0x600..=0x605 | 0x61C | 0x6DD | 0x70F | 0x890..=0x891 | 0x8E2
-        | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F
-        | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F
-        | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB
-        | 0x110BD | 0x110CD | 0x13430..=0x1345F | 0x1BCA0..=0x1BCAF | 0x1D173..=0x1D17A
-        | 0xE0000..=0xE0FFF)
-}
-
-/// Blanks and separators (Zs, Zl, Zp) but U+0020, and the one letter that looks like one.
-fn is_blank(c: char) -> bool {
-    c.is_whitespace() || c == '\u{2800}'
 }
 
 /// Private use, noncharacters, and the planes that hold nothing.

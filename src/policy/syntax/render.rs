@@ -4,7 +4,7 @@
 //! as `\'`, `\\`, `\!`. That form is read back alike by every shell that a login may
 //! have: POSIX ones, zsh, fish (where `\` works inside single quotes) and tcsh (where
 //! `!` does). Refuses nothing: whatever words there are can be quoted. Called by
-//! `judge` and by [`crate::policy::decision::verdict::Authorised::exec_line`].
+//! `judge` and by [`crate::policy::Authorised::exec_line`].
 
 use crate::policy::syntax::command::{
     Command, Compound, Connective, List, OUTPUT, Parsed, Pipeline, Redirect, STATUS, Simple, Word,

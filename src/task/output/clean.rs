@@ -9,6 +9,9 @@
 //! ESC and no other control character than tab and newline. Text is never hidden: what
 //! is not part of a well-formed sequence stays, in a form that can be seen.
 
+use crate::model::invisible::is_invisible;
+use crate::model::text::push_code;
+
 /// What comes next belongs to this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -184,7 +187,7 @@ impl Cleaner {
             '\0'..='\u{1f}' | '\u{7f}' => {
                 clean.push_str(&format!("\\x{:02x}", u32::from(c)));
             }
-            _ if is_unseen(c) => clean.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            _ if is_unseen(c) => push_code(c, clean),
             _ => clean.push(c),
         }
     }
@@ -224,30 +227,9 @@ fn is_special(c: char) -> bool {
     }
 }
 
-/// Characters that show nothing, or that change how others are shown: C1 controls, the
-/// Unicode property Default_Ignorable_Code_Point (DerivedCoreProperties.txt), line and
-/// paragraph separators, interlinear annotation and the bidirectional controls (UAX #9).
+/// C1 controls, and what shows nothing or changes how others are shown.
 fn is_unseen(c: char) -> bool {
-    matches!(c,
-        '\u{80}'..='\u{9f}'
-        | '\u{ad}'
-        | '\u{34f}'
-        | '\u{61c}'
-        | '\u{115f}'..='\u{1160}'
-        | '\u{17b4}'..='\u{17b5}'
-        | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}'
-        | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}'
-        | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}'
-    )
+    matches!(c, '\u{80}'..='\u{9f}') || is_invisible(c)
 }
 
 /// Cleans a whole text at once.

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::config::Snapshot;
 use crate::model::names::{CommandText, HostAlias, TaskId};
 use crate::policy::{ApprovalFailure, Authorised, Verdict};
 use crate::task::outcome::{Outcome, State};
@@ -71,7 +70,6 @@ pub struct TagHandle(Arc<Fanout>);
 
 struct Fanout {
     tasks: Tasks,
-    snapshot: Arc<Snapshot>,
     command: CommandText,
     width: usize,
     max_failures: usize,
@@ -122,7 +120,6 @@ impl TagHandle {
         }
         let fanout = Arc::new(Fanout {
             tasks: tasks.clone(),
-            snapshot: plan.snapshot,
             command: plan.command,
             width: batch.min(fan_out).max(1),
             max_failures: options.max_failures.map_or(usize::MAX, NonZeroUsize::get),
@@ -192,7 +189,7 @@ impl Fanout {
         while let Some((place, alias, command)) = progress.next(self.width) {
             drop(progress);
             let order = Order {
-                permit: Permit::new(&self.snapshot, &self.command, command),
+                permit: Permit::new(&self.command, command),
                 kind: Kind::Tag,
             };
             let listener = Arc::new(OneHost {

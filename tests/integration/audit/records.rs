@@ -17,7 +17,7 @@ use mcp_ssh_orchestrator::testing::model::names::{
 };
 use mcp_ssh_orchestrator::testing::model::security_event::{EventValue, SecurityEvent};
 use mcp_ssh_orchestrator::testing::policy::Code;
-use mcp_ssh_orchestrator::testing::policy::decision::verdict::{Bypass, Chain, ChainPart, Trail};
+use mcp_ssh_orchestrator::testing::policy::decision::denial::{Bypass, Chain, ChainPart, Trail};
 
 use std::fs::File;
 use std::io::Read;

@@ -12,6 +12,7 @@ use crate::config::files::directories::FILES;
 use crate::config::files::directories::{Dirs, YAML_MAX};
 use crate::config::schema::problem::{Mark, Place};
 use crate::config::snapshot::Snapshot;
+use crate::model::invisible::is_invisible;
 
 pub(crate) fn page(report: &Report, colour: bool) -> String {
     let paint = Paint(colour);
@@ -144,7 +145,13 @@ impl Excerpts {
         let shown: String = text
             .chars()
             .take(WIDTH)
-            .map(|c| if c.is_control() { ' ' } else { c })
+            .map(|c| {
+                if c.is_control() || is_invisible(c) {
+                    ' '
+                } else {
+                    c
+                }
+            })
             .collect();
         line(
             out,

@@ -3,14 +3,18 @@
 //! Owns the order of the steps and the sentences of a denial. A refusal of the lexer and
 //! a hit of the deny list are absolute; every simple command of the list is decided by
 //! itself, and the list gets the strictest of those decisions. Makes the only
-//! [`Authorised`] there is. Called through [`crate::policy::Policy`].
+//! [`Authorised`](authorised::Authorised) there is. Called through [`crate::policy::Policy`].
+
+pub(crate) mod authorised;
 
 use crate::model::names::CommandHash;
+use crate::policy::decision::denial::{Chain, ChainPart, Denial, Trail};
+use crate::policy::decision::judge::authorised::{Authorised, Judged, NeedsApproval};
 use crate::policy::decision::reason::Code;
-use crate::policy::decision::verdict::{
-    Authorised, Chain, ChainPart, Denial, NeedsApproval, Subject, Trail, Verdict,
-};
+use crate::policy::decision::subject::Subject;
+use crate::policy::decision::verdict::Verdict;
 use crate::policy::deny::substrings::Hit;
+use crate::policy::identity::PolicyId;
 use crate::policy::rule::Finding;
 use crate::policy::source::{Action, Line};
 use crate::policy::syntax::command::{Parsed, Refusal, Simple, Word};
@@ -101,7 +105,7 @@ impl Policy {
         let hash = CommandHash::of(text);
         match assessment.denial(hash) {
             Some(denial) => Verdict::Deny(denial),
-            None => assessment.permit(subject, hash),
+            None => assessment.permit(self.id, subject, hash),
         }
     }
 }
@@ -195,7 +199,7 @@ impl Assessment<'_> {
     }
 
     /// The permit or the question, if nothing denies.
-    fn permit(&self, subject: &Subject<'_>, hash: CommandHash) -> Verdict {
+    fn permit(&self, policy: PolicyId, subject: &Subject<'_>, hash: CommandHash) -> Verdict {
         let Ok(parsed) = &self.parsed else {
             return Verdict::Deny(Denial::new(Code::Empty, hash, None));
         };
@@ -203,7 +207,8 @@ impl Assessment<'_> {
         let Some((_, decisive)) = asks.or_else(|| self.strictest(Action::Allow)) else {
             return Verdict::Deny(Denial::new(Code::NoRule, hash, None));
         };
-        let authorised = Authorised {
+        let judged = Judged {
+            policy,
             alias: subject.alias.clone(),
             hash,
             canonical: render::canonical(parsed),
@@ -212,11 +217,10 @@ impl Assessment<'_> {
             code: decisive.code,
             rules: self.findings.iter().filter_map(|each| each.line).collect(),
             trail: self.trail(None),
-            approved: false,
         };
         match asks {
-            Some(_) => Verdict::Ask(NeedsApproval(authorised)),
-            None => Verdict::Allow(authorised),
+            Some(_) => Verdict::Ask(NeedsApproval::new(judged)),
+            None => Verdict::Allow(Authorised::new(judged)),
         }
     }
 

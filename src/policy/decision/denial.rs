@@ -1,0 +1,142 @@
+//! Why a command may not run, and what the security log is told of a judgement.
+//!
+//! Owns the parts of a denial and which of them an assistant may see. Grants nothing.
+//! Made by `judge`, by a question that got no yes, and by a renewal that found another
+//! policy; read by `task`, `mcp` and `audit`.
+
+use crate::model::names::CommandHash;
+use crate::policy::decision::reason::Code;
+use crate::policy::source::Line;
+
+/// How a denial begins that came after the permit.
+const CHANGED: &str = "The policy was changed while this command waited, so it was judged anew.";
+
+/// Why a question came back without a yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApprovalFailure {
+    /// The client cannot ask.
+    Unavailable,
+    /// Declined, cancelled, or accepted without the required content.
+    Declined,
+    Timeout,
+    /// Answered for another host or command.
+    Mismatch,
+    /// Nobody was asked, because the policy did not want it when the command was taken on.
+    Missing,
+}
+
+/// Why a command may not run. Everything but the operator's part may be shown to the
+/// assistant; nothing in it quotes the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    pub(crate) code: Code,
+    pub(crate) hash: CommandHash,
+    pub(crate) why: Box<str>,
+    pub(crate) hint: Box<str>,
+    pub(crate) denied_command: Option<Box<str>>,
+    pub(crate) position: Option<usize>,
+    pub(crate) rule: Option<Line>,
+    pub(crate) entry: Option<Box<str>>,
+    pub(crate) trail: Box<Trail>,
+}
+
+impl Denial {
+    pub(crate) fn new(code: Code, hash: CommandHash, position: Option<usize>) -> Self {
+        Self {
+            code,
+            hash,
+            why: format!("{}.", code.why()).into(),
+            hint: format!("{}. Check the new form with ssh_plan.", code.hint()).into(),
+            denied_command: None,
+            position,
+            rule: None,
+            entry: None,
+            trail: Box::default(),
+        }
+    }
+
+    /// The same, of a command that was allowed before.
+    pub(in crate::policy::decision) fn after_a_change(mut self) -> Self {
+        self.why = format!("{CHANGED} {}", self.why).into();
+        self
+    }
+
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    pub fn hash(&self) -> CommandHash {
+        self.hash
+    }
+
+    /// What was found, in whole sentences.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// What to do instead; names `ssh_plan`.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// The guilty part of a chain, as it was written; `None` for a single command.
+    pub fn denied_command(&self) -> Option<&str> {
+        self.denied_command.as_deref()
+    }
+
+    /// Byte offset into the judged text.
+    pub fn position(&self) -> Option<usize> {
+        self.position
+    }
+
+    /// For the operator: the line of the deny rule, or of the rule that asked.
+    pub fn rule(&self) -> Option<Line> {
+        self.rule
+    }
+
+    /// For the operator: the entry of `deny_substrings` that was found.
+    pub fn entry(&self) -> Option<&str> {
+        self.entry.as_deref()
+    }
+
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+}
+
+/// What the security log is told of a judgement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trail {
+    /// For `command_bypass_attempt`: a denied text that shows only once quotes,
+    /// backslashes or doubled separators are taken away. Not redacted, not capped: the
+    /// record does both, in that order.
+    pub bypass: Option<Bypass>,
+    /// For `command_chain_parsed` and `command_chain_denied`; `None` for one command.
+    pub chain: Option<Chain>,
+}
+
+/// The fields of `command_bypass_attempt`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bypass {
+    pub original_command: String,
+    pub normalized_command: String,
+    pub blocked_pattern: String,
+}
+
+/// A chain without its text: hashes, codes and positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// In order; each part hashed as it was written.
+    pub parts: Vec<ChainPart>,
+    /// Index of the part that decided a denial.
+    pub denied: Option<usize>,
+}
+
+/// One simple command of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainPart {
+    pub hash: CommandHash,
+    /// Byte offset into the judged text.
+    pub position: usize,
+    pub code: Code,
+}

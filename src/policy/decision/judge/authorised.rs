@@ -1,0 +1,261 @@
+//! The permit to run one command on one host, and the question that may become one.
+//!
+//! Owns [`Authorised`], the only thing that can be sent to a host. Its fields are private
+//! and its constructor is visible to the judge alone, whose child this module is: what was
+//! not judged cannot be made. A question becomes a permit by a person's [`Approval`] of
+//! what was [`Shown`], and by nothing else. Called by `judge`; read by `task`, `ssh` and
+//! `mcp`.
+
+use sha2::{Digest, Sha256};
+
+use crate::model::names::{CommandHash, HostAlias};
+use crate::model::text::ascii;
+use crate::policy::decision::denial::{ApprovalFailure, Denial, Trail};
+use crate::policy::decision::reason::Code;
+use crate::policy::decision::subject::ShellMode;
+use crate::policy::identity::PolicyId;
+use crate::policy::source::Line;
+use crate::policy::syntax::render;
+
+/// A judged command for one host. There is no way to make one but to be judged.
+#[derive(Debug)]
+pub struct Authorised {
+    policy: PolicyId,
+    alias: HostAlias,
+    hash: CommandHash,
+    canonical: String,
+    shell: ShellMode,
+    /// Whether it is one program, so that no shell need wait for it.
+    alone: bool,
+    code: Code,
+    rules: Vec<Line>,
+    trail: Trail,
+    /// A person agreed to exactly this.
+    approved: bool,
+}
+
+/// What the judge found, to be made into a permit or a question.
+pub(super) struct Judged {
+    pub(super) policy: PolicyId,
+    pub(super) alias: HostAlias,
+    pub(super) hash: CommandHash,
+    pub(super) canonical: String,
+    pub(super) shell: ShellMode,
+    pub(super) alone: bool,
+    pub(super) code: Code,
+    pub(super) rules: Vec<Line>,
+    pub(super) trail: Trail,
+}
+
+impl Authorised {
+    /// The door: visible to the judge alone, of whom this module is a child.
+    pub(super) fn new(judged: Judged) -> Self {
+        let Judged {
+            policy,
+            alias,
+            hash,
+            canonical,
+            shell,
+            alone,
+            code,
+            rules,
+            trail,
+        } = judged;
+        Self {
+            policy,
+            alias,
+            hash,
+            canonical,
+            shell,
+            alone,
+            code,
+            rules,
+            trail,
+            approved: false,
+        }
+    }
+
+    /// Which compiled policy allowed it. Whoever renews or sends the command compares this
+    /// with the policy in force.
+    pub fn policy(&self) -> PolicyId {
+        self.policy
+    }
+
+    /// Whether a person agreed to exactly this.
+    pub(in crate::policy::decision) fn is_approved(&self) -> bool {
+        self.approved
+    }
+
+    /// The same, with a person's approval of an older permit for the very same command on
+    /// the very same host.
+    pub(in crate::policy::decision) fn with_approval_of(mut self, old: &Self) -> Self {
+        self.approved = old.approved && old.digest() == self.digest();
+        self
+    }
+
+    /// The host it was judged for.
+    pub fn alias(&self) -> &HostAlias {
+        &self.alias
+    }
+
+    /// The name of the command in records: of the text as it came in.
+    pub fn hash(&self) -> CommandHash {
+        self.hash
+    }
+
+    /// The judged words, quoted so that every shell reads them back the same.
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// The bytes for the `exec` request (RFC 4254 section 6.5): nothing else is sent.
+    pub fn exec_line(&self) -> String {
+        match self.shell {
+            ShellMode::Sh => render::exec_line(&self.canonical, self.alone),
+            ShellMode::Direct => self.canonical.clone(),
+        }
+    }
+
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Lines of the rules that decided, one for each command that needed a rule.
+    pub fn rules(&self) -> &[Line] {
+        &self.rules
+    }
+
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// The denial for a host that the configuration no longer has.
+    pub fn without_host(&self) -> Denial {
+        Denial::new(Code::HostGone, self.hash, None).after_a_change()
+    }
+
+    /// What an approval is bound to: SHA-256 over host, shell mode and canonical form.
+    fn digest(&self) -> [u8; 32] {
+        let mode = match self.shell {
+            ShellMode::Sh => b"sh\0".as_slice(),
+            ShellMode::Direct => b"direct\0",
+        };
+        Sha256::new()
+            .chain_update(self.alias.as_str())
+            .chain_update(b"\0")
+            .chain_update(mode)
+            .chain_update(&self.canonical)
+            .finalize()
+            .into()
+    }
+}
+
+/// A command that may run once a person has agreed.
+#[derive(Debug)]
+pub struct NeedsApproval(Authorised);
+
+impl NeedsApproval {
+    pub(super) fn new(judged: Judged) -> Self {
+        Self(Authorised::new(judged))
+    }
+
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    pub fn alias(&self) -> &HostAlias {
+        &self.0.alias
+    }
+
+    pub fn hash(&self) -> CommandHash {
+        self.0.hash
+    }
+
+    /// What would be sent, exactly.
+    pub fn canonical(&self) -> &str {
+        &self.0.canonical
+    }
+
+    /// What a person is to read of it, and what their yes will be bound to: the two are made
+    /// together, so that nothing can be approved that was not shown. Characters beyond ASCII
+    /// are written as `\u{…}`, so that a letter that only looks like another one shows.
+    pub fn show(&self) -> (String, Shown) {
+        let digest = self.0.digest();
+        (ascii(&self.0.canonical), Shown { digest })
+    }
+
+    /// Lines in `policy.yml` of the rules that ask or allow.
+    pub fn rules(&self) -> &[Line] {
+        &self.0.rules
+    }
+
+    pub fn trail(&self) -> &Trail {
+        &self.0.trail
+    }
+
+    /// The permit, if the approval is for this very host and command.
+    ///
+    /// # Errors
+    /// A denial with `approval:mismatch` if it is not.
+    pub fn approve(mut self, approval: Approval) -> Result<Authorised, Denial> {
+        if approval.0 == self.0.digest() {
+            self.0.approved = true;
+            Ok(self.0)
+        } else {
+            Err(self.refuse(ApprovalFailure::Mismatch))
+        }
+    }
+
+    /// The permit, if an older permit for this very host and command was approved.
+    ///
+    /// # Errors
+    /// The question itself, if it was not.
+    pub(in crate::policy::decision) fn approved_before(
+        self,
+        old: &Authorised,
+    ) -> Result<Authorised, Self> {
+        let permit = self.0.with_approval_of(old);
+        match permit.approved {
+            true => Ok(permit),
+            false => Err(Self(permit)),
+        }
+    }
+
+    /// The denial for a question that did not get its yes.
+    pub fn refuse(self, failure: ApprovalFailure) -> Denial {
+        let code = match failure {
+            ApprovalFailure::Unavailable => Code::ApprovalUnavailable,
+            ApprovalFailure::Declined => Code::ApprovalDeclined,
+            ApprovalFailure::Timeout => Code::ApprovalTimeout,
+            ApprovalFailure::Mismatch => Code::ApprovalMismatch,
+            ApprovalFailure::Missing => Code::ApprovalMissing,
+        };
+        let mut denial = Denial::new(code, self.0.hash, None);
+        denial.rule = self.0.rules.first().copied();
+        denial.trail = Box::new(self.0.trail);
+        denial
+    }
+}
+
+/// A host and command that were put before a person. Made by [`NeedsApproval::show`] alone.
+#[derive(Debug)]
+pub struct Shown {
+    digest: [u8; 32],
+}
+
+impl Shown {
+    /// For the record.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The person agreed to what was shown.
+    pub fn accepted(self) -> Approval {
+        Approval(self.digest)
+    }
+}
+
+/// A person's yes to what was shown. Made of a [`Shown`] by the code that asked; consumed by
+/// [`NeedsApproval::approve`], so that it counts once.
+#[derive(Debug)]
+pub struct Approval([u8; 32]);

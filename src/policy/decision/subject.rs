@@ -1,0 +1,25 @@
+//! For whom a command is judged: the host, its tags, and how it takes a command.
+//!
+//! Owns nothing but these types; says nothing of rules. Made by `config` from a host, and
+//! by the command line.
+
+use crate::model::names::{HostAlias, Tag};
+
+/// How a host takes a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ShellMode {
+    /// Through `/bin/sh -c`, whatever the login shell is.
+    #[default]
+    Sh,
+    /// As the canonical text itself: appliances and ForceCommand filters.
+    Direct,
+}
+
+/// For whom a command is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    pub alias: &'a HostAlias,
+    /// In the order of `servers.yml`.
+    pub tags: &'a [Tag],
+    pub shell: ShellMode,
+}
