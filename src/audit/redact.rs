@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// What stands in a secret's place.
 pub const REDACTED: &str = "[redacted]";
@@ -33,14 +33,46 @@ pub struct Patterns {
 /// A prefix of some secret.
 #[derive(Default)]
 struct Node {
-    /// Continuations, sorted by byte.
-    next: Vec<(u8, u32)>,
+    next: Continuations,
     /// The longest proper suffix that is a prefix of some secret too.
     fail: u32,
     /// Bytes of this prefix.
     depth: usize,
     /// Bytes of the longest secret that ends here, or 0.
     matched: usize,
+}
+
+/// What may follow a prefix, sorted by byte. These bytes spell secrets: they are wiped when
+/// dropped and also where the list grows, which a `Vec` by itself does not do.
+#[derive(Default)]
+struct Continuations(Vec<(u8, u32)>);
+
+impl Continuations {
+    fn child(&self, byte: u8) -> Option<u32> {
+        let place = self.0.binary_search_by_key(&byte, |(known, _)| *known);
+        self.0.get(place.ok()?).map(|(_, child)| *child)
+    }
+
+    fn insert(&mut self, byte: u8, child: u32) {
+        if self.0.len() == self.0.capacity() {
+            let mut larger = Vec::with_capacity(self.0.len() * 2 + 1);
+            larger.extend_from_slice(&self.0);
+            self.wipe();
+            self.0 = larger;
+        }
+        let place = self.0.partition_point(|(known, _)| *known < byte);
+        self.0.insert(place, (byte, child));
+    }
+
+    fn wipe(&mut self) {
+        self.0.iter_mut().for_each(|(byte, _)| byte.zeroize());
+    }
+}
+
+impl Drop for Continuations {
+    fn drop(&mut self) {
+        self.wipe();
+    }
 }
 
 impl Patterns {
@@ -55,15 +87,13 @@ impl Patterns {
             begins: [false; 256],
         };
         for secret in secrets {
-            let mut text = String::from_utf8_lossy(secret).into_owned();
-            let mut lines = with_line_feeds(&text);
+            let text = lossy(secret);
+            let lines = with_line_feeds(&text);
             for form in [text.as_str(), text.trim(), &lines, lines.trim()] {
                 if form.len() >= SHORTEST {
                     patterns.insert(form.as_bytes());
                 }
             }
-            text.zeroize();
-            lines.zeroize();
         }
         patterns.link();
         Arc::new(patterns)
@@ -121,8 +151,7 @@ impl Patterns {
             ..Node::default()
         });
         if let Some(node) = self.nodes.get_mut(at as usize) {
-            let place = node.next.partition_point(|(known, _)| *known < byte);
-            node.next.insert(place, (byte, new));
+            node.next.insert(byte, new);
         }
         new
     }
@@ -131,7 +160,10 @@ impl Patterns {
     fn link(&mut self) {
         let mut queue: std::collections::VecDeque<u32> = [ROOT].into();
         while let Some(at) = queue.pop_front() {
-            for (byte, child) in self.node(at).next.clone() {
+            // By index: a copy of the list would be one more place to wipe.
+            let mut index = 0;
+            while let Some((byte, child)) = self.node(at).next.0.get(index).copied() {
+                index += 1;
                 let fail = if at == ROOT {
                     ROOT
                 } else {
@@ -160,9 +192,7 @@ impl Patterns {
     }
 
     fn child(&self, at: u32, byte: u8) -> Option<u32> {
-        let next = &self.node(at).next;
-        let place = next.binary_search_by_key(&byte, |(known, _)| *known).ok()?;
-        next.get(place).map(|(_, child)| *child)
+        self.node(at).next.child(byte)
     }
 
     #[expect(
@@ -176,16 +206,26 @@ impl Patterns {
 
 impl Drop for Patterns {
     fn drop(&mut self) {
-        for node in &mut self.nodes {
-            node.next.iter_mut().for_each(|(byte, _)| byte.zeroize());
-        }
         self.begins.zeroize();
     }
 }
 
+/// The bytes as cleaned output shows them: what is not UTF-8 is replaced.
+fn lossy(secret: &[u8]) -> Zeroizing<String> {
+    // A replacement has three bytes and stands for one at least: this never grows.
+    let mut text = Zeroizing::new(String::with_capacity(secret.len() * 3));
+    for chunk in secret.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
+}
+
 /// A text as a cleaned one ends its lines: CR LF and CR are LF.
-fn with_line_feeds(text: &str) -> String {
-    let mut lines = String::with_capacity(text.len());
+fn with_line_feeds(text: &str) -> Zeroizing<String> {
+    let mut lines = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match (c, rest.peek()) {
@@ -303,12 +343,23 @@ impl State {
 
     fn take(&mut self, patterns: &Patterns, byte: u8) {
         self.node = patterns.step(self.node, byte);
-        self.held.push(byte);
+        self.hold(byte);
         let matched = patterns.node(self.node).matched;
         if matched > 0 {
             let end = self.held.len();
             self.cover(end - matched.min(end), end);
         }
+    }
+
+    /// Keeps a byte that may be a secret's; what the buffer grows out of is wiped.
+    fn hold(&mut self, byte: u8) {
+        if self.held.len() == self.held.capacity() {
+            let mut larger = Vec::with_capacity(self.held.len() * 2 + 16);
+            larger.extend_from_slice(&self.held);
+            self.held.zeroize();
+            self.held = larger;
+        }
+        self.held.push(byte);
     }
 
     fn finish(&mut self, out: &mut impl Outlet) {
@@ -436,7 +487,7 @@ mod tests {
     fn ends_of_lines_and_blanks_around_make_no_difference() {
         assert_eq!(every_way(&["ab\r\ncd"], "x ab\ncd y"), "x [redacted] y");
         assert_eq!(every_way(&[" hunter2\n"], "hunter2!"), "[redacted]!");
-        assert_eq!(with_line_feeds("a\r\n\r\r\nb\rc\r"), "a\n\nb\nc\n");
+        assert_eq!(*with_line_feeds("a\r\n\r\r\nb\rc\r"), "a\n\nb\nc\n");
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! snapshot when there is one. Does no logging: problems, warnings and security events
 //! are handed back. Called by `startup`, `check`, and [`crate::config::store::Store`].
 
-use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -29,7 +28,8 @@ pub struct Loaded {
 }
 
 /// Why there is no configuration.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.for_operator())]
 pub struct LoadError {
     /// At least one, in the order of the files and of the lines.
     pub problems: Vec<Problem>,
@@ -49,14 +49,6 @@ impl LoadError {
         lines(self.problems.iter().map(Problem::for_assistant))
     }
 }
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.for_operator())
-    }
-}
-
-impl std::error::Error for LoadError {}
 
 fn lines(lines: impl Iterator<Item = String>) -> String {
     lines.collect::<Vec<_>>().join("\n")

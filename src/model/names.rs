@@ -46,59 +46,24 @@ impl Field {
 
 /// Why a value was rejected. The text is made for the assistant: it names the argument
 /// and the bound, and repeats nothing of the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
+    #[error("{} is required", .0.name())]
     Missing(Field),
-    TooLong {
-        field: Field,
-        max: usize,
-    },
+    #[error("{} is too long (at most {max} characters)", .field.name())]
+    TooLong { field: Field, max: usize },
+    #[error("{} contains invalid characters (accepted: {accepted})", .field.name())]
     InvalidCharacters {
         field: Field,
         accepted: &'static str,
     },
+    #[error("{} contains null bytes", .0.name())]
     NullByte(Field),
-    ControlCharacter {
-        field: Field,
-        code: u32,
-    },
-    OutOfRange {
-        field: Field,
-        min: u32,
-        max: u32,
-    },
+    #[error("{} contains control characters (U+{code:04X})", .field.name())]
+    ControlCharacter { field: Field, code: u32 },
+    #[error("{} must be between {min} and {max}", .field.name())]
+    OutOfRange { field: Field, min: u32, max: u32 },
 }
-
-impl fmt::Display for InputError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(field) => write!(f, "{} is required", field.name()),
-            Self::TooLong { field, max } => {
-                write!(f, "{} is too long (at most {max} characters)", field.name())
-            }
-            Self::InvalidCharacters { field, accepted } => {
-                write!(
-                    f,
-                    "{} contains invalid characters (accepted: {accepted})",
-                    field.name()
-                )
-            }
-            Self::NullByte(field) => write!(f, "{} contains null bytes", field.name()),
-            Self::OutOfRange { field, min, max } => {
-                write!(f, "{} must be between {min} and {max}", field.name())
-            }
-            Self::ControlCharacter { field, code } => {
-                write!(
-                    f,
-                    "{} contains control characters (U+{code:04X})",
-                    field.name()
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for InputError {}
 
 /// Trims, then checks presence, length and the characters of a name.
 fn parse_name(

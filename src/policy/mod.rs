@@ -13,12 +13,9 @@ pub(crate) mod identity;
 pub(crate) mod limits;
 pub(crate) mod network;
 pub(crate) mod programs;
-pub(crate) mod programs;
 pub(crate) mod rule;
 pub(crate) mod source;
 pub(crate) mod syntax;
-
-use std::fmt;
 
 use crate::model::names::{CommandHash, CommandText, Tag};
 
@@ -50,7 +47,8 @@ pub struct Compiled {
 }
 
 /// Why a policy does not compile. All of them are found, not the first only.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {found}; accepted: {accepted}")]
 pub struct Problem {
     pub line: Option<Line>,
     /// Such as `rules[3].commands`.
@@ -59,16 +57,6 @@ pub struct Problem {
     pub found: String,
     /// What would be accepted.
     pub accepted: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}; accepted: {}",
-            self.key, self.found, self.accepted
-        )
-    }
 }
 
 /// What loads but surprises.

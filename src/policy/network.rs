@@ -6,7 +6,6 @@
 //! section 2.5.5.2). Resolves nothing. Called by `ssh` for each address a name has, and
 //! by `mcp` and the reports for literal ones.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
@@ -33,24 +32,15 @@ impl PinnedAddress {
 }
 
 /// Why an address may not be connected to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// A block list holds it.
+    #[error("blocked by policy.network")]
     Blocked,
     /// There are allow lists, and none holds it.
+    #[error("not in the allow lists of policy.network")]
     NotAllowed,
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Blocked => "blocked by policy.network",
-            Self::NotAllowed => "not in the allow lists of policy.network",
-        })
-    }
-}
-
-impl std::error::Error for Refused {}
 
 impl NetworkPolicy {
     pub(crate) fn compile(source: NetworkSource) -> Self {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::cli::commands::output::{self, configuration, host, say};
 use crate::cli::{Outcome, Settings};
 use crate::config::{Environment, Host, HostAddress, Snapshot};
-use crate::policy::decision::explain::Explanation;
 use crate::policy::decision::denial::Denial;
+use crate::policy::decision::explain::Explanation;
 use crate::policy::decision::verdict::Verdict;
 use crate::policy::{EffectiveLimits, Subject};
 

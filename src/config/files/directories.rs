@@ -199,16 +199,18 @@ impl KnownHostsPath {
 }
 
 /// Why a path was refused before anything was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathRefusal {
-    TooLong {
-        length: usize,
-    },
+    #[error("found a path of {length} characters")]
+    TooLong { length: usize },
     /// Two dots in a row. The log's `pattern` says which spelling.
+    #[error("found '..' in the path")]
     Traversal,
     /// Absolute, and not within the directory.
+    #[error("found an absolute path elsewhere")]
     Elsewhere,
     /// Empty, a NUL, or nothing but dots and slashes.
+    #[error("found no path of a file")]
     Malformed,
 }
 
@@ -254,19 +256,6 @@ impl PathRefusal {
         }
     }
 }
-
-impl fmt::Display for PathRefusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong { length } => write!(f, "found a path of {length} characters"),
-            Self::Traversal => f.write_str("found '..' in the path"),
-            Self::Elsewhere => f.write_str("found an absolute path elsewhere"),
-            Self::Malformed => f.write_str("found no path of a file"),
-        }
-    }
-}
-
-impl std::error::Error for PathRefusal {}
 
 fn within(text: &str, directory: &Directory) -> Result<RelativePath, PathRefusal> {
     if text.contains("..") {

@@ -1,35 +1,41 @@
 //! Why a file wasn't read, and what to do about it.
 //!
 //! Owns the translation from the kernel's errors to reasons, and from those to the words
-//! of the log contract. Called by `safe_path`, and by whoever tells an operator.
-
-use std::fmt;
+//! of the log contract. Called by `beneath`, and by whoever tells an operator.
 
 use nix::errno::Errno;
 
 /// Why a file wasn't read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
+    #[error("there is no such file")]
     Missing,
     /// Its permissions, or those of a directory on the way.
+    #[error("its permissions don't let the server read it")]
     NotPermitted,
+    #[error("it is a directory")]
     Directory,
     /// What should be a directory is something else.
+    #[error("it isn't a directory")]
     NotADirectory,
     /// A link, at the end of the path or on the way.
+    #[error("it is a link, or there is one on the way")]
     Link,
     /// A device, a socket or a pipe.
+    #[error("it isn't a regular file")]
     NotRegular,
     /// The path leads out of the directory, by a link.
+    #[error("it leads out of its directory")]
     Outside,
-    TooLarge {
-        size: u64,
-        max: u64,
-    },
+    #[error("it has {size} bytes, of which at most {max} are read")]
+    TooLarge { size: u64, max: u64 },
     /// It grew while it was read.
+    #[error("it grew while it was read")]
     Changed,
     /// The kernel has no `openat2` (before Linux 5.6), or a container's profile hides it.
+    #[error("this system doesn't offer openat2")]
     Unsupported,
+    #[error("{}", .0.desc())]
     Io(Errno),
 }
 
@@ -78,28 +84,6 @@ impl FileError {
         }
     }
 }
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("there is no such file"),
-            Self::NotPermitted => f.write_str("its permissions don't let the server read it"),
-            Self::Directory => f.write_str("it is a directory"),
-            Self::NotADirectory => f.write_str("it isn't a directory"),
-            Self::Link => f.write_str("it is a link, or there is one on the way"),
-            Self::NotRegular => f.write_str("it isn't a regular file"),
-            Self::Outside => f.write_str("it leads out of its directory"),
-            Self::TooLarge { size, max } => {
-                write!(f, "it has {size} bytes, of which at most {max} are read")
-            }
-            Self::Changed => f.write_str("it grew while it was read"),
-            Self::Unsupported => f.write_str("this system doesn't offer openat2"),
-            Self::Io(errno) => write!(f, "{}", errno.desc()),
-        }
-    }
-}
-
-impl std::error::Error for FileError {}
 
 pub(crate) fn file_error(errno: Errno) -> FileError {
     match errno {

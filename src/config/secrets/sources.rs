@@ -5,7 +5,6 @@
 //! so no source is asked for a name that could be a path. Called by `read::credentials`
 //! at each load.
 
-use std::fmt;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -19,27 +18,18 @@ use crate::config::secrets::value::{SECRET_MAX, Secret, SecretName};
 use crate::model::security_event::SecurityEvent;
 
 /// Why a secret has no value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SecretError {
     /// None of the four sources has it, or only an empty value.
+    #[error("no source has a value for it")]
     Absent,
     /// Its file is there and can't be taken.
+    #[error("its file can't be taken: {0}")]
     File(FileError),
     /// Not UTF-8, or with a NUL: neither can be sent as a password.
+    #[error("its value isn't text (UTF-8 without NUL)")]
     NotText,
 }
-
-impl fmt::Display for SecretError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Absent => f.write_str("no source has a value for it"),
-            Self::File(error) => write!(f, "its file can't be taken: {error}"),
-            Self::NotText => f.write_str("its value isn't text (UTF-8 without NUL)"),
-        }
-    }
-}
-
-impl std::error::Error for SecretError {}
 
 /// The four sources of one load. The `.env` file is read once.
 pub(crate) struct Sources<'a> {

@@ -5,8 +5,6 @@
 //! sent by accident. Knows no place that a value comes from. Called by the sources, by
 //! the readers of `credentials.yml`, and by the login that needs the value.
 
-use std::fmt;
-
 use zeroize::Zeroizing;
 
 use crate::model::security_event::{EventValue, SecurityEvent};
@@ -37,9 +35,11 @@ impl Secret {
 pub struct SecretName(String);
 
 /// Why a name can't be a secret's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretNameError {
+    #[error("found a name of {length} characters")]
     TooLong { length: usize },
+    #[error("found a name with other characters")]
     InvalidCharacters,
 }
 
@@ -67,17 +67,6 @@ impl SecretName {
         self.0.to_ascii_uppercase()
     }
 }
-
-impl fmt::Display for SecretNameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong { length } => write!(f, "found a name of {length} characters"),
-            Self::InvalidCharacters => f.write_str("found a name with other characters"),
-        }
-    }
-}
-
-impl std::error::Error for SecretNameError {}
 
 impl SecretNameError {
     /// The security event of this refusal.

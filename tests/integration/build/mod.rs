@@ -2,5 +2,6 @@
 
 mod corpus_replay;
 mod harness;
+mod invisible_characters;
 mod openssl;
 mod vendored_fixes;

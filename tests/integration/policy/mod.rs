@@ -2,6 +2,7 @@
 
 mod cases;
 mod corpus;
+mod doors;
 mod evaluate;
 mod generate;
 mod limits_and_network;

@@ -39,8 +39,8 @@ const SHUT: &[(&str, &str)] = &[
     ),
     ("E0423", "fn f() { let _ = t::policy::Approval([0; 32]); }"),
     (
-        "E0308",
-        "fn f() { let _ = t::policy::Approval::by_a_person([0; 32]); }",
+        "E0382",
+        "fn f(s: t::policy::Shown) { let _ = (s.accepted(), s.accepted()); }",
     ),
     (
         "E0382",
@@ -49,7 +49,7 @@ const SHUT: &[(&str, &str)] = &[
     ),
     (
         "E0451",
-        "fn f(s: t::policy::Shown) { let _ = t::policy::Shown { digest: [0; 32], ..s }; }",
+        "fn f() { let _ = t::policy::Shown { digest: [0; 32] }; }",
     ),
     // The identity of a policy can't be chosen.
     ("E0423", "fn f() { let _ = t::policy::PolicyId(7); }"),
@@ -85,8 +85,8 @@ fn permit(policy: &Policy, subject: &t::policy::Subject<'_>, text: &str) -> Opti
     match policy.judge_text(subject, text) {
         Verdict::Allow(authorised) => Some(authorised),
         Verdict::Ask(question) => {
-            let yes = t::policy::Approval::by_a_person(question.show());
-            question.approve(yes).ok()
+            let (_shown, yes) = question.show();
+            question.approve(yes.accepted()).ok()
         }
         Verdict::Deny(_) => None,
     }
