@@ -6,6 +6,7 @@
 
 pub(crate) mod awk;
 pub(crate) mod sed;
+pub(crate) mod sql;
 
 use crate::policy::hazard::wrappers;
 use crate::policy::syntax::lexer::Word;

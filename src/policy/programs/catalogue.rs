@@ -34,6 +34,29 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("base/state", include_str!("data/base/state.txt")),
     ("base/wrappers", include_str!("data/base/wrappers.txt")),
     (
+        "containers/compose",
+        include_str!("data/containers/compose.txt"),
+    ),
+    (
+        "containers/docker",
+        include_str!("data/containers/docker.txt"),
+    ),
+    ("containers/helm", include_str!("data/containers/helm.txt")),
+    ("containers/k3s", include_str!("data/containers/k3s.txt")),
+    (
+        "containers/kubectl",
+        include_str!("data/containers/kubectl.txt"),
+    ),
+    ("containers/oc", include_str!("data/containers/oc.txt")),
+    (
+        "containers/podman",
+        include_str!("data/containers/podman.txt"),
+    ),
+    (
+        "containers/runtimes",
+        include_str!("data/containers/runtimes.txt"),
+    ),
+    (
         "network/firewalls",
         include_str!("data/network/firewalls.txt"),
     ),
@@ -45,6 +68,24 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("network/probes", include_str!("data/network/probes.txt")),
     ("network/tables", include_str!("data/network/tables.txt")),
     ("network/web", include_str!("data/network/web.txt")),
+    ("packages/debian", include_str!("data/packages/debian.txt")),
+    (
+        "packages/languages",
+        include_str!("data/packages/languages.txt"),
+    ),
+    ("packages/others", include_str!("data/packages/others.txt")),
+    ("packages/redhat", include_str!("data/packages/redhat.txt")),
+    (
+        "services/daemons",
+        include_str!("data/services/daemons.txt"),
+    ),
+    ("services/redis", include_str!("data/services/redis.txt")),
+    ("services/sql", include_str!("data/services/sql.txt")),
+    (
+        "services/versions",
+        include_str!("data/services/versions.txt"),
+    ),
+    ("services/web", include_str!("data/services/web.txt")),
     ("storage/disks", include_str!("data/storage/disks.txt")),
     (
         "storage/filesystems",
@@ -57,6 +98,8 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
         include_str!("data/systemd/systemctl.txt"),
     ),
     ("systemd/tools", include_str!("data/systemd/tools.txt")),
+    ("tools/git", include_str!("data/tools/git.txt")),
+    ("tools/svn", include_str!("data/tools/svn.txt")),
 ];
 
 struct Entry {

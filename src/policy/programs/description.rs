@@ -16,7 +16,9 @@
 //!   when NAME... [and NAME...] [unless NAME...] : EFFECT...   where one of each is given
 //!   bare EFFECT...                        what it does without any operand
 //!   having KIND NUMBER : EFFECT...        what it does with so many operands of the kind
-//!   alone                                 has subcommands, and may be run without one
+//!   operands-unless NAME... : EFFECT...   with an operand, where none of these is given
+//!   any-option KIND                       what is not listed: `--name`, with any words behind it
+//!   alone [NAME...]                       has subcommands, and may be run without one (with these)
 //!   digits                                `-5` is an option
 //!   plus KIND                             `+5` is an option
 //!   flag NAME... [: EFFECT...]            an option without a value
@@ -75,8 +77,12 @@ pub(crate) struct Form {
     pub(crate) bare: Effects,
     /// Of being run with so many operands of the kind.
     pub(crate) having: Vec<(Kind, usize, Effects)>,
+    /// What may stand behind any long option that is neither listed nor left out.
+    pub(crate) any_option: Option<Kind>,
     /// May be run without a subcommand.
     pub(crate) alone: bool,
+    /// May be run without a subcommand if one of these is given.
+    pub(crate) alone_with: Vec<&'static str>,
     pub(crate) digits: bool,
     pub(crate) plus: Option<Kind>,
     /// Sorted by name, each with its dashes.
@@ -131,6 +137,8 @@ pub(crate) enum Here {
 pub(crate) struct Condition {
     pub(crate) given: Vec<Vec<&'static str>>,
     pub(crate) missing: Vec<&'static str>,
+    /// Only where an operand stands (`git tag v1`).
+    pub(crate) with_operand: bool,
     pub(crate) effects: Effects,
 }
 

@@ -21,6 +21,18 @@ pub(crate) enum Kind {
     OneOf(Vec<&'static str>),
     /// Letters, digits and `_.-` alone, no option: what no connection string looks like.
     Name,
+    /// A pattern of names, as `nginx*` or `/usr/bin/*`, without what a macro or an option has.
+    Glob,
+    /// Resources of a cluster other than secrets: `pods`, `deploy/web`, `pods,svc`.
+    Resource,
+    /// A value of a cloud's command line, which reads `file://` and fetches `http://`.
+    Parameter,
+    /// A revision by a name that hardly any file has: `HEAD~2`, `main..dev`, `origin/main`.
+    Revision,
+    /// A file or revision of a repository: relative, without `..`.
+    Inside,
+    /// A path where the program would fetch `github.com/x/y` as well: `x.yml`, `/x`, `./x`.
+    Near,
     /// Begins with `+`, as the format of `date`.
     Plus,
     /// Process numbers, with commas.
@@ -66,6 +78,9 @@ pub(crate) enum Kind {
     Awk,
     Sed,
     Jq,
+    /// One statement, as psql and as mysql take it.
+    Sql,
+    Mysql,
     /// A path into a document, for `yq`.
     YqPath,
     /// `NAME=VALUE` of a variable of awk.
@@ -74,6 +89,8 @@ pub(crate) enum Kind {
     Assignment,
     /// The first word of another command, which goes on to the end.
     Program,
+    /// The same, if it is one of these: the others are verbs of the program itself.
+    ProgramOf(Vec<&'static str>),
     /// The same, up to `;` or `+`, as behind `find -exec`.
     ProgramUntil,
 }
@@ -128,11 +145,22 @@ impl Kind {
         {
             return Some(Self::OneOf(list.split(',').collect()));
         }
+        if let Some(list) = name.strip_prefix("program=") {
+            return Some(Self::ProgramOf(list.split(',').collect()));
+        }
         Some(match name {
             "text" => Self::Text,
             "number" => Self::Number,
             "word" => Self::Word,
             "name" => Self::Name,
+            "glob" => Self::Glob,
+            "resource" => Self::Resource,
+            "parameter" => Self::Parameter,
+            "revision" => Self::Revision,
+            "inside" => Self::Inside,
+            "near" => Self::Near,
+            "sql" => Self::Sql,
+            "mysql" => Self::Mysql,
             "plus" => Self::Plus,
             "pid" => Self::Pid,
             "unit" => Self::Unit,
@@ -186,12 +214,15 @@ impl Kind {
 
     /// Whether its contents are read, so that `paths` decides.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self, Self::Path | Self::Tree | Self::Local)
+        matches!(self, Self::Path | Self::Tree | Self::Local | Self::Near)
     }
 
     /// Whether another command begins here.
     pub(crate) fn is_program(&self) -> bool {
-        matches!(self, Self::Program | Self::ProgramUntil)
+        matches!(
+            self,
+            Self::Program | Self::ProgramOf(_) | Self::ProgramUntil
+        )
     }
 
     /// Whether a text may stand for it. Scripts are checked by their checkers.
@@ -201,10 +232,33 @@ impl Kind {
                 .all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
         };
         match self {
-            Self::Text | Self::Awk | Self::Sed | Self::Jq => true,
+            Self::Text | Self::Awk | Self::Sed | Self::Jq | Self::Sql | Self::Mysql => true,
             Self::Number => is_number(text),
             Self::Word => !text.starts_with('-') && only(b"_.,:%@+=-~^"),
             Self::Name => text.bytes().any(|b| b != b'.') && !text.starts_with('-') && only(b"_.-"),
+            Self::Glob => !text.starts_with('-') && !text.is_empty() && only(b"_.:/@+,~^*?[]-"),
+            Self::Parameter => !text.contains("://") && !text.starts_with('@'),
+            Self::Revision => is_revision(text),
+            Self::Inside => {
+                !text.starts_with(['-', '/'])
+                    && !text.is_empty()
+                    && !text.split('/').any(|part| part == "..")
+                    && only(b"_.:/@%+=,~^{}-")
+            }
+            Self::Near => {
+                (text.starts_with(['/', '.']) || !text.contains('/'))
+                    && !text.is_empty()
+                    && !text.contains([':', '@'])
+                    && !text.starts_with('-')
+            }
+            Self::Resource => {
+                Self::Object.takes(text)
+                    && !text.split(',').any(|one| {
+                        let kind = one.split(['/', '.']).next().unwrap_or_default();
+                        kind.eq_ignore_ascii_case("secret") || kind.eq_ignore_ascii_case("secrets")
+                    })
+            }
+            Self::ProgramOf(list) => list.contains(&text),
             Self::OneOf(list) => list.iter().any(|known| match known.strip_suffix('*') {
                 Some(beginning) => text.starts_with(beginning),
                 None => *known == text,
@@ -305,6 +359,25 @@ fn is_yq_path(text: &str) -> bool {
         })
 }
 
+fn is_revision(text: &str) -> bool {
+    let plain = Kind::Inside.takes(text);
+    let hash = text.len() >= 7 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let branch = ["main", "master", "develop", "@"].contains(&text);
+    let begins = [
+        "HEAD",
+        "FETCH_HEAD",
+        "ORIG_HEAD",
+        "origin/",
+        "refs/",
+        "upstream/",
+        "stash@",
+    ];
+    let counts = |(_, rest): (&str, &str)| rest.starts_with(|c: char| c.is_ascii_digit());
+    let back = text.ends_with('^') || text.split_once('~').is_some_and(counts);
+    let marked = text.contains("..") || text.contains("@{") || back;
+    plain && (hash || branch || marked || begins.iter().any(|known| text.starts_with(known)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,6 +390,16 @@ mod tests {
             ("number", "1.5"),
             ("number", "0-"),
             ("word", "a.b:c"),
+            ("glob", "nginx-*"),
+            ("resource", "deploy/secrets-manager"),
+            ("resource", "pods,svc"),
+            ("parameter", "Name=tag:Name,Values=web*"),
+            ("revision", "HEAD~1"),
+            ("revision", "main...dev"),
+            ("inside", "stash@{0}"),
+            ("inside", "src/main.rs"),
+            ("near", "/srv/app/compose.yml"),
+            ("near", "compose.yml"),
             ("name", "shop_2.x-y"),
             ("{json,yaml,custom-columns=*}", "custom-columns=A:b"),
             ("pid", "1,22"),
@@ -354,6 +437,19 @@ mod tests {
             ("number", "-c"),
             ("word", "-x"),
             ("word", "a/b"),
+            ("glob", "%(id)"),
+            ("resource", "pods,Secrets"),
+            ("resource", "secret/x"),
+            ("resource", "secrets.v1."),
+            ("resource", "-o"),
+            ("parameter", "file:///etc/shadow"),
+            ("revision", "shadow"),
+            ("revision", "shadow~"),
+            ("inside", "/etc/shadow"),
+            ("inside", "a/../../b"),
+            ("near", "https://h/x.yml"),
+            ("near", "github.com/x/y.git"),
+            ("near", "-"),
             ("name", "sslkey=/x.so:k"),
             ("name", "postgres://h/d"),
             ("name", "-x"),

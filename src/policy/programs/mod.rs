@@ -14,7 +14,7 @@ pub(crate) mod effects;
 pub(crate) mod invocation;
 pub(crate) mod kind;
 mod operands;
-mod parse;
+pub(crate) mod parse;
 pub(crate) mod reading;
 pub(crate) mod sites;
 mod values;

@@ -129,7 +129,8 @@ impl<'w> Walk<'_, 'w> {
     /// What the last operand is; whether any is missing.
     pub(super) fn end_operands(&mut self) -> bool {
         let form = self.form();
-        if !form.subs.is_empty() && !form.alone && self.operands == 0 {
+        let alone = form.alone || self.has_one_of(&form.alone_with);
+        if !form.subs.is_empty() && !alone && self.operands == 0 {
             return false;
         }
         if form.instead.iter().any(|(names, _)| self.has_one_of(names)) {

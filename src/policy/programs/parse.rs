@@ -141,12 +141,12 @@ impl Lines {
                     .effects
                     .and(effects_of(&names.join(" ")).ok_or_else(|| fail("no such effect"))?);
             }
-            ("unless" | "when", [_, ..]) if effects != Effects::READS => {
+            ("unless" | "operands-unless" | "when", [_, ..]) if effects != Effects::READS => {
                 let mut parts = words.split(|word| *word == "unless");
                 let first = parts.next().unwrap_or_default().to_vec();
                 let second = parts.next().unwrap_or_default().to_vec();
                 let (given, missing) = match keyword {
-                    "unless" => (Vec::new(), first),
+                    "unless" | "operands-unless" => (Vec::new(), first),
                     _ => {
                         let groups = first.split(|word| *word == "and");
                         (groups.map(<[_]>::to_vec).collect(), second)
@@ -155,6 +155,7 @@ impl Lines {
                 form.conditions.push(Condition {
                     given,
                     missing,
+                    with_operand: keyword == "operands-unless",
                     effects,
                 });
             }
@@ -181,7 +182,9 @@ impl Lines {
                 };
                 form.instead.push((names.to_vec(), operand));
             }
+            ("any-option", [name]) => form.any_option = Some(kind(name)?),
             ("alone", []) => form.alone = true,
+            ("alone", [_, ..]) => form.alone_with = words,
             ("digits", []) => form.digits = true,
             ("plus", [name]) => form.plus = Some(kind(name)?),
             ("flag", names @ [name, ..]) => {

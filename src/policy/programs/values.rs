@@ -3,7 +3,7 @@
 //! Owns the checks that need more than the kind: words that spread or are known only on
 //! the host, scripts. Called by the walk.
 
-use crate::policy::filter::{self, awk, sed};
+use crate::policy::filter::{self, awk, sed, sql};
 use crate::policy::programs::effects::Effects;
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Argument, Role, Unknown, What};
@@ -66,6 +66,8 @@ fn script(kind: &Kind, text: &str) -> bool {
         Kind::Awk => awk::is_plain(text),
         Kind::Sed => sed::is_plain(text),
         Kind::Jq => filter::is_plain_jq(text),
+        Kind::Sql => sql::is_plain(text, sql::Dialect::Postgres),
+        Kind::Mysql => sql::is_plain(text, sql::Dialect::Mysql),
         _ => true,
     }
 }

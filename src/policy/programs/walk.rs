@@ -102,6 +102,9 @@ impl<'w> Walk<'_, 'w> {
         let mut all = Effects::READS;
         for condition in self.forms.iter().flat_map(|form| &form.conditions) {
             let mut given = condition.given.iter();
+            if condition.with_operand && self.operands == 0 {
+                continue;
+            }
             if given.all(|names| self.has_one_of(names)) && !self.has_one_of(&condition.missing) {
                 all = all.and(condition.effects);
             }
@@ -159,9 +162,41 @@ impl<'w> Walk<'_, 'w> {
             return self.take(option, Some(value), word);
         }
         if text.starts_with("--") || form.style == Style::Long {
-            return self.unknown(Unknown::Option);
+            return match &form.any_option {
+                Some(kind) => self.any_option(kind, word),
+                None => self.unknown(Unknown::Option),
+            };
         }
         self.cluster(word);
+    }
+
+    /// `--name` that is not listed: whatever its value is, the words up to the next option
+    /// are part of it.
+    fn any_option(&mut self, kind: &'static Kind, word: Argument<'w>) {
+        let (name, value) = match word.text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word.text, None),
+        };
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let left_out = self.forms.iter().any(|f| f.reason_without(name).is_some());
+        if left_out || word.open || !name.starts_with("--") || !name.bytes().all(plain) {
+            return self.unknown(Unknown::Option);
+        }
+        match value {
+            Some(text) => {
+                let value = Argument { text, ..word };
+                let role = value_of("--*", kind, value, Effects::READS);
+                self.push(role.what, role.effects);
+            }
+            None => self.push(What::Option("--*"), Effects::READS),
+        }
+        while let Some(word) = self.words.get(self.at).copied() {
+            if word.text.starts_with('-') {
+                break;
+            }
+            let role = value_of("--*", kind, word, Effects::READS);
+            self.push(role.what, role.effects);
+        }
     }
 
     /// `-abc`, the last of which may have a value.
