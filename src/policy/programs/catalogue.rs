@@ -33,6 +33,9 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("base/shell", include_str!("data/base/shell.txt")),
     ("base/state", include_str!("data/base/state.txt")),
     ("base/wrappers", include_str!("data/base/wrappers.txt")),
+    ("cloud/aws", include_str!("data/cloud/aws.txt")),
+    ("cloud/az", include_str!("data/cloud/az.txt")),
+    ("cloud/gcloud", include_str!("data/cloud/gcloud.txt")),
     (
         "containers/compose",
         include_str!("data/containers/compose.txt"),

@@ -178,7 +178,12 @@ impl<'w> Walk<'_, 'w> {
             None => (word.text, None),
         };
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        let left_out = self.forms.iter().any(|f| f.reason_without(name).is_some());
+        // Some versions take the beginning of a name for the whole.
+        let left_out = self.forms.iter().any(|form| {
+            form.without
+                .iter()
+                .any(|(known, _)| known.starts_with(name))
+        });
         if left_out || word.open || !name.starts_with("--") || !name.bytes().all(plain) {
             return self.unknown(Unknown::Option);
         }
