@@ -36,7 +36,7 @@ pub use record::{
 };
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
 
-use crate::audit::chain::committer::Bell;
+use crate::audit::chain::committer::Wakeup;
 use crate::audit::chain::ledger::{Entry, Ledger};
 use crate::audit::record::chain_mark::{Mark, Origin};
 use crate::config::Snapshot;
@@ -53,7 +53,7 @@ pub struct Audit(Arc<Shared>);
 
 struct Shared {
     stderr: Arc<Sink>,
-    file: OnceLock<(Arc<Ledger>, Bell)>,
+    file: OnceLock<(Arc<Ledger>, Wakeup)>,
     secrets: RwLock<Arc<Patterns>>,
     /// The configurations that something may still run by.
     configurations: Mutex<Vec<Weak<Snapshot>>>,
@@ -150,10 +150,10 @@ impl Audit {
         };
         let begun = Ledger::begin(place, &origin, boot_id()).map_err(failed)?;
         let ledger = Arc::new(begun.ledger);
-        let bell = chain::committer::start(&ledger, &self.0.stderr)
+        let wakeup = chain::committer::start(&ledger, &self.0.stderr)
             .map_err(|error| failed(Failure::Thread(error)))?;
         // Set once, by the one call of begin(): a second one would find the file locked.
-        let _ = self.0.file.set((ledger, bell));
+        let _ = self.0.file.set((ledger, wakeup));
         for task in begun.interrupted {
             self.close_interrupted(&task);
         }
@@ -260,13 +260,13 @@ impl Audit {
     /// Writes the end of a run, to the file with its task.
     fn close_run(&self, end: Record, task: Option<&TaskId>) {
         let json = end.to_json();
-        if let Some((_, bell)) = self.0.file.get() {
+        if let Some((_, wakeup)) = self.0.file.get() {
             let entry = match task {
                 Some(task) => Entry::end(&json, task.as_str()),
                 None => Entry::report(json.clone()),
             };
             let _ = self.append(entry);
-            bell.ring();
+            wakeup.send();
         }
         let _ = self.send(json, false);
     }

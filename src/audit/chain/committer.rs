@@ -28,23 +28,23 @@ const RETRY: Duration = Duration::from_secs(1);
 const HEAD_PERIOD: Duration = Duration::from_secs(60);
 const HEAD_RECORDS: u64 = 1_000;
 
-/// Wakes the keeper.
-pub(crate) struct Bell(Sender<()>);
+/// Wakes the committer.
+pub(crate) struct Wakeup(Sender<()>);
 
-impl Bell {
+impl Wakeup {
     /// Something was written that nobody waits for.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn send(&self) {
         match self.0.try_send(()) {
-            // One ring is enough for all.
+            // One is enough for all.
             Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
         }
     }
 }
 
-/// Starts the thread. It ends when the ledger or the bell is gone.
-pub(crate) fn start(ledger: &Arc<Ledger>, stderr: &Arc<Sink>) -> io::Result<Bell> {
-    let (ring, rung) = bounded(1);
-    let keeper = Keeper {
+/// Starts the thread. It ends when the ledger or the sender is gone.
+pub(crate) fn start(ledger: &Arc<Ledger>, stderr: &Arc<Sink>) -> io::Result<Wakeup> {
+    let (sender, receiver) = bounded(1);
+    let committer = Committer {
         ledger: Arc::downgrade(ledger),
         stderr: Arc::clone(stderr),
         announced: Tip::START,
@@ -53,8 +53,8 @@ pub(crate) fn start(ledger: &Arc<Ledger>, stderr: &Arc<Sink>) -> io::Result<Bell
     std::thread::Builder::new()
         .name("audit".to_owned())
         .stack_size(128 * 1024)
-        .spawn(move || keeper.run(&rung))?;
-    Ok(Bell(ring))
+        .spawn(move || committer.run(&receiver))?;
+    Ok(Wakeup(sender))
 }
 
 /// Writes the chain's head to stderr.
@@ -67,18 +67,19 @@ pub(crate) fn announce(tip: Tip, stderr: &Arc<Sink>) {
     let _ = stderr.write(head.to_json(), false);
 }
 
-struct Keeper {
+struct Committer {
     ledger: Weak<Ledger>,
     stderr: Arc<Sink>,
     announced: Tip,
     at: Instant,
 }
 
-impl Keeper {
-    fn run(mut self, rung: &Receiver<()>) {
+impl Committer {
+    fn run(mut self, wakeups: &Receiver<()>) {
         let mut period = HEAD_PERIOD;
         loop {
-            match rung.recv_timeout(period) {
+            match wakeups.recv_timeout(period) {
+                // The next commands' ends come along.
                 Ok(()) => std::thread::sleep(SOON),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,

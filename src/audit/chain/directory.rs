@@ -105,11 +105,21 @@ impl Place {
     /// Puts the prepared file in the place of the current one, which gets the name
     /// `aside` if it is still there. A crash between the two renames leaves the prepared
     /// file alone, which [`Self::take`] then finds.
+    ///
+    /// # Errors
+    /// A rename failed; the current file has its name then, as before.
     pub(crate) fn switch(&self, aside: Option<&str>) -> Result<(), Failure> {
-        if let Some(aside) = aside {
-            self.rename(&self.name, &format!("{}.{aside}", self.name))?;
-        }
-        self.rename(&self.next_name(), &self.name)
+        let Some(aside) = aside else {
+            return self.rename(&self.next_name(), &self.name);
+        };
+        let aside = format!("{}.{aside}", self.name);
+        self.rename(&self.name, &aside)?;
+        self.rename(&self.next_name(), &self.name).inspect_err(|_| {
+            // The chain goes on in the current file, so that is where the name has to
+            // lead. If this fails as well, appends go on by the open descriptor, and the
+            // failure that is handed on is reported with the path.
+            let _ = self.rename(&aside, &self.name);
+        })
     }
 
     /// A file's name is on disk only once its directory is.
@@ -198,5 +208,26 @@ fn hash_of(path: &Path) -> io::Result<Digest> {
             0 => return Ok(Digest::from_hasher(hasher)),
             count => hasher.update(chunk.get(..count).unwrap_or_default()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_that_fails_half_way_leaves_the_name_with_the_chain() {
+        let name = format!("mcp-ssh-rotation-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        let place = Place::open(&directory.join("audit"), 0).unwrap();
+        let file = place.take().unwrap();
+        // Nothing was prepared, so the second rename has nothing to rename.
+        assert!(place.switch(Some("aside")).is_err());
+        let named = place.status().unwrap().unwrap();
+        assert!(same_file(&fstat(&*file).unwrap(), &named));
+        let found = std::fs::read_dir(&directory).unwrap().count();
+        std::fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(found, 1);
     }
 }

@@ -14,11 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::unistd::{fdatasync, ftruncate};
+use serde::Serialize;
 
 use crate::audit::chain::directory::{Locked, Place, same_file};
 use crate::audit::chain::group_commit::Group;
 use crate::audit::chain::recover;
-use crate::audit::chain::seal::Tip;
+use crate::audit::chain::seal::{Tip, with_members};
 use crate::audit::failure::Failure;
 use crate::audit::record::chain_mark::{Mark, OPEN_PER_RECORD, Origin};
 use crate::audit::timestamp::Ts;
@@ -87,13 +88,16 @@ impl Entry {
 
     /// The end of a command; the file also says of which.
     pub(crate) fn end(record: &str, task: &str) -> Self {
-        // A task id needs no escapes: letters, digits and `.:_-`.
-        let open = record.strip_suffix('}').unwrap_or(record);
         Self {
-            body: format!("{open},\"task_id\":\"{task}\"}}"),
+            body: with_members(record, &TaskMember { task_id: task }),
             meaning: Meaning::End(task.to_owned()),
         }
     }
+}
+
+#[derive(Serialize)]
+struct TaskMember<'a> {
+    task_id: &'a str,
 }
 
 /// What a start found to mend.
@@ -130,7 +134,7 @@ impl Ledger {
         state.write(&[&Entry::report(mark.to_json())], &boot)?;
         state.sync().map_err(Failure::Sync)?;
         let group = Group::default();
-        group.renew(state.tip);
+        group.renew(state.tip, Ok(()), 0);
         let interrupted = state.open.iter().cloned().collect();
         let state = Mutex::new(state);
         let ledger = Self {
@@ -218,10 +222,10 @@ impl Ledger {
             Some(named) if named.st_size != 0 => return Err(Failure::Replaced),
             _ => {}
         }
-        // What is left of the old file's records goes to disk if it still can. Its
-        // failure is what the next file is begun for.
-        let _ = state.sync();
-        state.switch(self, "reopened", None)
+        // What is left of the old file's records goes to disk if it still can. Its failure
+        // may be what the next file is begun for; who waits for one of them is told.
+        let synced = state.sync();
+        state.switch(self, "reopened", None, synced)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -363,17 +367,20 @@ impl State {
         self.sync().map_err(Failure::Sync)?;
         let last = self.tip.next.saturating_sub(1);
         let aside = ours.then(|| format!("{}-{last:012}", Ts::now().compact()));
-        self.switch(ledger, "size", aside.as_deref())
+        self.switch(ledger, "size", aside.as_deref(), Ok(()))
     }
 
-    /// Begins the next file: it is whole and on disk before it gets its name.
+    /// Begins the next file: it is whole and on disk before it gets its name. `synced` is
+    /// what the last sync of the current one came to.
     fn switch(
         &mut self,
         ledger: &Ledger,
         reason: &'static str,
         aside: Option<&str>,
+        synced: Result<(), Errno>,
     ) -> Result<(), Failure> {
         let place = &ledger.place;
+        let end = self.tip.next;
         let file = place.prepare_next()?;
         let mut next = Self::new(file, self.tip, self.open.clone(), place.rotate_at(0));
         let begun = next
@@ -388,7 +395,7 @@ impl State {
         (self.length, self.torn, self.tip) = (next.length, false, next.tip);
         self.rotate_at = next.rotate_at;
         match place.sync_directory() {
-            Ok(()) => ledger.group.renew(self.tip),
+            Ok(()) => ledger.group.renew(self.tip, synced, end),
             // The new name may not survive a power cut: nothing is durable any more.
             Err(errno) => ledger.group.fail(errno),
         }

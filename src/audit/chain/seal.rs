@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::text::hex;
@@ -94,11 +94,13 @@ impl Tip {
     /// Appends `body`, a JSON object, to `lines` as the next record.
     pub(crate) fn seal(&mut self, body: &str, boot: &str, lines: &mut Vec<u8>) {
         let from = lines.len();
-        let open = body.strip_suffix('}').unwrap_or(body);
-        let (seq, prev) = (self.next, self.head);
-        lines.extend_from_slice(
-            format!("{open},\"seq\":{seq},\"boot\":\"{boot}\",\"prev\":\"{prev}\"").as_bytes(),
-        );
+        let seq = self.next;
+        let prev = self.head.to_string();
+        let place = ChainMembers { seq, boot, prev };
+        let sealed = with_members(body, &place);
+        // What follows the seal's own members closes the object.
+        let open = sealed.strip_suffix('}').unwrap_or(&sealed);
+        lines.extend_from_slice(open.as_bytes());
         let head = Digest::of(lines.get(from..).unwrap_or_default());
         lines.extend_from_slice(SEAL);
         lines.extend_from_slice(head.to_string().as_bytes());
@@ -109,6 +111,24 @@ impl Tip {
             head,
         };
     }
+}
+
+/// A record's place in its chain.
+#[derive(Serialize)]
+struct ChainMembers<'a> {
+    seq: u64,
+    boot: &'a str,
+    prev: String,
+}
+
+/// The JSON object `object` with the members of `more` after its own.
+pub(crate) fn with_members(object: &str, more: &impl Serialize) -> String {
+    // Neither has a map with keys that are not text, so serialising cannot fail.
+    let more = serde_json::to_string(more).unwrap_or_default();
+    let open = object.strip_suffix('}').unwrap_or(object);
+    let more = more.strip_prefix('{').unwrap_or("}");
+    let comma = if open.ends_with('{') { "" } else { "," };
+    format!("{open}{comma}{more}")
 }
 
 /// A line taken apart. Whether it is true is another question: compare `stated` with

@@ -85,6 +85,7 @@ struct Check<'a> {
     ended: u64,
     interrupted: u64,
     withdrawn: u64,
+    startless: u64,
     last_kind: String,
     wanted: Option<Digest>,
     wanted_at: Option<u64>,
@@ -102,6 +103,7 @@ impl<'a> Check<'a> {
             ended: 0,
             interrupted: 0,
             withdrawn: 0,
+            startless: 0,
             last_kind: String::new(),
             wanted: None,
             wanted_at: None,
@@ -222,6 +224,9 @@ impl<'a> Check<'a> {
                 self.ended += 1;
                 self.interrupted += u64::from(fields.interrupted);
             }
+            // Cancelled before its start, or its start could not be written and the
+            // configuration said to go on.
+            "audit" => self.startless += 1,
             "audit_withdrawn" => self.withdrawn += 1,
             _ => {}
         }
@@ -274,6 +279,7 @@ impl<'a> Check<'a> {
             ended,
             interrupted,
             withdrawn,
+            startless,
             ..
         } = self;
         writeln!(
@@ -281,6 +287,13 @@ impl<'a> Check<'a> {
             "{records} records; {started} commands started, {ended} ended \
              ({interrupted} interrupted), {withdrawn} refused at the start"
         )?;
+        if startless > 0 {
+            writeln!(
+                self.out,
+                "{startless} more ended without a start on record: cancelled before it, or run \
+                 with on_audit_failure: warn while the file could not be written"
+            )?;
+        }
         if self.breaks > 0 {
             writeln!(self.out, "NOT SOUND: {} breaks", self.breaks)?;
             return Ok(false);

@@ -106,14 +106,17 @@ impl Outbox {
             let written = output
                 .write_all(lines.as_bytes())
                 .and_then(|()| output.flush());
-            self.lock().writing = false;
+            // In one step: who waits for the end must not see it written before it sees it
+            // broken.
+            let mut state = self.lock();
+            state.writing = false;
             if written.is_err() {
-                let mut state = self.lock();
                 state.broken = true;
                 state.closed = true;
                 state.frames.clear();
                 state.bytes = 0;
             }
+            drop(state);
             self.changed.notify_all();
             written?;
         }

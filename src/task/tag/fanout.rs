@@ -85,7 +85,7 @@ struct Progress {
     handles: BTreeMap<usize, TaskHandle>,
     failures: usize,
     stop: Option<NotRun>,
-    /// Somebody is beginning hosts; whoever else would looks on.
+    /// Somebody is beginning hosts, without the lock at times; whoever else would looks on.
     beginning: bool,
     done: usize,
     total: usize,
@@ -206,7 +206,10 @@ impl Fanout {
                 }
                 Err(NotTaken::Denied(overruled)) => {
                     let denial = overruled.denial;
+                    // A record may wait for the reader of the log: not with the lock held.
+                    drop(progress);
                     self.tasks.registry.audit.deny(&alias, denial.hash());
+                    progress = self.progress();
                     progress.in_flight -= 1;
                     progress.count(&alias);
                     progress.collected.denied(place, alias, denial);
@@ -220,12 +223,18 @@ impl Fanout {
             }
         }
         if let Some(why) = progress.stop {
-            for (place, (alias, command)) in std::mem::take(&mut progress.waiting) {
+            let left = std::mem::take(&mut progress.waiting);
+            drop(progress);
+            for (alias, command) in left.values() {
                 // It was allowed, and is on record as that; it has no start and no end.
-                drop(self.tasks.registry.audit.allow(&alias, command.hash()));
+                drop(self.tasks.registry.audit.allow(alias, command.hash()));
+            }
+            progress = self.progress();
+            for (place, (alias, _)) in left {
                 progress.left_out(place, alias, why);
             }
         }
+        // Only now may another begin or end the run: whoever tried meanwhile looked on.
         progress.beginning = false;
         let Some((listener, outcome)) = progress.end() else {
             return;
