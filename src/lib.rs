@@ -43,4 +43,5 @@ mod task;
 pub mod testing;
 
 pub use startup::{Outcome, run};
+pub use sys::out_of_memory::RecordingAllocator;
 pub use sys::single_threaded::SingleThreaded;

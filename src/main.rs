@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use mcp_ssh_orchestrator::{Outcome, SingleThreaded, run};
+use mcp_ssh_orchestrator::{Outcome, RecordingAllocator, SingleThreaded, run};
+
+#[global_allocator]
+static ALLOCATOR: RecordingAllocator = RecordingAllocator;
 
 fn main() -> ExitCode {
     // Cannot fail here: nothing has run before. There would be no way to go on, or to say so

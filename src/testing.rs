@@ -119,6 +119,7 @@ pub mod policy {
     }
 }
 pub mod ssh {
+    pub use crate::ssh::Clearance;
     pub use crate::ssh::{
         Cancel, Client, Control, Deadline, Ended, Exit, Flow, Job, Phase, RunReport, Sink,
         SshError, Stage, Terminated, warm_up,

@@ -211,6 +211,8 @@ impl Sink {
         loop {
             match poll(&mut fds, timeout) {
                 Err(Errno::EINTR) => {}
+                // Short of memory for the moment: the line waits, as for a slow reader.
+                Err(Errno::ENOMEM | Errno::EAGAIN) => return Ok(false),
                 Err(_) => return Err(Closed),
                 Ok(0) => return Ok(false),
                 Ok(_) => {

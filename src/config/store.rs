@@ -57,6 +57,14 @@ impl Store {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Does `act` if `snapshot` is in force, and keeps it so until that is done; `None` if
+    /// it no longer was. A reload waits meanwhile, so `act` must be short and ask nothing of
+    /// this store.
+    pub fn while_current<T>(&self, snapshot: &Arc<Snapshot>, act: impl FnOnce() -> T) -> Option<T> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::ptr_eq(&current, snapshot).then(act)
+    }
+
     /// Reads everything again, secrets included, and swaps it in, whole or not at all.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! Runs a judged command on a host: the one entrance from the task layer.
 //!
 //! Decides between an idle session and a new one, and holds 'at most once': a command is
-//! handed to [`crate::ssh::session::exec::run`] once, after its channel is open, and whatever happens
-//! from then on is the result.
+//! sent once, after its channel is open, and whatever happens from then on is the result;
+//! but where a kept session's host refuses the request, so that nothing ran, a new session
+//! is asked.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use crate::ssh::host_keys::KnownHosts;
 use crate::ssh::login::limiter::Logins;
 use crate::ssh::login::{self, Established, Means, Proof, Seen, key_files};
 use crate::ssh::phase::Phase;
-use crate::ssh::run_report::{Ended, RunReport, Sink, Stage};
+use crate::ssh::run_report::{Clearance, Ended, RunReport, Sink, Stage};
 use crate::ssh::session::exec;
 use crate::ssh::session::pool::{Key, Parked, Pool};
 use crate::ssh::transport::link::Link;
@@ -40,6 +42,8 @@ pub struct Job<'a> {
     pub snapshot: &'a Arc<Snapshot>,
     pub host: &'a Host,
     pub command: &'a Authorised,
+    /// Asked in the moment in which the request is sent.
+    pub clearance: &'a dyn Clearance,
 }
 
 impl Client {
@@ -74,28 +78,40 @@ impl Client {
                 cause: cause.into(),
             });
         }
-        let (mut link, proof) = match self.session(job, &key, control, sink, &mut report) {
-            Ok(session) => session,
-            Err(error) => return report.fail(error),
-        };
-        report.target_ip = proof.hops.last().map(|hop| hop.address.socket_addr().ip());
-        report.negotiated = Some(Arc::clone(&proof.negotiated));
-        sink.stage(Stage::Running);
-        exec::run(
-            &mut link,
-            &job.command.exec_line(),
-            control,
-            sink,
-            &mut report,
-        );
-        if report.ended == Ended::Exited && !report.link_lost {
-            link.close_channel();
-            self.pool
-                .park(key, Parked { link, proof }, idle_time(job), era);
-        } else {
+        let mut from_pool = true;
+        loop {
+            let session = self.session(job, &key, from_pool, control, sink, &mut report);
+            let (mut link, proof) = match session {
+                Ok(session) => session,
+                Err(error) => return report.fail(error),
+            };
+            report.target_ip = last_address(&proof);
+            report.negotiated = Some(Arc::clone(&proof.negotiated));
+            sink.stage(Stage::Running);
+            exec::run(
+                &mut link,
+                &job.command.exec_line(),
+                job.clearance,
+                control,
+                sink,
+                &mut report,
+            );
+            if report.ended == Ended::Exited && !report.spent {
+                link.close_channel();
+                self.pool
+                    .park(key, Parked { link, proof }, idle_time(job), era);
+                return report;
+            }
             link.goodbye();
+            if !(report.reused && refused(&report)) {
+                return report;
+            }
+            // Some servers take one command a connection and refuse the next. It did not
+            // run, so a new connection may be asked; the others would be no better.
+            self.pool.discard(&key);
+            from_pool = false;
+            report = RunReport::new();
         }
-        report
     }
 
     /// A session with an open channel: an idle one that still holds, or a new one.
@@ -103,12 +119,13 @@ impl Client {
         &self,
         job: &Job<'_>,
         key: &Key,
+        from_pool: bool,
         control: &Control,
         sink: &mut dyn Sink,
         report: &mut RunReport,
     ) -> Result<(Link, Proof), SshError> {
         let route = job.snapshot.route(&job.host.alias);
-        while let Some(Parked { mut link, proof }) = self.pool.take(key) {
+        while from_pool && let Some(Parked { mut link, proof }) = self.pool.take(key) {
             if !still_holds(&proof, job, &route) || !link.seems_alive() {
                 link.goodbye();
                 continue;
@@ -146,6 +163,8 @@ impl Client {
         let mut seen = Seen::default();
         let established = login::establish(&means, &route, control, &mut seen);
         report.events.append(&mut seen.events);
+        // Also of a login that failed: whoever reads the record wants to know where.
+        report.target_ip = seen.address;
         if !seen.negotiated.is_empty() {
             report.negotiated = Some(seen.negotiated.into());
         }
@@ -155,7 +174,6 @@ impl Client {
             permit,
         } = established?;
         sink.stage(Stage::Connected);
-        report.target_ip = proof.hops.last().map(|hop| hop.address.socket_addr().ip());
         match exec::open(&mut link, &control.begin(Phase::Run)) {
             Ok(()) => Ok((link, proof)),
             Err(error) => {
@@ -193,6 +211,21 @@ impl Client {
     pub fn idle_sessions(&self) -> usize {
         self.pool.len()
     }
+}
+
+fn last_address(proof: &Proof) -> Option<IpAddr> {
+    proof.hops.last().map(|hop| hop.address.socket_addr().ip())
+}
+
+/// Whether the host said no to the request itself.
+fn refused(report: &RunReport) -> bool {
+    matches!(
+        report.error,
+        Some(SshError::Refused {
+            what: "command",
+            ..
+        })
+    )
 }
 
 /// How long the host's session may be kept; zero: not at all.

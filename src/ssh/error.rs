@@ -27,6 +27,18 @@ pub enum SshError {
     Timeout { phase: Phase, whole_run: bool },
     /// The run's switch was thrown.
     Cancelled(Phase),
+    /// The configuration that allowed the command is not in force any more. Nothing was sent.
+    Superseded,
+    /// The host closed the channel in order and did not say how the command ended.
+    NoStatus,
+    /// The host turns this address away for a while (sshd's `PerSourcePenalties`).
+    TurnedAway { said: String },
+    /// Neither side knows an algorithm of the other for this part of the key exchange.
+    NoCommon {
+        part: &'static str,
+        host: String,
+        ours: String,
+    },
     /// The peer closed the connection, or the network broke it.
     LinkLost { phase: Phase, cause: String },
     /// libssh2 refused what the peer sent.
@@ -120,6 +132,16 @@ impl SshError {
             }
             Self::Timeout { phase, .. } => timeout_text(*phase),
             Self::Cancelled(_) => "Cancelled",
+            Self::Superseded => "The configuration changed before the command was sent: Not run",
+            Self::NoStatus => {
+                "SSH command ended without an exit status: The host closed the channel and did not say how it ended"
+            }
+            Self::TurnedAway { .. } => {
+                "SSH connection refused: The host turns this server away for a while, do not try again soon"
+            }
+            Self::NoCommon { .. } => {
+                "SSH negotiation failed: No algorithm in common, see legacy_algorithms"
+            }
             Self::LinkLost {
                 phase: Phase::Run | Phase::Close,
                 ..
@@ -196,7 +218,8 @@ impl SshError {
             Self::NoCredentials | Self::Key(_) | Self::Denied { .. } | Self::NotTaken { .. } => {
                 Some(Phase::Authenticate)
             }
-            Self::Refused { .. } => Some(Phase::Run),
+            Self::TurnedAway { .. } | Self::NoCommon { .. } => Some(Phase::Handshake),
+            Self::Refused { .. } | Self::Superseded | Self::NoStatus => Some(Phase::Run),
             Self::Local { .. } => None,
             Self::Hop { error, .. } => error.phase(),
         }
@@ -253,6 +276,20 @@ impl fmt::Display for SshError {
                 write!(f, "the time of phase {phase} was up")
             }
             Self::Cancelled(phase) => write!(f, "cancelled in phase {phase}"),
+            Self::Superseded => {
+                f.write_str("the configuration changed before the request was sent")
+            }
+            Self::NoStatus => f.write_str("the host closed the channel without an exit status"),
+            Self::TurnedAway { said } => write!(
+                f,
+                "the host turns this address away (PerSourcePenalties?): it said {}",
+                said.escape_debug()
+            ),
+            Self::NoCommon { part, host, ours } => write!(
+                f,
+                "no {part} in common: the host has {}; this server offers {ours}",
+                host.escape_debug()
+            ),
             Self::LinkLost { phase, cause } => {
                 write!(f, "connection lost in phase {phase}: {cause}")
             }

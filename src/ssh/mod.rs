@@ -34,7 +34,9 @@ pub use crate::ssh::deadline::{Cancel, Control, Deadline};
 pub(crate) use crate::ssh::libssh2::linked;
 pub use crate::ssh::phase::Phase;
 pub(crate) use crate::ssh::run_report::Negotiated;
-pub use crate::ssh::run_report::{Ended, Exit, Flow, RunReport, Sink, Stage, Terminated};
+pub use crate::ssh::run_report::{
+    Clearance, Ended, Exit, Flow, RunReport, Sink, Stage, Terminated,
+};
 pub use client::{Client, Job};
 pub(crate) use error::NO_ADDRESS;
 pub use error::SshError;

@@ -46,6 +46,13 @@ pub trait Sink {
     fn stderr(&mut self, bytes: &[u8]) -> Flow;
 }
 
+/// Says in the last moment whether a request may still be sent.
+pub trait Clearance {
+    /// Calls `send`, once, if what allowed the command is still in force, which it then
+    /// stays until `send` has returned. False: it is not, and nothing was sent.
+    fn send(&self, send: &mut dyn FnMut()) -> bool;
+}
+
 /// How a command ended, as the host tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
@@ -85,6 +92,8 @@ pub enum Ended {
     Cancelled(Phase),
     /// The sink wanted no more.
     Stopped,
+    /// Nothing was sent: the configuration that allowed the command is not in force any more.
+    Superseded,
 }
 
 impl Ended {
@@ -95,6 +104,7 @@ impl Ended {
                 whole_run: true,
             } => Self::TimedOut(*phase),
             SshError::Cancelled(phase) => Self::Cancelled(*phase),
+            SshError::Superseded => Self::Superseded,
             SshError::Hop { error, .. } => Self::of(error),
             _ => Self::Failed,
         }
@@ -171,8 +181,8 @@ pub struct RunReport {
     pub negotiated: Option<Arc<[Negotiated]>>,
     /// The session came from the pool.
     pub reused: bool,
-    /// The link broke after the command had ended.
-    pub(crate) link_lost: bool,
+    /// The session is not to be used again, although the command has ended.
+    pub(crate) spent: bool,
 }
 
 impl RunReport {
@@ -188,7 +198,7 @@ impl RunReport {
             events: Vec::new(),
             negotiated: None,
             reused: false,
-            link_lost: false,
+            spent: false,
         }
     }
 

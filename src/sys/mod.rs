@@ -11,6 +11,7 @@
 )]
 
 pub(crate) mod landlock;
+pub(crate) mod out_of_memory;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod random;

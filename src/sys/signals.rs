@@ -14,7 +14,7 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EfdFlags;
 pub(crate) use nix::sys::eventfd::EventFd;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::sys::single_threaded::SingleThreaded;
@@ -40,6 +40,10 @@ pub(crate) fn take(_: &SingleThreaded) -> io::Result<Signals> {
         set.add(signal);
     }
     set.thread_block()?;
+    // A file that may not grow any more (RLIMIT_FSIZE) is an error of the write, which the
+    // audit file handles and reports; the signal would end the process without a record.
+    // SAFETY: no handler is installed.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
     Ok(Signals {
         descriptor: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?,
         stop: Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?),

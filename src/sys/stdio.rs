@@ -8,14 +8,19 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
+use nix::sys::stat::{SFlag, fstat, makedev};
 use nix::{libc, unistd};
 
 use crate::sys::single_threaded::SingleThreaded;
+
+/// Between two tries of a call for which the kernel had no memory.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The protocol's ends, which no other code knows.
 pub(crate) struct Stdio {
@@ -44,6 +49,16 @@ pub(crate) fn take(alone: &SingleThreaded) -> io::Result<Stdio> {
 
 fn duplicate(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     descriptor.try_clone_to_owned()
+}
+
+/// Whether what is written to stderr is lost: it is the null device, which is also what
+/// Rust's runtime opens in the place of a closed one.
+pub(crate) fn stderr_is_nowhere() -> bool {
+    let null = makedev(1, 3);
+    fstat(io::stderr()).is_ok_and(|found| {
+        found.st_rdev == null
+            && SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR
+    })
 }
 
 /// Closes 3 and up. A kernel before 5.9 has no close_range(2): there they are closed one
@@ -86,6 +101,11 @@ impl Read for Input {
             ];
             match poll(&mut ready, PollTimeout::NONE) {
                 Err(Errno::EINTR) => continue,
+                // The kernel is short of memory for the moment: no reason to end a server.
+                Err(Errno::ENOMEM | Errno::EAGAIN) => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
                 other => other?,
             };
             let [client, stop] = ready.map(|fd| fd.any().unwrap_or(true));
@@ -154,6 +174,7 @@ impl Write for Output {
                     let ready = PollFd::new(self.client.as_fd(), PollFlags::POLLOUT);
                     match poll(&mut [ready], PollTimeout::NONE) {
                         Ok(_) | Err(Errno::EINTR) => {}
+                        Err(Errno::ENOMEM | Errno::EAGAIN) => std::thread::sleep(PAUSE),
                         Err(error) => return Err(error.into()),
                     }
                 }

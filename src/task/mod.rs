@@ -178,7 +178,7 @@ impl Tasks {
     /// # Errors
     /// There is no such task (any more).
     pub fn tail(&self, id: &TaskId, lines: usize) -> Result<Tail, Missing> {
-        Ok(self.registry.find(id)?.output.tail(lines))
+        Ok(self.registry.find(id)?.output().tail(lines))
     }
 
     /// Its output so far from a byte offset on, at most `max_bytes` of it: both streams in
@@ -188,7 +188,7 @@ impl Tasks {
     /// # Errors
     /// There is no such task (any more).
     pub fn page(&self, id: &TaskId, offset: u64, max_bytes: usize) -> Result<Page, Missing> {
-        Ok(self.registry.find(id)?.output.page(offset, max_bytes))
+        Ok(self.registry.find(id)?.output().page(offset, max_bytes))
     }
 
     /// # Errors
@@ -275,7 +275,8 @@ impl Tasks {
 
     fn describe(&self, task: &Task) -> Status {
         let view = task.view();
-        let (out, err) = task.output.bytes_read();
+        let output = task.output();
+        let (out, err) = output.bytes_read();
         let limits = &task.terms().limits;
         let left = view
             .expires
@@ -293,7 +294,7 @@ impl Tasks {
             updated: view.updated,
             elapsed_ms,
             bytes_read: out.saturating_add(err),
-            output_lines: task.output.lines(),
+            output_lines: output.lines(),
             max_seconds: limits.max_seconds,
             keep_alive_seconds: left.unwrap_or(limits.task_result_ttl.into()),
             poll_seconds: limits.task_progress_interval,

@@ -95,8 +95,10 @@ pub struct Facts {
     pub truncated: Option<Truncated>,
     /// Whether the remote process is known to have ended, where it had to be ended.
     pub terminated: Option<Terminated>,
-    /// The link broke after the command was sent: it may have run to its end or not.
+    /// The command was sent, and may have run to its end or not.
     pub outcome_unknown: bool,
+    /// The host closed the channel in order and said nothing of the end.
+    pub closed_without_status: bool,
     /// The address that was connected to.
     pub target_ip: Option<IpAddr>,
     /// Bytes of stdout as read from the host.
@@ -178,11 +180,15 @@ impl Facts {
             notes.push(format!("Failed after this output: {}.", failure.text));
         }
         if self.outcome_unknown {
-            notes.push(
-                "Outcome unknown: the connection was lost after the command was sent. It was \
-                 not sent again; check the host before you repeat it."
-                    .into(),
-            );
+            let cause = if self.closed_without_status {
+                "the host closed the command's channel and did not say how it ended"
+            } else {
+                "the connection was lost after the command was sent"
+            };
+            notes.push(format!(
+                "Outcome unknown: {cause}. It was not sent again; check the host before you \
+                 repeat it."
+            ));
         }
         if self.terminated == Some(Terminated::Unconfirmed) {
             notes.push(

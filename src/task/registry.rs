@@ -21,8 +21,8 @@ use crate::task::state::{Kind, Listener, Name, PendingRun, Task, Terms};
 use crate::task::timer::Timer;
 
 /// Bytes that the outputs of all tasks may hold together. Finished ones are given up for
-/// running ones, oldest first; if that is not enough, running commands are stopped as if
-/// they had reached their own limit.
+/// running ones, oldest first; if that is not enough, what running commands say is counted
+/// and not kept.
 pub(crate) const OUTPUT_BUDGET: usize = 128 * 1024 * 1024;
 
 /// Why a command was not taken on. The text is for the assistant.
@@ -199,7 +199,7 @@ impl Registry {
     pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
         let mut tables = self.tables();
         while let Some(id) = tables.results.expire(now) {
-            tables.tasks.remove(&id);
+            tables.remove(&id);
         }
         tables.results.next_expiry()
     }
@@ -309,7 +309,14 @@ impl Tables {
         while (self.results.len() > MAX_KEPT || budget.is_exceeded())
             && let Some(id) = self.results.evict()
         {
-            self.tasks.remove(&id);
+            self.remove(&id);
+        }
+    }
+
+    /// A handle may outlive its task here; the memory of the output does not.
+    fn remove(&mut self, id: &TaskId) {
+        if let Some(task) = self.tasks.remove(id) {
+            task.forget_output();
         }
     }
 }

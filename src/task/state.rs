@@ -80,9 +80,9 @@ pub(crate) struct Task {
     pub(crate) alias: HostAlias,
     pub(crate) hash: CommandHash,
     pub(crate) kind: Kind,
-    pub(crate) output: Arc<Output>,
     pub(crate) created: Instant,
     pub(crate) created_at: SystemTime,
+    output: Mutex<Arc<Output>>,
     terms: Mutex<Arc<Terms>>,
     stage: Mutex<Stage>,
     ended: Condvar,
@@ -200,13 +200,33 @@ impl Task {
             alias: name.alias,
             hash: name.hash,
             kind: name.kind,
-            output: Arc::new(output),
+            output: Mutex::new(Arc::new(output)),
             created: Instant::now(),
             created_at: SystemTime::now(),
             terms: Mutex::new(Arc::new(terms)),
             stage: Mutex::new(Stage::Pending(Box::new(pending))),
             ended: Condvar::new(),
             listener: Mutex::new(Some(listener)),
+        }
+    }
+
+    pub(crate) fn output(&self) -> Arc<Output> {
+        Arc::clone(&self.output.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Gives up the output of a finished task: whoever still holds a handle holds no more
+    /// than its facts. An answer that is on its way has its own hold of it.
+    pub(crate) fn forget_output(&self) {
+        let empty = {
+            let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+            *output = Arc::new(output.without_text());
+            Arc::clone(&output)
+        };
+        if let Stage::Finished(finished) = &mut *self.stage() {
+            finished.outcome = Arc::new(Outcome {
+                facts: Arc::clone(&finished.outcome.facts),
+                output: empty,
+            });
         }
     }
 
@@ -371,12 +391,13 @@ impl Task {
     /// Its progress, if it runs.
     pub(crate) fn progress(&self) -> Option<Progress> {
         let view = self.view();
-        let (out, err) = self.output.bytes_read();
+        let output = self.output();
+        let (out, err) = output.bytes_read();
         Some(Progress {
             phase: view.phase?,
             bytes_read: out.saturating_add(err),
             elapsed_ms: millis(view.elapsed),
-            output_lines: self.output.lines(),
+            output_lines: output.lines(),
             max_seconds: self.terms().limits.max_seconds,
         })
     }

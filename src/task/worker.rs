@@ -10,18 +10,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::audit::{AuditError, Hop, Phase, Record, Started};
-use crate::config::Snapshot;
+use crate::config::{Snapshot, Store};
 use crate::model::names::HostAlias;
 use crate::policy::source::OutputCap;
 use crate::ssh::{
-    Cancel, Control, Deadline, Ended, Exit, Flow, Job, Negotiated, RunReport, Sink, SshError,
-    Stage, Terminated,
+    Cancel, Clearance, Control, Deadline, Ended, Exit, Flow, Job, Negotiated, RunReport, Sink,
+    SshError, Stage, Terminated,
 };
 use crate::task::outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
-use crate::task::output::Stream;
-use crate::task::permit::Overruled;
+use crate::task::output::{Output, Stream};
+use crate::task::permit::{Overruled, Runnable};
 use crate::task::registry::Registry;
 use crate::task::state::{Claim, Kind, PendingRun, Stop, Task, TaskEvent, Terms, millis};
+
+const NO_HOST: &str = "Host alias not found";
 
 /// The whole of a task's life, from its turn to its end.
 pub(crate) fn run(registry: &Registry, task: &Arc<Task>) {
@@ -39,13 +41,9 @@ pub(crate) fn run(registry: &Registry, task: &Arc<Task>) {
             return end(registry, task, overruled(task, denied));
         }
     };
-    let Some(host) = runnable.host() else {
-        // The order was taken on with this very configuration.
-        return end(registry, task, failed(task, "Host alias not found"));
-    };
-    task.set_terms(Terms::of(&runnable, host));
-    // The patterns in force hold those of this configuration, and it is in force.
-    task.output.redact(&registry.audit.secrets());
+    if !come_under(registry, task, &runnable) {
+        return end(registry, task, failed(task, NO_HOST));
+    }
     task.notify(&TaskEvent::Started);
     registry.timer.follow_running(task);
     match decided.start(&task.id) {
@@ -56,19 +54,79 @@ pub(crate) fn run(registry: &Registry, task: &Arc<Task>) {
         }
         Err(error) => return end(registry, task, not_recorded(task, &error)),
     }
-    let limit = Duration::from_secs(task.terms().limits.max_seconds.into());
-    let control = Control::new(Deadline::after(limit), cancel);
-    let mut intake = Intake::new(registry, task);
-    let job = Job {
-        snapshot: runnable.snapshot(),
-        host,
-        command: runnable.command(),
+    let facts = execute(registry, task, runnable, cancel);
+    end(registry, task, facts);
+}
+
+/// Runs the command, as long as the configuration in force lets it. One that changes before
+/// the request is sent has the last word: the permit is renewed and the login done again by
+/// the new one.
+fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel: Cancel) -> Facts {
+    let began = Instant::now();
+    loop {
+        let Some(host) = runnable.host() else {
+            return failed(task, NO_HOST);
+        };
+        let limit = Duration::from_secs(task.terms().limits.max_seconds.into());
+        let left = limit.saturating_sub(began.elapsed());
+        let control = Control::new(Deadline::after(left), cancel.clone());
+        let mut intake = Intake::new(registry, task);
+        let report = registry.client.run(
+            &Job {
+                snapshot: runnable.snapshot(),
+                host,
+                command: runnable.command(),
+                clearance: &InForce {
+                    store: &registry.store,
+                    snapshot: runnable.snapshot(),
+                },
+            },
+            &control,
+            &mut intake,
+        );
+        note(registry, task, &report);
+        if report.ended != Ended::Superseded {
+            let truncated = intake.truncated(report.bytes_not_given);
+            return facts(task, report, truncated);
+        }
+        match runnable
+            .into_permit()
+            .renew(&registry.store, &registry.audit)
+        {
+            Ok(renewed) => runnable = renewed,
+            Err(denied) => {
+                registry.audit.deny(&task.alias, task.hash);
+                return overruled(task, denied);
+            }
+        }
+        if !come_under(registry, task, &runnable) {
+            return failed(task, NO_HOST);
+        }
+    }
+}
+
+/// Puts the task under the configuration of `runnable`; false if that has no such host,
+/// which cannot be: it was judged by it.
+fn come_under(registry: &Registry, task: &Task, runnable: &Runnable) -> bool {
+    let Some(host) = runnable.host() else {
+        return false;
     };
-    let report = registry.client.run(&job, &control, &mut intake);
-    let truncated = intake.truncated(report.bytes_not_given);
-    drop(runnable);
-    note(registry, task, &report);
-    end(registry, task, facts(task, report, truncated));
+    task.set_terms(Terms::of(runnable, host));
+    // The patterns in force hold those of this configuration, and it is in force.
+    task.output().redact(&registry.audit.secrets());
+    true
+}
+
+/// Lets a request be sent while the configuration that its permit is of is in force.
+struct InForce<'a> {
+    store: &'a Store,
+    snapshot: &'a Arc<Snapshot>,
+}
+
+impl Clearance for InForce<'_> {
+    fn send(&self, send: &mut dyn FnMut()) -> bool {
+        self.store.while_current(self.snapshot, send).is_some()
+    }
 }
 
 /// Ends a task that this machine could not run.
@@ -145,8 +203,9 @@ fn end(registry: &Registry, task: &Task, facts: Facts) {
 
 /// The last steps, for the holder of the claim: record, result, listener.
 fn settle(registry: &Registry, task: &Task, claim: Claim, mut facts: Facts) {
-    task.output.finish();
-    (facts.bytes_out, facts.bytes_err) = task.output.bytes_read();
+    let output = task.output();
+    output.finish();
+    (facts.bytes_out, facts.bytes_err) = output.bytes_read();
     match claim {
         Claim::Pending(decided) => decided.not_started(facts.audit_end()),
         Claim::Running(since, record) => {
@@ -161,7 +220,7 @@ fn settle(registry: &Registry, task: &Task, claim: Claim, mut facts: Facts) {
         .emit(Record::run_done(millis(task.created.elapsed())));
     let outcome = Arc::new(Outcome {
         facts: Arc::new(facts),
-        output: Arc::clone(&task.output),
+        output,
     });
     let expires = task.finished(Arc::clone(&outcome));
     registry.keep(task, expires);
@@ -219,7 +278,7 @@ fn hop(negotiated: &Negotiated) -> Hop {
 
 /// Cancels and time limits have their flags on the audit record.
 fn is_expected(error: &SshError) -> bool {
-    matches!(error, SshError::Cancelled(_))
+    matches!(error, SshError::Cancelled(_) | SshError::Superseded)
 }
 
 fn fault_name(kind: Kind) -> &'static str {
@@ -274,7 +333,7 @@ fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts 
             facts.timeout_phase = Some(phase);
         }
         Ended::Cancelled(_) => facts.cancelled = true,
-        Ended::Exited | Ended::Failed | Ended::Stopped => {}
+        Ended::Exited | Ended::Failed | Ended::Stopped | Ended::Superseded => {}
     }
     // What was ended by the server has no exit status, even if it was quick to leave one.
     if facts.timeout || facts.cancelled {
@@ -290,6 +349,7 @@ fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts 
     facts.truncated = truncated;
     facts.terminated = report.terminated;
     facts.outcome_unknown = report.outcome_unknown;
+    facts.closed_without_status = matches!(report.error, Some(SshError::NoStatus));
     facts.error = report.error.map(|error| Failure {
         text: error.for_assistant().to_owned(),
         network: error.network_denial(),
@@ -315,6 +375,7 @@ impl Facts {
             truncated: None,
             terminated: None,
             outcome_unknown: false,
+            closed_without_status: false,
             target_ip: None,
             bytes_out: 0,
             bytes_err: 0,
@@ -330,6 +391,7 @@ impl Facts {
 struct Intake<'a> {
     registry: &'a Registry,
     task: &'a Task,
+    output: Arc<Output>,
     began: Instant,
     /// Bytes that may still be kept.
     room: u64,
@@ -344,6 +406,7 @@ impl<'a> Intake<'a> {
         Self {
             registry,
             task,
+            output: task.output(),
             began: Instant::now(),
             room: limits.max_output_bytes,
             cut: None,
@@ -362,7 +425,7 @@ impl<'a> Intake<'a> {
         }
         let fits = usize::try_from(self.room).unwrap_or(usize::MAX);
         let kept = bytes.get(..fits).unwrap_or(bytes);
-        self.task.output.push(stream, kept);
+        self.output.push(stream, kept);
         self.room = self.room.saturating_sub(count);
         let why = if kept.len() < bytes.len() {
             Cut::Limit
@@ -371,6 +434,11 @@ impl<'a> Intake<'a> {
         } else {
             return Flow::Continue;
         };
+        if why == Cut::Memory {
+            // What others left in memory is no reason to end a command on its host: it runs
+            // on, and the rest of its output is counted and dropped.
+            self.beyond = Flow::Continue;
+        }
         self.cut = Some(Truncated {
             bytes_left_out: count - u64::try_from(kept.len()).unwrap_or(count),
             why,

@@ -21,10 +21,20 @@ use mcp_ssh_orchestrator::testing::config::{self, Dirs, Environment, Links, Snap
 use mcp_ssh_orchestrator::testing::model::names::{CommandText, HostAlias};
 use mcp_ssh_orchestrator::testing::policy::{Authorised, Subject, Verdict};
 use mcp_ssh_orchestrator::testing::ssh::{
-    Cancel, Client, Control, Deadline, Flow, Job, RunReport, Sink, SshError, Stage,
+    Cancel, Clearance, Client, Control, Deadline, Flow, Job, RunReport, Sink, SshError, Stage,
 };
 
 use crate::common::Setup;
+
+/// Nothing changes while these runs are made.
+pub(crate) struct Always;
+
+impl Clearance for Always {
+    fn send(&self, send: &mut dyn FnMut()) -> bool {
+        send();
+        true
+    }
+}
 
 /// A client with the configuration it was made with.
 #[derive(Clone)]
@@ -126,6 +136,7 @@ impl Direct {
             snapshot: &self.snapshot,
             host,
             command: &command,
+            clearance: &Always,
         };
         let control = Control::new(Deadline::after(order.deadline), order.cancel);
         let mut keep = Keep {

@@ -4,7 +4,7 @@
 //! every one of them passes through [`release`]. Also the one way secrets are passed as C
 //! strings. Called by libssh2 itself, and by the callbacks for what libssh2 will free.
 
-use std::alloc::Layout;
+use std::alloc::{GlobalAlloc as _, Layout, System};
 use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -36,7 +36,8 @@ pub(crate) extern "C" fn allocate(size: usize, context: *mut *mut c_void) -> *mu
     // SAFETY: the layout is not empty; the header is within it and aligned; the context is
     // a session's, or the one passed to `libssh2_session_init_ex`, and holds its wire.
     unsafe {
-        let base = std::alloc::alloc(layout);
+        // Of the system, not of the program's own allocator: libssh2 may be refused memory.
+        let base = System.alloc(layout);
         if base.is_null() {
             return ptr::null_mut();
         }
@@ -57,7 +58,7 @@ pub(crate) extern "C" fn release(memory: *mut c_void, context: *mut *mut c_void)
         let total = base.cast::<usize>().read();
         wire_of(context).note_freed(total);
         wipe(base, total);
-        std::alloc::dealloc(base, Layout::from_size_align_unchecked(total, HEADER));
+        System.dealloc(base, Layout::from_size_align_unchecked(total, HEADER));
     }
 }
 

@@ -36,31 +36,57 @@ const HOST_KEYS: [(&str, &str); 6] = [
     ("rsa-sha2-256", "ssh-rsa"),
 ];
 
-/// Tells a new session what it may negotiate. The host is asked first for the key types
-/// that are on record for it, so that a second key of another type raises no alarm.
-///
-/// # Errors
-/// libssh2 knows none of a list; cannot happen with the library this is built with.
-pub(crate) fn offer(
-    session: &mut Session,
-    known_kinds: &[&str],
-    legacy: bool,
-) -> Result<(), Fault> {
-    let ciphers = if legacy {
-        format!("{CIPHERS},{LEGACY_CIPHERS}")
-    } else {
-        CIPHERS.to_owned()
-    };
-    let mut prefer = |method, names: String| {
-        // None of the lists has a NUL.
-        session.prefer(method, &CString::new(names).unwrap_or_default())
-    };
-    prefer(Method::Kex, KEX.to_owned())?;
-    prefer(Method::HostKey, host_keys(known_kinds))?;
-    prefer(Method::CipherOut, ciphers.clone())?;
-    prefer(Method::CipherIn, ciphers)?;
-    prefer(Method::MacOut, MACS.to_owned())?;
-    prefer(Method::MacIn, MACS.to_owned())
+/// What a session may negotiate, for each part the names, best first.
+pub(crate) struct Offer {
+    host_keys: String,
+    ciphers: String,
+}
+
+impl Offer {
+    /// The host is asked first for the key types that are on record for it, so that a second
+    /// key of another type raises no alarm.
+    pub(crate) fn new(known_kinds: &[&str], legacy: bool) -> Self {
+        Self {
+            host_keys: host_keys(known_kinds),
+            ciphers: if legacy {
+                format!("{CIPHERS},{LEGACY_CIPHERS}")
+            } else {
+                CIPHERS.to_owned()
+            },
+        }
+    }
+
+    /// In the order of the parts in a key exchange's first packet (RFC 4253 section 7.1).
+    pub(crate) fn parts(&self) -> [(&'static str, &str); 6] {
+        [
+            ("key exchange", KEX),
+            ("host key type", &self.host_keys),
+            ("cipher", &self.ciphers),
+            ("cipher", &self.ciphers),
+            ("MAC", MACS),
+            ("MAC", MACS),
+        ]
+    }
+
+    /// Tells a new session.
+    ///
+    /// # Errors
+    /// libssh2 knows none of a list; cannot happen with the library this is built with.
+    pub(crate) fn apply(&self, session: &mut Session) -> Result<(), Fault> {
+        let methods = [
+            Method::Kex,
+            Method::HostKey,
+            Method::CipherOut,
+            Method::CipherIn,
+            Method::MacOut,
+            Method::MacIn,
+        ];
+        for (method, (_, names)) in methods.into_iter().zip(self.parts()) {
+            // None of the lists has a NUL.
+            session.prefer(method, &CString::new(names).unwrap_or_default())?;
+        }
+        Ok(())
+    }
 }
 
 /// Narrows the offer to host keys of one type.

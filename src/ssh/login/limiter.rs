@@ -27,9 +27,9 @@ use crate::ssh::error::SshError;
 use crate::ssh::phase::Phase;
 use crate::ssh::transport::link::wait_for;
 
-/// Logins under way to one address, at most: two fewer than sshd takes without dropping
-/// any, for others who log in there.
-const MAX_IN_FLIGHT: usize = 8;
+/// Logins under way to one address, at most: what dropbear takes from one address
+/// (`MAX_UNAUTH_PER_IP`), and half of what sshd takes without dropping any.
+const MAX_IN_FLIGHT: usize = 5;
 
 /// How long a failed login still counts: sshd has to notice that it is over.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);

@@ -11,7 +11,9 @@ pub(crate) mod algorithms;
 pub(crate) mod auth;
 pub(crate) mod key_files;
 pub(crate) mod limiter;
+pub(crate) mod opening;
 pub(crate) mod private_key;
+pub(crate) mod retry;
 
 use std::ffi::CString;
 use std::net::IpAddr;
@@ -26,9 +28,11 @@ use crate::ssh::error::{KeyProblem, ResolveFailure, SshError};
 use crate::ssh::events::{host_key_event, rate_limit_event};
 use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName};
 use crate::ssh::libssh2::FaultKind;
+use crate::ssh::login::algorithms::Offer;
 use crate::ssh::login::auth::Credentials;
 use crate::ssh::login::key_files::{material_digest, read_certificate, read_key, read_known_hosts};
 use crate::ssh::login::limiter::{Logins, Permit};
+use crate::ssh::login::opening::explain_opening;
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::Negotiated;
 use crate::ssh::transport::connect::connect;
@@ -59,6 +63,8 @@ pub(crate) struct Seen {
     pub(crate) events: Vec<SecurityEvent>,
     /// Of each hop whose key exchange was through.
     pub(crate) negotiated: Vec<Negotiated>,
+    /// The last host's, once it was connected to.
+    pub(crate) address: Option<IpAddr>,
 }
 
 pub(crate) struct Verified {
@@ -83,6 +89,16 @@ pub(crate) fn establish(
     control: &Control,
     seen: &mut Seen,
 ) -> Result<Established, SshError> {
+    for (index, host) in route.iter().enumerate() {
+        // Before any host is bothered: a try that cannot succeed counts against us there.
+        check_key(means.snapshot, host).map_err(|error| {
+            if index.saturating_add(1) == route.len() {
+                error
+            } else {
+                in_hop(host, error)
+            }
+        })?;
+    }
     let (known_hosts, known_hosts_digest) = read_known_hosts(means.snapshot)?;
     // Before the logins: what changes during them makes the session one that is not kept.
     let material = material_digest(means.snapshot, route);
@@ -124,6 +140,28 @@ pub(crate) fn establish(
             cause: "no such host".into(),
         }),
     }
+}
+
+/// Whether the key that is all that a host's login has can be used, as far as that is seen
+/// without its passphrase.
+fn check_key(snapshot: &Snapshot, host: &Host) -> Result<(), SshError> {
+    let login = &host.login;
+    let Some(path) = &login.key_path else {
+        return Ok(());
+    };
+    if login.agent || login.password.is_some() {
+        return Ok(());
+    }
+    let key = read_key(snapshot.dirs(), path)?;
+    let face = private_key::inspect(key.expose()).map_err(SshError::Key)?;
+    if face.encrypted && login.passphrase.is_none() {
+        return Err(SshError::Key(KeyProblem::Passphrase { given: false }));
+    }
+    if let Some(path) = &login.cert_path {
+        let certificate = read_certificate(snapshot.dirs(), path)?;
+        private_key::certificate_line(certificate.expose()).map_err(SshError::Key)?;
+    }
+    Ok(())
 }
 
 fn in_hop(host: &Host, error: SshError) -> SshError {
@@ -168,7 +206,8 @@ pub(crate) fn presented_key(
         drop(passed);
         let mut link = Link::new(carrier)?;
         let session = link.session();
-        algorithms::offer(session, &[], host.legacy_algorithms)
+        Offer::new(&[], host.legacy_algorithms)
+            .apply(session)
             .and_then(|()| algorithms::offer_only(session, kind))
             .map_err(|fault| explain(Phase::Handshake, &fault))?;
         let key = shake_hands(&mut link, control)?;
@@ -192,14 +231,43 @@ struct Hop<'a> {
 }
 
 impl Hop<'_> {
+    /// Connects and logs in; where the host turned the connection away before anything was
+    /// asked of it, again after a pause.
     fn log_in(
         &self,
         before: Option<(Link, Permit)>,
         seen: &mut Seen,
     ) -> Result<(Link, Permit, Verified), SshError> {
         let addresses = self.addresses(seen)?;
+        if before.is_some() {
+            // The session to the host before is spent with the attempt.
+            return self.attempt(before, &addresses, seen);
+        }
+        let mut tries = 0;
+        loop {
+            let error = match self.attempt(None, &addresses, seen) {
+                Ok(reached) => return Ok(reached),
+                Err(error) => error,
+            };
+            let Some(pause) = retry::pause_after(&error, tries) else {
+                return Err(error);
+            };
+            tries = tries.saturating_add(1);
+            if !retry::wait(pause, self.control)? {
+                return Err(error);
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        before: Option<(Link, Permit)>,
+        addresses: &[PinnedAddress],
+        seen: &mut Seen,
+    ) -> Result<(Link, Permit, Verified), SshError> {
         let (before, passed) = before.unzip();
-        let (carrier, address, permit) = self.connect(before, &addresses)?;
+        let (carrier, address, permit) = self.connect(before, addresses)?;
+        seen.address = Some(address.socket_addr().ip());
         // The host before has answered on a channel.
         drop(passed);
         match self.enter(carrier, seen) {
@@ -220,9 +288,18 @@ impl Hop<'_> {
         let mut link = Link::new(carrier)?;
         let name = record_name(self.host);
         let kinds = self.known_hosts.kinds_for(&name);
-        algorithms::offer(link.session(), &kinds, self.host.legacy_algorithms)
+        let offer = Offer::new(&kinds, self.host.legacy_algorithms);
+        offer
+            .apply(link.session())
             .map_err(|fault| explain(Phase::Handshake, &fault))?;
-        let key = shake_hands(&mut link, self.control)?;
+        let key = match shake_hands(&mut link, self.control) {
+            Ok(key) => key,
+            Err(error) => {
+                let opening = link.session().wire().opening();
+                return Err(explain_opening(error, &opening, &offer));
+            }
+        };
+        link.session().wire().forget_opening();
         seen.negotiated.push(link.negotiated(&self.host.alias));
         self.known_hosts
             .verify(&name, &key)

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::ssh::deadline::{Control, Deadline, Watch};
 use crate::ssh::error::SshError;
-use crate::ssh::libssh2::{FaultKind, Session, Stream};
+use crate::ssh::libssh2::{FaultKind, Session, Step, Stream};
 use crate::ssh::phase::Phase;
-use crate::ssh::run_report::{Ended, Exit, Flow, RunReport, Sink, Terminated};
+use crate::ssh::run_report::{Clearance, Ended, Exit, Flow, RunReport, Sink, Terminated};
 use crate::ssh::transport::link::{Filled, Link, explain};
 
 /// Receive window of a command's channel, in bytes: what the host may have sent before it
@@ -29,6 +29,9 @@ const KILL_WAIT: Duration = Duration::from_millis(900);
 /// request before its child is a process group (a signal finds nobody) and before that
 /// child has become the user's shell (sshd's own handler takes the signal).
 const YOUNG: Duration = Duration::from_secs(1);
+/// How long the output of a command that has ended is waited for while nothing of it comes:
+/// a process that it left behind may hold it open for ever.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
 /// When a signal that may have been lost is sent again; twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(15);
 
@@ -49,10 +52,12 @@ pub(crate) fn open(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError> {
     }
 }
 
-/// Sends the command and sees it to its end. The report says what became of it.
+/// Sends the command, if `clearance` still lets it, and sees it to its end. The report says
+/// what became of it.
 pub(crate) fn run(
     link: &mut Link,
     command: &str,
+    clearance: &dyn Clearance,
     control: &Control,
     sink: &mut dyn Sink,
     report: &mut RunReport,
@@ -65,12 +70,23 @@ pub(crate) fn run(
         stopped: false,
         asked: None,
         heard: false,
+        silent_since: None,
     };
     let result = running
-        .start(command, control)
-        .and_then(|()| running.follow(control));
+        .send(command, clearance, control)
+        .and_then(|answer| running.follow(command, answer, control));
     match result {
         Ok(Seen::Closed) => running.note_exit(report),
+        Ok(Seen::Left) => {
+            running.note_exit(report);
+            // Something over there still holds the channel's output.
+            report.spent = true;
+        }
+        Ok(Seen::Unanswered) => {
+            running.note_exit(report);
+            // An answer to the request may still come, and must not be the next one's.
+            report.spent = true;
+        }
         Ok(Seen::Enough) => {
             report.ended = Ended::Stopped;
             running.stopped = true;
@@ -83,8 +99,19 @@ pub(crate) fn run(
 
 enum Seen {
     Closed,
+    /// The command has ended, and said how; something it left behind holds its output.
+    Left,
+    /// The channel was closed without an answer to the request.
+    Unanswered,
     /// The sink wants no more.
     Enough,
+}
+
+/// Whether the host has answered the request.
+#[derive(PartialEq, Eq)]
+enum Answer {
+    Awaited,
+    Yes,
 }
 
 struct Running<'a> {
@@ -98,42 +125,89 @@ struct Running<'a> {
     asked: Option<Instant>,
     /// The command has said something: it has begun.
     heard: bool,
+    /// Since when the command is known to have ended while its output has not, and nothing
+    /// of that came.
+    silent_since: Option<Instant>,
 }
 
 impl Running<'_> {
-    fn start(&mut self, command: &str, control: &Control) -> Result<(), SshError> {
-        let watch = control.begin(Phase::Run);
-        let mut first = true;
-        let asked = &mut self.asked;
-        let result = self.link.drive_faults(&watch, |session, _| {
-            asked.get_or_insert_with(Instant::now);
-            let step = session.exec(command);
-            if std::mem::take(&mut first) && step.is_pending() {
+    /// Hands the request over and sends it, in one moment in which the configuration that
+    /// allowed it cannot change: what a reload denies before is not sent.
+    fn send(
+        &mut self,
+        command: &str,
+        clearance: &dyn Clearance,
+        control: &Control,
+    ) -> Result<Answer, SshError> {
+        control.begin(Phase::Run).check()?;
+        let mut sent = None;
+        let cleared = clearance.send(&mut || {
+            self.asked = Some(Instant::now());
+            let mut step = self.link.session().exec(command);
+            if step.is_pending() {
                 // The end of the command's stdin travels with the request.
-                if let Poll::Ready(Err(fault)) = session.send_eof() {
-                    return Poll::Ready(Err(fault));
+                if let Poll::Ready(Err(fault)) = self.link.session().send_eof() {
+                    step = Poll::Ready(Err(fault));
                 }
             }
-            step
-        })?;
-        match result {
-            Ok(()) => Ok(()),
-            Err(fault) if fault.kind == FaultKind::Request => Err(SshError::Refused {
-                what: "command",
-                cause: fault.text,
-            }),
-            Err(fault) => Err(explain(Phase::Run, &fault)),
-        }
+            // The socket does not block: what it does not take now follows.
+            sent = Some((step, self.link.flush(Phase::Run)));
+        });
+        let Some((step, flushed)) = sent.filter(|_| cleared) else {
+            return Err(SshError::Superseded);
+        };
+        flushed?;
+        answered(step)
     }
 
-    fn follow(&mut self, control: &Control) -> Result<Seen, SshError> {
+    fn follow(
+        &mut self,
+        command: &str,
+        mut answer: Answer,
+        control: &Control,
+    ) -> Result<Seen, SshError> {
         let watch = control.begin(Phase::Run);
         loop {
             watch.check()?;
-            if let Some(seen) = self.take_in(Phase::Run)? {
-                return Ok(seen);
+            if answer == Answer::Awaited {
+                let step = self.link.session().exec(command);
+                answer = answered(step)?;
+                self.link.flush(Phase::Run)?;
+                self.link.still_believed(Phase::Run)?;
             }
-            self.link.fill(&watch)?;
+            // Also before the answer: a host may end the command first, or never answer.
+            match self.take_in(Phase::Run)? {
+                Some(Seen::Closed) if answer == Answer::Awaited => return Ok(Seen::Unanswered),
+                Some(seen) => return Ok(seen),
+                None => {}
+            }
+            if !self.await_more(&watch, control)? {
+                return Ok(Seen::Left);
+            }
+        }
+    }
+
+    /// Waits for bytes; false if the command has ended and nothing of its output has come
+    /// for a while: a process that it left behind holds it.
+    fn await_more(&mut self, watch: &Watch<'_>, control: &Control) -> Result<bool, SshError> {
+        let session = self.link.session();
+        if session.exit_status().is_none() && session.exit_signal().is_none() {
+            self.link.fill(watch)?;
+            return Ok(true);
+        }
+        let since = *self.silent_since.get_or_insert_with(Instant::now);
+        let left = LEFT_BEHIND.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        match self
+            .link
+            .fill(&control.within(Phase::Run, Deadline::after(left)))
+        {
+            Err(SshError::Timeout {
+                whole_run: false, ..
+            }) => Ok(true),
+            filled => filled.map(|_| true),
         }
     }
 
@@ -165,6 +239,7 @@ impl Running<'_> {
 
     fn give(&mut self, stream: Stream, count: usize) -> Flow {
         self.heard = true;
+        self.silent_since = None;
         let bytes = self.buffer.get(..count).unwrap_or_default();
         if self.stopped {
             self.not_given = self
@@ -188,10 +263,7 @@ impl Running<'_> {
         if report.exit.is_none() {
             report.outcome_unknown = true;
             report.ended = Ended::Failed;
-            report.error = Some(SshError::LinkLost {
-                phase: Phase::Run,
-                cause: "the host closed the channel without an exit status".into(),
-            });
+            report.error = Some(SshError::NoStatus);
         }
     }
 
@@ -201,13 +273,13 @@ impl Running<'_> {
             // Nothing was sent: there is nothing to end.
             SshError::Timeout { .. } | SshError::Cancelled(_) if self.asked.is_none() => {}
             SshError::Timeout { .. } | SshError::Cancelled(_) => self.end(control, report),
-            SshError::Refused { .. } => {}
+            SshError::Refused { .. } | SshError::Superseded => {}
             // All was said: only the goodbye is missing.
             SshError::LinkLost { .. } if self.link.session().at_eof() => {
                 self.note_exit(report);
                 if report.exit.is_some() {
                     report.ended = Ended::Exited;
-                    report.link_lost = true;
+                    report.spent = true;
                     return;
                 }
             }
@@ -287,6 +359,19 @@ impl Running<'_> {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// What the host says to the request.
+fn answered(step: Step<()>) -> Result<Answer, SshError> {
+    match step {
+        Poll::Pending => Ok(Answer::Awaited),
+        Poll::Ready(Ok(())) => Ok(Answer::Yes),
+        Poll::Ready(Err(fault)) if fault.kind == FaultKind::Request => Err(SshError::Refused {
+            what: "command",
+            cause: fault.text,
+        }),
+        Poll::Ready(Err(fault)) => Err(explain(Phase::Run, &fault)),
     }
 }
 

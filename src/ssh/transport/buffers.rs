@@ -15,6 +15,8 @@ pub(crate) const CHUNK: usize = 32 * 1024;
 /// Bytes waiting to be sent, at most. What this side sends is small (a login, a command,
 /// window updates, answers to requests), so more means that the peer asks and never reads.
 const OUTBOUND_MAX: usize = 512 * 1024;
+/// Bytes kept of what a host says first: its version and its offer of algorithms.
+const OPENING_MAX: usize = 8 * 1024;
 /// Bytes kept of what a host says when it hangs up.
 const MESSAGE_MAX: usize = 512;
 
@@ -27,6 +29,9 @@ pub(crate) struct Wire {
     /// Reading and writing fail from now on: lets libssh2 take a session apart without
     /// waiting for the peer.
     dead: Cell<bool>,
+    /// The first bytes that the host sent, as long as they may be asked for.
+    opening: RefCell<Vec<u8>>,
+    opened: Cell<bool>,
     /// What the host said when it hung up.
     disconnect: RefCell<Option<String>>,
     /// Bytes that libssh2 has allocated for this session.
@@ -109,6 +114,9 @@ impl Wire {
         let got = read(inbound.bytes.get_mut(old..).unwrap_or_default());
         let kept = old.saturating_add(*got.as_ref().unwrap_or(&0));
         inbound.bytes.truncate(kept);
+        if !self.opened.get() {
+            self.note_opening(inbound.bytes.get(old..).unwrap_or_default());
+        }
         got
     }
 
@@ -139,6 +147,23 @@ impl Wire {
 
     pub(crate) fn kill(&self) {
         self.dead.set(true);
+    }
+
+    fn note_opening(&self, bytes: &[u8]) {
+        let mut opening = self.opening.borrow_mut();
+        let room = OPENING_MAX.saturating_sub(opening.len());
+        opening.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// What the host sent first, for the case that it sends nothing more.
+    pub(crate) fn opening(&self) -> Vec<u8> {
+        self.opening.borrow().clone()
+    }
+
+    /// The key exchange is through: nobody will ask for its beginning.
+    pub(crate) fn forget_opening(&self) {
+        self.opened.set(true);
+        *self.opening.borrow_mut() = Vec::new();
     }
 
     /// For the callback: the host hung up, with a code and a text of its own.

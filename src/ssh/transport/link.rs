@@ -343,6 +343,8 @@ pub(crate) fn wait_for(
     ];
     match poll(&mut set, PollTimeout::from(millis)) {
         Ok(_) | Err(Errno::EINTR) => {}
+        // The kernel is short of memory for the moment. A moment later is as good.
+        Err(Errno::ENOMEM | Errno::EAGAIN) => std::thread::sleep(Duration::from_millis(10)),
         Err(errno) => {
             return Err(SshError::Local {
                 what: "poll",

@@ -120,6 +120,22 @@ impl Output {
         }
     }
 
+    /// The same without its text, and nothing more to come.
+    pub(crate) fn without_text(&self) -> Self {
+        let inner = self.lock();
+        Self {
+            budget: Arc::clone(&self.budget),
+            inner: Mutex::new(Inner {
+                text: String::new(),
+                runs: Vec::new(),
+                newlines: inner.newlines,
+                filters: None,
+                bytes: inner.bytes,
+                held: 0,
+            }),
+        }
+    }
+
     /// Looks for these secrets from now on. To be called before there is any output.
     pub(crate) fn redact(&self, secrets: &Arc<Patterns>) {
         if let Some(filters) = &mut self.lock().filters {

@@ -434,7 +434,7 @@ fn requests_before_the_end_of_input_are_answered() {
         .command()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
     let lines = [

@@ -1,5 +1,6 @@
 //! What the server does to itself at its start: privileges, levels of the sandbox.
 
 mod chroot;
+mod limits;
 mod privileges;
 mod sandbox_levels;

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::common::{Fleet, HostSpec, Server, processes_with, wait_until};
+use crate::common::{Fleet, HostSpec, Server, policy_allowing, processes_with, wait_until};
 use crate::direct::{Direct, Event, Order, order};
 use mcp_ssh_orchestrator::testing::ssh::{Ended, Exit, Phase, RunReport, Terminated};
 use serde_json::json;
@@ -347,7 +347,7 @@ fn a_cut_link_leaves_the_outcome_unknown_and_is_not_tried_again() {
 #[test]
 fn through_the_server_too() {
     let fleet = fleet();
-    let policy = crate::common::policy_allowing(&["stays *", "stubborn *"]);
+    let policy = policy_allowing(&["stays *", "stubborn *"]);
     fleet.setup.write(
         "policy.yml",
         &policy.replace("max_seconds: 30", "max_seconds: 6"),
@@ -462,4 +462,28 @@ fn a_client_that_is_killed_leaves_no_pipeline_running() {
     let ends: Vec<_> = records.iter().filter(|r| r["type"] == "audit").collect();
     assert_eq!(ends.len(), 1, "{ends:?}");
     assert_eq!(ends[0]["cancelled"], true);
+}
+
+/// What a command leaves behind may hold its output for ever; its own end counts.
+#[test]
+fn a_status_counts_although_a_child_holds_the_output() {
+    let fleet = with_host(HostSpec::new("web1"));
+    let sleep = "sleep 4783";
+    let script = format!("#!/bin/sh\n{sleep} &\necho hello\nexit 3\n");
+    fleet.machines[0].stub("hostname", &script);
+    fleet
+        .setup
+        .write("policy.yml", &policy_allowing(&["hostname"]));
+    let direct = Direct::of(&fleet.setup);
+    let ran = direct.order(within("hostname", 30));
+    for pid in processes_with(sleep) {
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGKILL,
+        )
+        .unwrap();
+    }
+    assert_eq!(ran.report.ended, Ended::Exited, "{:?}", ran.report);
+    assert_eq!(ran.report.exit, Some(Exit::Status(3)));
+    assert_eq!(ran.out(), "hello\n");
 }

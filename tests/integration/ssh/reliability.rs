@@ -479,6 +479,7 @@ fn a_command_judged_for_another_host_is_not_sent() {
         snapshot: &direct.snapshot,
         host: host.unwrap(),
         command: &command,
+        clearance: &crate::direct::Always,
     };
     let control = Control::new(
         Deadline::after(Duration::from_secs(30)),

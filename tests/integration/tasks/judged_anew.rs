@@ -8,7 +8,9 @@
     reason = "a failed step is a failed test"
 )]
 
-use crate::common::{Era, Fleet, Gate, HostSpec, Launch, Server, policy_allowing, wait_until};
+use crate::common::{
+    Era, Fleet, Gate, HostSpec, Launch, Proxy, Server, policy_allowing, wait_until,
+};
 use serde_json::{Value, json};
 
 /// `uptime` is allowed, `seq` as it is said, and one command at a time runs on a host.
@@ -449,4 +451,92 @@ fn secrets_of_the_old_files_are_looked_for_while_something_runs_by_them() {
         status(&server, &busy)["status"] == "completed"
     });
     server.finish();
+}
+
+/// A login held open in each of its steps, and a reload that takes the command back
+/// meanwhile: what was not sent by then is not sent. Each command says when it ran.
+#[test]
+fn what_was_denied_during_the_login_is_not_sent() {
+    let fleet = Fleet::of(&["one"]);
+    let proxy = Proxy::before(fleet.host("one"));
+    let (entry, known) = proxy.entry("held", fleet.host("one"));
+    fleet
+        .setup
+        .write("servers.yml", &(fleet.servers_yaml() + &entry));
+    fleet.setup.key("known_hosts", &known);
+    let allowed = policy_allowing(&["date *"]);
+    fleet.setup.write("policy.yml", &allowed);
+    let server = Server::start(&fleet.setup);
+    let now = || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.unwrap().as_nanos()
+    };
+    let (mut denied, mut pieces) = (0, 0);
+    loop {
+        fleet.setup.write("policy.yml", &allowed);
+        reload(&server);
+        proxy.hold_after(pieces);
+        let call = json!({"alias": "held", "command": "date +%s%N"});
+        let id = server.begin_call("ssh_run", call);
+        let is_over = || server.frames().iter().any(|frame| frame["id"] == id);
+        if !proxy.wait_held(is_over) {
+            break;
+        }
+        fleet
+            .setup
+            .write("policy.yml", &policy_allowing(&["uptime"]));
+        reload(&server);
+        let taken_back = now();
+        proxy.release();
+        let result = server.response(&id)["result"]["structuredContent"].clone();
+        if result["status"] == "denied" {
+            assert_overruled(&result, "no-rule");
+            denied += 1;
+        } else {
+            let ran: u128 = result["output"].as_str().unwrap().trim().parse().unwrap();
+            assert!(ran < taken_back, "held after {pieces}: {result}");
+        }
+        pieces += 1;
+    }
+    // Version, key exchange, login, channel: each of them was held.
+    assert!(denied >= 5, "{denied} of {pieces}");
+    let records = server.finish().records;
+    // Every run that began has its end, and no denial is without its decision.
+    let ends = count(&records, "audit");
+    let [yes, no] = [true, false].map(|which| {
+        let all = decisions(&records);
+        all.into_iter().filter(|allowed| *allowed == which).count()
+    });
+    assert_eq!((ends, yes, no), (pieces + 1, pieces + 1, denied));
+}
+
+/// The same login, and a reload that still allows the command: it runs, once, by a login
+/// that the new configuration made.
+#[test]
+fn what_is_still_allowed_after_a_change_during_the_login_runs_once() {
+    let fleet = Fleet::of(&["one"]);
+    let proxy = Proxy::before(fleet.host("one"));
+    let (entry, known) = proxy.entry("held", fleet.host("one"));
+    fleet
+        .setup
+        .write("servers.yml", &(fleet.servers_yaml() + &entry));
+    fleet.setup.key("known_hosts", &known);
+    let server = Server::start(&fleet.setup);
+    proxy.hold_after(2);
+    let call = json!({"alias": "held", "command": "echo once"});
+    let id = server.begin_call("ssh_run", call);
+    assert!(proxy.wait_held(|| false));
+    reload(&server);
+    proxy.release();
+    let result = &server.response(&id)["result"]["structuredContent"];
+    assert_eq!(
+        (&result["output"], &result["exit_code"]),
+        (&json!("once"), &json!(0))
+    );
+    assert_eq!(fleet.host("one").logins(), 2);
+    let records = server.finish().records;
+    assert_eq!(
+        (decisions(&records), count(&records, "audit")),
+        (vec![true], 1)
+    );
 }

@@ -198,3 +198,30 @@ fn a_capped_output_is_kept_up_to_the_cap_and_says_what_is_missing() {
     assert_eq!(run["omitted_bytes"], whole - 1000);
     server.finish();
 }
+
+/// Results that a client never asks for again are in memory up to a bound, the oldest go
+/// first, and a command that runs now is neither ended nor cut because of them.
+#[test]
+fn what_others_left_in_memory_ends_no_command() {
+    let fleet = Fleet::of(&["one"]);
+    let policy = policy_allowing(&["seq *"]);
+    let policy = policy.replace("limits:\n", "limits:\n  max_output_bytes: 1048576\n");
+    fleet.setup.write("policy.yml", &policy);
+    let server = crate::common::Launch::era(crate::common::Era::V2025_11_25).start(&fleet.setup);
+    let long = json!({"alias": "one", "command": "seq 150000"});
+    // Of some 938 KB each: more than the server keeps.
+    for _ in 0..150 {
+        let params = json!({"name": "ssh_run", "arguments": long, "task": {"ttl": 600_000}});
+        let task = server.request("tools/call", params)["task"]["taskId"].clone();
+        let result = server.request("tasks/result", json!({"taskId": task}));
+        assert_eq!(result["structuredContent"]["exit_code"], 0, "{result}");
+    }
+    let ran = server.run("one", "seq 150000");
+    assert_eq!(ran["exit_code"], 0, "{ran}");
+    let text = ran.to_string();
+    assert!(
+        !text.contains("memory that the server keeps"),
+        "{text:.300}"
+    );
+    server.finish();
+}

@@ -1,0 +1,162 @@
+//! Promise: what the system refuses is an error and a record, never a silent end, a torn
+//! line, or a command that nobody sees.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step is a failed test"
+)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+use crate::common::{Fleet, Setup, run_cli};
+use serde_json::{Value, json};
+
+/// The server under a limit of the shell's `ulimit`.
+fn limited(setup: &Setup, ulimit: &str, args: &[&str]) -> Child {
+    let own = setup.command();
+    let mut command = Command::new("/bin/sh");
+    command
+        .arg("-c")
+        .arg(format!("ulimit {ulimit} && exec \"$0\" \"$@\""));
+    command.arg(own.get_program()).args(args);
+    command.env_clear();
+    for (name, value) in own.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn initialize() -> Value {
+    json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"}}})
+}
+
+fn call(id: u64) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
+        "name": "ssh_run", "arguments": {"alias": "one", "command": "echo hello"}}})
+}
+
+/// RLIMIT_FSIZE: the write fails instead of the process, the record that was half written is
+/// cut off again, and what cannot be recorded does not run.
+#[test]
+fn a_file_that_may_not_grow_refuses_commands_and_stays_sound() {
+    let fleet = Fleet::of(&["one"]);
+    let audit = fleet.setup.config.parent().unwrap().join("audit");
+    std::fs::create_dir(&audit).unwrap();
+    let own = Command::new("chmod").arg("777").arg(&audit).status();
+    assert!(own.unwrap().success());
+    let file = audit.join("audit.jsonl");
+    let file = file.to_str().unwrap();
+    // In blocks of 512 bytes.
+    let mut child = limited(&fleet.setup, "-f 12", &["--audit-file", file]);
+    let mut input = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    let log = child.stderr.take().unwrap();
+    let log = std::thread::spawn(move || {
+        let lines = BufReader::new(log).lines().map(Result::unwrap);
+        lines.collect::<Vec<_>>()
+    });
+    writeln!(input, "{}", initialize()).unwrap();
+    answers.next().unwrap().unwrap();
+    let (mut ran, mut refused) = (0, 0);
+    for id in 1..40 {
+        writeln!(input, "{}", call(id)).unwrap();
+        let answer = loop {
+            let line = answers.next().expect("the server is there").unwrap();
+            let frame: Value = serde_json::from_str(&line).unwrap();
+            if frame["id"] == id {
+                break frame;
+            }
+        };
+        if answer["result"]["isError"] == true {
+            assert!(answer.to_string().contains("audit record"), "{answer}");
+            refused += 1;
+        } else {
+            assert_eq!(
+                refused, 0,
+                "it ran after it could not be recorded: {answer}"
+            );
+            ran += 1;
+        }
+    }
+    assert!(ran > 0 && refused > 0, "{ran} ran, {refused} refused");
+    drop(input);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    for line in log.join().unwrap() {
+        serde_json::from_str::<Value>(&line).unwrap();
+    }
+    let verified = run_cli(&fleet.setup, &["audit", "verify", file]);
+    assert!(verified.status.success(), "{verified:?}");
+}
+
+/// RLIMIT_AS, from far too little to nearly enough: each line of the log is a record.
+#[test]
+fn without_memory_the_log_is_still_records() {
+    let fleet = Fleet::of(&["one"]);
+    let (mut failed, mut said) = (0, 0);
+    for kib in (9_000..=60_000).step_by(1_500) {
+        let mut child = limited(&fleet.setup, &format!("-v {kib}"), &[]);
+        let mut input = child.stdin.take().unwrap();
+        let _ = writeln!(input, "{}", initialize());
+        // A line that takes memory, and a command that takes a thread.
+        let long = "x".repeat(900_000);
+        let _ = writeln!(
+            input,
+            "{}",
+            json!({"jsonrpc": "2.0", "id": 7, "method": long})
+        );
+        let _ = writeln!(input, "{}", call(1));
+        drop(input);
+        let done = child.wait_with_output().unwrap();
+        let log = String::from_utf8(done.stderr).unwrap();
+        for line in log.lines() {
+            let record = serde_json::from_str::<Value>(line);
+            let record = record.unwrap_or_else(|_| panic!("{kib} KiB: no record: {line:?}"));
+            said += usize::from(record["type"] == "out_of_memory");
+        }
+        failed += usize::from(!done.status.success());
+    }
+    assert!(failed > 0, "none of the limits was too small");
+    // Which of them meets the allocator and which a thread is the system's matter.
+    assert!(said <= failed);
+}
+
+/// A command needs a record somewhere: with stderr closed there is none unless a file is.
+#[test]
+fn without_a_place_for_the_record_nothing_starts() {
+    let fleet = Fleet::of(&["one"]);
+    let start = |on_failure: &str| {
+        let policy = crate::common::policy_allowing(&["echo *"]);
+        fleet.setup.write("policy.yml", &(policy + on_failure));
+        let mut child = fleet
+            .setup
+            .command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let _ = writeln!(input, "{}\n{}", initialize(), call(1));
+        drop(input);
+        child.wait_with_output().unwrap()
+    };
+    let refused = start("");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stdout.is_empty());
+    assert_eq!(fleet.host("one").logins(), 0);
+    // The operator may have it otherwise.
+    let warned = start("on_audit_failure: warn\n");
+    assert_eq!(warned.status.code(), Some(0));
+    assert_eq!(fleet.host("one").logins(), 1);
+}

@@ -1,0 +1,121 @@
+//! What happens before a host has let us in: turned away and tried again, or not; and why,
+//! in words that lead to the cause.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step is a failed test"
+)]
+
+use crate::common::{Fleet, HostSpec, Proxy, Server};
+use serde_json::{Value, json};
+
+/// A fleet of one host behind a proxy, which is reached as `proxied`.
+fn proxied() -> (Fleet, Proxy) {
+    let fleet = Fleet::of(&["one"]);
+    let proxy = Proxy::before(fleet.host("one"));
+    let (entry, known) = proxy.entry("proxied", fleet.host("one"));
+    let servers = fleet.servers_yaml() + &entry;
+    fleet.setup.write("servers.yml", &servers);
+    fleet.setup.key("known_hosts", &known);
+    (fleet, proxy)
+}
+
+fn cause(records: &[Value]) -> String {
+    let fault = records.iter().find(|r| r["msg"] == "run_exception");
+    fault.unwrap()["error"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_connection_turned_away_before_the_login_is_tried_again() {
+    let (fleet, proxy) = proxied();
+    let server = Server::start(&fleet.setup);
+    proxy.turn_away(2, "Exceeded MaxStartups\r\n");
+    let ran = server.run("proxied", "echo hello");
+    assert_eq!(ran["output"], "hello", "{ran}");
+    assert_eq!((proxy.connections(), fleet.host("one").logins()), (3, 1));
+    server.finish();
+}
+
+#[test]
+fn a_host_that_bans_us_is_left_alone() {
+    let (fleet, proxy) = proxied();
+    let server = Server::start(&fleet.setup);
+    proxy.turn_away(9, "Not allowed at this time\r\n");
+    let ran = server.run("proxied", "echo hello");
+    let text = ran.to_string();
+    assert!(text.contains("do not try again soon"), "{text}");
+    assert_eq!(proxy.connections(), 1);
+    let records = server.finish().records;
+    assert!(cause(&records).contains("Not allowed at this time"));
+    // Where it was tried is on record, too.
+    let end = records.iter().find(|r| r["type"] == "audit").unwrap();
+    assert_eq!(end["target_ip"], "127.0.0.1");
+}
+
+#[test]
+fn a_throttled_host_loses_no_login() {
+    let mut hosts = vec![
+        HostSpec::new("one")
+            .sshd("MaxStartups 2:100:2")
+            .tags(&["all"]),
+    ];
+    hosts.push(HostSpec::new("unused"));
+    let fleet = Fleet::with(hosts);
+    let one = fleet.host("one");
+    let mut servers = fleet.servers_yaml();
+    for number in 0..20 {
+        servers += &format!(
+            "  - {{alias: again{number}, host: {}, port: {}, credentials: fleet, tags: [all]}}\n",
+            one.address, one.port
+        );
+    }
+    fleet.setup.write("servers.yml", &servers);
+    let server = Server::start(&fleet.setup);
+    let answer = server.tool(
+        "ssh_run_on_tag",
+        json!({"tag": "all", "command": "echo hello"}),
+    );
+    assert_eq!(answer["summary"]["succeeded"], 21, "{answer}");
+    server.finish();
+}
+
+#[test]
+fn without_a_common_algorithm_both_sides_are_named() {
+    let kex = "diffie-hellman-group14-sha1";
+    let fleet = Fleet::with(vec![
+        HostSpec::new("one").sshd(&format!("KexAlgorithms {kex}")),
+    ]);
+    let server = Server::start(&fleet.setup);
+    let ran = server.run("one", "echo hello").to_string();
+    assert!(ran.contains("No algorithm in common"), "{ran}");
+    let records = server.finish().records;
+    let cause = cause(&records);
+    assert!(
+        cause.contains(&format!("no key exchange in common: the host has {kex}"))
+            && cause.contains("curve25519-sha256"),
+        "{cause}"
+    );
+}
+
+#[test]
+fn a_key_that_cannot_be_used_bothers_no_host() {
+    let (fleet, proxy) = proxied();
+    fleet.new_key("encrypted", &["-t", "ed25519", "-N", "a phrase"]);
+    fleet
+        .setup
+        .key("broken", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n");
+    for (key, says) in [
+        ("encrypted", "requires passphrase"),
+        ("broken", "format invalid"),
+        ("missing", "not found"),
+    ] {
+        let credentials = fleet.credentials_yaml().replace("id_fleet", key);
+        fleet.setup.write("credentials.yml", &credentials);
+        let server = Server::start(&fleet.setup);
+        let ran = server.run("proxied", "echo hello").to_string();
+        assert!(ran.contains(says), "{key}: {ran}");
+        server.finish();
+    }
+    assert_eq!(proxy.connections(), 0);
+}
