@@ -178,7 +178,12 @@ impl Tasks {
     /// # Errors
     /// There is no such task (any more).
     pub fn tail(&self, id: &TaskId, lines: usize) -> Result<Tail, Missing> {
-        Ok(self.registry.find(id)?.output().tail(lines))
+        let task = self.registry.find(id)?;
+        let mut tail = task.output().tail(lines);
+        // The output ends a moment before its task does: who is told that it is over may ask
+        // for the result.
+        tail.finished &= task.outcome().is_some();
+        Ok(tail)
     }
 
     /// Its output so far from a byte offset on, at most `max_bytes` of it: both streams in
@@ -188,7 +193,10 @@ impl Tasks {
     /// # Errors
     /// There is no such task (any more).
     pub fn page(&self, id: &TaskId, offset: u64, max_bytes: usize) -> Result<Page, Missing> {
-        Ok(self.registry.find(id)?.output().page(offset, max_bytes))
+        let task = self.registry.find(id)?;
+        let mut page = task.output().page(offset, max_bytes);
+        page.finished &= task.outcome().is_some();
+        Ok(page)
     }
 
     /// # Errors

@@ -856,11 +856,17 @@ fn a_request_refused_on_a_kept_session_is_made_on_a_new_one() {
             Ok(())
         })();
     });
-    let direct = Direct::of(&setup(listener.port, &line));
+    let setup = setup(listener.port, &line);
+    let direct = Direct::of(&setup);
     for connections in 1..=3 {
         let ran = direct.order(within(10_000));
         assert_eq!(ran.ok().out(), "hello\n");
-        assert_eq!(listener.connections.load(Ordering::SeqCst), connections);
+        assert_eq!(
+            listener
+                .connections
+                .load(std::sync::atomic::Ordering::SeqCst),
+            connections
+        );
     }
 }
 

@@ -402,7 +402,7 @@ fn unknown_changed_and_revoked_are_three_refusals_before_any_login() {
     );
     assert_eq!(
         (&ran["exit_code"], &ran["target_ip"]),
-        (&json!(-1), &json!(""))
+        (&json!(-1), &json!(host.address.to_string()))
     );
     let event = server.wait_type("host_key_unknown");
     let fingerprint = fingerprint(&host.public_host_key());
