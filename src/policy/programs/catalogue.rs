@@ -102,6 +102,7 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ),
     ("systemd/tools", include_str!("data/systemd/tools.txt")),
     ("tools/git", include_str!("data/tools/git.txt")),
+    ("tools/others", include_str!("data/tools/others.txt")),
     ("tools/svn", include_str!("data/tools/svn.txt")),
 ];
 
