@@ -16,6 +16,7 @@ pub(crate) const VERSION: u32 = 1;
 /// Each file is one family.
 pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("admin/accounts", include_str!("data/admin/accounts.txt")),
+    ("admin/consoles", include_str!("data/admin/consoles.txt")),
     ("admin/hardware", include_str!("data/admin/hardware.txt")),
     ("admin/mail", include_str!("data/admin/mail.txt")),
     ("admin/security", include_str!("data/admin/security.txt")),
