@@ -26,6 +26,8 @@ fn rule(line: usize, action: Action, command: String) -> RuleSource {
             patterns: vec![(line, command)],
             legacy_glob: false,
         },
+        sudo: false,
+        trust_arguments: false,
         examples_allow: Vec::new(),
         examples_deny: Vec::new(),
     }

@@ -123,6 +123,8 @@ fn canonical(text: &str) -> Option<String> {
             aliases: Vec::new(),
             tags: Vec::new(),
             form,
+            sudo: false,
+            trust_arguments: false,
             examples_allow: Vec::new(),
             examples_deny: Vec::new(),
         };

@@ -93,6 +93,10 @@ pub struct RuleSource {
     /// Tags of which the host must have one (globs too); empty means any.
     pub tags: Vec<String>,
     pub form: RuleForm,
+    /// `sudo: true`: what it allows, it allows behind `sudo` and `sudo -n` too.
+    pub sudo: bool,
+    /// `trust_arguments: true`: a wildcard grants every word that no list calls a danger.
+    pub trust_arguments: bool,
     pub examples_allow: Vec<(Line, String)>,
     pub examples_deny: Vec<(Line, String)>,
 }
@@ -105,6 +109,10 @@ pub enum RuleForm {
         patterns: Vec<(Line, String)>,
         legacy_glob: bool,
     },
+    /// `reads:` with `paths:`, `also:` and `hosts:`.
+    Reads(ReadsSource),
+    /// A deny rule with `paths:` and no program: the files that nothing may touch.
+    Paths(Vec<(Line, String)>),
     /// `simple_binaries:` and `simple_max_args:`.
     Simple {
         binaries: Vec<String>,
@@ -117,6 +125,19 @@ pub enum RuleForm {
         allow_extra_args: bool,
         path_args: Option<PathArgs>,
     },
+}
+
+/// What a `reads:` rule says. Every list has its lines.
+#[derive(Debug, Clone, Default)]
+pub struct ReadsSource {
+    /// Names of ready-made sets.
+    pub sets: Vec<(Line, String)>,
+    /// Globs on the files that may be read; none means no file.
+    pub paths: Vec<(Line, String)>,
+    /// Effects beside reading.
+    pub also: Vec<(Line, String)>,
+    /// Globs on the hosts that may be contacted.
+    pub hosts: Vec<(Line, String)>,
 }
 
 /// `path_args:`; index 0 is the program.

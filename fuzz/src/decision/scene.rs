@@ -227,6 +227,8 @@ pub fn rule(dice: &mut Dice<'_>, line: usize, action: Action) -> RuleSource {
         aliases,
         tags,
         form: form(dice, line),
+        sudo: false,
+        trust_arguments: false,
         examples_allow: Vec::new(),
         examples_deny: Vec::new(),
     }

@@ -6,13 +6,15 @@
 use crate::config::schema::findings::Findings;
 use crate::config::schema::problem::Fault;
 use crate::config::schema::section::{Section, Text};
-use crate::policy::source::{Action, PathArgs, RuleForm, RuleSource};
+use crate::policy::source::{Action, PathArgs, ReadsSource, RuleForm, RuleSource};
 
 pub(crate) fn rule(section: &Section<'_>, findings: &mut Findings) -> Option<RuleSource> {
     let action = findings.one_of(section, "action");
     let aliases = owned(findings.texts(section, "aliases"));
     let tags = owned(findings.texts(section, "tags"));
     let form = form(section, findings);
+    let sudo = findings.boolean(section, "sudo");
+    let trust_arguments = findings.boolean(section, "trust_arguments");
     let mut examples_allow = Vec::new();
     let mut examples_deny = Vec::new();
     if let Some(examples) = findings.subsection(section, "examples") {
@@ -29,16 +31,21 @@ pub(crate) fn rule(section: &Section<'_>, findings: &mut Findings) -> Option<Rul
         aliases,
         tags,
         form: form?,
+        sudo: sudo.is_some_and(|(value, _)| value),
+        trust_arguments: trust_arguments.is_some_and(|(value, _)| value),
         examples_allow,
         examples_deny,
     })
 }
 
 /// The keys that make each form of a rule; the first of each says which form it is.
-const FORMS: [&[&str]; 3] = [
+const FORMS: [&[&str]; 5] = [
+    &["reads", "paths", "also", "hosts"],
     &["commands", "legacy_glob"],
     &["simple_binaries", "simple_max_args"],
     &["binary", "arg_prefix", "allow_extra_args", "path_args"],
+    // In a deny rule, where there is no program.
+    &["paths"],
 ];
 
 fn form(section: &Section<'_>, findings: &mut Findings) -> Option<RuleForm> {
@@ -50,8 +57,25 @@ fn form(section: &Section<'_>, findings: &mut Findings) -> Option<RuleForm> {
     let arg_prefix = findings.texts(section, "arg_prefix");
     let extra = findings.boolean(section, "allow_extra_args");
     let path_args = path_args(section, findings);
+    let reads = findings.texts(section, "reads");
+    let paths = findings.texts(section, "paths");
+    let also = findings.texts(section, "also");
+    let hosts = findings.texts(section, "hosts");
     let which = which_form(section, findings)?;
     match which {
+        "reads" => Some(RuleForm::Reads(ReadsSource {
+            sets: lined(Some(not_empty(section, findings, which, reads?)?)),
+            // A list that is there must hold something: an empty one is a slip.
+            paths: match section.has("paths") {
+                true => lined(Some(not_empty(section, findings, "paths", paths?)?)),
+                false => Vec::new(),
+            },
+            also: lined(also),
+            hosts: lined(hosts),
+        })),
+        "paths" => Some(RuleForm::Paths(lined(Some(not_empty(
+            section, findings, which, paths?,
+        )?)))),
         "commands" => Some(RuleForm::Commands {
             patterns: lined(Some(not_empty(section, findings, which, commands?)?)),
             legacy_glob: legacy_glob.is_some_and(|(value, _)| value),
@@ -74,46 +98,46 @@ fn form(section: &Section<'_>, findings: &mut Findings) -> Option<RuleForm> {
 
 /// Which form the rule has: exactly one, and no key of another.
 fn which_form(section: &Section<'_>, findings: &mut Findings) -> Option<&'static str> {
-    let mut forms = FORMS
+    let present: Vec<&'static str> = FORMS
         .iter()
         .filter_map(|keys| keys.first().copied())
-        .filter(|key| section.has(key));
-    let (Some(which), None) = (forms.next(), forms.next()) else {
-        let has = FORMS
-            .iter()
-            .flat_map(|keys| keys.first())
-            .filter(|key| section.has(key))
-            .count();
+        .filter(|key| section.has(key))
+        // Beside `reads`, `paths` belongs to that form.
+        .filter(|key| *key != "paths" || !section.has("reads"))
+        .collect();
+    let [which] = present.as_slice() else {
+        let none = present.is_empty();
         findings.problem(
             section.at,
             section.path.clone(),
-            if has == 0 {
+            if none {
                 Fault::Missing
             } else {
                 Fault::BadValue
             },
-            if has == 0 {
+            if none {
                 "found a rule that can match nothing"
             } else {
                 "found more than one form of rule"
             },
-            "exactly one of commands, simple_binaries, binary",
+            "exactly one of reads, commands, simple_binaries, binary (or, to deny, paths)",
         );
         return None;
     };
-    for keys in FORMS {
-        if keys.first() == Some(&which) {
+    let own = FORMS.iter().find(|keys| keys.first() == Some(which));
+    for key in FORMS.iter().copied().flatten() {
+        if own.is_some_and(|own| own.contains(key)) || !section.has(key) {
             continue;
         }
-        for key in keys.iter().filter(|key| section.has(key)) {
-            findings.problem(
-                section.place(key),
-                section.key(key),
-                Fault::BadValue,
-                format!("found {key} in a rule that has {which}"),
-                format!("{key} beside {}", keys.first().unwrap_or(&"")),
-            );
-        }
+        let mut beside = FORMS.iter().filter(|keys| keys.contains(key));
+        let first = beside.next().and_then(|keys| keys.first()).unwrap_or(&"");
+        findings.problem(
+            section.place(key),
+            section.key(key),
+            Fault::BadValue,
+            format!("found {key} in a rule that has {which}"),
+            format!("{key} beside {first}"),
+        );
     }
     Some(which)
 }

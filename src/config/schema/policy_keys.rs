@@ -211,6 +211,32 @@ pub(crate) const RULE: Table = Table {
         ),
         key("binary", Kind::Text, Need::Optional, "a program"),
         key(
+            "reads",
+            Kind::Texts,
+            Need::Optional,
+            "at least one ready-made set: see `mcp-ssh-orchestrator policy sets`",
+        ),
+        key(
+            "paths",
+            Kind::Texts,
+            Need::Optional,
+            "globs such as /var/log/**; beside reads, or alone in a deny rule",
+        ),
+        key(
+            "also",
+            Kind::Texts,
+            Need::Default("[]"),
+            "beside reads: follows, network, secrets, writes",
+        ),
+        key(
+            "hosts",
+            Kind::Texts,
+            Need::Default("[]"),
+            "beside reads: globs on the hosts that may be contacted",
+        ),
+        key("sudo", Kind::Boolean, Need::Default("false"), ""),
+        key("trust_arguments", Kind::Boolean, Need::Default("false"), ""),
+        key(
             "arg_prefix",
             Kind::Texts,
             Need::Default("[]"),

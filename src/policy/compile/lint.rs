@@ -298,6 +298,8 @@ mod tests {
                 patterns: commands.iter().map(|c| (1, c.to_string())).collect(),
                 legacy_glob: false,
             },
+            sudo: false,
+            trust_arguments: false,
             examples_allow: Vec::new(),
             examples_deny: Vec::new(),
         }

@@ -7,6 +7,8 @@
 
 pub(crate) mod examples;
 pub(crate) mod lint;
+pub(crate) mod sets;
+
 use crate::policy::identity::PolicyId;
 use crate::policy::network::NetworkPolicy;
 use crate::policy::rule::glob::{self, Glob, TooLong};
@@ -65,8 +67,37 @@ impl Compiler {
             action: source.action,
             aliases,
             tags,
+            sudo: source.sudo,
+            trusting: source.trust_arguments,
         });
+        let key = format!("rules[{index}]");
         match &source.form {
+            RuleForm::Reads(reads) if source.action == Action::Deny => {
+                let line = reads.sets.first().map_or(source.line, |(line, _)| *line);
+                self.problem(
+                    line,
+                    format!("{key}.reads"),
+                    "a deny rule with sets",
+                    "commands or paths in a deny rule; what no rule allows is denied anyway",
+                );
+            }
+            RuleForm::Reads(reads) => {
+                let reads = sets::reads(&key, reads, source.sudo, &mut self.problems);
+                self.rules.add_reads(index, source.line, reads);
+            }
+            RuleForm::Paths(paths) if source.action == Action::Deny => {
+                let patterns = sets::paths(&key, paths, &mut self.problems);
+                self.rules.add_denied_paths(index, source.line, patterns);
+            }
+            RuleForm::Paths(paths) => {
+                let line = paths.first().map_or(source.line, |(line, _)| *line);
+                self.problem(
+                    line,
+                    format!("{key}.paths"),
+                    "paths without a program",
+                    "paths beside reads, or alone in a deny rule",
+                );
+            }
             RuleForm::Commands {
                 patterns,
                 legacy_glob,

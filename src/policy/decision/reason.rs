@@ -19,6 +19,8 @@
 //! | `hazard:interpreter` | a program that runs code was given words that no rule spells |
 //! | `hazard:wrapper` | a program that starts others was given a program that no rule spells |
 //! | `hazard:sed-script` | a sed script or option beyond the read-only ones |
+//! | `hazard:path` | the program is in a set, and this file in none of its `paths` |
+//! | `hazard:undescribed` | a word that is no plain name, of a program that nothing is known of |
 //! | `approval:unavailable` | the rule asks a person and the client cannot |
 //! | `approval:declined` | the person said no, or gave no clear yes |
 //! | `approval:timeout` | no answer in time |
@@ -62,6 +64,8 @@ pub enum Code {
     HazardInterpreter,
     HazardWrapper,
     HazardSedScript,
+    HazardPath,
+    HazardUndescribed,
     ApprovalUnavailable,
     ApprovalDeclined,
     ApprovalTimeout,
@@ -197,6 +201,16 @@ impl Code {
                 "hazard:sed-script",
                 "Only sed -n, s///gpI and addresses with p, d, q, = are accepted without a rule that spells them out",
                 "Reduce the script to printing or substitution, without -i, -f, -E, w, r, e",
+            ),
+            Self::HazardPath => (
+                "hazard:path",
+                "The program may be used, but this file or directory lies in none that the policy opens to it",
+                "Name a file that is open to you, or ask the operator for this one",
+            ),
+            Self::HazardUndescribed => (
+                "hazard:undescribed",
+                "Nothing is known of this program's words, so that a wildcard grants plain names only",
+                "Leave out options, paths and NAME=VALUE, or ask the operator to allow exactly this command",
             ),
             Self::ApprovalUnavailable => (
                 "approval:unavailable",

@@ -1,8 +1,11 @@
 //! What is never allowed: deny rules and `deny_substrings`, matched generously.
 //!
 //! `views` makes the other readings of a command, `rules` matches the deny rules on them,
-//! `substrings` the list of the limits. Never allows anything. Called by the decision.
+//! `meaning` on what the words are, `paths` on the files they name; `substrings` is the list
+//! of the limits. Never allows anything. Called by the decision.
 
+pub(crate) mod meaning;
+pub(crate) mod paths;
 pub(crate) mod rules;
 pub(crate) mod substrings;
 pub(crate) mod views;

@@ -9,7 +9,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
+use crate::policy::deny::meaning::Meanings;
 use crate::policy::hazard::{self, wrappers};
+use crate::policy::programs::invocation::Invocation;
 use crate::policy::rule::glob::{self, EXPANDED, Glob, Token};
 use crate::policy::rule::structured::Structured;
 use crate::policy::rule::word_pattern::{self, PatternError};
@@ -26,6 +28,7 @@ pub(crate) struct DenyRules {
     beginnings: BTreeSet<usize>,
     /// Patterns that begin with a wildcard.
     others: Vec<usize>,
+    meanings: Meanings,
 }
 
 #[derive(Debug)]
@@ -59,6 +62,7 @@ impl DenyRules {
         if words.is_empty() {
             return Err(PatternError::Empty);
         }
+        self.meanings.add(id, &words, Vec::new());
         let joined: Vec<Token> = words.join(&Token::Text(' '));
         let written = glob::tokens(text.trim_matches(' '));
         if written != joined {
@@ -97,6 +101,12 @@ impl DenyRules {
     }
 
     pub(crate) fn add_structured(&mut self, id: usize, rule: Structured) {
+        let literal = |text: &str| text.chars().map(Token::Text).collect::<Vec<_>>();
+        let words: Vec<Vec<Token>> = std::iter::once(rule.program())
+            .chain(rule.prefix())
+            .map(literal)
+            .collect();
+        self.meanings.add(id, &words, rule.path_tokens());
         let word = glob::fold_text(wrappers::base_name(rule.program()));
         let index = self.entries.len();
         self.by_word.entry(word).or_default().push(index);
@@ -134,6 +144,16 @@ impl DenyRules {
             let tidy = tidied(words)?;
             self.first(&Candidates::new(&tidy), &mut hit)
         })
+    }
+
+    /// The first entry that holds for what a command means.
+    pub(crate) fn of_meaning(
+        &self,
+        words: &[Word<'_>],
+        invocation: &Invocation<'_>,
+        hit: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        self.meanings.find(words, invocation, hit)
     }
 
     /// The same for a command that gets more words from its input: `xargs rm`. Asked only

@@ -169,6 +169,23 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Description> {
     })
 }
 
+/// The names of all sets, sorted.
+pub(crate) fn sets() -> Vec<&'static str> {
+    let mut sets: Vec<&str> = FAMILIES
+        .iter()
+        .flat_map(|(_, text)| text.lines())
+        .filter_map(|line| line.strip_prefix("  sets "))
+        .flat_map(|names| names.split(' '))
+        .collect();
+    sets.sort_unstable();
+    sets.dedup();
+    sets
+}
+
+pub(crate) fn is_set(name: &str) -> bool {
+    sets().contains(&name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

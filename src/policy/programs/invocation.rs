@@ -9,6 +9,7 @@ use std::ops::Range;
 use crate::policy::programs::effects::Effects;
 use crate::policy::programs::reading::{Argument, Reading, Role, What};
 use crate::policy::programs::walk::read;
+use crate::policy::syntax::lexer::Word;
 
 /// Longest chain of programs that is followed.
 const DEEPEST: usize = 8;
@@ -88,4 +89,16 @@ impl Reading<'_> {
             .iter()
             .any(|role| matches!(role.what, What::Value { option: "-I", .. }))
     }
+}
+
+/// The words of a command as the reader takes them.
+pub(crate) fn arguments<'a>(words: &'a [Word<'_>]) -> Vec<Argument<'a>> {
+    words
+        .iter()
+        .map(|word| Argument {
+            text: &word.text,
+            spreads: !word.globs.is_empty(),
+            open: false,
+        })
+        .collect()
 }

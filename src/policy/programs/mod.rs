@@ -6,8 +6,6 @@
 //! and unknown is never granted by a wildcard or a set: rather refused than guessed. No I/O.
 //! Called by the rules, the deny rules and `policy explain`.
 
-#![allow(dead_code, reason = "the rules that ask come with the next commits")]
-
 pub(crate) mod catalogue;
 pub(crate) mod description;
 pub(crate) mod effects;

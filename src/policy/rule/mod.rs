@@ -5,9 +5,12 @@
 //! allow, wherever they stand. Refuses patterns and rules that cannot mean anything.
 //! Called by `judge` for every command of a list.
 
+pub(crate) mod decide;
+pub(crate) mod free_words;
 pub(crate) mod glob;
 pub(crate) mod legacy_glob;
 pub(crate) mod path_pattern;
+pub(crate) mod reads;
 pub(crate) mod structured;
 pub(crate) mod word_pattern;
 
@@ -15,15 +18,17 @@ use std::collections::HashMap;
 
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::Subject;
+use crate::policy::deny::paths::DeniedPaths;
 use crate::policy::deny::rules::DenyRules;
-use crate::policy::filter;
 use crate::policy::hazard::{self, Hazard, wrappers};
 use crate::policy::rule::glob::Glob;
 use crate::policy::rule::legacy_glob::Legacy;
+use crate::policy::rule::path_pattern::PathPattern;
+use crate::policy::rule::reads::Reads;
 use crate::policy::rule::structured::Structured;
 use crate::policy::rule::word_pattern::{Freedom, Pattern};
 use crate::policy::source::{Action, Line};
-use crate::policy::syntax::command::{OUTPUT, STATUS, Simple, Word};
+use crate::policy::syntax::command::Word;
 
 /// All rules of a policy.
 #[derive(Debug, Default)]
@@ -37,7 +42,18 @@ pub(crate) struct Rules {
     /// What each deny entry belongs to.
     pub(crate) denials: Vec<Denied>,
     pub(crate) deny: DenyRules,
+    /// `reads:` rules that allow or ask.
+    pub(crate) reads: Vec<ReadsGrant>,
+    pub(crate) denied_paths: Vec<DeniedPaths>,
     pub(crate) filters: bool,
+}
+
+/// A `reads:` rule that allows or asks.
+#[derive(Debug)]
+pub(crate) struct ReadsGrant {
+    pub(crate) rule: usize,
+    pub(crate) line: Line,
+    pub(crate) reads: Reads,
 }
 
 /// For whom a rule is, and what it does.
@@ -46,6 +62,10 @@ pub(crate) struct Rule {
     pub(crate) action: Action,
     pub(crate) aliases: Vec<Glob>,
     pub(crate) tags: Vec<Glob>,
+    /// What it allows, it allows behind `sudo` too.
+    pub(crate) sudo: bool,
+    /// A wildcard grants every word that no list calls a danger.
+    pub(crate) trusting: bool,
 }
 
 /// One pattern or structured rule that allows or asks.
@@ -177,90 +197,16 @@ impl Rules {
         });
     }
 
-    /// The line of a deny rule that holds for the text as a whole.
-    pub(crate) fn denies_text(&self, subject: &Subject<'_>, raw: &str) -> Option<Line> {
-        let id = self
-            .deny
-            .of_raw(raw, |id| self.denial_is_for(id, subject))?;
-        Some(self.denials.get(id)?.line)
+    /// A `reads:` rule.
+    pub(crate) fn add_reads(&mut self, rule: usize, line: Line, reads: Reads) {
+        self.reads.push(ReadsGrant { rule, line, reads });
     }
 
-    /// What the rules say of one command.
-    pub(crate) fn decide(&self, subject: &Subject<'_>, command: &Simple<'_>) -> Finding {
-        let found = self.decide_words(subject, command);
-        if found.action == Action::Deny {
-            return found;
-        }
-        let hit = |id| self.denial_is_for(id, subject);
-        match self.deny.of_fed_command(&command.words, hit) {
-            None => found,
-            Some(id) => Finding {
-                action: Action::Deny,
-                code: Code::DenyRule,
-                line: self.denials.get(id).map(|denied| denied.line),
-                ..found
-            },
-        }
-    }
-
-    /// Of the words that are there, whatever its input may add to them.
-    fn decide_words(&self, subject: &Subject<'_>, command: &Simple<'_>) -> Finding {
-        let words = &command.words;
-        let finding = |action, code, line| Finding {
-            action,
-            code,
-            line,
-            hazard: None,
-            overdone_filter: false,
-        };
-        let hit = |id| self.denial_is_for(id, subject);
-        if let Some(id) = self.deny.of_command(words, hit) {
-            let line = self.denials.get(id).map(|denied| denied.line);
-            return finding(Action::Deny, Code::DenyRule, line);
-        }
-        let mut allowed = None;
-        let mut hazard = None;
-        for grant in self.candidates(words) {
-            let Some(rule) = self.rules.get(grant.rule) else {
-                continue;
-            };
-            let decided = allowed.is_some() && rule.action == Action::Allow;
-            if decided || !grant.what.matches(words) || !rule.is_for(subject) {
-                continue;
-            }
-            match grant.hazard(words) {
-                Some(found) => {
-                    hazard.get_or_insert((found, grant.line));
-                }
-                None if rule.action == Action::Ask => {
-                    return finding(Action::Ask, Code::Rule, Some(grant.line));
-                }
-                None => allowed = Some(grant.line),
-            }
-        }
-        let filters = self.filters && command.is_fed();
-        if allowed.is_some() {
-            finding(Action::Allow, Code::Rule, allowed)
-        } else if is_always_allowed(words) {
-            finding(Action::Allow, Code::Safe, None)
-        } else if filters && filter::is_filter(words) {
-            finding(Action::Allow, Code::Filter, None)
-        } else if let Some((hazard, line)) = hazard {
-            Finding {
-                hazard: Some(hazard),
-                ..finding(Action::Deny, hazard.code, Some(line))
-            }
-        } else {
-            Finding {
-                overdone_filter: filters && filter::is_named(words),
-                ..finding(Action::Deny, Code::NoRule, None)
-            }
-        }
-    }
-
-    fn denial_is_for(&self, id: usize, subject: &Subject<'_>) -> bool {
-        let rule = self.denials.get(id).and_then(|d| self.rules.get(d.rule));
-        rule.is_some_and(|rule| rule.is_for(subject))
+    /// A deny rule on paths.
+    pub(crate) fn add_denied_paths(&mut self, rule: usize, line: Line, paths: Vec<PathPattern>) {
+        let id = self.denials.len();
+        self.denials.push(Denied { rule, line });
+        self.denied_paths.push(DeniedPaths { id, paths });
     }
 
     /// The grants that may match, found by program and first argument.
@@ -280,44 +226,4 @@ impl Rules {
             .chain(&self.others)
             .filter_map(|index| self.grants.get(*index))
     }
-}
-
-impl Grant {
-    /// What it would have to grant without spelling it.
-    fn hazard(&self, words: &[Word<'_>]) -> Option<Hazard> {
-        if self.what.is_everything() {
-            return None;
-        }
-        let freedom = |index| match words.get(index) {
-            Some(word) => self.what.freedom(index, word),
-            None => Freedom::Free,
-        };
-        match self.never {
-            Some(code) => Some(Hazard {
-                code,
-                word: 0,
-                program: 0,
-            }),
-            None => hazard::find(words, self.what.is_open(), freedom),
-        }
-    }
-}
-
-fn is_always_allowed(words: &[Word<'_>]) -> bool {
-    let program = words.first().map_or("", |word| &*word.text);
-    // What the shell expands would list a directory that no rule names. Another command's
-    // output is judged where it comes from.
-    let lists = |word: &Word<'_>| {
-        let mut expanded = word.globs.iter();
-        expanded.any(|at| {
-            !word
-                .text
-                .get(*at..)
-                .is_some_and(|text| text.starts_with([OUTPUT, STATUS]))
-        })
-    };
-    !words.iter().any(lists)
-        && wrappers::ALWAYS_ALLOWED
-            .iter()
-            .any(|name| program == *name || wrappers::is_system_path_of(program, name))
 }

@@ -7,8 +7,6 @@
 //! ([`PathPattern::may_meet`]). Knows no links: what a name stands for is the host's
 //! business. Called by the rules and the deny rules.
 
-#![allow(dead_code, reason = "the rules that ask come with the next commits")]
-
 use crate::policy::rule::glob::{self, Glob, Token};
 
 /// A compiled pattern.
@@ -174,6 +172,16 @@ impl PathPattern {
             Component::One { exact, .. } => exact.matches(name),
         };
         walk(&self.components, &names, takes)
+    }
+
+    /// Whether that holds for the path and for everything below it.
+    pub(crate) fn covers_below(&self, path: &NamedPath) -> bool {
+        matches!(self.components.last(), Some(Component::AnyDepth)) && self.covers(path)
+    }
+
+    /// Whether it says in which directory its files lie.
+    pub(crate) fn is_placed(&self) -> bool {
+        matches!(self.components.first(), Some(Component::One { .. }))
     }
 
     /// Whether the path may be one of these files, in any case of its letters.

@@ -6,7 +6,7 @@
 //! generously.
 
 use crate::policy::hazard::wrappers;
-use crate::policy::rule::glob::{self, Glob};
+use crate::policy::rule::glob::{self, Glob, Token};
 use crate::policy::rule::word_pattern::{Freedom, climbs};
 use crate::policy::source::PathArgs;
 use crate::policy::syntax::lexer::Word;
@@ -28,6 +28,7 @@ pub(crate) struct Structured {
 struct PathWord {
     index: usize,
     patterns: Vec<Glob>,
+    written: Vec<String>,
 }
 
 impl Structured {
@@ -63,11 +64,16 @@ impl Structured {
                     Some(own) if paired => vec![own.clone()],
                     _ => globs.clone(),
                 };
+                let written = |position: usize| match paths.patterns.get(position) {
+                    Some(own) if paired => vec![own.clone()],
+                    _ => paths.patterns.clone(),
+                };
                 let indices = paths.indices.iter().enumerate();
                 indices
                     .map(|(position, index)| PathWord {
                         index: *index,
                         patterns: of(position),
+                        written: written(position),
                     })
                     .collect()
             }
@@ -83,6 +89,19 @@ impl Structured {
 
     pub(crate) fn program(&self) -> &str {
         &self.program
+    }
+
+    /// The arguments that are spelled out.
+    pub(crate) fn prefix(&self) -> impl Iterator<Item = &str> {
+        self.prefix.iter().map(String::as_str)
+    }
+
+    /// The patterns of its paths, in lower case.
+    pub(crate) fn path_tokens(&self) -> Vec<Vec<Token>> {
+        let patterns = self.paths.iter().flat_map(|path| &path.written);
+        patterns
+            .map(|text| glob::tokens(text).iter().map(Token::folded).collect())
+            .collect()
     }
 
     /// The first argument, where it is spelled out.

@@ -1,0 +1,308 @@
+//! Deny rules matched by what a command means, whatever its spelling.
+//!
+//! Owns the comparison of a deny pattern with an invocation as its program's description
+//! reads it: `systemctl restart sshd*` holds for every invocation that restarts a unit of
+//! that name, wherever the operand stands, behind `-q`, `--` or other operands, with a path
+//! before the program, behind wrappers, with wildcards in the words. Of a program that nobody
+//! described every word counts, in any order. Never less than the textual views: those are
+//! tried too. Called by the deny rules.
+
+use std::collections::HashMap;
+
+use crate::policy::hazard::wrappers::base_name;
+use crate::policy::programs::catalogue;
+use crate::policy::programs::description::Form;
+use crate::policy::programs::invocation::{Invocation, Level};
+use crate::policy::programs::reading::What;
+use crate::policy::rule::glob::{self, EXPANDED, Token};
+use crate::policy::syntax::lexer::Word;
+
+/// All deny patterns that name a program, by it.
+#[derive(Debug, Default)]
+pub(crate) struct Meanings {
+    entries: Vec<Entry>,
+    /// By every name of the program, in lower case.
+    by_program: HashMap<String, Vec<usize>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: usize,
+    /// In lower case.
+    program: String,
+    /// Subcommands, as the description spells them.
+    verbs: Vec<String>,
+    needs: Vec<Need>,
+}
+
+/// What some word of the invocation must be.
+#[derive(Debug)]
+enum Need {
+    /// An option under any of its names.
+    Option(Vec<String>),
+    /// A value or an operand that one of these takes, in lower case.
+    Word(Vec<Vec<Token>>),
+}
+
+impl Meanings {
+    /// Adds a pattern, cut into words. One that does not name its program has no meaning
+    /// beyond its text.
+    pub(crate) fn add(&mut self, id: usize, words: &[Vec<Token>], any_of: Vec<Vec<Token>>) {
+        let Some((program, rest)) = words.split_first() else {
+            return;
+        };
+        // `uptime*` alone is the program with any operands.
+        let program = match program.split_last() {
+            Some((Token::Star, name)) if rest.is_empty() => glob::literal(name),
+            _ => glob::literal(program),
+        };
+        let Some(program) = program.filter(|name| !name.is_empty()) else {
+            return;
+        };
+        let program = glob::fold_text(base_name(&program));
+        let description = catalogue::find(&program);
+        let mut entry = Entry {
+            id,
+            program: program.clone(),
+            verbs: Vec::new(),
+            needs: Vec::new(),
+        };
+        let mut form = description.map(|description| &description.form);
+        for word in rest {
+            let word: Vec<Token> = word.iter().map(Token::folded).collect();
+            match glob::literal(&word) {
+                Some(text) => entry.literal(&text, &mut form),
+                None if word == [Token::Star] => {}
+                None => entry.needs.push(Need::Word(vec![word])),
+            }
+        }
+        if !any_of.is_empty() {
+            entry.needs.push(Need::Word(any_of));
+        }
+        let index = self.entries.len();
+        let names: Vec<&str> = match description {
+            Some(description) => description.names.clone(),
+            None => vec![&program],
+        };
+        for name in names {
+            let place = self.by_program.entry(name.to_owned()).or_default();
+            place.push(index);
+        }
+        self.entries.push(entry);
+    }
+
+    /// The first entry that holds and that `hit` confirms.
+    pub(crate) fn find(
+        &self,
+        words: &[Word<'_>],
+        invocation: &Invocation<'_>,
+        mut hit: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        invocation.levels.iter().find_map(|level| {
+            let own = words.get(level.range.clone())?;
+            let program = own.first()?;
+            let name = glob::fold_text(base_name(&program.expanded()));
+            let seen = Seen::new(level, own);
+            let mut holds = |index: &usize| {
+                let entry = self.entries.get(*index)?;
+                (entry.holds(&seen) && hit(entry.id)).then_some(entry.id)
+            };
+            if !name.contains(EXPANDED) {
+                return self.by_program.get(&name)?.iter().find_map(holds);
+            }
+            // The remote shell makes a name of it: any that fits.
+            let name = wild(&name);
+            (0..self.entries.len()).find_map(|index| {
+                let entry = self.entries.get(index)?;
+                let program: Vec<Token> = entry.program.chars().map(Token::Text).collect();
+                glob::overlap(&program, &name).then(|| holds(&index))?
+            })
+        })
+    }
+}
+
+impl Entry {
+    /// A word of the pattern that is spelled out.
+    fn literal(&mut self, text: &str, form: &mut Option<&'static Form>) {
+        if let Some(sub) = form.and_then(|form| form.sub(text)) {
+            self.verbs
+                .extend(sub.names.first().map(|name| name.whole()));
+            *form = Some(&sub.form);
+            return;
+        }
+        let Some(letters) = text.strip_prefix('-').filter(|rest| !rest.is_empty()) else {
+            let text: Vec<Token> = text.chars().map(Token::Text).collect();
+            self.needs.push(Need::Word(vec![text]));
+            return;
+        };
+        if text == "--" {
+            return;
+        }
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) if text.starts_with("--") => (name, Some(value)),
+            _ => (text, None),
+        };
+        let known = form.is_some_and(|form| form.option(name).is_some());
+        if known || text.starts_with("--") || letters.chars().count() == 1 {
+            self.needs.push(Need::Option(names_of(name, *form)));
+        } else {
+            for letter in letters.chars() {
+                let name = format!("-{letter}");
+                self.needs.push(Need::Option(names_of(&name, *form)));
+            }
+        }
+        if let Some(value) = value {
+            let value: Vec<Token> = value.chars().map(Token::Text).collect();
+            self.needs.push(Need::Word(vec![value]));
+        }
+    }
+
+    fn holds(&self, seen: &Seen) -> bool {
+        let verbs = match seen.described {
+            true => self.verbs.iter().all(|verb| seen.verbs.contains(verb)),
+            false => self.verbs.iter().all(|verb| seen.has_word(verb)),
+        };
+        verbs
+            && self.needs.iter().all(|need| match need {
+                Need::Option(names) => names.iter().any(|name| seen.has_option(name)),
+                Need::Word(patterns) => patterns.iter().any(|tokens| seen.has(tokens)),
+            })
+    }
+}
+
+/// Every name of an option, folded.
+fn names_of(name: &str, form: Option<&Form>) -> Vec<String> {
+    let Some((form, option)) = form.and_then(|form| Some((form, form.option(name)?))) else {
+        return vec![name.to_owned()];
+    };
+    form.options()
+        .filter(|(_, other)| other.name == option.name)
+        .map(|(name, _)| glob::fold_text(name))
+        .collect()
+}
+
+/// What an invocation says, in lower case, ready to be compared.
+struct Seen {
+    described: bool,
+    verbs: Vec<String>,
+    /// Every word behind the program.
+    words: Vec<String>,
+    /// Values and operands, and every form in which they mean the same.
+    values: Vec<Vec<Token>>,
+}
+
+impl Seen {
+    fn new(level: &Level<'_>, words: &[Word<'_>]) -> Self {
+        let folded: Vec<String> = words
+            .iter()
+            .skip(1)
+            .map(|word| glob::fold_text(&word.expanded()))
+            .collect();
+        let mut seen = Self {
+            described: level.reading.is_some(),
+            verbs: Vec::new(),
+            words: Vec::new(),
+            values: Vec::new(),
+        };
+        for word in &folded {
+            seen.value(word);
+            if let Some((_, value)) = word.split_once('=') {
+                seen.value(value);
+            }
+        }
+        if let Some(reading) = &level.reading {
+            let mut form = &reading.description.form;
+            for role in &reading.roles {
+                match role.what {
+                    What::Verb(text) => {
+                        if let Some(sub) = form.sub(text) {
+                            seen.verbs
+                                .extend(sub.names.first().map(|name| name.whole()));
+                            form = &sub.form;
+                        }
+                    }
+                    What::Value { text, .. } | What::Operand { text, .. } => {
+                        seen.value(&glob::fold_text(text));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        seen.words = folded;
+        seen
+    }
+
+    fn value(&mut self, text: &str) {
+        self.values.push(wild(text));
+        // Objects with their type or namespace before them: `pod/x`.
+        if let Some((_, name)) = text.split_once('/').filter(|(kind, _)| !kind.is_empty()) {
+            self.values.push(wild(name));
+        }
+        match text.strip_suffix(".service") {
+            Some(unit) => self.values.push(wild(unit)),
+            None if !text.contains('/') => self.values.push(wild(&format!("{text}.service"))),
+            None => {}
+        }
+        if let Some(tidy) = tidy(text) {
+            self.values.push(wild(&tidy));
+        }
+    }
+
+    fn has(&self, tokens: &[Token]) -> bool {
+        self.values.iter().any(|value| glob::overlap(tokens, value))
+    }
+
+    fn has_word(&self, text: &str) -> bool {
+        self.words.iter().any(|word| word == text)
+    }
+
+    fn has_option(&self, name: &str) -> bool {
+        self.words.iter().any(|word| match name.strip_prefix("--") {
+            Some(long) => word.strip_prefix("--").is_some_and(|word| {
+                let word = word.split('=').next().unwrap_or(word);
+                // Programs take abbreviations.
+                !word.is_empty() && (word == long || long.starts_with(word))
+            }),
+            None => match (name.strip_prefix('-'), word.strip_prefix('-')) {
+                (Some(_), _) if word == name => true,
+                (Some(letter), Some(cluster)) if !cluster.starts_with('-') => {
+                    letter.chars().count() == 1 && cluster.contains(letter)
+                }
+                _ => false,
+            },
+        })
+    }
+}
+
+/// A text in which a wildcard of the program's own, or of the shell, is anything.
+fn wild(text: &str) -> Vec<Token> {
+    text.chars()
+        .map(|c| match c {
+            EXPANDED | '*' => Token::Star,
+            '?' => Token::One,
+            c => Token::Text(c),
+        })
+        .collect()
+}
+
+/// A path without `//`, `/./` and `x/../`; `None` if there is none of them.
+fn tidy(text: &str) -> Option<String> {
+    if !text.contains("//") && !text.contains("/.") {
+        return None;
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let root = if text.starts_with('/') { "/" } else { "" };
+    Some(format!("{root}{}", parts.join("/")))
+}

@@ -1,0 +1,85 @@
+//! Deny rules on paths: files that nothing may read, write or name.
+//!
+//! Owns which words of a command name a file: of a described program those that its
+//! description says, and of an undescribed one every word, also behind `=`, `:` or `,`.
+//! Generous: what may be such a file is one. Called by the rules.
+
+use crate::policy::programs::invocation::{Invocation, Level};
+use crate::policy::programs::kind::Kind;
+use crate::policy::programs::reading::What;
+use crate::policy::rule::path_pattern::{From, NamedPath, PathPattern};
+use crate::policy::syntax::lexer::Word;
+
+/// The patterns of one deny rule.
+#[derive(Debug)]
+pub(crate) struct DeniedPaths {
+    /// What the rules know it by.
+    pub(crate) id: usize,
+    pub(crate) paths: Vec<PathPattern>,
+}
+
+impl DeniedPaths {
+    pub(crate) fn hold_for(
+        &self,
+        words: &[Word<'_>],
+        invocation: &Invocation<'_>,
+        from: From<'_>,
+    ) -> bool {
+        // Behind a wrapper that is not known, every word is looked at.
+        invocation
+            .levels
+            .iter()
+            .any(|level| self.hold_for_level(level, words, from))
+    }
+
+    fn hold_for_level(&self, level: &Level<'_>, words: &[Word<'_>], from: From<'_>) -> bool {
+        let own = words.get(level.range.clone()).unwrap_or_default();
+        let Some(reading) = &level.reading else {
+            return own.iter().skip(1).any(|word| self.named_in(word, from));
+        };
+        reading
+            .roles
+            .iter()
+            .zip(own)
+            .any(|(role, word)| match role.what {
+                What::Value { kind, text, .. } | What::Operand { kind, text } => match kind {
+                    Kind::Path | Kind::Tree | Kind::Place | Kind::Write => {
+                        // A wildcard is marked in the whole word only.
+                        let text = match word.globs.is_empty() {
+                            true => text.to_owned(),
+                            false => word.expanded().into_owned(),
+                        };
+                        self.hold(&text, from, *kind == Kind::Tree)
+                    }
+                    _ => false,
+                },
+                What::Unknown(_) => self.named_in(word, from),
+                _ => false,
+            })
+    }
+
+    /// Of a word that nothing is known of.
+    fn named_in(&self, word: &Word<'_>, from: From<'_>) -> bool {
+        let text = word.expanded();
+        let parts = text.split(['=', ':', ',', '\'', '"', ' ', '@', '<', '>', '(', ')']);
+        // The letters of an option may be glued to a path.
+        let glued = text.find(['/', '~']).and_then(|at| text.get(at..));
+        std::iter::once(&*text)
+            .chain(parts)
+            .chain(glued)
+            .any(|part| !part.is_empty() && self.hold(part, from, false))
+    }
+
+    fn hold(&self, text: &str, from: From<'_>, below: bool) -> bool {
+        let path = NamedPath::new(text, from);
+        self.paths.iter().any(|pattern| {
+            pattern.may_meet(&path)
+                || (below && pattern.is_placed() && pattern.may_lie_below(&path))
+        })
+    }
+
+    /// Of a file that a redirection reads.
+    pub(crate) fn hold_for_file(&self, word: &Word<'_>, from: From<'_>) -> bool {
+        self.hold(&word.expanded(), from, false)
+    }
+}

@@ -1,0 +1,234 @@
+//! What the rules say of one simple command.
+//!
+//! Owns the order: deny beats ask beats allow, wherever they stand; a match whose free words
+//! are not granted is none, but the word is told. Looks through wrappers that change nothing
+//! (`timeout 5`, `nice`): what they run is decided instead, and behind `sudo` only rules
+//! with `sudo: true` count. Called by the judge for each command of a text.
+
+use crate::policy::decision::reason::Code;
+use crate::policy::decision::verdict::Subject;
+use crate::policy::filter;
+use crate::policy::hazard::{self, Hazard, wrappers};
+use crate::policy::programs::invocation::{Invocation, arguments};
+use crate::policy::programs::reading::What as Role;
+use crate::policy::rule::path_pattern::From;
+use crate::policy::rule::reads::Taken;
+use crate::policy::rule::word_pattern::Freedom;
+use crate::policy::rule::{Finding, Grant, Rule, Rules, free_words};
+use crate::policy::source::{Action, Line};
+use crate::policy::syntax::lexer::{Joint, Simple, Word};
+
+/// One command, or what a wrapper runs, with what is needed to decide it.
+struct Case<'a, 'w> {
+    words: &'a [Word<'w>],
+    invocation: &'a Invocation<'a>,
+    from: From<'a>,
+    /// Behind `sudo`, so that a rule must say `sudo: true`.
+    sudo: bool,
+}
+
+impl Rules {
+    /// The line of a deny rule that holds for the text as a whole.
+    pub(crate) fn denies_text(&self, subject: &Subject<'_>, raw: &str) -> Option<Line> {
+        let id = self
+            .deny
+            .of_raw(raw, |id| self.denial_is_for(id, subject))?;
+        Some(self.denials.get(id)?.line)
+    }
+
+    /// What the rules say of one command.
+    pub(crate) fn decide(&self, subject: &Subject<'_>, command: &Simple<'_>) -> Finding {
+        let words = &command.words;
+        let arguments = arguments(words);
+        let invocation = Invocation::of(&arguments);
+        let from = From::Home;
+        if let Some(id) = self.denial(subject, words, &invocation, from) {
+            return Finding::denied(self.denials.get(id).map(|denied| denied.line));
+        }
+        let case = Case {
+            words,
+            invocation: &invocation,
+            from,
+            sudo: false,
+        };
+        let found = self.grant(subject, &case);
+        if found.action != Action::Deny {
+            return found;
+        }
+        if is_always_allowed(words) {
+            return Finding::plain(Action::Allow, Code::Safe, None);
+        }
+        let filters = self.filters && command.joint == Joint::Pipe;
+        if filters && filter::is_filter(words) {
+            return Finding::plain(Action::Allow, Code::Filter, None);
+        }
+        Finding {
+            overdone_filter: found.code == Code::NoRule && filters && filter::is_named(words),
+            ..found
+        }
+    }
+
+    /// The first deny rule that holds for a command.
+    fn denial(
+        &self,
+        subject: &Subject<'_>,
+        words: &[Word<'_>],
+        invocation: &Invocation<'_>,
+        from: From<'_>,
+    ) -> Option<usize> {
+        let mut hit = |id| self.denial_is_for(id, subject);
+        self.deny
+            .of_command(words, &mut hit)
+            .or_else(|| self.deny.of_meaning(words, invocation, &mut hit))
+            .or_else(|| self.deny.of_fed_command(words, &mut hit))
+            .or_else(|| {
+                let mut entries = self.denied_paths.iter();
+                let found =
+                    entries.find(|entry| hit(entry.id) && entry.hold_for(words, invocation, from));
+                found.map(|entry| entry.id)
+            })
+    }
+
+    /// Of the words that are there: an allow, an ask, or why there is none.
+    fn grant(&self, subject: &Subject<'_>, case: &Case<'_, '_>) -> Finding {
+        let mut allowed = None;
+        let mut hazard: Option<(Hazard, Line)> = None;
+        let patterns = self.candidates(case.words).filter_map(|grant| {
+            let rule = self.rules.get(grant.rule)?;
+            let counts = rule.is_for(subject) && (!case.sudo || rule.sudo);
+            (counts && grant.what.matches(case.words))
+                .then(|| (rule, grant.line, grant.hazard(rule, case)))
+        });
+        let sets = self.reads.iter().filter_map(|entry| {
+            let rule = self.rules.get(entry.rule)?;
+            if !rule.is_for(subject) || (case.sudo && !rule.sudo) {
+                return None;
+            }
+            match entry.reads.takes(case.words, case.invocation, case.from) {
+                Taken::No => None,
+                Taken::Yes => Some((rule, entry.line, None)),
+                Taken::But(hazard) => Some((rule, entry.line, Some(hazard))),
+            }
+        });
+        for (rule, line, refused) in patterns.chain(sets) {
+            match refused {
+                Some(found) => {
+                    hazard.get_or_insert((found, line));
+                }
+                None if rule.action == Action::Ask => {
+                    return Finding::plain(Action::Ask, Code::Rule, Some(line));
+                }
+                None => {
+                    allowed.get_or_insert(line);
+                }
+            }
+        }
+        // What a wrapper runs may still need to be asked for.
+        let inner = self.behind_wrapper(subject, case);
+        match (allowed, inner) {
+            (_, Some(inner)) if inner.action == Action::Ask && allowed.is_none() => inner,
+            (Some(line), _) => Finding::plain(Action::Allow, Code::Rule, Some(line)),
+            (None, Some(inner)) if inner.action == Action::Allow => inner,
+            (None, inner) => match (hazard, inner) {
+                (Some((hazard, line)), _) => Finding {
+                    hazard: Some(hazard),
+                    ..Finding::plain(Action::Deny, hazard.code, Some(line))
+                },
+                (None, Some(inner)) => inner,
+                (None, None) => Finding::plain(Action::Deny, Code::NoRule, None),
+            },
+        }
+    }
+
+    /// The decision on what a wrapper runs, if the wrapper changes nothing.
+    fn behind_wrapper(&self, subject: &Subject<'_>, case: &Case<'_, '_>) -> Option<Finding> {
+        let [outer, inner @ ..] = case.invocation.levels.as_slice() else {
+            return None;
+        };
+        let start = inner.first()?.range.start;
+        let reading = outer.reading.as_ref()?;
+        let sudo = reading.description.names.first() == Some(&"sudo");
+        let passes = reading.description.through && !reading.description.feeds;
+        if !(passes || sudo) || inner.first()?.range.end != case.words.len() {
+            return None;
+        }
+        let known = reading.roles.iter().all(|role| match role.what {
+            Role::Unknown(_) => false,
+            Role::Option(option) if sudo => option == "-n",
+            Role::Value { .. } | Role::Operand { .. } if sudo => false,
+            _ => true,
+        });
+        if !known {
+            return None;
+        }
+        let words = case.words.get(start..)?;
+        let arguments = arguments(words);
+        let invocation = Invocation::of(&arguments);
+        let inner = Case {
+            words,
+            invocation: &invocation,
+            from: case.from,
+            sudo: case.sudo || sudo,
+        };
+        let mut found = self.grant(subject, &inner);
+        if let Some(hazard) = &mut found.hazard {
+            hazard.word += start;
+            hazard.program += start;
+        }
+        Some(found)
+    }
+
+    fn denial_is_for(&self, id: usize, subject: &Subject<'_>) -> bool {
+        let rule = self.denials.get(id).and_then(|d| self.rules.get(d.rule));
+        rule.is_some_and(|rule| rule.is_for(subject))
+    }
+}
+
+impl Grant {
+    /// What it would have to grant without spelling it.
+    fn hazard(&self, rule: &Rule, case: &Case<'_, '_>) -> Option<Hazard> {
+        if self.what.is_everything() {
+            return None;
+        }
+        if let Some(code) = self.never {
+            return Some(Hazard {
+                code,
+                word: 0,
+                program: 0,
+            });
+        }
+        let freedom = |index| match case.words.get(index) {
+            Some(word) => self.what.freedom(index, word),
+            None => Freedom::Free,
+        };
+        match rule.trusting {
+            true => hazard::find(case.words, self.what.is_open(), freedom),
+            false => free_words::find(case.words, case.invocation, self.what.is_open(), freedom),
+        }
+    }
+}
+
+impl Finding {
+    fn plain(action: Action, code: Code, line: Option<Line>) -> Self {
+        Self {
+            action,
+            code,
+            line,
+            hazard: None,
+            overdone_filter: false,
+        }
+    }
+
+    fn denied(line: Option<Line>) -> Self {
+        Self::plain(Action::Deny, Code::DenyRule, line)
+    }
+}
+
+fn is_always_allowed(words: &[Word<'_>]) -> bool {
+    let program = words.first().map_or("", |word| &*word.text);
+    // What the shell expands would list a directory that no rule names.
+    words.iter().all(|word| word.globs.is_empty())
+        && wrappers::ALWAYS_ALLOWED
+            .iter()
+            .any(|name| program == *name || wrappers::is_system_path_of(program, name))
+}

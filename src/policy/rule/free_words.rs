@@ -1,0 +1,163 @@
+//! What a wildcard grants: the words of a match that no rule spelled out.
+//!
+//! Owns the rule that a wildcard over a described program grants what the description says
+//! only reads, beside what the rule spells; and that over a program of which nothing is
+//! known it grants nothing that could be an option, a path, an assignment or an address.
+//! With `trust_arguments: true` the lists of dangers in [`crate::policy::hazard`] are all
+//! that is asked. Called by the rules for every match that leaves words free.
+
+use crate::policy::decision::reason::Code;
+use crate::policy::hazard::{self, Hazard};
+use crate::policy::programs::effects::Effects;
+use crate::policy::programs::invocation::{Invocation, Level};
+use crate::policy::programs::kind::Kind;
+use crate::policy::programs::reading::{Role, Unknown, What};
+use crate::policy::rule::word_pattern::Freedom;
+use crate::policy::syntax::lexer::Word;
+
+/// The first free word that is not granted, if any; `open` says that the rule takes further
+/// words, of which there may be none.
+pub(crate) fn find(
+    words: &[Word<'_>],
+    invocation: &Invocation<'_>,
+    open: bool,
+    freedom: impl Fn(usize) -> Freedom,
+) -> Option<Hazard> {
+    let freedoms: Vec<Freedom> = (0..words.len()).map(&freedom).collect();
+    if !open && freedoms.iter().all(|each| *each == Freedom::Spelled) {
+        return None;
+    }
+    let judged = Judged {
+        words,
+        invocation,
+        spelled: spelled_effects(invocation, &freedoms),
+    };
+    let in_words = freedoms.iter().enumerate().find_map(|(word, freedom)| {
+        let code = judged.refusal(word, *freedom)?;
+        Some(judged.hazard(code, word))
+    });
+    in_words
+        .or_else(|| judged.nothing_to_do())
+        .or_else(|| judged.undescribed(open, freedom))
+}
+
+/// What the rule itself spells: `systemctl restart *` means units that are restarted.
+fn spelled_effects(invocation: &Invocation<'_>, freedoms: &[Freedom]) -> Effects {
+    let mut effects = Effects::READS;
+    for (word, freedom) in freedoms.iter().enumerate() {
+        if let (Freedom::Spelled, (_, Some(role))) = (freedom, invocation.role(word)) {
+            effects = effects.and(role.effects);
+        }
+    }
+    effects
+}
+
+struct Judged<'a, 'w> {
+    words: &'a [Word<'w>],
+    invocation: &'a Invocation<'w>,
+    spelled: Effects,
+}
+
+impl Judged<'_, '_> {
+    /// Why this word is not granted.
+    fn refusal(&self, word: usize, freedom: Freedom) -> Option<Code> {
+        if freedom == Freedom::Spelled {
+            return None;
+        }
+        let text = &*self.words.get(word)?.text;
+        let (level, role) = self.invocation.role(word);
+        let Some(role) = role else {
+            let free = freedom == Freedom::Free;
+            return (free && says_more(text)).then_some(Code::HazardUndescribed);
+        };
+        match role.what {
+            // What another program runs is named by the rule, never by a wildcard.
+            What::Program if level > 0 => Some(Code::HazardWrapper),
+            What::Program => None,
+            What::Unknown(why) => Some(code_of_unknown(why, &role, text, self.name(level))),
+            // Where a URL leads is for the rule to say.
+            What::Value { kind, .. } | What::Operand { kind, .. }
+                if *kind == Kind::Url && freedom == Freedom::Free =>
+            {
+                Some(code_of_effect(&role, text))
+            }
+            _ if freedom == Freedom::Begun => None,
+            _ if role.effects.within(self.spelled) => None,
+            _ => Some(code_of_effect(&role, text)),
+        }
+    }
+
+    /// A program that was given nothing to do may read it from its input.
+    fn nothing_to_do(&self) -> Option<Hazard> {
+        let level = self.invocation.innermost()?;
+        let reading = level.reading.as_ref()?;
+        (!reading.complete).then(|| Hazard {
+            code: Code::HazardInterpreter,
+            word: level.range.start,
+            program: level.range.start,
+        })
+    }
+
+    /// The lists of dangers, for what no description covers.
+    fn undescribed(&self, open: bool, freedom: impl Fn(usize) -> Freedom) -> Option<Hazard> {
+        let level = self.invocation.innermost()?;
+        if level.reading.is_some() {
+            return None;
+        }
+        let start = level.range.start;
+        let words = self.words.get(start..)?;
+        let found = hazard::find(words, open, |word| freedom(start + word))?;
+        Some(Hazard {
+            word: found.word + start,
+            program: found.program + start,
+            ..found
+        })
+    }
+
+    fn hazard(&self, code: Code, word: usize) -> Hazard {
+        let (level, _) = self.invocation.role(word);
+        let program = self.level(level).map_or(0, |level| level.range.start);
+        Hazard {
+            code,
+            word,
+            program,
+        }
+    }
+
+    fn level(&self, level: usize) -> Option<&Level<'_>> {
+        self.invocation.levels.get(level)
+    }
+
+    fn name(&self, level: usize) -> &str {
+        let names = self
+            .level(level)
+            .and_then(|level| level.reading.as_ref())
+            .map(|reading| reading.description.names.as_slice());
+        names.and_then(<[_]>::first).copied().unwrap_or_default()
+    }
+}
+
+/// Whether a word could be more than a plain name to a program that nobody described.
+fn says_more(text: &str) -> bool {
+    text.starts_with('-') || text.contains(['/', '=', ':', '@'])
+}
+
+/// The code for a word that is not known.
+pub(crate) fn code_of_unknown(why: Unknown, role: &Role<'_>, text: &str, program: &str) -> Code {
+    match why {
+        Unknown::Script if program == "sed" => Code::HazardSedScript,
+        Unknown::Script | Unknown::Verb => Code::HazardWord,
+        Unknown::Option | Unknown::Value => Code::HazardOption,
+        Unknown::Operand => Code::HazardOperand,
+        Unknown::Form => code_of_effect(role, text),
+    }
+}
+
+/// The code for a word whose effect nobody granted.
+pub(crate) fn code_of_effect(role: &Role<'_>, text: &str) -> Code {
+    match role.what {
+        _ if text.starts_with('-') => Code::HazardOption,
+        What::Operand { .. } => Code::HazardOperand,
+        _ => Code::HazardWord,
+    }
+}

@@ -1,0 +1,224 @@
+//! `reads:` rules: sets of described programs, with the files they may read.
+//!
+//! Owns what such a rule takes: a command whose every word is known, that belongs to one of
+//! the sets, does nothing beside reading but what `also:` spells, and names no file but
+//! those of `paths:`. Refuses what is not sure: a path with `..`, words that come from the
+//! input, a wrapper that does more than pass on. Called by the rules.
+
+use crate::policy::decision::reason::Code;
+use crate::policy::hazard::Hazard;
+use crate::policy::programs::effects::Effects;
+use crate::policy::programs::invocation::{Invocation, Level};
+use crate::policy::programs::kind::Kind;
+use crate::policy::programs::reading::What;
+use crate::policy::rule::free_words::{code_of_effect, code_of_unknown};
+use crate::policy::rule::glob::Glob;
+use crate::policy::rule::path_pattern::{self, From, NamedPath, PathPattern};
+use crate::policy::syntax::lexer::Word;
+
+/// A compiled `reads:` rule.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    pub(crate) sets: Vec<String>,
+    pub(crate) paths: Vec<PathPattern>,
+    pub(crate) also: Effects,
+    /// Hosts that may be contacted.
+    pub(crate) hosts: Vec<Glob>,
+    pub(crate) sudo: bool,
+}
+
+/// What such a rule says of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Yes,
+    /// The program is in no set of this rule.
+    No,
+    /// It is, but this word is not granted.
+    But(Hazard),
+}
+
+impl Reads {
+    /// Whether the rule is about programs of this level.
+    fn names(&self, level: &Level<'_>) -> bool {
+        level.reading.as_ref().is_some_and(|reading| {
+            let sets = &reading.description.sets;
+            sets.iter()
+                .any(|set| self.sets.iter().any(|own| own == set))
+        })
+    }
+
+    pub(crate) fn takes(
+        &self,
+        words: &[Word<'_>],
+        invocation: &Invocation<'_>,
+        from: From<'_>,
+    ) -> Taken {
+        let Some((innermost, around)) = invocation.levels.split_last() else {
+            return Taken::No;
+        };
+        if !self.names(innermost) {
+            return Taken::No;
+        }
+        for level in around {
+            if let Err(hazard) = self.wrapper(level, words) {
+                return Taken::But(hazard);
+            }
+        }
+        let roots = roots(around, words);
+        match self.level(innermost, words, from, &roots) {
+            Ok(()) => Taken::Yes,
+            Err(hazard) => Taken::But(hazard),
+        }
+    }
+
+    /// A program around the one that does the work.
+    fn wrapper(&self, level: &Level<'_>, words: &[Word<'_>]) -> Result<(), Hazard> {
+        let start = level.range.start;
+        let refuse = |code, word| {
+            Err(Hazard {
+                code,
+                word,
+                program: start,
+            })
+        };
+        let Some(reading) = &level.reading else {
+            return refuse(Code::HazardWrapper, start);
+        };
+        let name = reading.description.names.first().copied().unwrap_or("");
+        let sudo = name == "sudo" && self.sudo;
+        let finds = name == "find" && self.names(level);
+        if !(reading.description.through || sudo || finds) {
+            return refuse(Code::HazardWrapper, start);
+        }
+        for (offset, role) in reading.roles.iter().enumerate() {
+            let granted = match role.what {
+                What::Unknown(_) => false,
+                What::Inner | What::Program => true,
+                // As root and as nobody else.
+                What::Option(option) if sudo => option == "-n",
+                What::Value { .. } | What::Operand { .. } if sudo => false,
+                What::Option("-exec") if finds => true,
+                _ => role.effects.within(self.also),
+            };
+            if !granted {
+                let text = words.get(start + offset).map_or("", |word| &*word.text);
+                return refuse(code_of_effect(role, text), start + offset);
+            }
+        }
+        if finds {
+            return self.level(level, words, From::Somewhere, &[]);
+        }
+        Ok(())
+    }
+
+    /// Each word of the program that does the work.
+    fn level(
+        &self,
+        level: &Level<'_>,
+        words: &[Word<'_>],
+        from: From<'_>,
+        roots: &[NamedPath],
+    ) -> Result<(), Hazard> {
+        let start = level.range.start;
+        let refuse = |code, word| {
+            Err(Hazard {
+                code,
+                word,
+                program: start,
+            })
+        };
+        let Some(reading) = &level.reading else {
+            return refuse(Code::HazardWrapper, start);
+        };
+        let name = reading.description.names.first().copied().unwrap_or("");
+        for (offset, role) in reading.roles.iter().enumerate() {
+            let index = start + offset;
+            let Some(word) = words.get(index) else { break };
+            let refused = match role.what {
+                What::Inner => continue,
+                What::Option("-exec") if name == "find" => continue,
+                What::Unknown(why) => Some(code_of_unknown(why, role, &word.text, name)),
+                _ if !role.effects.within(self.also) => Some(code_of_effect(role, &word.text)),
+                What::Value { kind, text, .. } | What::Operand { kind, text }
+                    if kind.is_read() && !self.may_read(kind, text, word, from, roots) =>
+                {
+                    Some(Code::HazardPath)
+                }
+                _ => None,
+            };
+            if let Some(code) = refused {
+                return refuse(code, index);
+            }
+        }
+        match reading.complete {
+            true => Ok(()),
+            false => refuse(Code::HazardInterpreter, start),
+        }
+    }
+
+    /// Whether this value or operand names a file of the rule.
+    fn may_read(
+        &self,
+        kind: &Kind,
+        text: &str,
+        word: &Word<'_>,
+        from: From<'_>,
+        roots: &[NamedPath],
+    ) -> bool {
+        // Standard input by name.
+        if text == "-" {
+            return true;
+        }
+        if text == "{}" && !roots.is_empty() {
+            return roots.iter().all(|root| self.covers(root, true));
+        }
+        if path_pattern::climbs(text) {
+            return false;
+        }
+        // A value glued to its option is a tail of the word; what the host expands is marked.
+        let expanded = word.expanded();
+        let text = match expanded.len() >= text.len() && *expanded == *word.text {
+            true => text,
+            false if *word.text == *text => &*expanded,
+            false => return false,
+        };
+        let path = NamedPath::new(text, from);
+        self.covers(&path, *kind == Kind::Tree)
+    }
+
+    /// Whether the paths of the rule hold this one, and with `below` all that lies below.
+    fn covers(&self, path: &NamedPath, below: bool) -> bool {
+        self.paths.iter().any(|pattern| {
+            if below {
+                pattern.covers_below(path)
+            } else {
+                pattern.covers(path)
+            }
+        })
+    }
+
+    /// Whether this rule lets a file be read that a redirection names.
+    pub(crate) fn may_read_file(&self, word: &Word<'_>, from: From<'_>) -> bool {
+        !path_pattern::climbs(&word.text)
+            && self.covers(&NamedPath::new(&word.expanded(), from), false)
+    }
+}
+
+/// Where `find -exec` finds the files that it puts for `{}`.
+fn roots(around: &[Level<'_>], words: &[Word<'_>]) -> Vec<NamedPath> {
+    let finds = |level: &&Level<'_>| {
+        let reading = level.reading.as_ref();
+        reading.is_some_and(|reading| reading.description.names.first() == Some(&"find"))
+    };
+    let Some(level) = around.iter().rev().find(finds) else {
+        return Vec::new();
+    };
+    let Some(reading) = &level.reading else {
+        return Vec::new();
+    };
+    reading
+        .paths()
+        .filter_map(|(offset, ..)| words.get(level.range.start + offset))
+        .map(|word| NamedPath::new(&word.expanded(), From::Somewhere))
+        .collect()
+}
