@@ -52,6 +52,8 @@ pub fn is_for(rule: &RuleSource, scene: &Scene) -> bool {
 /// Whether a rule takes these words, and spells what must be spelled.
 pub fn takes(rule: &RuleSource, words: &[Word<'_>]) -> bool {
     match &rule.form {
+        // The scenes have no rules of these forms: `tests/` holds what they say.
+        RuleForm::Reads(_) | RuleForm::Paths(_) => false,
         RuleForm::Commands {
             patterns,
             legacy_glob,
