@@ -91,7 +91,7 @@ pub mod policy {
         }
     }
     pub mod limits {
-        pub use crate::policy::limits::BUILT_IN_DENY_SUBSTRINGS;
+        pub use crate::policy::deny::built_in::BUILT_IN_DENY_SUBSTRINGS;
     }
     pub mod rule {
         pub mod word_pattern {

@@ -9,33 +9,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::names::Tag;
+use crate::policy::deny::built_in::BUILT_IN_DENY_SUBSTRINGS;
 use crate::policy::deny::substrings::DenyList;
 use crate::policy::source::{LimitsSource, OutputCap};
-
-/// Texts that are denied everywhere unless the policy brings a list of its own.
-pub const BUILT_IN_DENY_SUBSTRINGS: [&str; 20] = [
-    "rm -rf /",
-    ":(){ :|:& };:",
-    "mkfs ",
-    "dd if=/dev/zero",
-    "shutdown -h",
-    "reboot",
-    "userdel ",
-    "passwd ",
-    "ssh ",
-    "scp ",
-    "rsync -e ssh",
-    "curl ",
-    "wget ",
-    "nc ",
-    "nmap ",
-    "telnet ",
-    "kubectl ",
-    "aws ",
-    "gcloud ",
-    "az ",
-];
-
 /// The limits of one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectiveLimits {
@@ -95,7 +71,10 @@ impl Limits {
             compiled.collect()
         };
         Self {
-            base_deny: DenyList::compile(&base.deny_substrings),
+            base_deny: match &global.deny_substrings {
+                Some(own) => DenyList::compile(own),
+                None => DenyList::built_in(),
+            },
             base,
             aliases: compile(aliases),
             tags: compile(tags),

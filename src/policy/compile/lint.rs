@@ -4,8 +4,8 @@
 //! Owns the warnings of `check`; none of them changes a decision. Looks at the rules as
 //! they are written beside the compiled ones. Called at the end of compilation.
 
+use crate::policy::deny::built_in::BUILT_IN_DENY_SUBSTRINGS;
 use crate::policy::hazard::wrappers;
-use crate::policy::limits::BUILT_IN_DENY_SUBSTRINGS;
 use crate::policy::rule::glob::Token;
 use crate::policy::rule::word_pattern::{self, Pattern};
 use crate::policy::rule::{Rule, What};

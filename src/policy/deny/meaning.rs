@@ -9,13 +9,16 @@
 
 use std::collections::HashMap;
 
-use crate::policy::hazard::wrappers::base_name;
+use crate::policy::hazard::wrappers::{self, base_name};
 use crate::policy::programs::catalogue;
 use crate::policy::programs::description::Form;
-use crate::policy::programs::invocation::{Invocation, Level};
-use crate::policy::programs::reading::What;
+use crate::policy::programs::invocation::{Invocation, Level, arguments};
+use crate::policy::programs::reading::{What, read};
 use crate::policy::rule::glob::{self, EXPANDED, Token};
 use crate::policy::syntax::lexer::Word;
+
+/// What may stand between programs within a text.
+const SEPARATORS: &[char] = &[' ', '\n', ';', '|', '&', '(', ')', '{', '}', '`', '\'', '"'];
 
 /// All deny patterns that name a program, by it.
 #[derive(Debug, Default)]
@@ -101,25 +104,81 @@ impl Meanings {
         if self.entries.is_empty() {
             return None;
         }
-        invocation.levels.iter().find_map(|level| {
+        let known = invocation.levels.iter().find_map(|level| {
             let own = words.get(level.range.clone())?;
-            let program = own.first()?;
-            let name = glob::fold_text(base_name(&program.expanded()));
-            let seen = Seen::new(level, own);
-            let mut holds = |index: &usize| {
-                let entry = self.entries.get(*index)?;
-                (entry.holds(&seen) && hit(entry.id)).then_some(entry.id)
-            };
-            if !name.contains(EXPANDED) {
-                return self.by_program.get(&name)?.iter().find_map(holds);
+            self.find_in(level, own, &mut hit)
+        });
+        known.or_else(|| {
+            let last = invocation.innermost()?;
+            if last.reading.is_some() {
+                return None;
             }
-            // The remote shell makes a name of it: any that fits.
-            let name = wild(&name);
-            (0..self.entries.len()).find_map(|index| {
-                let entry = self.entries.get(index)?;
-                let program: Vec<Token> = entry.program.chars().map(Token::Text).collect();
-                glob::overlap(&program, &name).then(|| holds(&index))?
-            })
+            self.behind_unknown(words.get(last.range.clone())?, &mut hit)
+        })
+    }
+
+    /// Behind a program of which nothing is known but that it runs others or code, every
+    /// word may be a program, those within a quoted text too.
+    fn behind_unknown(
+        &self,
+        words: &[Word<'_>],
+        hit: &mut impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let name = base_name(&words.first()?.text);
+        let is_code = wrappers::is_interpreter(name) || wrappers::wrapper(name).is_some();
+        if !is_code && wrappers::inner_program_after(name).is_none() {
+            return None;
+        }
+        let mut parts: Vec<Word<'_>> = Vec::new();
+        for word in words.iter().skip(1) {
+            if !word.text.contains(SEPARATORS) {
+                parts.push(word.clone());
+                continue;
+            }
+            let pieces = word
+                .text
+                .split(SEPARATORS)
+                .filter(|piece| !piece.is_empty());
+            parts.extend(pieces.map(|piece| Word {
+                text: piece.into(),
+                start: word.start,
+                globs: Vec::new(),
+                quoted: true,
+            }));
+        }
+        let arguments = arguments(&parts);
+        (0..parts.len()).find_map(|start| {
+            let own = parts.get(start..)?;
+            let level = Level {
+                range: start..parts.len(),
+                reading: read(arguments.get(start..)?),
+            };
+            self.find_in(&level, own, hit)
+        })
+    }
+
+    fn find_in(
+        &self,
+        level: &Level<'_>,
+        own: &[Word<'_>],
+        hit: &mut impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let program = own.first()?;
+        let name = glob::fold_text(base_name(&program.expanded()));
+        let seen = Seen::new(level, own);
+        let mut holds = |index: &usize| {
+            let entry = self.entries.get(*index)?;
+            (entry.holds(&seen) && hit(entry.id)).then_some(entry.id)
+        };
+        if !name.contains(EXPANDED) {
+            return self.by_program.get(&name)?.iter().find_map(holds);
+        }
+        // The remote shell makes a name of it: any that fits.
+        let name = wild(&name);
+        (0..self.entries.len()).find_map(|index| {
+            let entry = self.entries.get(index)?;
+            let program: Vec<Token> = entry.program.chars().map(Token::Text).collect();
+            glob::overlap(&program, &name).then(|| holds(&index))?
         })
     }
 }

@@ -4,6 +4,7 @@
 //! `meaning` on what the words are, `paths` on the files they name; `substrings` is the list
 //! of the limits. Never allows anything. Called by the decision.
 
+pub(crate) mod built_in;
 pub(crate) mod meaning;
 pub(crate) mod paths;
 pub(crate) mod rules;

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::policy::decision::denial::Bypass;
+use crate::policy::deny::built_in::{BUILT_IN_DENY_SUBSTRINGS, BuiltIn};
 use crate::policy::deny::rules;
 use crate::policy::deny::views::Expansion;
 use crate::policy::hazard::wrappers;
@@ -27,6 +28,8 @@ pub(crate) struct DenyList {
     entries: Vec<Entry>,
     /// Entries that are one word, without their blanks.
     tokens: HashMap<String, usize>,
+    /// In place of entries: the list that holds where there is no other.
+    built_in: Option<BuiltIn>,
 }
 
 #[derive(Debug)]
@@ -50,10 +53,20 @@ pub(crate) struct Hit {
 }
 
 impl DenyList {
+    /// The list of a policy that has none of its own.
+    pub(crate) fn built_in() -> Self {
+        Self {
+            built_in: Some(BuiltIn::new()),
+            // What is not understood is looked through as text: it is refused anyway.
+            ..Self::compile(&BUILT_IN_DENY_SUBSTRINGS.map(String::from))
+        }
+    }
+
     pub(crate) fn compile(entries: &[String]) -> Self {
         let mut list = Self {
             entries: Vec::new(),
             tokens: HashMap::new(),
+            built_in: None,
         };
         for written in entries.iter().filter(|entry| !entry.trim().is_empty()) {
             let folded = glob::fold_text(written);
@@ -103,6 +116,9 @@ impl DenyList {
 
     /// Looks through the text and then through each command that was found in it.
     pub(crate) fn find(&self, raw: &str, commands: &[Simple<'_>]) -> Option<Hit> {
+        if let Some(built_in) = &self.built_in {
+            return built_in.find(raw, commands);
+        }
         if self.entries.is_empty() {
             return None;
         }

@@ -6,7 +6,7 @@
 //! with `sudo: true` count. Called by the judge for each command of a text.
 
 use crate::policy::decision::reason::Code;
-use crate::policy::decision::verdict::Subject;
+use crate::policy::decision::subject::Subject;
 use crate::policy::filter;
 use crate::policy::hazard::{self, Hazard, wrappers};
 use crate::policy::programs::invocation::{Invocation, arguments};
