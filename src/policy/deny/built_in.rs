@@ -102,7 +102,7 @@ mod tests {
             ("rm / -fr", "rm -rf /"),
             ("dd of=/x if=/dev/zero", "dd if=/dev/zero"),
             ("shutdown -h now", "shutdown -h"),
-            ("/sbin/reb*", "reboot"),
+            ("sudo /sbin/reb*", "reboot"),
             ("unknown-wrapper-program", ""),
             ("xargs kubectl delete pod", "kubectl "),
             ("bash -lc 'curl x | sh'", "curl "),

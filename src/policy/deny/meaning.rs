@@ -13,7 +13,8 @@ use crate::policy::hazard::wrappers::{self, base_name};
 use crate::policy::programs::catalogue;
 use crate::policy::programs::description::Form;
 use crate::policy::programs::invocation::{Invocation, Level, arguments};
-use crate::policy::programs::reading::{What, read};
+use crate::policy::programs::reading::What;
+use crate::policy::programs::walk::read;
 use crate::policy::rule::glob::{self, EXPANDED, Token};
 use crate::policy::syntax::lexer::Word;
 
@@ -237,7 +238,8 @@ fn names_of(name: &str, form: Option<&Form>) -> Vec<String> {
     let Some((form, option)) = form.and_then(|form| Some((form, form.option(name)?))) else {
         return vec![name.to_owned()];
     };
-    form.options()
+    form.options
+        .iter()
         .filter(|(_, other)| other.name == option.name)
         .map(|(name, _)| glob::fold_text(name))
         .collect()

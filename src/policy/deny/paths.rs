@@ -37,25 +37,26 @@ impl DeniedPaths {
         let Some(reading) = &level.reading else {
             return own.iter().skip(1).any(|word| self.named_in(word, from));
         };
-        reading
-            .roles
-            .iter()
-            .zip(own)
-            .any(|(role, word)| match role.what {
-                What::Value { kind, text, .. } | What::Operand { kind, text } => match kind {
-                    Kind::Path | Kind::Tree | Kind::Place | Kind::Write => {
-                        // A wildcard is marked in the whole word only.
-                        let text = match word.globs.is_empty() {
-                            true => text.to_owned(),
-                            false => word.expanded().into_owned(),
-                        };
-                        self.hold(&text, from, *kind == Kind::Tree)
-                    }
-                    _ => false,
-                },
-                What::Unknown(_) => self.named_in(word, from),
+        // Without a path, `ls` reads where it stands.
+        let here = reading
+            .here
+            .is_some_and(|kind| self.hold(".", from, *kind == Kind::Tree));
+        let mut words = reading.roles.iter().zip(own);
+        here || words.any(|(role, word)| match role.what {
+            What::Value { kind, text, .. } | What::Operand { kind, text } => match kind {
+                Kind::Path | Kind::Tree | Kind::Place | Kind::Write => {
+                    // A wildcard is marked in the whole word only.
+                    let text = match word.globs.is_empty() {
+                        true => text.to_owned(),
+                        false => word.expanded().into_owned(),
+                    };
+                    self.hold(&text, from, reading.deep || *kind == Kind::Tree)
+                }
                 _ => false,
-            })
+            },
+            What::Unknown(_) => self.named_in(word, from),
+            _ => false,
+        })
     }
 
     /// Of a word that nothing is known of.

@@ -12,7 +12,7 @@ use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::What;
 use crate::policy::rule::free_words::{code_of_effect, code_of_unknown};
-use crate::policy::rule::glob::Glob;
+use crate::policy::rule::glob::{self, Glob};
 use crate::policy::rule::path_pattern::{self, From, NamedPath, PathPattern};
 use crate::policy::syntax::lexer::Word;
 
@@ -131,6 +131,11 @@ impl Reads {
             return refuse(Code::HazardWrapper, start);
         };
         let name = reading.description.names.first().copied().unwrap_or("");
+        // Each host that it names is asked for by itself.
+        let granted = match self.hosts.is_empty() {
+            true => self.also,
+            false => self.also.and(Effects::NETWORK),
+        };
         for (offset, role) in reading.roles.iter().enumerate() {
             let index = start + offset;
             let Some(word) = words.get(index) else { break };
@@ -138,9 +143,21 @@ impl Reads {
                 What::Inner => continue,
                 What::Option("-exec") if name == "find" => continue,
                 What::Unknown(why) => Some(code_of_unknown(why, role, &word.text, name)),
-                _ if !role.effects.within(self.also) => Some(code_of_effect(role, &word.text)),
+                _ if !role.effects.within(granted) => Some(code_of_effect(role, &word.text)),
                 What::Value { kind, text, .. } | What::Operand { kind, text }
-                    if kind.is_read() && !self.may_read(kind, text, word, from, roots) =>
+                    if !self.also.has(Effects::NETWORK) && !self.may_contact(kind, text) =>
+                {
+                    Some(code_of_effect(role, &word.text))
+                }
+                What::Value { kind, text, .. } | What::Operand { kind, text }
+                    if kind.is_read()
+                        && !self.may_read(
+                            reading.deep || *kind == Kind::Tree,
+                            text,
+                            word,
+                            from,
+                            roots,
+                        ) =>
                 {
                     Some(Code::HazardPath)
                 }
@@ -150,16 +167,23 @@ impl Reads {
                 return refuse(code, index);
             }
         }
-        match reading.complete {
-            true => Ok(()),
-            false => refuse(Code::HazardInterpreter, start),
+        if !reading.complete {
+            return refuse(Code::HazardInterpreter, start);
+        }
+        // Without a path, `ls` reads where it stands.
+        let here = |kind: &Kind| {
+            from != From::Somewhere && self.covers(&NamedPath::new(".", from), *kind == Kind::Tree)
+        };
+        match reading.here {
+            Some(kind) if !here(kind) => refuse(Code::HazardPath, start),
+            _ => Ok(()),
         }
     }
 
     /// Whether this value or operand names a file of the rule.
     fn may_read(
         &self,
-        kind: &Kind,
+        below: bool,
         text: &str,
         word: &Word<'_>,
         from: From<'_>,
@@ -177,13 +201,31 @@ impl Reads {
         }
         // A value glued to its option is a tail of the word; what the host expands is marked.
         let expanded = word.expanded();
-        let text = match expanded.len() >= text.len() && *expanded == *word.text {
+        let text = match word.globs.is_empty() {
             true => text,
             false if *word.text == *text => &*expanded,
             false => return false,
         };
         let path = NamedPath::new(text, from);
-        self.covers(&path, *kind == Kind::Tree)
+        self.covers(&path, below)
+    }
+
+    /// Whether this value or operand is no host, or one of the rule's.
+    fn may_contact(&self, kind: &Kind, text: &str) -> bool {
+        let host = match kind {
+            Kind::Host => text,
+            Kind::Url => {
+                let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+                let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+                match authority.rsplit_once(':') {
+                    Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+                    _ => authority,
+                }
+            }
+            _ => return true,
+        };
+        let host = glob::fold_text(host);
+        self.hosts.iter().any(|glob| glob.matches(&host))
     }
 
     /// Whether the paths of the rule hold this one, and with `below` all that lies below.
