@@ -10,7 +10,7 @@ use crate::policy::deny::meaning::Meanings;
 use crate::policy::deny::substrings::Hit;
 use crate::policy::programs::invocation::{Invocation, arguments};
 use crate::policy::rule::glob::{self, Token};
-use crate::policy::syntax::lexer::Simple;
+use crate::policy::syntax::command::Simple;
 
 /// Programs and commands that are denied unless the policy has a list of its own. Sorted.
 pub const BUILT_IN_DENY_SUBSTRINGS: [&str; 20] = [

@@ -16,7 +16,7 @@ use crate::policy::programs::invocation::{Invocation, Level, arguments};
 use crate::policy::programs::reading::What;
 use crate::policy::programs::walk::read;
 use crate::policy::rule::glob::{self, EXPANDED, Token};
-use crate::policy::syntax::lexer::Word;
+use crate::policy::syntax::command::Word;
 
 /// What may stand between programs within a text.
 const SEPARATORS: &[char] = &[' ', '\n', ';', '|', '&', '(', ')', '{', '}', '`', '\'', '"'];
@@ -140,12 +140,7 @@ impl Meanings {
                 .text
                 .split(SEPARATORS)
                 .filter(|piece| !piece.is_empty());
-            parts.extend(pieces.map(|piece| Word {
-                text: piece.into(),
-                start: word.start,
-                globs: Vec::new(),
-                quoted: true,
-            }));
+            parts.extend(pieces.map(|piece| Word::made(piece.to_owned())));
         }
         let arguments = arguments(&parts);
         (0..parts.len()).find_map(|start| {

@@ -7,8 +7,8 @@
 use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::What;
-use crate::policy::rule::path_pattern::{From, NamedPath, PathPattern};
-use crate::policy::syntax::lexer::Word;
+use crate::policy::rule::path_pattern::{self, From, NamedPath, PathPattern};
+use crate::policy::syntax::command::Word;
 
 /// The patterns of one deny rule.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl DeniedPaths {
                     // A wildcard is marked in the whole word only.
                     let text = match word.globs.is_empty() {
                         true => text.to_owned(),
-                        false => word.expanded().into_owned(),
+                        false => path_pattern::text_of(word),
                     };
                     self.hold(&text, from, reading.deep || *kind == Kind::Tree)
                 }
@@ -61,11 +61,11 @@ impl DeniedPaths {
 
     /// Of a word that nothing is known of.
     fn named_in(&self, word: &Word<'_>, from: From<'_>) -> bool {
-        let text = word.expanded();
+        let text = path_pattern::text_of(word);
         let parts = text.split(['=', ':', ',', '\'', '"', ' ', '@', '<', '>', '(', ')']);
         // The letters of an option may be glued to a path.
         let glued = text.find(['/', '~']).and_then(|at| text.get(at..));
-        std::iter::once(&*text)
+        std::iter::once(text.as_str())
             .chain(parts)
             .chain(glued)
             .any(|part| !part.is_empty() && self.hold(part, from, false))
@@ -81,6 +81,6 @@ impl DeniedPaths {
 
     /// Of a file that a redirection reads.
     pub(crate) fn hold_for_file(&self, word: &Word<'_>, from: From<'_>) -> bool {
-        self.hold(&word.expanded(), from, false)
+        self.hold(&path_pattern::text_of(word), from, false)
     }
 }

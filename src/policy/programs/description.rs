@@ -9,6 +9,7 @@
 //!   helpers PROGRAM...                    programs that it may start by itself (gzip)
 //!   may-write FILE...                     files that it opens for writing by itself (a lock)
 //!   through                               changes nothing: what it runs is judged instead
+//!   raises                                runs it as another user: only where a rule says sudo
 //!   feeds                                 adds words of its input to what it runs
 //!   style gnu|posix|long|none             options anywhere; before operands only; `-name` whole; none
 //!   does EFFECT...                        what it does by being run at all
@@ -59,6 +60,8 @@ pub(crate) struct Description {
     pub(crate) may_write: Vec<&'static str>,
     /// Changes nothing: what it runs is judged instead.
     pub(crate) through: bool,
+    /// Runs it as another user.
+    pub(crate) raises: bool,
     /// Adds words of its input to what it runs.
     pub(crate) feeds: bool,
     pub(crate) form: Form,

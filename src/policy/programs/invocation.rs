@@ -6,10 +6,9 @@
 
 use std::ops::Range;
 
-use crate::policy::programs::effects::Effects;
 use crate::policy::programs::reading::{Argument, Reading, Role, What};
 use crate::policy::programs::walk::read;
-use crate::policy::syntax::lexer::Word;
+use crate::policy::syntax::command::{OUTPUT, STATUS, Word};
 
 /// Longest chain of programs that is followed.
 const DEEPEST: usize = 8;
@@ -33,14 +32,19 @@ impl<'w> Invocation<'w> {
     pub(crate) fn of(arguments: &[Argument<'w>]) -> Self {
         let mut levels = Vec::new();
         let mut range = 0..arguments.len();
+        let mut words = arguments.to_vec();
         while levels.len() < DEEPEST && !range.is_empty() {
-            let reading = read(arguments.get(range.clone()).unwrap_or_default());
+            let reading = read(&words);
             let start = range.start;
             let inner = reading.as_ref().and_then(|reading| reading.inner.clone());
+            let feeds = reading.as_ref().is_some_and(|r| r.description.feeds);
+            let place = reading.as_ref().and_then(Reading::place_of_input);
             levels.push(Level { range, reading });
-            match inner {
-                Some(inner) => range = start + inner.start..start + inner.end,
-                None => break,
+            let Some(inner) = inner else { break };
+            range = start + inner.start..start + inner.end;
+            words = words.get(inner).unwrap_or_default().to_vec();
+            if feeds {
+                feed(&mut words, place);
             }
         }
         Self { levels }
@@ -67,27 +71,30 @@ impl<'w> Invocation<'w> {
     }
 }
 
-impl Level<'_> {
-    /// What it does, if all of its words are known and none is missing. What it runs is
-    /// not counted: that has a level of its own.
-    pub(crate) fn effects(&self) -> Option<Effects> {
-        self.reading.as_ref()?.effects()
-    }
-
-    /// Whether what it runs gets words that nobody sees here, as behind `xargs`.
-    pub(crate) fn feeds(&self) -> bool {
-        self.reading
-            .as_ref()
-            .is_some_and(|reading| reading.description.feeds && !reading.replaces())
+impl<'w> Reading<'w> {
+    /// What stands for a word of the input: `{}` behind `xargs -I`.
+    fn place_of_input(&self) -> Option<&'w str> {
+        self.roles.iter().find_map(|role| match role.what {
+            What::Value {
+                option: "-I", text, ..
+            } => Some(text),
+            _ => None,
+        })
     }
 }
 
-impl Reading<'_> {
-    /// Whether an option says where the words of the input go (`xargs -I{}`).
-    fn replaces(&self) -> bool {
-        self.roles
-            .iter()
-            .any(|role| matches!(role.what, What::Value { option: "-I", .. }))
+/// Puts the words of the input where they go, which is behind all others if nothing else
+/// is said.
+fn feed(words: &mut Vec<Argument<'_>>, place: Option<&str>) {
+    let Some(place) = place.filter(|place| !place.is_empty()) else {
+        return words.push(Argument::FED);
+    };
+    for word in words {
+        if word.text == place {
+            *word = Argument::FED;
+        } else if word.text.contains(place) {
+            word.open = true;
+        }
     }
 }
 
@@ -95,10 +102,13 @@ impl Reading<'_> {
 pub(crate) fn arguments<'a>(words: &'a [Word<'_>]) -> Vec<Argument<'a>> {
     words
         .iter()
-        .map(|word| Argument {
-            text: &word.text,
-            spreads: !word.globs.is_empty(),
-            open: false,
+        .map(|word| {
+            let wild = |at: &usize| matches!(word.text.as_bytes().get(*at), Some(b'*' | b'?'));
+            Argument {
+                text: &word.text,
+                spreads: word.globs.iter().any(wild),
+                open: word.text.contains([OUTPUT, STATUS]),
+            }
         })
         .collect()
 }

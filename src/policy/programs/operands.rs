@@ -78,6 +78,9 @@ impl<'w> Walk<'_, 'w> {
         if instead.is_none() {
             self.pass_over(word);
         }
+        if word.is_fed() && !self.only_operands {
+            return self.unknown(Unknown::Operand);
+        }
         let operand = instead
             .map(|(_, operand)| operand)
             .or_else(|| form.operands.get(self.operand));

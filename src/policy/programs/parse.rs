@@ -55,6 +55,7 @@ impl Lines {
             helpers: Vec::new(),
             may_write: Vec::new(),
             through: false,
+            raises: false,
             feeds: false,
             form: Form::default(),
         };
@@ -68,6 +69,7 @@ impl Lines {
                 "helpers" => description.helpers = rest.split(' ').collect(),
                 "may-write" => description.may_write = rest.split(' ').collect(),
                 "through" => description.through = true,
+                "raises" => description.raises = true,
                 "feeds" => description.feeds = true,
                 _ => break,
             }

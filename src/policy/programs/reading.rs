@@ -19,14 +19,16 @@ pub(crate) struct Argument<'w> {
     pub(crate) open: bool,
 }
 
-impl<'w> Argument<'w> {
-    /// A word that is what it says.
-    pub(crate) fn plain(text: &'w str) -> Self {
-        Self {
-            text,
-            spreads: false,
-            open: false,
-        }
+impl Argument<'_> {
+    /// Words of the input, which nobody sees here.
+    pub(crate) const FED: Argument<'static> = Argument {
+        text: "",
+        spreads: true,
+        open: true,
+    };
+
+    pub(crate) fn is_fed(&self) -> bool {
+        self.open && self.spreads && self.text.is_empty()
     }
 }
 
@@ -83,7 +85,7 @@ pub(crate) struct Reading<'w> {
     pub(crate) description: &'static Description,
     /// Of the innermost subcommand.
     pub(crate) form: &'static Form,
-    /// One for each word.
+    /// One for each word, and one more for words of the input.
     pub(crate) roles: Vec<Role<'w>>,
     /// The words of the command that this one runs.
     pub(crate) inner: Option<Range<usize>>,

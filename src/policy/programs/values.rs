@@ -56,6 +56,13 @@ pub(crate) fn operand_of<'w>(
 }
 
 pub(crate) fn takes(kind: &Kind, word: Argument<'_>) -> bool {
+    if word.is_fed() {
+        // Words of the input, behind `--`: names that can do no harm by being others.
+        return matches!(
+            kind,
+            Kind::Text | Kind::Number | Kind::Word | Kind::Pid | Kind::Unit | Kind::Object
+        );
+    }
     // What is known only on the host can be checked for nothing.
     kind.takes(word.text) && (!word.open || *kind == Kind::Text)
 }

@@ -16,7 +16,7 @@ use crate::policy::rule::reads::Taken;
 use crate::policy::rule::word_pattern::Freedom;
 use crate::policy::rule::{Finding, Grant, Rule, Rules, free_words};
 use crate::policy::source::{Action, Line};
-use crate::policy::syntax::lexer::{Joint, Simple, Word};
+use crate::policy::syntax::command::{Directory, OUTPUT, STATUS, Simple, Word};
 
 /// One command, or what a wrapper runs, with what is needed to decide it.
 struct Case<'a, 'w> {
@@ -41,7 +41,11 @@ impl Rules {
         let words = &command.words;
         let arguments = arguments(words);
         let invocation = Invocation::of(&arguments);
-        let from = From::Home;
+        let from = match &command.directory {
+            Directory::Home => From::Home,
+            Directory::Known(directory) => From::Directory(directory),
+            Directory::Unknown => From::Somewhere,
+        };
         if let Some(id) = self.denial(subject, words, &invocation, from) {
             return Finding::denied(self.denials.get(id).map(|denied| denied.line));
         }
@@ -58,7 +62,7 @@ impl Rules {
         if is_always_allowed(words) {
             return Finding::plain(Action::Allow, Code::Safe, None);
         }
-        let filters = self.filters && command.joint == Joint::Pipe;
+        let filters = self.filters && command.is_fed();
         if filters && filter::is_filter(words) {
             return Finding::plain(Action::Allow, Code::Filter, None);
         }
@@ -147,7 +151,7 @@ impl Rules {
         };
         let start = inner.first()?.range.start;
         let reading = outer.reading.as_ref()?;
-        let sudo = reading.description.names.first() == Some(&"sudo");
+        let sudo = reading.description.raises;
         let passes = reading.description.through && !reading.description.feeds;
         if !(passes || sudo) || inner.first()?.range.end != case.words.len() {
             return None;
@@ -226,8 +230,18 @@ impl Finding {
 
 fn is_always_allowed(words: &[Word<'_>]) -> bool {
     let program = words.first().map_or("", |word| &*word.text);
-    // What the shell expands would list a directory that no rule names.
-    words.iter().all(|word| word.globs.is_empty())
+    // What the shell expands would list a directory that no rule names. Another command's
+    // output is judged where it comes from.
+    let lists = |word: &Word<'_>| {
+        let mut expanded = word.globs.iter();
+        expanded.any(|at| {
+            !word
+                .text
+                .get(*at..)
+                .is_some_and(|text| text.starts_with([OUTPUT, STATUS]))
+        })
+    };
+    !words.iter().any(lists)
         && wrappers::ALWAYS_ALLOWED
             .iter()
             .any(|name| program == *name || wrappers::is_system_path_of(program, name))

@@ -13,7 +13,7 @@ use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Role, Unknown, What};
 use crate::policy::rule::word_pattern::Freedom;
-use crate::policy::syntax::lexer::Word;
+use crate::policy::syntax::command::Word;
 
 /// The first free word that is not granted, if any; `open` says that the rule takes further
 /// words, of which there may be none.
@@ -23,6 +23,9 @@ pub(crate) fn find(
     open: bool,
     freedom: impl Fn(usize) -> Freedom,
 ) -> Option<Hazard> {
+    if let Some(hazard) = fed(invocation) {
+        return Some(hazard);
+    }
     let freedoms: Vec<Freedom> = (0..words.len()).map(&freedom).collect();
     if !open && freedoms.iter().all(|each| *each == Freedom::Spelled) {
         return None;
@@ -39,6 +42,23 @@ pub(crate) fn find(
     in_words
         .or_else(|| judged.nothing_to_do())
         .or_else(|| judged.undescribed(open, freedom))
+}
+
+/// Words of the input that nobody judges, where the program could take them for more than
+/// names.
+fn fed(invocation: &Invocation<'_>) -> Option<Hazard> {
+    let level = invocation.innermost()?;
+    let reading = level.reading.as_ref()?;
+    let harmful = reading
+        .roles
+        .iter()
+        .skip(level.range.len())
+        .any(|role| matches!(role.what, What::Unknown(_)));
+    harmful.then_some(Hazard {
+        code: Code::HazardWrapper,
+        word: level.range.start,
+        program: level.range.start,
+    })
 }
 
 /// What the rule itself spells: `systemctl restart *` means units that are restarted.

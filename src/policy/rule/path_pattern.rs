@@ -8,6 +8,7 @@
 //! business. Called by the rules and the deny rules.
 
 use crate::policy::rule::glob::{self, Glob, Token};
+use crate::policy::syntax::command::Word;
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
@@ -115,6 +116,16 @@ impl NamedPath {
             }
         }
         Self { base, components }
+    }
+}
+
+/// The text of a word as [`NamedPath::new`] takes it: with a mark for what the host
+/// expands, and the `~` of the login's home as it is.
+pub(crate) fn text_of(word: &Word<'_>) -> String {
+    let text = word.expanded().into_owned();
+    match word.is_below_home() {
+        true => text.replacen(WILD, "~", 1),
+        false => text,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::policy::programs::reading::What;
 use crate::policy::rule::free_words::{code_of_effect, code_of_unknown};
 use crate::policy::rule::glob::{self, Glob};
 use crate::policy::rule::path_pattern::{self, From, NamedPath, PathPattern};
-use crate::policy::syntax::lexer::Word;
+use crate::policy::syntax::command::Word;
 
 /// A compiled `reads:` rule.
 #[derive(Debug, Default)]
@@ -85,9 +85,9 @@ impl Reads {
             return refuse(Code::HazardWrapper, start);
         };
         let name = reading.description.names.first().copied().unwrap_or("");
-        let sudo = name == "sudo" && self.sudo;
+        let raises = reading.description.raises;
         let finds = name == "find" && self.names(level);
-        if !(reading.description.through || sudo || finds) {
+        if !(reading.description.through || finds || (raises && self.sudo)) {
             return refuse(Code::HazardWrapper, start);
         }
         for (offset, role) in reading.roles.iter().enumerate() {
@@ -95,8 +95,8 @@ impl Reads {
                 What::Unknown(_) => false,
                 What::Inner | What::Program => true,
                 // As root and as nobody else.
-                What::Option(option) if sudo => option == "-n",
-                What::Value { .. } | What::Operand { .. } if sudo => false,
+                What::Option(option) if raises => option == "-n",
+                What::Value { .. } | What::Operand { .. } if raises => false,
                 What::Option("-exec") if finds => true,
                 _ => role.effects.within(self.also),
             };
@@ -138,7 +138,10 @@ impl Reads {
         };
         for (offset, role) in reading.roles.iter().enumerate() {
             let index = start + offset;
-            let Some(word) = words.get(index) else { break };
+            // Words of the input have none here.
+            let word = words.get(index).filter(|_| index < level.range.end);
+            let fed = Word::default();
+            let word = word.unwrap_or(&fed);
             let refused = match role.what {
                 What::Inner => continue,
                 What::Option("-exec") if name == "find" => continue,
@@ -200,10 +203,10 @@ impl Reads {
             return false;
         }
         // A value glued to its option is a tail of the word; what the host expands is marked.
-        let expanded = word.expanded();
+        let expanded = path_pattern::text_of(word);
         let text = match word.globs.is_empty() {
             true => text,
-            false if *word.text == *text => &*expanded,
+            false if *word.text == *text => expanded.as_str(),
             false => return false,
         };
         let path = NamedPath::new(text, from);
@@ -242,7 +245,7 @@ impl Reads {
     /// Whether this rule lets a file be read that a redirection names.
     pub(crate) fn may_read_file(&self, word: &Word<'_>, from: From<'_>) -> bool {
         !path_pattern::climbs(&word.text)
-            && self.covers(&NamedPath::new(&word.expanded(), from), false)
+            && self.covers(&NamedPath::new(&path_pattern::text_of(word), from), false)
     }
 }
 
@@ -261,6 +264,6 @@ fn roots(around: &[Level<'_>], words: &[Word<'_>]) -> Vec<NamedPath> {
     reading
         .paths()
         .filter_map(|(offset, ..)| words.get(level.range.start + offset))
-        .map(|word| NamedPath::new(&word.expanded(), From::Somewhere))
+        .map(|word| NamedPath::new(&path_pattern::text_of(word), From::Somewhere))
         .collect()
 }

@@ -87,6 +87,7 @@ impl Policy {
             // Whoever may print it may read it.
             let reading = Simple {
                 words: vec![Word::made("cat"), file.clone()],
+                directory: command.directory.clone(),
                 ..Simple::default()
             };
             let read = self.rules.decide(subject, &reading);
