@@ -15,6 +15,8 @@ Commands:
   check [--json]              say whether the configuration and this machine would do
   init DIR                    write a commented starting configuration into DIR
   plan ALIAS COMMAND [--json] judge a command as the server would, with the deciding rule
+  policy explain COMMAND      say what each word of a command is, and what it does
+  policy sets                 list the ready-made sets of programs
   policy test FILE            compare the policy with a file of expectations
   policy tables               print the built-in tables of programs and hazards
   trust ALIAS [--fingerprint SHA256:...]

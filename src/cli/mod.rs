@@ -74,6 +74,11 @@ pub enum Command {
     PolicyTest {
         file: PathBuf,
     },
+    /// What each word of a command is.
+    PolicyExplain {
+        command: String,
+    },
+    PolicySets,
     PolicyTables,
     Trust {
         alias: String,
@@ -225,6 +230,10 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
             json,
         },
         (Name::PolicyTest, [file]) => Command::PolicyTest { file: file.into() },
+        (Name::PolicyExplain, [command]) => Command::PolicyExplain {
+            command: text(command)?,
+        },
+        (Name::PolicySets, []) => Command::PolicySets,
         (Name::PolicyTables, []) => Command::PolicyTables,
         (Name::Trust, [alias]) => Command::Trust {
             alias: text(alias)?,

@@ -62,6 +62,8 @@ fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -
             json,
         } => commands::plan::run(&settings, &environment, &alias, &command, json),
         Command::PolicyTest { file } => commands::policy_test::run(&settings, &environment, &file),
+        Command::PolicyExplain { command } => commands::policy_explain::run(&command),
+        Command::PolicySets => commands::policy_sets::run(),
         Command::PolicyTables => commands::policy_tables::run(),
         Command::Serve => serve::run(alone, &settings, environment),
     }

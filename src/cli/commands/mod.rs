@@ -11,5 +11,7 @@ pub(crate) mod check;
 pub(crate) mod init;
 pub(crate) mod output;
 pub(crate) mod plan;
+pub(crate) mod policy_explain;
+pub(crate) mod policy_sets;
 pub(crate) mod policy_tables;
 pub(crate) mod policy_test;

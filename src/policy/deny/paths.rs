@@ -78,9 +78,4 @@ impl DeniedPaths {
                 || (below && pattern.is_placed() && pattern.may_lie_below(&path))
         })
     }
-
-    /// Of a file that a redirection reads.
-    pub(crate) fn hold_for_file(&self, word: &Word<'_>, from: From<'_>) -> bool {
-        self.hold(&path_pattern::text_of(word), from, false)
-    }
 }

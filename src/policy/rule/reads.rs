@@ -241,12 +241,6 @@ impl Reads {
             }
         })
     }
-
-    /// Whether this rule lets a file be read that a redirection names.
-    pub(crate) fn may_read_file(&self, word: &Word<'_>, from: From<'_>) -> bool {
-        !path_pattern::climbs(&word.text)
-            && self.covers(&NamedPath::new(&path_pattern::text_of(word), from), false)
-    }
 }
 
 /// Where `find -exec` finds the files that it puts for `{}`.
