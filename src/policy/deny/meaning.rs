@@ -13,7 +13,7 @@ use crate::policy::hazard::wrappers::{self, base_name};
 use crate::policy::programs::catalogue;
 use crate::policy::programs::description::Form;
 use crate::policy::programs::invocation::{Invocation, Level, arguments};
-use crate::policy::programs::reading::What;
+use crate::policy::programs::reading::{Reading, What};
 use crate::policy::programs::walk::read;
 use crate::policy::rule::glob::{self, EXPANDED, Token};
 use crate::policy::syntax::command::Word;
@@ -111,7 +111,8 @@ impl Meanings {
         });
         known.or_else(|| {
             let last = invocation.innermost()?;
-            if last.reading.is_some() {
+            let understood = last.reading.as_ref().and_then(Reading::effects);
+            if understood.is_some() {
                 return None;
             }
             self.behind_unknown(words.get(last.range.clone())?, &mut hit)
