@@ -5,7 +5,7 @@
 //! whatever the order of options. So `which curl` and `systemctl status ssh` are no hits. A
 //! list of the operator's own keeps the meaning of substrings. Called by the deny list.
 
-use crate::policy::decision::verdict::Bypass;
+use crate::policy::decision::denial::Bypass;
 use crate::policy::deny::meaning::Meanings;
 use crate::policy::deny::substrings::Hit;
 use crate::policy::programs::invocation::{Invocation, arguments};
