@@ -91,6 +91,9 @@ pub(crate) struct Reading<'w> {
     pub(crate) inner: Option<Range<usize>>,
     /// Nothing that must be there is missing.
     pub(crate) complete: bool,
+    /// What the words do together, by what is there and what is not. The program's own role
+    /// has it too, but who names a program has not named this.
+    pub(crate) together: Effects,
     /// An option makes trees of the paths (`ls -R`).
     pub(crate) deep: bool,
     /// It reads where it stands, as this kind (`ls` without a path).

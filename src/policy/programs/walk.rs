@@ -52,12 +52,14 @@ pub(crate) fn read_as<'w>(
     if let Some(program) = walk.roles.first_mut() {
         program.effects = program.effects.and(together);
     }
+    walk.together_by_verb();
     let form = walk.form();
     let deep = walk.has_one_of(&form.deep);
     Reading {
         description,
         form,
         complete,
+        together,
         deep,
         here: walk.here(deep),
         roles: walk.roles,
@@ -99,8 +101,28 @@ impl<'w> Walk<'_, 'w> {
 
     /// What the words do together: by an option that is not there, by how many they are.
     fn together(&self) -> Effects {
+        self.together_in(0, self.root)
+    }
+
+    /// The same by what a subcommand says, which is its own effect.
+    fn together_by_verb(&mut self) {
+        let forms: Vec<&'static Form> = self.forms.iter().skip(1).copied().collect();
+        for (at, form) in forms.into_iter().enumerate() {
+            let effects = self.together_in(at + 1, form);
+            let mut verbs = self.roles.iter_mut();
+            let verb = verbs
+                .by_ref()
+                .filter(|role| matches!(role.what, What::Verb(_)));
+            if let Some(verb) = verb.skip(at).next() {
+                verb.effects = verb.effects.and(effects);
+            }
+        }
+    }
+
+    /// By the form that is the one of this number from the program on.
+    fn together_in(&self, number: usize, form: &'static Form) -> Effects {
         let mut all = Effects::READS;
-        for condition in self.forms.iter().flat_map(|form| &form.conditions) {
+        for condition in &form.conditions {
             let mut given = condition.given.iter();
             if condition.with_operand && self.operands == 0 {
                 continue;
@@ -109,7 +131,9 @@ impl<'w> Walk<'_, 'w> {
                 all = all.and(condition.effects);
             }
         }
-        let form = self.form();
+        if number + 1 != self.forms.len() {
+            return all;
+        }
         if self.operands == 0 {
             all = all.and(form.bare);
         }

@@ -41,6 +41,7 @@ pub(crate) fn find(
     });
     in_words
         .or_else(|| judged.nothing_to_do())
+        .or_else(|| judged.together())
         .or_else(|| judged.undescribed(open, freedom))
 }
 
@@ -65,8 +66,16 @@ fn fed(invocation: &Invocation<'_>) -> Option<Hazard> {
 fn spelled_effects(invocation: &Invocation<'_>, freedoms: &[Freedom]) -> Effects {
     let mut effects = Effects::READS;
     for (word, freedom) in freedoms.iter().enumerate() {
-        if let (Freedom::Spelled, (_, Some(role))) = (freedom, invocation.role(word)) {
-            effects = effects.and(role.effects);
+        if let (Freedom::Spelled, (level, Some(role))) = (freedom, invocation.role(word)) {
+            // A program's name says what it always does, not what the free words make of it.
+            let reading = invocation
+                .levels
+                .get(level)
+                .and_then(|level| level.reading.as_ref());
+            effects = effects.and(match (role.what, reading) {
+                (What::Program, Some(reading)) => reading.description.form.effects,
+                _ => role.effects,
+            });
         }
     }
     effects
@@ -113,6 +122,17 @@ impl Judged<'_, '_> {
         let reading = level.reading.as_ref()?;
         (!reading.complete).then(|| Hazard {
             code: Code::HazardInterpreter,
+            word: level.range.start,
+            program: level.range.start,
+        })
+    }
+
+    /// What the words do together and none of them alone: `xz FILE` without `-c`.
+    fn together(&self) -> Option<Hazard> {
+        let level = self.invocation.innermost()?;
+        let reading = level.reading.as_ref()?;
+        (!reading.together.within(self.spelled)).then(|| Hazard {
+            code: Code::HazardWord,
             word: level.range.start,
             program: level.range.start,
         })
