@@ -109,11 +109,8 @@ impl<'w> Walk<'_, 'w> {
         let forms: Vec<&'static Form> = self.forms.iter().skip(1).copied().collect();
         for (at, form) in forms.into_iter().enumerate() {
             let effects = self.together_in(at + 1, form);
-            let mut verbs = self.roles.iter_mut();
-            let verb = verbs
-                .by_ref()
-                .filter(|role| matches!(role.what, What::Verb(_)));
-            if let Some(verb) = verb.skip(at).next() {
+            let is_verb = |role: &&mut Role<'_>| matches!(role.what, What::Verb(_));
+            if let Some(verb) = self.roles.iter_mut().filter(is_verb).nth(at) {
                 verb.effects = verb.effects.and(effects);
             }
         }

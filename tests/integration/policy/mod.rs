@@ -5,6 +5,7 @@ mod corpus;
 mod doors;
 mod evaluate;
 mod generate;
+mod knowledge;
 mod limits_and_network;
 mod properties;
 mod remote;
