@@ -42,6 +42,11 @@ impl Effects {
         Self(self.0 | other.0)
     }
 
+    #[must_use]
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether each of these effects is among the granted ones.
     pub(crate) fn within(self, granted: Self) -> bool {
         self.0 & !granted.0 == 0

@@ -34,7 +34,14 @@ pub(crate) fn find(
         words,
         invocation,
         spelled: spelled_effects(invocation, &freedoms),
+        says_files: freedoms.iter().enumerate().any(|(at, freedom)| {
+            let word = words.get(at);
+            *freedom == Freedom::Begun && word.is_some_and(|word| word.text.starts_with(['/', '~']))
+        }),
     };
+    if let Some(hazard) = judged.by_name() {
+        return Some(hazard);
+    }
     let in_words = freedoms.iter().enumerate().find_map(|(word, freedom)| {
         let code = judged.refusal(word, *freedom)?;
         Some(judged.hazard(code, word))
@@ -73,7 +80,9 @@ fn spelled_effects(invocation: &Invocation<'_>, freedoms: &[Freedom]) -> Effects
                 .get(level)
                 .and_then(|level| level.reading.as_ref());
             effects = effects.and(match (role.what, reading) {
-                (What::Program, Some(reading)) => reading.description.form.effects,
+                (What::Program, Some(reading)) => {
+                    reading.description.form.effects.without(Effects::EXECUTES)
+                }
                 _ => role.effects,
             });
         }
@@ -85,6 +94,8 @@ struct Judged<'a, 'w> {
     words: &'a [Word<'w>],
     invocation: &'a Invocation<'w>,
     spelled: Effects,
+    /// Some word of the rule is the beginning of a path.
+    says_files: bool,
 }
 
 impl Judged<'_, '_> {
@@ -111,9 +122,34 @@ impl Judged<'_, '_> {
                 Some(code_of_effect(&role, text))
             }
             _ if freedom == Freedom::Begun => None,
+            // Where the rule says which files, it means all of them.
+            What::Value { kind, .. } | What::Operand { kind, .. }
+                if kind.is_read() && self.says_files && role.effects.within(self.spelled) =>
+            {
+                Some(code_of_effect(&role, text))
+            }
+            // Whom a program asks is what its operand is for; an option that leads it
+            // elsewhere is another thing.
+            What::Operand { kind, .. }
+                if *kind == Kind::Host
+                    && role.effects.within(self.spelled.and(Effects::NETWORK)) =>
+            {
+                None
+            }
             _ if role.effects.within(self.spelled) => None,
             _ => Some(code_of_effect(&role, text)),
         }
+    }
+
+    /// A program that runs code or commands, whatever its words: no wildcard grants it.
+    fn by_name(&self) -> Option<Hazard> {
+        let level = self.invocation.levels.first()?;
+        let form = &level.reading.as_ref()?.description.form;
+        form.effects.has(Effects::EXECUTES).then_some(Hazard {
+            code: Code::HazardInterpreter,
+            word: 0,
+            program: 0,
+        })
     }
 
     /// A program that was given nothing to do may read it from its input.
@@ -185,7 +221,9 @@ fn says_more(text: &str) -> bool {
 /// The code for a word that is not known.
 pub(crate) fn code_of_unknown(why: Unknown, role: &Role<'_>, text: &str, program: &str) -> Code {
     match why {
-        Unknown::Script if program == "sed" => Code::HazardSedScript,
+        _ if program == "sed" => Code::HazardSedScript,
+        // Its options are words, each whole: `-exec`.
+        _ if program == "find" => Code::HazardWord,
         Unknown::Script | Unknown::Verb => Code::HazardWord,
         Unknown::Option | Unknown::Value => Code::HazardOption,
         Unknown::Operand => Code::HazardOperand,
