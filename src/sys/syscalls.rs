@@ -247,6 +247,7 @@ pub const CALLS: &[Call] = &[
     both("newfstatat", 262, 79, "the resolver notices a changed resolv.conf"),
     both("unlinkat", 263, 35, "what a rotation, or trust, prepared and did not take into use"),
     both("renameat", 264, 38, "the audit file is rotated; trust: known_hosts is replaced"),
+    both("readlinkat", 267, 78, "links beneath are followed by hand where there is no openat2"),
     both("ppoll", 271, 73, "as poll, which aarch64 lacks"),
     both("set_robust_list", 273, 99, "each thread at its start"),
     both("eventfd2", 290, 19, "a wake-up for each task"),

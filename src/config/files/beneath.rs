@@ -3,7 +3,7 @@
 //! Owns the opening of every configuration, key and secret file: by `openat2(2)` with
 //! `RESOLVE_BENEATH` from a directory that was opened once, so that the kernel, not a
 //! comparison of texts, decides what is inside; what was opened is what is examined and
-//! read. Links are refused on the way and at its end; with [`Links::Beneath`] those that
+//! read. Where the system has no such call, `walk` keeps the same promise. Links are refused on the way and at its end; with [`Links::Beneath`] those that
 //! stay beneath are followed. Regular files only, and never more bytes than asked for.
 //! Called by `dirs`.
 
@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 pub use crate::config::files::error::FileError;
 use crate::config::files::error::{file_error, io_error};
+use crate::config::files::walk;
 use crate::model::security_event::{EventValue, SecurityEvent};
 
 /// What becomes of symbolic links beneath a directory.
@@ -40,6 +41,8 @@ pub struct Directory {
     canonical: PathBuf,
     handle: Result<OwnedFd, Errno>,
     links: Links,
+    /// There is no `openat2(2)` here.
+    by_walking: bool,
 }
 
 /// A path that can only mean something beneath a directory: relative, of plain names.
@@ -120,12 +123,14 @@ impl Directory {
         let path = path.into();
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let handle = open(&path, flags, Mode::empty());
+        let by_walking = handle.as_ref().is_ok_and(lacks_openat2);
         let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
         Self {
             path,
             canonical,
             handle,
             links,
+            by_walking,
         }
     }
 
@@ -311,7 +316,13 @@ impl Directory {
             .resolve(resolve | ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         let mut missing = 0;
         for _ in 0..TRIES {
-            match openat2(handle, path.as_path(), how) {
+            let opened = if self.by_walking {
+                let follow = self.links == Links::Beneath;
+                walk::open(handle.as_fd(), path.as_path(), flags, follow)
+            } else {
+                openat2(handle, path.as_path(), how)
+            };
+            match opened {
                 Err(Errno::EAGAIN) => {}
                 // What a link led to may have gone while it was followed; the link leads
                 // to its successor by then.
@@ -369,6 +380,16 @@ impl Directory {
     pub fn base(&self) -> EventValue {
         EventValue::Text(self.path.display().to_string())
     }
+}
+
+/// Asked once for each directory, by opening it from itself. EPERM is what container
+/// profiles say that are older than the call.
+fn lacks_openat2(directory: &OwnedFd) -> bool {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH);
+    let answer = openat2(directory, ".", how);
+    matches!(answer, Err(Errno::ENOSYS | Errno::EPERM))
 }
 
 #[cfg(test)]

@@ -6,3 +6,4 @@
 pub(crate) mod beneath;
 pub(crate) mod directories;
 pub(crate) mod error;
+pub(crate) mod walk;

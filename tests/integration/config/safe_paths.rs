@@ -8,6 +8,7 @@
     reason = "a failed step is a failed test"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
@@ -20,8 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::common::Scratch;
 use mcp_ssh_orchestrator::testing::config::files::beneath::{Directory, RelativePath};
 use mcp_ssh_orchestrator::testing::config::{Dirs, FileError, KeyPath, KnownHostsPath, Links};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, openat2};
+use nix::libc;
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 const PLAIN_USER: u32 = 10_001;
 const AS_PLAIN_USER: &str = "SAFE_PATHS_AS_PLAIN_USER";
@@ -79,6 +84,40 @@ fn everything() {
     }
     sizes_are_bounded();
     replacing_replaces_the_name_alone();
+}
+
+/// The same on a system without `openat2(2)`, in a child that took the call away from itself.
+#[test]
+fn where_there_is_no_openat2() {
+    const WITHOUT: &str = "SAFE_PATHS_WITHOUT_OPENAT2";
+    if std::env::var_os(WITHOUT).is_none() {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "config::safe_paths::where_there_is_no_openat2"])
+            .arg("--nocapture")
+            .env(WITHOUT, "1")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && told.contains("1 passed"),
+            "{told}{error}"
+        );
+        return;
+    }
+    let number = i64::from(i32::try_from(libc::SYS_openat2).unwrap());
+    let filter = SeccompFilter::new(
+        BTreeMap::from([(number, Vec::new())]),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS.cast_unsigned()),
+        TargetArch::try_from(std::env::consts::ARCH).unwrap(),
+    );
+    let program: BpfProgram = filter.unwrap().try_into().unwrap();
+    seccompiler::apply_filter_all_threads(&program).unwrap();
+    let how = OpenHow::new().flags(OFlag::O_PATH);
+    let here = fs::File::open(".").unwrap();
+    assert_eq!(openat2(&here, ".", how).err(), Some(Errno::ENOSYS));
+    everything();
 }
 
 /// `keys/` with everything that a path could trip over, and files around it that must
