@@ -22,7 +22,7 @@ use crate::sources::{Source, collect, has_word, sources, strip};
 /// Most lines of a file, tests left out.
 const LONGEST: usize = 500;
 
-/// Most files in a folder.
+/// Most files in a folder, beside the `mod.rs` that declares them.
 const MOST: usize = 12;
 
 /// Each room, and those it may use: `main → startup → {cli, mcp} → task → {ssh, audit} →
@@ -64,7 +64,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// A word, and the only files that may say it in code.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("unsafe", &["sys/", "ssh/libssh2/"]),
-    ("libssh2_sys", &["ssh/"]),
+    ("libssh2_sys", &["ssh/libssh2/"]),
     ("saphyr_parser", &["config/yaml/"]),
     ("landlock::", &["sys/", "startup/", "testing.rs"]),
     ("seccompiler::", &["sys/"]),
@@ -137,7 +137,8 @@ fn no_files_use_each_other_in_a_circle() {
 #[test]
 fn no_folder_is_flat() {
     let mut folders = BTreeMap::<_, usize>::new();
-    for file in sources() {
+    let declares = |file: &Source| file.name.ends_with("mod.rs");
+    for file in sources().into_iter().filter(|file| !declares(file)) {
         let folder = file.name.rsplit_once('/').map_or("", |(folder, _)| folder);
         *folders.entry(folder.to_owned()).or_default() += 1;
     }
