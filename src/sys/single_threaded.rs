@@ -33,9 +33,9 @@ impl SingleThreaded {
         }
     }
 
-    /// From now on threads may be started.
+    /// From now on threads may be started: the token is gone.
     pub(crate) fn end(self) {
-        drop(self);
+        let Self(_) = self;
     }
 }
 

@@ -210,6 +210,10 @@ impl NeedsApproval {
     ///
     /// # Errors
     /// The question itself, if it was not.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the question goes on to be asked: it is the value, not a failure"
+    )]
     pub(in crate::policy::decision) fn approved_before(
         self,
         old: &Authorised,
