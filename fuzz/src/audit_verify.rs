@@ -136,6 +136,7 @@ fn start() -> ServerStart {
         hosts: 1,
         sandbox: Sandbox {
             level: "off",
+            rights: Vec::new(),
             landlock_abi: 0,
             seccomp: false,
             no_new_privs: false,

@@ -153,6 +153,7 @@ fn server() -> &'static Server {
             audit,
             sandbox: Sandbox {
                 level: "off",
+                rights: Vec::new(),
                 landlock_abi: 0,
                 seccomp: false,
                 no_new_privs: false,

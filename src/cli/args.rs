@@ -1,6 +1,7 @@
 //! The command line in parts: which subcommand, its operands, its flags.
 //!
-//! Owns the tables of words and flags, and the messages about unknown ones. What the
+//! Owns the tables of words and flags (help, manual page and completions follow them), and
+//! the messages about unknown ones. What the
 //! parts mean together, and whether a flag fits, is decided by `cli`, the only caller.
 
 use std::ffi::{OsStr, OsString};
@@ -20,6 +21,8 @@ pub(crate) enum Name {
     Trust,
     AuditVerify,
     AuditShow,
+    Completions,
+    Manual,
 }
 
 /// First word, second word (empty: none), subcommand, its operands as help spells them.
@@ -36,13 +39,17 @@ pub(crate) const COMMANDS: &[(&str, &str, Name, &str)] = &[
     ("trust", "", Name::Trust, "ALIAS"),
     ("audit", "verify", Name::AuditVerify, "FILE..."),
     ("audit", "show", Name::AuditShow, "FILE"),
+    ("completions", "", Name::Completions, "SHELL"),
+    ("manual", "", Name::Manual, ""),
 ];
 
-/// A flag: its name, whether a value follows, and the subcommands that take it.
+/// A flag: its name, what its value is called (empty: it has none), the subcommands that
+/// take it, and what it does, for the manual page and for completions.
 pub(crate) struct Flag {
     pub(crate) name: &'static str,
-    value: bool,
+    pub(crate) value: &'static str,
     pub(crate) commands: &'static [Name],
+    pub(crate) about: &'static str,
 }
 
 const CONFIGURED: &[Name] = &[
@@ -56,21 +63,39 @@ const CONFINED: &[Name] = &[Name::Serve, Name::Check, Name::Trust];
 
 #[rustfmt::skip]
 pub(crate) const FLAGS: &[Flag] = &[
-    Flag { name: "config-dir", value: true, commands: CONFIGURED },
-    Flag { name: "keys-dir", value: true, commands: CONFIGURED },
-    Flag { name: "secrets-dir", value: true, commands: CONFIGURED },
-    Flag { name: "allow-links-beneath", value: false, commands: CONFIGURED },
-    Flag { name: "audit-file", value: true, commands: &[Name::Serve, Name::Check] },
-    Flag { name: "audit-rotate-bytes", value: true, commands: &[Name::Serve, Name::Check] },
-    Flag { name: "sandbox", value: true, commands: CONFINED },
-    Flag { name: "user", value: true, commands: CONFINED },
-    Flag { name: "json", value: false, commands: &[Name::Check, Name::Plan] },
-    Flag { name: "fingerprint", value: true, commands: &[Name::Trust] },
-    Flag { name: "head", value: true, commands: &[Name::AuditVerify] },
-    Flag { name: "alias", value: true, commands: &[Name::AuditShow] },
-    Flag { name: "since", value: true, commands: &[Name::AuditShow] },
-    Flag { name: "denied", value: false, commands: &[Name::AuditShow] },
+    Flag { name: "config-dir", value: "DIR", commands: CONFIGURED, about: "servers.yml, credentials.yml, policy.yml (/app/config)" },
+    Flag { name: "keys-dir", value: "DIR", commands: CONFIGURED, about: "private keys and known_hosts (/app/keys)" },
+    Flag { name: "secrets-dir", value: "DIR", commands: CONFIGURED, about: ".env and secret files (/app/secrets)" },
+    Flag { name: "allow-links-beneath", value: "", commands: CONFIGURED, about: "follow links that stay beneath the directory they are in" },
+    Flag { name: "audit-file", value: "PATH", commands: &[Name::Serve, Name::Check], about: "also keep a tamper-evident record in this file" },
+    Flag { name: "audit-rotate-bytes", value: "N", commands: &[Name::Serve, Name::Check], about: "begin a new file at this size (64 MiB; 0: never)" },
+    Flag { name: "sandbox", value: "LEVEL", commands: CONFINED, about: "strict, required (default), degraded or off" },
+    Flag { name: "sandbox-floor", value: "NAME,...", commands: CONFINED, about: "do not start without these: seccomp, files, truncate, tcp, ioctl, scopes" },
+    Flag { name: "user", value: "UID[:GID]", commands: CONFINED, about: "become this user when started as root (default: 10001, if it can read the files)" },
+    Flag { name: "json", value: "", commands: &[Name::Check, Name::Plan], about: "print one JSON object" },
+    Flag { name: "fingerprint", value: "SHA256:...", commands: &[Name::Trust], about: "take the one key with this fingerprint, without asking" },
+    Flag { name: "head", value: "HEX", commands: &[Name::AuditVerify], about: "a seal that must be among the records" },
+    Flag { name: "alias", value: "ALIAS", commands: &[Name::AuditShow], about: "records of this host alone" },
+    Flag { name: "since", value: "TIME", commands: &[Name::AuditShow], about: "records from this moment on: a date, Unix seconds, or an age such as 2h" },
+    Flag { name: "denied", value: "", commands: &[Name::AuditShow], about: "refusals alone" },
 ];
+
+/// What a subcommand does, in a line.
+pub(crate) fn about(name: Name) -> &'static str {
+    match name {
+        Name::Serve => "speak MCP on stdin and stdout, log on stderr",
+        Name::Check => "say whether the configuration and this machine would do",
+        Name::Init => "write a commented starting configuration into DIR",
+        Name::Plan => "judge a command as the server would, with the deciding rule",
+        Name::PolicyTest => "compare the policy with a file of expectations",
+        Name::PolicyTables => "print the built-in tables of programs and hazards",
+        Name::Trust => "fetch a host's key, show it, add it to known_hosts",
+        Name::AuditVerify => "prove that no record was changed, removed or reordered",
+        Name::AuditShow => "print the records for people",
+        Name::Completions => "print completions for bash, zsh or fish",
+        Name::Manual => "print the manual page",
+    }
+}
 
 /// The command line in parts; what they mean together is not decided yet.
 #[derive(Default)]
@@ -128,10 +153,10 @@ pub(crate) fn split(args: impl IntoIterator<Item = OsString>) -> Result<Line, St
             "version" => line.version = true,
             _ => {
                 let flag = find_flag(&name)?;
-                let value = if flag.value {
-                    parser.value().map_err(|error| error.to_string())?
-                } else {
+                let value = if flag.value.is_empty() {
                     OsString::new()
+                } else {
+                    parser.value().map_err(|error| error.to_string())?
                 };
                 line.flags.push((flag, value));
             }

@@ -25,6 +25,8 @@ Commands:
                               prove that no record was changed, removed or reordered
   audit show FILE [--alias ALIAS] [--since TIME] [--denied]
                               print the records for people
+  completions SHELL           print completions for bash, zsh or fish
+  manual                      print the manual page, for man(1)
 
 Options:
   --config-dir DIR       servers.yml, credentials.yml, policy.yml (/app/config)
@@ -33,7 +35,10 @@ Options:
   --allow-links-beneath  follow links that stay beneath the directory they are in
   --audit-file PATH      also keep a tamper-evident record in PATH
   --audit-rotate-bytes N begin a new file at this size (64 MiB; 0: never)
-  --sandbox LEVEL        required (default), degraded or off
+  --sandbox LEVEL        strict, required (default), degraded or off
+  --sandbox-floor NAME,...
+                         do not start without these: seccomp, files, truncate, tcp,
+                         ioctl, scopes
   --user UID[:GID]       become this user when started as root
                          (default: 10001, if it can read the files)
   -h, --help             print this page
@@ -41,7 +46,7 @@ Options:
 
 Environment, where the flag is absent:
   MCP_SSH_CONFIG_DIR  MCP_SSH_KEYS_DIR  MCP_SSH_SECRETS_DIR
-  MCP_SSH_ALLOW_LINKS_BENEATH=1  MCP_SSH_SANDBOX
+  MCP_SSH_ALLOW_LINKS_BENEATH=1  MCP_SSH_SANDBOX  MCP_SSH_SANDBOX_FLOOR
   MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_ROTATE_BYTES
   MCP_SSH_DEBUG=1: the log also says what each SSH session agreed on
   MCP_SSH_SECRET_<NAME>, <NAME>: values of secrets

@@ -7,6 +7,7 @@
 pub(crate) mod args;
 pub(crate) mod commands;
 pub(crate) mod help;
+pub(crate) mod sandbox;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -14,18 +15,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub(crate) use help::HELP;
+pub(crate) use sandbox::{Right, Sandbox};
 
 use crate::audit;
 
 use crate::cli::args::{Line, Name, spelling, split, utf8};
+use crate::cli::sandbox::{parse_floor, parse_level};
 
 /// The variables that stand for an absent flag, and the one that has none.
-pub(crate) const VARIABLES: [&str; 8] = [
+pub(crate) const VARIABLES: [&str; 9] = [
     "MCP_SSH_CONFIG_DIR",
     "MCP_SSH_KEYS_DIR",
     "MCP_SSH_SECRETS_DIR",
     "MCP_SSH_ALLOW_LINKS_BENEATH",
     "MCP_SSH_SANDBOX",
+    "MCP_SSH_SANDBOX_FLOOR",
     "MCP_SSH_AUDIT_FILE",
     "MCP_SSH_AUDIT_ROTATE_BYTES",
     "MCP_SSH_DEBUG",
@@ -94,8 +98,20 @@ pub enum Command {
         since: Option<String>,
         denied: bool,
     },
+    Completions {
+        shell: Shell,
+    },
+    Manual,
     Help,
     Version,
+}
+
+/// A shell that completions are printed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// What holds for every subcommand; a flag wins over its environment variable.
@@ -109,20 +125,11 @@ pub struct Settings {
     /// Bytes at which the audit file is set aside; 0 is never.
     pub audit_rotate_bytes: u64,
     pub sandbox: Sandbox,
+    /// What must hold whatever the level says.
+    pub sandbox_floor: Vec<Right>,
     pub user: Option<User>,
     /// Whether the log says what is only there to find a fault.
     pub debug: bool,
-}
-
-/// How much of the sandbox must hold before the server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sandbox {
-    /// All of it, or the server does not start.
-    Required,
-    /// What can be had; what is missing is on the record.
-    Degraded,
-    /// None of it: for debugging with tools that the sandbox stops.
-    Off,
 }
 
 /// Whom the process becomes when it was started as root.
@@ -249,6 +256,10 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
             since: line.text("since")?,
             denied: line.has("denied"),
         },
+        (Name::Completions, [shell]) => Command::Completions {
+            shell: parse_shell(&text(shell)?)?,
+        },
+        (Name::Manual, []) => Command::Manual,
         _ => return Err(wrong_count()),
     })
 }
@@ -269,6 +280,14 @@ fn settings(
     let audit_file = either("audit-file", "MCP_SSH_AUDIT_FILE").map(PathBuf::from);
     let rotate = either("audit-rotate-bytes", "MCP_SSH_AUDIT_ROTATE_BYTES");
     let sandbox = either("sandbox", "MCP_SSH_SANDBOX");
+    let sandbox = sandbox
+        .as_deref()
+        .map_or(Ok(Sandbox::Required), parse_level)?;
+    let floor = either("sandbox-floor", "MCP_SSH_SANDBOX_FLOOR");
+    let sandbox_floor = floor.as_deref().map_or(Ok(Vec::new()), parse_floor)?;
+    if sandbox == Sandbox::Off && !sandbox_floor.is_empty() {
+        return Err("--sandbox-floor asks for what --sandbox=off leaves away".to_owned());
+    }
     let user = line.text("user")?;
     let switch = |name: &str| switched_on(name, variable(name).as_deref());
     let links = switch("MCP_SSH_ALLOW_LINKS_BENEATH")?;
@@ -281,9 +300,8 @@ fn settings(
         audit_rotate_bytes: rotate
             .as_deref()
             .map_or(Ok(audit::ROTATE_BYTES), parse_bytes)?,
-        sandbox: sandbox
-            .as_deref()
-            .map_or(Ok(Sandbox::Required), parse_sandbox)?,
+        sandbox,
+        sandbox_floor,
         user: user.as_deref().map(parse_user).transpose()?,
         debug: switch("MCP_SSH_DEBUG")?,
     })
@@ -309,13 +327,13 @@ fn parse_bytes(value: &OsStr) -> Result<u64, String> {
     number.ok_or_else(|| format!("audit-rotate-bytes: {value:?} is not a number of bytes"))
 }
 
-fn parse_sandbox(value: &OsStr) -> Result<Sandbox, String> {
-    match value.to_str() {
-        Some("required") => Ok(Sandbox::Required),
-        Some("degraded") => Ok(Sandbox::Degraded),
-        Some("off") => Ok(Sandbox::Off),
+fn parse_shell(value: &str) -> Result<Shell, String> {
+    match value {
+        "bash" => Ok(Shell::Bash),
+        "zsh" => Ok(Shell::Zsh),
+        "fish" => Ok(Shell::Fish),
         _ => Err(format!(
-            "sandbox level {value:?} is not one of: required, degraded, off"
+            "there are completions for bash, zsh and fish, and none for '{value}'"
         )),
     }
 }
@@ -444,7 +462,11 @@ mod tests {
 
     #[test]
     fn values_are_checked() {
-        assert!(problem("--sandbox=strict").contains("required, degraded, off"));
+        assert!(problem("--sandbox=whole").contains("strict, required, degraded, off"));
+        assert!(problem("--sandbox-floor=tcp,x").contains("'x' is not one of: seccomp, files"));
+        assert!(problem("--sandbox=off --sandbox-floor=tcp").contains("leaves away"));
+        let floor = try_parse("--sandbox-floor=tcp,seccomp").unwrap().settings;
+        assert_eq!(floor.sandbox_floor, [Right::Tcp, Right::Seccomp]);
         for user in ["root", "1:", "4294967295", "-1", "1:2:3"] {
             assert!(
                 problem(&format!("--user={user}")).contains("in numbers"),

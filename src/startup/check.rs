@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use crate::cli::commands::check::{Fact, Report, Standing};
 use crate::cli::commands::output::directories;
-use crate::cli::{Sandbox as Level, Settings, VARIABLES};
+use crate::cli::{Settings, VARIABLES};
 use crate::config::{Dirs, Environment, Snapshot, load};
 use crate::startup::inputs::{NEEDED, agent_trouble, grants, open_audit_file, usable};
-use crate::startup::sandbox::{self, Confinement, Scope};
+use crate::startup::proof::Proof;
+use crate::startup::sandbox::{self, Confinement, Demand, Scope};
 use crate::startup::{identity, logins};
 use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::{privileges, process};
@@ -87,16 +88,15 @@ fn examine(
         report.add(audit_file(path));
     }
     let scope = report.snapshot().map(Scope::of).unwrap_or_default();
-    match sandbox::close(
-        alone,
-        settings.sandbox,
-        identity,
-        scope,
-        grants(dirs, place.as_ref()),
-    ) {
+    let proof = Proof::before(dirs, report.snapshot());
+    let grants = grants(dirs, place.as_ref());
+    match sandbox::close(alone, &Demand::of(settings), identity, scope, grants) {
         Ok(confined) => {
-            for fact in sandbox(&confined, settings.sandbox) {
+            for fact in sandbox(&confined) {
                 report.add(fact);
+            }
+            if let Err(hidden) = proof.after() {
+                report.add(bad("sandbox", hidden));
             }
         }
         Err(error) => report.add(bad("sandbox", error)),
@@ -118,23 +118,23 @@ fn audit_file(path: &Path) -> Fact {
     }
 }
 
-fn sandbox(confined: &Confinement, level: Level) -> Vec<Fact> {
+fn sandbox(confined: &Confinement) -> Vec<Fact> {
     let achieved = &confined.report;
     let mut facts = Vec::new();
+    let ports = if achieved.rights.contains(&"tcp") {
+        "files and TCP ports"
+    } else {
+        "files"
+    };
     if achieved.landlock_abi > 0 {
         let abi = achieved.landlock_abi;
-        facts.push(good(
-            "landlock",
-            format!("in force (ABI {abi}): files and TCP ports"),
-        ));
+        facts.push(good("landlock", format!("in force (ABI {abi}): {ports}")));
     }
     if achieved.seccomp {
         facts.push(good("seccomp", "in force: system calls".to_owned()));
     }
-    if level != Level::Required {
-        let missing = confined.missing.iter();
-        facts.extend(missing.map(|what| doubtful("sandbox", format!("missing: {what}"))));
-    }
+    let missing = confined.missing.iter();
+    facts.extend(missing.map(|what| doubtful("sandbox", format!("missing: {what}"))));
     facts
 }
 

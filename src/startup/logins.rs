@@ -3,6 +3,7 @@
 //! Owns the comparison of what is configured with the key files and known_hosts. Connects
 //! nowhere. Called by the boot and by `check`, whose warnings these are.
 
+use crate::config::HostAddress;
 use crate::config::files::beneath::FileError;
 use crate::config::files::directories::FILES;
 use crate::config::schema::problem::{Mark, Place, Warning, WarningKind};
@@ -14,6 +15,7 @@ use crate::ssh;
 pub(crate) fn failing(snapshot: &Snapshot) -> Vec<Warning> {
     let mut warnings = unusable_keys(snapshot);
     warnings.extend(unknown_hosts(snapshot));
+    warnings.extend(multicast_names(snapshot));
     warnings
 }
 
@@ -31,6 +33,35 @@ fn unusable_keys(snapshot: &Snapshot) -> Vec<Warning> {
         })
     });
     logins.collect()
+}
+
+/// Names under `.local` belong to multicast DNS (RFC 6762), which takes a resolver of its own
+/// and sockets that the sandbox closes: here they are looked up in /etc/hosts and by DNS.
+fn multicast_names(snapshot: &Snapshot) -> Vec<Warning> {
+    let hosts = snapshot.hosts().iter().filter_map(|host| {
+        let HostAddress::Name(name) = &host.address else {
+            return None;
+        };
+        let name = name.as_str();
+        let last = name.rsplit('.').next()?;
+        if !last.eq_ignore_ascii_case("local") || !name.contains('.') {
+            return None;
+        }
+        Some(Warning {
+            place: at_line(host.line),
+            key: host.alias.to_string(),
+            kind: WarningKind::MulticastName,
+            text: format!(
+                "{name} is a name of multicast DNS, which this server does not ask: it is found \
+                 only if /etc/hosts or DNS has it; write the address instead"
+            ),
+        })
+    });
+    hosts.collect()
+}
+
+fn at_line(line: usize) -> Place {
+    Place::at(FILES[0], Mark { line, column: 0 })
 }
 
 fn unknown_hosts(snapshot: &Snapshot) -> Vec<Warning> {

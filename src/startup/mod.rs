@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod identity;
 pub(crate) mod inputs;
 pub(crate) mod logins;
+pub(crate) mod proof;
 pub(crate) mod sandbox;
 pub(crate) mod serve;
 pub(crate) mod trust;
@@ -18,8 +19,8 @@ use crate::audit::{Audit, Record};
 use crate::cli::commands::{self, output::say};
 use crate::cli::{self, Command, Options, UsageError};
 use crate::config::Environment;
-use crate::sys::process;
 use crate::sys::single_threaded::SingleThreaded;
+use crate::sys::{process, stdio};
 
 pub use crate::cli::Outcome;
 
@@ -29,7 +30,7 @@ pub fn run(alone: SingleThreaded, args: impl IntoIterator<Item = OsString>) -> O
     let options = cli::parse(args, |name| environment.setting(name).map(OsStr::to_owned));
     match options {
         Ok(options) => dispatch(alone, options, environment),
-        Err(error) => refuse_usage(&error),
+        Err(error) => refuse_usage(&alone, &error),
     }
 }
 
@@ -44,9 +45,13 @@ fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -
             check::rehearse(&alone, &settings, &environment).print(json, colour)
         }
         Command::Init { dir } => commands::init::run(&dir),
-        Command::Trust { alias, fingerprint } => {
-            trust::run(alone, &settings, &environment, &alias, fingerprint)
-        }
+        Command::Trust { alias, fingerprint } => trust::run(
+            alone,
+            &settings,
+            &environment,
+            &alias,
+            fingerprint.as_deref(),
+        ),
         Command::AuditVerify { files, head } => {
             commands::audit_verify::run(&files, head.as_deref())
         }
@@ -65,16 +70,23 @@ fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -
         Command::PolicyExplain { command } => commands::policy_explain::run(&command),
         Command::PolicySets => commands::policy_sets::run(),
         Command::PolicyTables => commands::policy_tables::run(),
+        Command::Completions { shell } => commands::completions::run(shell),
+        Command::Manual => commands::manual::run(),
         Command::Serve => serve::run(alone, &settings, environment),
     }
 }
 
 /// A person gets a sentence; the log of a server, where every line is JSON, a record.
-fn refuse_usage(error: &UsageError) -> Outcome {
+fn refuse_usage(alone: &SingleThreaded, error: &UsageError) -> Outcome {
     if error.serving() && !io::stderr().is_terminal() {
         Audit::to_stderr().emit(Record::error("usage_error", error));
     } else {
         say(&error.to_string());
+    }
+    if error.serving()
+        && let Ok(client) = stdio::take(alone)
+    {
+        serve::refuse(client, &error.to_string());
     }
     Outcome::Usage
 }

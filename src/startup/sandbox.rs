@@ -1,20 +1,21 @@
 //! How much of the sandbox must hold, and what is said of it.
 //!
-//! Owns the levels: `required` refuses to go on without all of it, `degraded` says what
-//! is missing, `off` leaves the filters away (privileges are given up all the same).
-//! Also what a reload may not ask of a closed sandbox. The mechanisms are those of
-//! `sys`. Called by the boot once, while there is one thread.
+//! Owns the comparison of what a level demands with what this kernel gives: below the floor
+//! the server does not start, above it all that the kernel has is used, and what it lacks is
+//! named. (`off` leaves the filters away; privileges are given up all the same.) Also what a
+//! reload may not ask of a closed sandbox. The mechanisms are those of `sys`. Called by the
+//! boot once, while there is one thread.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::{fmt, io};
 
 use crate::audit;
-use crate::cli::Sandbox as Level;
+use crate::cli::{Right, Sandbox as Level, Settings};
 use crate::config::{Admission, Snapshot};
 use crate::model::names::Port;
 use crate::startup::identity::Identity;
-use crate::sys::landlock::{self, Enforced, Grants, LandlockError};
+use crate::sys::landlock::{self, Grants, LandlockError};
 use crate::sys::process;
 use crate::sys::seccomp::{self, Needs, SeccompError};
 use crate::sys::single_threaded::SingleThreaded;
@@ -47,12 +48,57 @@ pub(crate) struct Confinement {
     agent: bool,
 }
 
+/// What the command line demands.
+pub(crate) struct Demand<'a> {
+    level: Level,
+    /// Beside what the level demands.
+    floor: &'a [Right],
+}
+
+impl<'a> Demand<'a> {
+    pub(crate) fn of(settings: &'a Settings) -> Self {
+        Self {
+            level: settings.sandbox,
+            floor: &settings.sandbox_floor,
+        }
+    }
+
+    /// What is demanded and not there.
+    fn lacking(&self, held: &[Right]) -> Vec<Right> {
+        let demanded = self.level.floor().iter().chain(self.floor);
+        let mut lacking: Vec<Right> = demanded
+            .filter(|right| !held.contains(right))
+            .copied()
+            .collect();
+        lacking.sort();
+        lacking.dedup();
+        lacking
+    }
+
+    /// How to start without what is lacking.
+    fn way_out(&self, lacking: &[Right]) -> String {
+        if lacking.iter().any(|right| self.floor.contains(right)) {
+            return "or leave that out of --sandbox-floor".to_owned();
+        }
+        let lower = [Level::Required, Level::Degraded];
+        let enough = lower
+            .iter()
+            .find(|level| lacking.iter().all(|right| !level.floor().contains(right)));
+        let level = enough.unwrap_or(&Level::Degraded).name();
+        format!("or start with --sandbox={level}, which goes on without")
+    }
+}
+
 /// Why the server does not start.
 #[derive(Debug)]
 pub(crate) enum ConfineError {
     NewPrivileges(io::Error),
-    /// `required`, and these are missing.
-    Incomplete(Vec<String>),
+    /// These are demanded and not there.
+    Incomplete {
+        lacking: Vec<Right>,
+        missing: Vec<String>,
+        way_out: String,
+    },
     Landlock(LandlockError),
     Seccomp(SeccompError),
     /// The kernel accepted everything, and the process can still do what it must not.
@@ -63,12 +109,19 @@ impl fmt::Display for ConfineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NewPrivileges(error) => write!(f, "cannot forbid new privileges: {error}"),
-            Self::Incomplete(missing) => write!(
-                f,
-                "the sandbox is required and cannot be closed: {}; or start with \
-                 --sandbox=degraded, which goes on without",
-                missing.join("; ")
-            ),
+            Self::Incomplete {
+                lacking,
+                missing,
+                way_out,
+            } => {
+                let names: Vec<_> = lacking.iter().map(|right| right.name()).collect();
+                write!(
+                    f,
+                    "the sandbox cannot be closed as it must be (without: {}): {}; {way_out}",
+                    names.join(", "),
+                    missing.join("; ")
+                )
+            }
             Self::Landlock(error) => error.fmt(f),
             Self::Seccomp(error) => error.fmt(f),
             Self::NotInForce(what) => write!(f, "the sandbox is not in force: {what}"),
@@ -79,50 +132,46 @@ impl fmt::Display for ConfineError {
 /// Closes the sandbox around `scope` and `grants`, and verifies it.
 ///
 /// # Errors
-/// The level is `required` and something is missing, or a mechanism that the kernel
-/// offers does not take effect.
+/// Something that is demanded is not there, or a mechanism that the kernel offers does not
+/// take effect.
 pub(crate) fn close(
     _: &SingleThreaded,
-    level: Level,
+    demand: &Demand<'_>,
     identity: Identity,
     scope: Scope,
     mut grants: Grants<'_>,
 ) -> Result<Confinement, ConfineError> {
     let Scope { ports, agent } = scope;
-    let needs = Needs { agent };
     grants.ports = ports.iter().map(|port| port.get()).chain([DNS]).collect();
     process::forbid_new_privileges().map_err(ConfineError::NewPrivileges)?;
 
-    let mut missing = Vec::new();
-    let abi = available_landlock(&mut missing);
-    let filter = seccomp::probe().map_err(|error| missing.push(error.to_string()));
-    if level == Level::Required && !missing.is_empty() {
-        return Err(ConfineError::Incomplete(missing));
+    let offer = Offer::of_this_kernel();
+    let lacking = demand.lacking(&offer.held(agent));
+    if !lacking.is_empty() {
+        return Err(ConfineError::Incomplete {
+            way_out: demand.way_out(&lacking),
+            lacking,
+            missing: offer.missing(agent),
+        });
     }
-    let (landlock, seccomp) = if level == Level::Off {
-        missing = vec![
-            "the sandbox is off, as --sandbox=off asks: for debugging, not for service".to_owned(),
-        ];
-        (None, false)
+    let (in_force, missing) = if demand.level == Level::Off {
+        let off = "the sandbox is off, as --sandbox=off asks: for debugging, not for service";
+        (Offer::nothing(), vec![off.to_owned()])
     } else {
-        let landlock = match abi.map(|abi| landlock::restrict(&grants, abi)) {
-            Some(Err(error)) if level == Level::Degraded => {
-                missing.push(error.to_string());
-                None
-            }
-            other => other.transpose().map_err(ConfineError::Landlock)?,
-        };
-        if filter.is_ok() {
-            seccomp::restrict(needs).map_err(ConfineError::Seccomp)?;
-        }
-        verify(landlock, filter.is_ok())?;
-        (landlock, filter.is_ok())
+        let in_force = enforce(demand, offer, &grants, Needs { agent })?;
+        let missing = in_force.missing(agent);
+        (in_force, missing)
     };
+    let abi = in_force.landlock.as_ref().copied().unwrap_or(0);
+    let seccomp = in_force.seccomp.is_ok();
+    let rights = in_force.held(agent);
     let still_root = identity.still_root.map(|reason| reason.to_string());
     Ok(Confinement {
+        ports: rights.contains(&Right::Tcp).then_some(ports),
         report: audit::Sandbox {
-            level: name(level),
-            landlock_abi: landlock.map_or(0, |enforced| enforced.abi),
+            level: demand.level.name(),
+            rights: rights.into_iter().map(Right::name).collect(),
+            landlock_abi: abi,
             seccomp,
             no_new_privs: true,
             uid: identity.uid,
@@ -131,35 +180,109 @@ pub(crate) fn close(
             missing: missing.iter().cloned().chain(still_root).collect(),
         },
         missing,
-        ports: landlock
-            .is_some_and(|enforced| enforced.tcp)
-            .then_some(ports),
         agent: agent || !seccomp,
     })
 }
 
-/// The ABI to use, if there is one; what it lacks is said.
-fn available_landlock(missing: &mut Vec<String>) -> Option<u32> {
-    match landlock::probe() {
-        Ok(abi) => {
-            if abi < landlock::FLOOR {
-                missing.push(format!(
-                    "this kernel's Landlock (ABI {abi}) cannot restrict TCP: use Linux 6.7 or \
-                     newer (ABI {})",
-                    landlock::FLOOR
-                ));
+/// Puts in force what the kernel offers, all of it. At a level with a floor, a mechanism that
+/// is offered and fails is a reason not to start.
+fn enforce(
+    demand: &Demand<'_>,
+    offer: Offer,
+    grants: &Grants<'_>,
+    needs: Needs,
+) -> Result<Offer, ConfineError> {
+    let landlock = match offer.landlock {
+        Err(reason) => Err(reason),
+        Ok(abi) => match landlock::restrict(grants, abi) {
+            Ok(enforced) => Ok(enforced.abi),
+            Err(error) if demand.lacking(&[]).is_empty() => Err(error.to_string()),
+            Err(error) => return Err(ConfineError::Landlock(error)),
+        },
+    };
+    if offer.seccomp.is_ok() {
+        seccomp::restrict(needs).map_err(ConfineError::Seccomp)?;
+    }
+    verify(landlock.is_ok(), offer.seccomp.is_ok())?;
+    Ok(Offer {
+        landlock,
+        seccomp: offer.seccomp,
+    })
+}
+
+/// What a kernel gives, or why it does not.
+struct Offer {
+    /// The ABI of Landlock.
+    landlock: Result<u32, String>,
+    seccomp: Result<(), String>,
+}
+
+impl Offer {
+    fn of_this_kernel() -> Self {
+        Self {
+            landlock: landlock::probe().map_err(|reason| reason.to_string()),
+            seccomp: seccomp::probe().map_err(|error| error.to_string()),
+        }
+    }
+
+    fn nothing() -> Self {
+        Self {
+            landlock: Err(String::new()),
+            seccomp: Err(String::new()),
+        }
+    }
+
+    /// What of it holds. Some of what an older Landlock does not know is held by the filter
+    /// of system calls, which has no truncate(2), no kill(2), ioctl(2) for sockets alone and
+    /// Unix sockets only for an agent.
+    fn held(&self, agent: bool) -> Vec<Right> {
+        let abi = self.landlock.as_ref().copied().unwrap_or(0);
+        let seccomp = self.seccomp.is_ok();
+        let holds = |right: &Right| match right {
+            Right::Seccomp => seccomp,
+            Right::Files => abi >= 1,
+            // Without Landlock, opening a file can cut it off too.
+            Right::Truncate => abi >= 3 || (abi >= 1 && seccomp),
+            Right::Tcp => abi >= landlock::TCP,
+            Right::Ioctl => abi >= 5 || seccomp,
+            Right::Scopes => abi >= 6 || (seccomp && !agent),
+        };
+        Right::ALL.into_iter().filter(holds).collect()
+    }
+
+    /// What does not hold, why, and what mends it: a sentence each.
+    fn missing(&self, agent: bool) -> Vec<String> {
+        let mut missing = Vec::new();
+        let held = self.held(agent);
+        match &self.landlock {
+            Err(reason) => missing.push(reason.clone()),
+            Ok(abi) => {
+                if !held.contains(&Right::Tcp) {
+                    missing.push(format!(
+                        "this kernel's Landlock (ABI {abi}) cannot restrict TCP: a server that was \
+                         taken over could connect to every port that the network lets through; \
+                         use Linux 6.7 or newer (ABI {})",
+                        landlock::TCP
+                    ));
+                }
+                if !held.contains(&Right::Scopes) && self.seccomp.is_ok() {
+                    missing.push(format!(
+                        "this kernel's Landlock (ABI {abi}) cannot keep a server that was taken \
+                         over from abstract Unix sockets, which the agent's rule leaves open; use \
+                         Linux 6.12 or newer (ABI 6)"
+                    ));
+                }
             }
-            Some(abi)
         }
-        Err(reason) => {
-            missing.push(reason.to_string());
-            None
+        if let Err(reason) = &self.seccomp {
+            missing.push(reason.clone());
         }
+        missing
     }
 }
 
 /// Asks the kernel, and tries one thing that must fail.
-fn verify(landlock: Option<Enforced>, seccomp: bool) -> Result<(), ConfineError> {
+fn verify(landlock: bool, seccomp: bool) -> Result<(), ConfineError> {
     if !process::new_privileges_forbidden() {
         return Err(ConfineError::NotInForce("no_new_privs is not set"));
     }
@@ -169,18 +292,10 @@ fn verify(landlock: Option<Enforced>, seccomp: bool) -> Result<(), ConfineError>
     if seccomp && !seccomp::is_active() {
         return Err(ConfineError::NotInForce("there is no system call filter"));
     }
-    if landlock.is_some() && File::open("/").is_ok() {
+    if landlock && File::open("/").is_ok() {
         return Err(ConfineError::NotInForce("/ can be opened"));
     }
     Ok(())
-}
-
-fn name(level: Level) -> &'static str {
-    match level {
-        Level::Required => "required",
-        Level::Degraded => "degraded",
-        Level::Off => "off",
-    }
 }
 
 impl Confinement {
@@ -214,5 +329,68 @@ impl Confinement {
                 Err(reasons)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel(abi: u32, seccomp: bool) -> Offer {
+        let no = |held: bool, text: &str| if held { Ok(()) } else { Err(text.to_owned()) };
+        Offer {
+            landlock: no(abi > 0, "no Landlock").map(|()| abi),
+            seccomp: no(seccomp, "no filters"),
+        }
+    }
+
+    /// Kernels as they are delivered, and what each level makes of them.
+    #[test]
+    fn each_level_has_its_floor() {
+        let starts = |level, floor: &[Right], abi, seccomp| {
+            let demand = Demand { level, floor };
+            demand.lacking(&kernel(abi, seccomp).held(false)).is_empty()
+        };
+        for (abi, seccomp, strict, required) in [
+            (7, true, true, true),
+            (4, true, true, true),  // Linux 6.7
+            (3, true, false, true), // Ubuntu 22.04 with 6.5
+            (2, true, false, true), // Debian 12
+            (1, true, false, true), // Ubuntu 22.04 with 5.15
+            (0, true, false, false),
+            (7, false, false, false),
+        ] {
+            assert_eq!(starts(Level::Strict, &[], abi, seccomp), strict, "{abi}");
+            assert_eq!(
+                starts(Level::Required, &[], abi, seccomp),
+                required,
+                "{abi}"
+            );
+            assert!(starts(Level::Degraded, &[], abi, seccomp));
+        }
+        assert!(!starts(Level::Required, &[Right::Tcp], 3, true));
+        assert!(!starts(Level::Degraded, &[Right::Files], 0, true));
+        assert!(starts(
+            Level::Degraded,
+            &[Right::Ioctl, Right::Scopes],
+            0,
+            true
+        ));
+    }
+
+    #[test]
+    fn what_a_kernel_lacks_is_named_once_with_the_way_out() {
+        let named = |abi, seccomp, agent| kernel(abi, seccomp).missing(agent).join("\n");
+        assert_eq!(named(7, true, true), "");
+        assert!(named(2, true, false).contains("(ABI 2) cannot restrict TCP"));
+        assert!(!named(5, true, false).contains("abstract"));
+        assert!(named(5, true, true).contains("abstract"));
+        assert_eq!(named(0, true, true), "no Landlock");
+        assert_eq!(named(0, false, true), "no Landlock\nno filters");
+        let way_out =
+            |level, lacking: &[Right], floor: &[Right]| Demand { level, floor }.way_out(lacking);
+        assert!(way_out(Level::Strict, &[Right::Tcp], &[]).contains("--sandbox=required"));
+        assert!(way_out(Level::Strict, &[Right::Files], &[]).contains("--sandbox=degraded"));
+        assert!(way_out(Level::Required, &[Right::Tcp], &[Right::Tcp]).contains("-floor"));
     }
 }

@@ -4,6 +4,7 @@
 //! Owns the order in which the process gives up what it may do. Holds no mechanism: `sys`
 //! does, and `config`, `audit`, `ssh` and `mcp` do their parts. Called by the parent.
 
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, io};
@@ -13,6 +14,7 @@ use crate::cli::commands::output::directories;
 use crate::cli::{self, Outcome, Settings};
 use crate::config::{Dirs, Environment, LoadError, Loaded, Snapshot, Store, load};
 use crate::mcp;
+use crate::mcp::wire::refusal;
 use crate::model::names::OnAuditFailure;
 use crate::ssh::{self, SshError, linked};
 use crate::startup::identity::{self, IdentityError};
@@ -20,7 +22,8 @@ use crate::startup::inputs::{
     NEEDED, agent_socket, agent_trouble, grants, open_audit_file, usable,
 };
 use crate::startup::logins;
-use crate::startup::sandbox::{self, ConfineError, Confinement, Scope};
+use crate::startup::proof::{Hidden, Proof};
+use crate::startup::sandbox::{self, ConfineError, Confinement, Demand, Scope};
 use crate::sys::signals::{self, EventFd};
 use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::stdio::{self, Stdio};
@@ -32,13 +35,27 @@ pub(crate) fn run(alone: SingleThreaded, settings: &Settings, environment: Envir
     if settings.debug {
         audit.show_debug();
     }
-    match boot(alone, settings, environment, &audit) {
+    let mut client = None;
+    match boot(alone, settings, environment, &audit, &mut client) {
         Ok(()) => Outcome::Done,
         Err(error) => {
-            audit.emit(Record::error("start_failed", error));
+            audit.emit(Record::error("start_failed", &error));
+            if let Some(client) = client {
+                refuse(client, &error.for_client());
+            }
             Outcome::Problems
         }
     }
+}
+
+/// Tells the client why there is no server: an answer to its first request.
+pub(super) fn refuse(client: Stdio, reason: &str) {
+    if client.output.is_terminal() {
+        return;
+    }
+    let line = refusal::line(&stdio::first_line(&client.input), reason);
+    // A client that is gone needs no answer.
+    let _ = stdio::Output::new(client.output).write_all(line.as_bytes());
 }
 
 /// From the process as it was started to one that serves and can do nothing else. Until
@@ -48,8 +65,9 @@ fn boot(
     settings: &Settings,
     environment: Environment,
     audit: &Audit,
+    client: &mut Option<Stdio>,
 ) -> Result<(), StartError> {
-    let client = stdio::take(&alone).map_err(StartError::Descriptors)?;
+    *client = Some(stdio::take(&alone).map_err(StartError::Descriptors)?);
     let signals = signals::take(&alone).map_err(StartError::Signals)?;
     audit::install_panic_hook(audit);
     process::give_freed_memory_back(&alone);
@@ -74,14 +92,16 @@ fn boot(
     let strangers = environment.strangers(&cli::VARIABLES);
     noticed.extend(strangers.iter().map(|text| stranger(text)));
     let grants = grants(&dirs, place.as_ref());
+    let proof = Proof::before(&dirs, Some(&snapshot));
     let confined = sandbox::close(
         &alone,
-        settings.sandbox,
+        &Demand::of(settings),
         identity,
         Scope::of(&snapshot),
         grants,
     );
     let confined = confined.map_err(StartError::Confine)?;
+    proof.after().map_err(StartError::Hidden)?;
     noticed.extend(snapshot.unreadable().iter().map(|path| unreadable(path)));
 
     let agent = agent_socket(&environment).map(PathBuf::from);
@@ -96,7 +116,9 @@ fn boot(
     signals
         .watch(reopening(audit))
         .map_err(StartError::Threads)?;
-    converse(client, &stop, agent, store, &confined, audit)?;
+    if let Some(client) = client.take() {
+        converse(client, &stop, agent, store, &confined, audit)?;
+    }
     audit.close(ending(&stop));
     Ok(())
 }
@@ -237,6 +259,7 @@ enum StartError {
     Libraries(SshError),
     Identity(IdentityError),
     Confine(ConfineError),
+    Hidden(Hidden),
     Audit(AuditError),
 }
 
@@ -256,7 +279,23 @@ impl fmt::Display for StartError {
             Self::Libraries(error) => f.write_str(&error.for_operator()),
             Self::Identity(error) => error.fmt(f),
             Self::Confine(error) => error.fmt(f),
+            Self::Hidden(error) => error.fmt(f),
             Self::Audit(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StartError {
+    /// For the client, which shows it to a person: no path and no address.
+    fn for_client(&self) -> String {
+        const SEE: &str = "its log, and `mcp-ssh-orchestrator check`, say why";
+        match self {
+            Self::Configuration => format!("the configuration does not load; {SEE}"),
+            Self::Confine(error @ ConfineError::Incomplete { .. }) => error.to_string(),
+            Self::Identity(error) => error.to_string(),
+            Self::Audit(_) => format!("the audit file cannot be kept; {SEE}"),
+            Self::Hidden(_) => format!("the sandbox hides what it has to read; {SEE}"),
+            _ => SEE.to_owned(),
         }
     }
 }

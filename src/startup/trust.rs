@@ -1,23 +1,26 @@
-//! `trust ALIAS`: the command line's side of fetching a host's key.
+//! `trust ALIAS`: what comes before the conversation about a host's key.
 //!
 //! Owns the confinement of a process that talks to a host nobody knows yet: it becomes
 //! the owner of known_hosts, and the sandbox lets it write that directory and nothing
-//! else. The questions and what is added are `ssh`'s. Called by `startup`.
+//! else. The conversation is `cli::commands::trust`'s. Called by the parent.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
-use std::{fmt, fs, io};
+use std::{fmt, fs};
 
-use crate::cli::commands::output::{directories, say};
+use crate::cli::commands::{
+    self,
+    output::{directories, say},
+};
 use crate::cli::{Outcome, Settings, User};
 use crate::config::{Environment, LoadError, Loaded, Snapshot, load};
 use crate::model::names::{HostAlias, InputError};
-use crate::ssh::host_keys::trust::{Consent, Talk, TrustError, Trusted, trust};
 use crate::ssh::{self, SshError};
 use crate::startup::identity::{self, IdentityError};
 use crate::startup::inputs::grants;
-use crate::startup::sandbox::{self, ConfineError, Scope};
+use crate::startup::proof::{Hidden, Proof};
+use crate::startup::sandbox::{self, ConfineError, Demand, Scope};
 use crate::sys::privileges;
 use crate::sys::single_threaded::SingleThreaded;
 
@@ -29,7 +32,7 @@ enum Refusal {
     Libraries(SshError),
     Identity(IdentityError),
     Confine(ConfineError),
-    Trust(TrustError),
+    Hidden(Hidden),
 }
 
 impl fmt::Display for Refusal {
@@ -40,7 +43,7 @@ impl fmt::Display for Refusal {
             Self::Libraries(error) => f.write_str(&error.for_operator()),
             Self::Identity(error) => error.fmt(f),
             Self::Confine(error) => error.fmt(f),
-            Self::Trust(error) => error.fmt(f),
+            Self::Hidden(error) => error.fmt(f),
         }
     }
 }
@@ -50,17 +53,12 @@ pub(crate) fn run(
     settings: &Settings,
     environment: &Environment,
     alias: &str,
-    fingerprint: Option<String>,
+    fingerprint: Option<&str>,
 ) -> Outcome {
-    match attempt(alone, settings, environment, alias, fingerprint) {
-        Ok((Trusted::Added(_), file)) => {
-            say(&format!("added to {}", file.display()));
-            Outcome::Done
-        }
-        Ok((Trusted::Already, _)) => Outcome::Done,
-        Ok((Trusted::Declined, _)) => {
-            say("nothing was added: the answer was not 'yes'");
-            Outcome::Problems
+    match prepare(alone, settings, environment, alias) {
+        Ok((snapshot, alias)) => {
+            let agent = environment.setting("SSH_AUTH_SOCK").map(Path::new);
+            commands::trust::run(&Arc::new(snapshot), &alias, fingerprint, agent)
         }
         Err(refusal) => {
             say(&refusal.to_string());
@@ -69,13 +67,13 @@ pub(crate) fn run(
     }
 }
 
-fn attempt(
+/// The configuration, with the process confined to what `trust` needs.
+fn prepare(
     alone: SingleThreaded,
     settings: &Settings,
     environment: &Environment,
     alias: &str,
-    fingerprint: Option<String>,
-) -> Result<(Trusted, PathBuf), Refusal> {
+) -> Result<(Snapshot, HostAlias), Refusal> {
     let alias = HostAlias::parse(alias).map_err(Refusal::Alias)?;
     let dirs = directories(settings);
     let Loaded { snapshot, .. } = load(&dirs, environment).map_err(Refusal::Configuration)?;
@@ -92,28 +90,19 @@ fn attempt(
     grants
         .write
         .extend(home.and_then(|directory| directory.handle()));
+    let proof = Proof::before(&dirs, Some(&snapshot));
     sandbox::close(
         &alone,
-        settings.sandbox,
+        &Demand::of(settings),
         identity,
         Scope::of(&snapshot),
         grants,
     )
     .map_err(Refusal::Confine)?;
+    proof.after().map_err(Refusal::Hidden)?;
     // Names are looked up on threads of their own.
     alone.end();
-
-    let consent = fingerprint.map_or(Consent::Ask, Consent::Fingerprint);
-    let (mut answers, mut out) = (io::stdin().lock(), io::stdout().lock());
-    let mut talk = Talk {
-        answers: &mut answers,
-        out: &mut out,
-    };
-    let agent = environment.setting("SSH_AUTH_SOCK").map(PathBuf::from);
-    let trusted = trust(&Arc::new(snapshot), &alias, &consent, agent, &mut talk);
-    trusted
-        .map(|trusted| (trusted, file))
-        .map_err(Refusal::Trust)
+    Ok((snapshot, alias))
 }
 
 /// Whose known_hosts is, or would be: for root, who could otherwise leave a file there

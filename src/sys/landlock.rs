@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 /// The oldest ABI that restricts TCP (Linux 6.7).
-pub(crate) const FLOOR: u32 = 4;
+pub(crate) const TCP: u32 = 4;
 
 /// The newest ABI whose rights these rules were tested with (Linux 6.15). What newer
 /// kernels add is not asked for.
@@ -83,7 +83,8 @@ impl fmt::Display for Unavailable {
                  (the default ones of Docker 23 and Podman 4 do)",
             ),
             Self::NotInKernel => f.write_str(
-                "this kernel lacks Landlock: use Linux 6.7 or newer with CONFIG_SECURITY_LANDLOCK",
+                "this kernel lacks Landlock: use Linux 5.13 or newer (6.7 for all of it) with \
+                 CONFIG_SECURITY_LANDLOCK",
             ),
             Self::DisabledAtBoot => f.write_str(
                 "Landlock is disabled at boot: add 'landlock' to the kernel parameter lsm= \
@@ -159,7 +160,7 @@ pub fn restrict(grants: &Grants<'_>, version: u32) -> Result<Enforced, LandlockE
         .handle_access(AccessFs::from_all(abi))?;
     let enforced = Enforced {
         abi: version,
-        tcp: version >= 4,
+        tcp: version >= TCP,
         scopes: version >= 6,
     };
     if enforced.tcp {

@@ -123,6 +123,36 @@ impl Read for Input {
     }
 }
 
+/// Longest first line that is waited for where the server does not start.
+const FIRST_LINE: usize = 64 * 1024;
+/// Milliseconds. Clients send their first request at once.
+const PATIENCE: u16 = 1_000;
+
+/// What a client says first, as far as it comes soon, in one piece and without its newline.
+/// For a server that does not start and answers that alone.
+pub(crate) fn first_line(client: &OwnedFd) -> Vec<u8> {
+    let mut line = vec![0; FIRST_LINE];
+    let mut filled = 0;
+    while let Some(room) = line.get_mut(filled..)
+        && !room.is_empty()
+    {
+        let mut ready = [PollFd::new(client.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut ready, PATIENCE) != Ok(1) {
+            break;
+        }
+        match unistd::read(client, room) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => filled += read,
+        }
+        if let Some(end) = line.iter().take(filled).position(|byte| *byte == b'\n') {
+            filled = end;
+            break;
+        }
+    }
+    line.truncate(filled);
+    line
+}
+
 /// Answers whether the client is gone or `stop` is raised, without reading: for when its
 /// requests are not read because it does not read its answers.
 pub(crate) struct Gone {
@@ -206,6 +236,15 @@ mod tests {
         stop.write(1).unwrap();
         client.write_all(b"late").unwrap();
         assert_eq!(input.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn the_first_line_is_what_comes_before_a_newline_or_the_end() {
+        for said in [&b"hello\nworld\n"[..], b"hello"] {
+            let (read, write) = unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+            File::from(write).write_all(said).unwrap();
+            assert_eq!(first_line(&read), b"hello");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("useradd", "passwd"),
     ("flock", "util-linux"),
     ("jq", "jq"),
+    ("systemd-analyze", "systemd"),
+    ("rsyslogd", "rsyslog"),
 ];
 
 /// The absolute path of a program (`sshd` insists on one).

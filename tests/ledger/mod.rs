@@ -29,6 +29,7 @@ pub(crate) fn server() -> ServerStart {
         hosts: 1,
         sandbox: Sandbox {
             level: "off",
+            rights: Vec::new(),
             landlock_abi: 0,
             seccomp: false,
             no_new_privs: false,

@@ -306,8 +306,10 @@ pub struct Linked {
 /// What the confinement came to, as it was verified rather than as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Sandbox {
-    /// `required`, `degraded` or `off`: what was asked for.
+    /// `strict`, `required`, `degraded` or `off`: what was asked for.
     pub level: &'static str,
+    /// What is in force, by the names of `--sandbox-floor`.
+    pub rights: Vec<&'static str>,
     /// The Landlock ABI in force; 0 is none.
     pub landlock_abi: u32,
     pub seccomp: bool,

@@ -175,6 +175,8 @@ pub enum WarningKind {
     UnusableKey,
     /// A host whose key isn't known.
     UnknownHostKey,
+    /// A name that only multicast DNS knows.
+    MulticastName,
     /// Text that was read but has no effect.
     NoEffect,
 }
@@ -190,6 +192,7 @@ impl WarningKind {
             Self::Policy => "policy",
             Self::UnusableKey => "unusable_key",
             Self::UnknownHostKey => "host_key_unknown",
+            Self::MulticastName => "multicast_name",
             Self::NoEffect => "no_effect",
         }
     }
@@ -203,6 +206,7 @@ impl WarningKind {
             Self::Policy => "may not do what its author thinks",
             Self::UnusableKey => "names a key that no login can use",
             Self::UnknownHostKey => "is about a host whose key isn't known",
+            Self::MulticastName => "names a host that multicast DNS alone knows",
             Self::NoEffect => "has no effect",
         }
     }

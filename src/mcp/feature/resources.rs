@@ -274,6 +274,8 @@ fn capabilities_of(sandbox: &Sandbox, snapshot: &Snapshot, host: &Host) -> Json 
         .field("landlock_abi", &sandbox.landlock_abi)
         .field("seccomp", &sandbox.seccomp)
         .field("no_new_privs", &sandbox.no_new_privs)
+        .field("rights", &sandbox.rights)
+        .field("missing", &sandbox.missing)
         .end();
     summary(snapshot, host).json("sandbox", &confined).end()
 }

@@ -7,3 +7,4 @@ pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod message;
 pub(crate) mod outbox;
+pub(crate) mod refusal;

@@ -1,14 +1,14 @@
-//! `trust ALIAS`: shows a host's keys to a person and, when told to, puts them on record.
+//! `trust ALIAS`: a host's keys, and putting them on record.
 //!
 //! The only thing that ever adds to `known_hosts`, and only from the command line: no tool
 //! call leads here. Refuses to touch a host that has another key on record already: such a
-//! line is taken out by hand, by somebody who knows why. Does no input or output of its
-//! own but through [`Talk`]. Called by `startup`.
+//! line is taken out by hand, by somebody who knows why. Asks nobody: the person's side is
+//! `cli::commands::trust`, the only caller.
 
 use std::collections::HashSet;
 use std::fmt;
-use std::io::{self, BufRead, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{FileError, Host, Snapshot};
@@ -23,31 +23,12 @@ use crate::ssh::login::limiter::Logins;
 use crate::ssh::login::{Means, presented_key, record_name};
 use crate::ssh::transport::resolve::Resolver;
 
-/// Longest answer read from a person, in bytes.
-const ANSWER_MAX: u64 = 256;
-
-/// Where questions and answers go.
-pub(crate) struct Talk<'a> {
-    pub answers: &'a mut dyn BufRead,
-    pub out: &'a mut dyn Write,
-}
-
-/// How the keys are confirmed.
-pub(crate) enum Consent {
-    /// A person compares the fingerprints and says yes.
-    Ask,
-    /// The one key with this fingerprint (`SHA256:…`) is taken, and no other.
-    Fingerprint(String),
-}
-
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trusted {
     Added(usize),
-    /// All keys that the host has are on record.
+    /// All of them are on record.
     Already,
-    /// The person did not say yes.
-    Declined,
 }
 
 /// Why nothing was added.
@@ -64,10 +45,7 @@ pub(crate) enum TrustError {
         line: usize,
         presented: String,
     },
-    /// None of the host's keys has the fingerprint.
-    NoSuchFingerprint,
     Write(FileError),
-    Talk(io::Error),
 }
 
 impl fmt::Display for TrustError {
@@ -84,59 +62,73 @@ impl fmt::Display for TrustError {
                 "known_hosts line {line} has another key of this host (presented: {presented}); \
                  if the host was reinstalled, take that line out first"
             ),
-            Self::NoSuchFingerprint => {
-                f.write_str("none of the host's keys has this fingerprint; nothing was added")
-            }
             Self::Write(error) => write!(f, "known_hosts could not be written: {error}"),
-            Self::Talk(error) => write!(f, "terminal: {error}"),
         }
     }
 }
 
 impl std::error::Error for TrustError {}
 
-/// Fetches, shows, asks, adds.
-///
-/// # Errors
-/// See [`TrustError`]; then nothing was added.
-pub(crate) fn trust(
-    snapshot: &Arc<Snapshot>,
-    alias: &HostAlias,
-    consent: &Consent,
-    agent: Option<PathBuf>,
-    talk: &mut Talk<'_>,
-) -> Result<Trusted, TrustError> {
-    let host = snapshot.host(alias).ok_or(TrustError::UnknownHost)?;
-    let keys = fetch(snapshot, host, agent.as_deref())?;
-    let name = record_name(host);
-    let file = known_hosts_bytes(snapshot).map_err(TrustError::KnownHosts)?;
-    let new = sort_out(&KnownHosts::parse(&file), &name, keys, talk)?;
-    if new.is_empty() {
-        return Ok(Trusted::Already);
-    }
-    let chosen = match consent {
-        Consent::Ask => {
-            if !says_yes(&name, talk)? {
-                return Ok(Trusted::Declined);
-            }
-            new
-        }
-        Consent::Fingerprint(wanted) => {
-            let chosen: Vec<PublicKey> = new
-                .into_iter()
-                .filter(|key| key.fingerprint() == *wanted)
-                .collect();
-            if chosen.is_empty() {
-                return Err(TrustError::NoSuchFingerprint);
-            }
-            chosen
-        }
-    };
-    add(snapshot, &name, chosen)
+/// The keys that a host presents, and what known_hosts says of each.
+pub(crate) struct Offer {
+    snapshot: Arc<Snapshot>,
+    name: RecordName,
+    keys: Vec<PublicKey>,
+    /// The file as it was when the keys were fetched.
+    known: KnownHosts,
 }
 
-/// Adds to what is on record by now: while the host was asked and a person compared, others
-/// may have added to it, or revoked what is to be added.
+/// Fetches every key that a host has.
+///
+/// # Errors
+/// There is no such host, it cannot be reached, or known_hosts cannot be read.
+pub(crate) fn fetch(
+    snapshot: &Arc<Snapshot>,
+    alias: &HostAlias,
+    agent: Option<&Path>,
+) -> Result<Offer, TrustError> {
+    let host = snapshot.host(alias).ok_or(TrustError::UnknownHost)?;
+    let keys = presented_keys(snapshot, host, agent)?;
+    let file = known_hosts_bytes(snapshot).map_err(TrustError::KnownHosts)?;
+    Ok(Offer {
+        snapshot: Arc::clone(snapshot),
+        name: record_name(host),
+        keys,
+        known: KnownHosts::parse(&file),
+    })
+}
+
+impl Offer {
+    pub(crate) fn name(&self) -> &RecordName {
+        &self.name
+    }
+
+    pub(crate) fn keys(&self) -> &[PublicKey] {
+        &self.keys
+    }
+
+    pub(crate) fn is_on_record(&self, key: &PublicKey) -> bool {
+        self.known.standing(&self.name, key) == Standing::OnRecord
+    }
+
+    /// Whether the key is to be added.
+    ///
+    /// # Errors
+    /// The host has another key on record, or this one is revoked.
+    pub(crate) fn is_new(&self, key: &PublicKey) -> Result<bool, TrustError> {
+        is_new(&self.known, &self.name, key)
+    }
+
+    /// Adds to what is on record by now: while the host was asked and a person compared,
+    /// others may have added to it, or revoked what is to be added.
+    ///
+    /// # Errors
+    /// See [`TrustError`]; then nothing was added.
+    pub(crate) fn add(&self, chosen: Vec<PublicKey>) -> Result<Trusted, TrustError> {
+        add(&self.snapshot, &self.name, chosen)
+    }
+}
+
 fn add(
     snapshot: &Snapshot,
     name: &RecordName,
@@ -161,7 +153,7 @@ fn add(
 }
 
 /// Every key the host has, by asking for each type in turn.
-fn fetch(
+fn presented_keys(
     snapshot: &Arc<Snapshot>,
     host: &Host,
     agent: Option<&Path>,
@@ -200,29 +192,6 @@ fn fetch(
     }
 }
 
-/// Shows every key; returns those that are not on record.
-fn sort_out(
-    known: &KnownHosts,
-    name: &RecordName,
-    keys: Vec<PublicKey>,
-    talk: &mut Talk<'_>,
-) -> Result<Vec<PublicKey>, TrustError> {
-    let mut new = Vec::new();
-    for key in keys {
-        let standing = known.standing(name, &key);
-        let note = if standing == Standing::OnRecord {
-            " on record"
-        } else {
-            ""
-        };
-        writeln!(talk.out, "{}{note}", describe(&key, name)).map_err(TrustError::Talk)?;
-        if is_new(known, name, &key)? {
-            new.push(key);
-        }
-    }
-    Ok(new)
-}
-
 /// Whether a key is to be added; `false`: it is on record.
 fn is_new(known: &KnownHosts, name: &RecordName, key: &PublicKey) -> Result<bool, TrustError> {
     match known.standing(name, key) {
@@ -236,25 +205,8 @@ fn is_new(known: &KnownHosts, name: &RecordName, key: &PublicKey) -> Result<bool
     }
 }
 
-fn says_yes(name: &RecordName, talk: &mut Talk<'_>) -> Result<bool, TrustError> {
-    let question = format!(
-        "Compare these fingerprints with what the host itself says (ssh-keygen -l).\n\
-         Trust them as the keys of {name}? [yes/no] "
-    );
-    talk.out
-        .write_all(question.as_bytes())
-        .and_then(|()| talk.out.flush())
-        .map_err(TrustError::Talk)?;
-    let mut answer = String::new();
-    (&mut *talk.answers)
-        .take(ANSWER_MAX)
-        .read_line(&mut answer)
-        .map_err(TrustError::Talk)?;
-    Ok(answer.trim().eq_ignore_ascii_case("yes"))
-}
-
 /// As `ssh-keygen -l` shows a key: bits, fingerprint, name, type.
-fn describe(key: &PublicKey, name: &RecordName) -> String {
+pub(crate) fn describe(key: &PublicKey, name: &RecordName) -> String {
     let (bits, label) = match key.kind() {
         "ssh-ed25519" => (256, "ED25519"),
         "ecdsa-sha2-nistp256" => (256, "ECDSA"),

@@ -365,6 +365,7 @@ fn events_about_the_server() {
         hosts: 3,
         sandbox: Sandbox {
             level: "required",
+            rights: vec!["seccomp", "files"],
             landlock_abi: 7,
             seccomp: true,
             no_new_privs: true,
@@ -383,7 +384,7 @@ fn events_about_the_server() {
     });
     holds(
         &start,
-        r#"{"type":"server_start","ts":T,"timestamp":"T","version":"2.0.0","pid":1,"config_hash":"ab","hosts":3,"sandbox":{"level":"required","landlock_abi":7,"seccomp":true,"no_new_privs":true,"uid":10001,"gid":10001,"capabilities_dropped":true,"missing":[]},"audit_file":true,"linked":{"libssh2":"1","openssl":"3","zlib":"1","build":"hardened"}}"#,
+        r#"{"type":"server_start","ts":T,"timestamp":"T","version":"2.0.0","pid":1,"config_hash":"ab","hosts":3,"sandbox":{"level":"required","rights":["seccomp","files"],"landlock_abi":7,"seccomp":true,"no_new_privs":true,"uid":10001,"gid":10001,"capabilities_dropped":true,"missing":[]},"audit_file":true,"linked":{"libssh2":"1","openssl":"3","zlib":"1","build":"hardened"}}"#,
     );
     let stop = Record::ServerStop {
         ts: TS,

@@ -273,3 +273,21 @@ fn stderr(output: &Output) -> String {
 fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
+
+/// The sandbox hides multicast DNS: said before a login waits for it.
+#[test]
+fn a_name_of_multicast_dns_is_warned_of() {
+    let fleet = Fleet::of(&["web1"]);
+    let servers = fs::read_to_string(fleet.setup.config.join("servers.yml")).unwrap();
+    let address = fleet.host("web1").address.to_string();
+    fleet
+        .setup
+        .write("servers.yml", &servers.replace(&address, "printer.local"));
+    let said = run_cli(&fleet.setup, &["check"]);
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(
+        said.contains("printer.local is a name of multicast DNS"),
+        "{said}"
+    );
+    assert!(said.contains("the server would start"), "{said}");
+}

@@ -71,14 +71,14 @@ fn version_names_the_libraries_that_are_linked() {
     {
         assert!(line.starts_with(name), "{text}");
     }
-    assert_eq!(lines.len(), 4);
+    assert!(lines[4].starts_with("build: "), "{text}");
+    assert_eq!(lines.len(), 5);
 }
 
 #[test]
 fn what_is_not_understood_is_a_usage_error() {
     let setup = Setup::new();
-    let cases: [(&[&str], &str); 12] = [
-        (&["chek"], "did you mean 'check'"),
+    let cases: [(&[&str], &str); 11] = [
         (&["audit", "verfy", "x"], "did you mean 'verify'"),
         (&["policy"], "one of: test, tables"),
         (&["check", "--jsn"], "did you mean --json"),
@@ -96,6 +96,13 @@ fn what_is_not_understood_is_a_usage_error() {
         assert_code(&output, 2);
         assert!(out(&output).is_empty(), "{args:?}");
         assert!(err(&output).contains(text), "{args:?}: {}", err(&output));
+    }
+    // Without a known word the server is meant, whose client is told, too.
+    let output = run_cli(&setup, &["chek"]);
+    assert_code(&output, 2);
+    let told: Value = serde_json::from_str(&out(&output)).unwrap();
+    for text in [err(&output), told["error"]["message"].to_string()] {
+        assert!(text.contains("did you mean 'check'"), "{text}");
     }
 }
 

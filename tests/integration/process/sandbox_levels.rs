@@ -21,9 +21,11 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::common::{Fleet, Scratch, Server, Setup, structured, tool};
+use crate::common::{Fleet, Scratch, Server, Setup, structured, tool, wait_until};
 use mcp_ssh_orchestrator::testing::sys::landlock::RESOLVER_FILES;
 use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
@@ -33,15 +35,27 @@ use serde_json::{Value, json};
 /// Runs the server behind a filter that answers one system call with an error.
 fn without(setup: &Setup, filter: BpfProgram, args: &[&str]) -> Output {
     let mut command = setup.command();
+    command.args(args);
+    let mut child = piped(&mut command, filter).spawn().unwrap();
+    drop(child.stdin.take());
+    child.wait_with_output().unwrap()
+}
+
+/// All three streams are pipes, and the filter is around it.
+fn piped(command: &mut Command, filter: BpfProgram) -> &mut Command {
     command
-        .args(args)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let apply = move || seccompiler::apply_filter(&filter).map_err(io::Error::other);
     // SAFETY: between fork and exec only two system calls are made.
     unsafe { command.pre_exec(apply) };
-    command.spawn().unwrap().wait_with_output().unwrap()
+    command
+}
+
+/// A filter that changes nothing.
+fn unchanged() -> BpfProgram {
+    answering(libc::SYS_ptrace, Vec::new(), libc::EPERM)
 }
 
 fn answering(number: i64, rules: Vec<SeccompRule>, error: i32) -> BpfProgram {
@@ -98,7 +112,8 @@ fn required_refuses_and_says_which_of_three_it_is() {
         for args in [&[][..], &["--sandbox=required"]] {
             let output = without(&fleet.setup, filter.clone(), args);
             assert_eq!(output.status.code(), Some(1), "{text}");
-            assert!(output.stdout.is_empty());
+            let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert!(told["error"]["message"].as_str().unwrap().contains(text));
             let records = records(&output);
             let refusal = records
                 .iter()
@@ -119,6 +134,148 @@ fn required_refuses_and_says_which_of_three_it_is() {
         assert_eq!(check.status.code(), Some(1));
         assert!(String::from_utf8(check.stdout).unwrap().contains(text));
     }
+}
+
+/// What a client shows: the reason, in answer to its own first request, and nothing that
+/// only the operator may see.
+#[test]
+fn a_refusal_answers_the_first_request() {
+    let fleet = Fleet::of(&["web1"]);
+    let initialize = br#"{"jsonrpc":"2.0","id":"first","method":"initialize","params":{}}"#;
+    let told = |filter: BpfProgram, args: &[&str]| -> Value {
+        let mut command = fleet.setup.command();
+        command.args(args);
+        let mut child = piped(&mut command, filter).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&[&initialize[..], b"\n"].concat()).unwrap();
+        // The pipe stays open, as a client's does.
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        assert_ne!(output.status.code(), Some(0));
+        assert_eq!(
+            output.stdout.iter().filter(|byte| **byte == b'\n').count(),
+            1
+        );
+        records(&output);
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let answer = told(no_landlock(libc::ENOSYS), &[]);
+    assert_eq!(answer["id"], "first");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("lacks Landlock"), "{message}");
+    assert!(message.contains("--sandbox=degraded"), "{message}");
+
+    let answer = told(unchanged(), &["--sandbox=none"]);
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("strict, required, degraded, off"),
+        "{message}"
+    );
+
+    fleet.setup.write("policy.yml", "rules: 7");
+    let answer = told(unchanged(), &[]);
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("configuration does not load"), "{message}");
+    let config = fleet.setup.config.display().to_string();
+    assert!(!message.contains(&config), "{message}");
+}
+
+/// Single rights can be demanded by name, and what a level leaves open is not demanded.
+#[test]
+fn a_floor_is_what_it_says() {
+    let fleet = Fleet::of(&["web1"]);
+    let started = |filter: BpfProgram, args: &[&str]| {
+        let output = without(&fleet.setup, filter, args);
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), log)
+    };
+    let (well, log) = started(unchanged(), &["--sandbox=strict", "--sandbox-floor=scopes"]);
+    assert!(well, "{log}");
+    let start: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    assert_eq!(start["sandbox"]["level"], "strict");
+    let rights = ["seccomp", "files", "truncate", "tcp", "ioctl", "scopes"];
+    assert_eq!(start["sandbox"]["rights"], json!(rights));
+    let degraded = ["--sandbox=degraded", "--sandbox-floor=seccomp"];
+    assert!(started(no_landlock(libc::ENOSYS), &degraded).0);
+    let (well, log) = started(no_seccomp(libc::ENOSYS), &degraded);
+    assert!(!well && log.contains("(without: seccomp)"), "{log}");
+    assert!(log.contains("leave that out of --sandbox-floor"), "{log}");
+}
+
+/// A file system that answers differently once the sandbox is closed: the server says so at
+/// its start, and does not find out at the first login.
+#[test]
+fn what_the_sandbox_hides_is_found_at_the_start() {
+    let fleet = Fleet::of(&["web1"]);
+    let scratch = Scratch::new("hidden");
+    let trace = scratch.path().join("trace");
+    let traced = |inject: &[&str]| {
+        let server = fleet.setup.command();
+        let mut traced = Command::new(tool("strace"));
+        traced.args(["-f", "-qq", "-o"]).arg(&trace);
+        traced.args(["-e", "trace=seccomp"]).args(inject);
+        traced.arg(server.get_program()).env_clear();
+        for (name, value) in server.get_envs() {
+            traced.env(name, value.unwrap());
+        }
+        traced.stdin(Stdio::null());
+        traced.stdout(Stdio::piped()).stderr(Stdio::piped());
+        traced.spawn().unwrap()
+    };
+    let said = || fs::read_to_string(&trace).unwrap_or_default();
+    assert!(traced(&[]).wait_with_output().unwrap().status.success());
+    let calls = said()
+        .lines()
+        .filter(|call| call.contains("seccomp("))
+        .count();
+
+    // Held where the sandbox has just been closed, while the file goes.
+    let stop = format!("inject=seccomp:signal=SIGSTOP:when={calls}");
+    let server = traced(&["-e", &stop]);
+    wait_until("it is held", || said().contains("stopped by SIGSTOP"));
+    let policy = fleet.setup.config.join("policy.yml");
+    fs::rename(&policy, scratch.path().join("policy.yml")).unwrap();
+    let pid = said().split_whitespace().next().unwrap().parse().unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
+    let output = server.wait_with_output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(
+        log.contains("with the sandbox closed, cannot be any more"),
+        "{log}"
+    );
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        told.contains("the sandbox hides what it has to read"),
+        "{told}"
+    );
+}
+
+/// gVisor has no openat2(2), and older profiles hide it: links are refused all the same.
+#[test]
+fn it_serves_where_there_is_no_openat2() {
+    let fleet = Fleet::of(&["web1"]);
+    for error in [libc::ENOSYS, libc::EPERM] {
+        let no_openat2 = answering(libc::SYS_openat2, Vec::new(), error);
+        let output = without(&fleet.setup, no_openat2, &[]);
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{log}");
+        assert!(log.contains("server_start"), "{log}");
+    }
+    let key = fleet.setup.config.join("policy.yml");
+    let aside = fleet.setup.config.join("aside.yml");
+    fs::rename(&key, &aside).unwrap();
+    std::os::unix::fs::symlink("aside.yml", &key).unwrap();
+    let no_openat2 = answering(libc::SYS_openat2, Vec::new(), libc::ENOSYS);
+    let output = without(&fleet.setup, no_openat2.clone(), &[]);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && log.contains("it is a link"),
+        "{log}"
+    );
+    let output = without(&fleet.setup, no_openat2, &["--allow-links-beneath"]);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
 }
 
 #[test]
