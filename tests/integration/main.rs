@@ -18,6 +18,7 @@ mod audit;
 mod build;
 mod cli;
 mod config;
+mod deploy;
 mod mcp;
 mod policy;
 mod process;

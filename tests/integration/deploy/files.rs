@@ -1,0 +1,128 @@
+//! Promise: what `deploy/` holds can be read by what it is for, names no variable or option
+//! that the program does not have, and leaves none of the confinement away.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step is a failed test"
+)]
+
+use std::collections::BTreeSet;
+
+use mcp_ssh_orchestrator::testing::config::yaml::node::parse;
+use serde_json::Value;
+
+use super::{deployed, read};
+use crate::common::{Setup, run_cli};
+
+#[test]
+fn every_file_is_well_formed() {
+    let mut parsed = 0;
+    for file in deployed() {
+        let text = read(&file);
+        match file.rsplit('.').next().unwrap() {
+            "json" => drop(serde_json::from_str::<Value>(&text).unwrap()),
+            "yaml" => {
+                for document in text.split("\n---\n") {
+                    let parsed = parse(document.as_bytes());
+                    assert!(parsed.is_ok(), "{file}: {:?}", parsed.err());
+                }
+            }
+            _ => continue,
+        }
+        parsed += 1;
+    }
+    assert!(parsed >= 7, "{parsed}");
+}
+
+#[test]
+fn variables_and_options_are_those_of_the_program() {
+    let help = run_cli(&Setup::new(), &["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let mut found = BTreeSet::new();
+    let files = deployed();
+    for file in files
+        .iter()
+        .map(String::as_str)
+        .chain(["README.md", "server.json"])
+    {
+        for word in read(file).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+            if let Some(rest) = word.strip_prefix("MCP_SSH_") {
+                let secret = rest.starts_with("SECRET_");
+                assert!(secret || help.contains(word), "{file}: {word}");
+                found.insert(word.to_owned());
+            }
+        }
+    }
+    assert!(found.len() >= 5, "{found:?}");
+    for file in [
+        "deploy/compose/compose.yaml",
+        "deploy/systemd/mcp-ssh-orchestrator@.service",
+    ] {
+        assert!(read(file).contains("--audit-file") && help.contains("--audit-file"));
+    }
+}
+
+#[test]
+fn the_pod_is_confined() {
+    let pod = read("deploy/kubernetes/mcp-ssh-orchestrator.yaml");
+    for line in [
+        "runAsNonRoot: true",
+        "runAsUser: 10001",
+        "fsGroup: 10001",
+        "seccompProfile: {type: RuntimeDefault}",
+        "allowPrivilegeEscalation: false",
+        "readOnlyRootFilesystem: true",
+        "capabilities: {drop: [ALL]}",
+        "automountServiceAccountToken: false",
+        "stdin: true",
+        "MCP_SSH_ALLOW_LINKS_BENEATH, value: \"1\"",
+    ] {
+        assert!(pod.contains(line), "{line}");
+    }
+    assert_eq!(pod.matches("readOnly: true").count(), 3);
+}
+
+/// The fields that the schemas of the registry and of bundles require, and one version.
+#[test]
+fn registry_entries_have_what_their_schemas_require() {
+    let json = |file: &str| serde_json::from_str::<Value>(&read(file)).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    let server = json("server.json");
+    for field in ["$schema", "name", "description", "version", "packages"] {
+        assert!(!server[field].is_null(), "{field}");
+    }
+    assert_eq!(server["version"], version);
+    // Longer ones are refused by the registry.
+    assert!(server["description"].as_str().unwrap().len() <= 100);
+    let (space, name) = server["name"].as_str().unwrap().split_once('/').unwrap();
+    assert!(space.contains('.') && !name.contains('/'));
+    let package = &server["packages"][0];
+    assert_eq!(package["transport"]["type"], "stdio");
+    let image = package["identifier"].as_str().unwrap();
+    assert!(image.ends_with(&format!(":{version}")), "{image}");
+    let label = format!(
+        "io.modelcontextprotocol.server.name=\"{}\"",
+        server["name"].as_str().unwrap()
+    );
+    assert!(
+        read("Dockerfile").contains(&label),
+        "the image carries {label}"
+    );
+
+    let bundle = json("deploy/registry/mcpb-manifest.json");
+    for field in [
+        "manifest_version",
+        "name",
+        "version",
+        "description",
+        "author",
+        "server",
+    ] {
+        assert!(!bundle[field].is_null(), "{field}");
+    }
+    assert_eq!(bundle["version"], version);
+    assert_eq!(bundle["server"]["type"], "binary");
+    let command = bundle["server"]["mcp_config"]["command"].as_str().unwrap();
+    assert!(command.ends_with(bundle["server"]["entry_point"].as_str().unwrap()));
+}
