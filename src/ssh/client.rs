@@ -15,9 +15,9 @@ use crate::model::security_event::SecurityEvent;
 use crate::policy::Authorised;
 use crate::ssh::deadline::{Control, Deadline};
 use crate::ssh::error::SshError;
-use crate::ssh::host_keys::KnownHosts;
+use crate::ssh::login::key_files::{self, KnownHostsCache};
 use crate::ssh::login::limiter::Logins;
-use crate::ssh::login::{self, Established, Means, Proof, Seen, key_files};
+use crate::ssh::login::{self, Established, Means, Proof, Seen};
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::{Clearance, Ended, RunReport, Sink, Stage};
 use crate::ssh::session::exec;
@@ -33,6 +33,7 @@ const PROBE: Duration = Duration::from_secs(3);
 pub struct Client {
     resolver: Resolver,
     logins: Logins,
+    known_hosts: KnownHostsCache,
     pool: Pool,
     agent: Option<Arc<PathBuf>>,
 }
@@ -52,6 +53,7 @@ impl Client {
         Self {
             resolver: Resolver::new(),
             logins: Logins::default(),
+            known_hosts: KnownHostsCache::default(),
             pool: Pool::default(),
             agent: agent.map(Arc::new),
         }
@@ -126,7 +128,7 @@ impl Client {
     ) -> Result<(Link, Proof), SshError> {
         let route = job.snapshot.route(&job.host.alias);
         while from_pool && let Some(Parked { mut link, proof }) = self.pool.take(key) {
-            if !still_holds(&proof, job, &route) || !link.seems_alive() {
+            if !self.still_holds(&proof, job, &route) || !link.seems_alive() {
                 link.goodbye();
                 continue;
             }
@@ -158,6 +160,7 @@ impl Client {
             snapshot: job.snapshot,
             resolver: &self.resolver,
             logins: &self.logins,
+            known_hosts: &self.known_hosts,
             agent: self.agent.as_deref().map(PathBuf::as_path),
         };
         let mut seen = Seen::default();
@@ -181,6 +184,27 @@ impl Client {
                 Err(error)
             }
         }
+    }
+
+    /// Whether what a session's logins relied on is as it was: the addresses are still allowed,
+    /// the host keys still on record, the keys and certificates the same.
+    fn still_holds(&self, proof: &Proof, job: &Job<'_>, route: &[&Host]) -> bool {
+        let allowed = |hop: &login::Verified| {
+            let socket = hop.address.socket_addr();
+            route.iter().any(|host| {
+                job.snapshot.policy().network().pin(socket.ip(), host.port) == Ok(hop.address)
+            })
+        };
+        let Ok((known_hosts, digest)) = self.known_hosts.current(job.snapshot) else {
+            return false;
+        };
+        let on_record = digest == proof.known_hosts || {
+            let verified = |hop: &login::Verified| known_hosts.verify(&hop.name, &hop.key).is_ok();
+            proof.hops.iter().all(verified)
+        };
+        on_record
+            && proof.hops.iter().all(allowed)
+            && key_files::material_digest(job.snapshot, route) == proof.material
     }
 
     /// Whether a host's name resolves to an address that the policy allows, without
@@ -235,26 +259,4 @@ fn idle_time(job: &Job<'_>) -> Duration {
         .policy()
         .limits(job.host.alias.as_str(), &job.host.tags);
     Duration::from_secs(u64::from(limits.session_idle_seconds))
-}
-
-/// Whether what a session's logins relied on is as it was: the addresses are still allowed,
-/// the host keys still on record, the keys and certificates the same.
-fn still_holds(proof: &Proof, job: &Job<'_>, route: &[&Host]) -> bool {
-    let allowed = |hop: &login::Verified| {
-        let socket = hop.address.socket_addr();
-        route.iter().any(|host| {
-            job.snapshot.policy().network().pin(socket.ip(), host.port) == Ok(hop.address)
-        })
-    };
-    let Ok(file) = key_files::known_hosts_bytes(job.snapshot) else {
-        return false;
-    };
-    let on_record = key_files::digest(&file) == proof.known_hosts || {
-        let known_hosts = KnownHosts::parse(&file);
-        let verified = |hop: &login::Verified| known_hosts.verify(&hop.name, &hop.key).is_ok();
-        proof.hops.iter().all(verified)
-    };
-    on_record
-        && proof.hops.iter().all(allowed)
-        && key_files::material_digest(job.snapshot, route) == proof.material
 }

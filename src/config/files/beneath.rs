@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2, renameat};
@@ -69,6 +70,8 @@ pub struct FileState {
     size: u64,
     mode: u32,
     modified: (i64, i64),
+    /// Of the inode: also where an edit puts the time of modification back.
+    changed: (i64, i64),
 }
 
 impl FileState {
@@ -79,7 +82,21 @@ impl FileState {
             size: metadata.len(),
             mode: metadata.mode() & 0o777,
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Whether the file has been left alone for so long. A clock that was set back says no.
+    pub(crate) fn is_older_than(&self, age: Duration) -> bool {
+        let last = self.modified.0.max(self.changed.0);
+        let last = Duration::from_secs(u64::try_from(last).unwrap_or(u64::MAX));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        // Rounded down to seconds, so one more.
+        now.is_ok_and(|now| {
+            now > last
+                .saturating_add(age)
+                .saturating_add(Duration::from_secs(1))
+        })
     }
 }
 

@@ -8,7 +8,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::config::files::beneath::{Directory, FileContent, FileError, Links, RelativePath};
+use crate::config::files::beneath::{
+    Directory, FileContent, FileError, FileState, Links, RelativePath,
+};
 use crate::config::secrets::value::Secret;
 use crate::model::security_event::{EventValue, SecurityEvent};
 
@@ -73,6 +75,14 @@ impl Dirs {
     pub fn read_known_hosts(&self, path: &KnownHostsPath) -> Result<FileContent, FileError> {
         self.directory(path.base)
             .read(&path.relative, KNOWN_HOSTS_MAX)
+    }
+
+    /// The state that the known_hosts file is in now, without reading it.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub(crate) fn known_hosts_state(&self, path: &KnownHostsPath) -> Result<FileState, FileError> {
+        self.directory(path.base).state(&path.relative)
     }
 
     /// Whether the known_hosts file can be opened now, without reading it.

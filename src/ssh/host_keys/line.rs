@@ -13,7 +13,8 @@ use crate::ssh::host_keys::public_key::PublicKey;
 
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) line: usize,
+    /// Where in the file the line begins.
+    pub(crate) start: usize,
     pub(crate) marker: Marker,
     pub(crate) names: Names,
     /// `None`: the key cannot be read (kept for revocations only).
@@ -43,14 +44,14 @@ pub(crate) enum Names {
 /// end alone. A line with a zero byte grants nothing. A line that OpenSSH would pass over
 /// although it speaks of a revocation (another spelling, several markers, a byte order mark
 /// before it) revokes here, for any host.
-pub(crate) fn parse(text: &str, line: usize) -> Option<Entry> {
+pub(crate) fn parse(text: &str, start: usize) -> Option<Entry> {
     let fields: Vec<&str> = text
         .trim_end_matches('\r')
         .split([' ', '\t', '\0'])
         .filter(|field| !field.is_empty())
         .collect();
     let entry = |marker, names, key| Entry {
-        line,
+        start,
         marker,
         names,
         key,
@@ -81,6 +82,19 @@ pub(crate) fn parse(text: &str, line: usize) -> Option<Entry> {
         return Some(entry(marker, names, key));
     }
     Some(entry(marker, names?, Some(key?)))
+}
+
+impl Entry {
+    /// The names of a line that grants, if none of them is a pattern or hashed.
+    pub(crate) fn plain_names(&self) -> Option<&[String]> {
+        match (&self.names, self.marker) {
+            (Names::Patterns(names), Marker::Plain) => {
+                let is_plain = |name: &String| !name.contains(['*', '?', '!']);
+                names.iter().all(is_plain).then_some(names)
+            }
+            _ => None,
+        }
+    }
 }
 
 fn key_among(fields: &[&str]) -> Option<PublicKey> {

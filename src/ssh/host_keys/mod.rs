@@ -8,6 +8,7 @@
 //! there is for a host. Called by [`crate::ssh::login`] after the key exchange, before any
 //! authentication, and by [`crate::ssh::host_keys::trust`].
 
+pub(crate) mod index;
 pub(crate) mod line;
 pub(crate) mod public_key;
 pub(crate) mod trust;
@@ -16,13 +17,14 @@ use std::fmt;
 
 use crate::model::names::Port;
 use crate::ssh::error::{HostKeyProblem, SshError};
+use crate::ssh::host_keys::index::LineIndex;
 use crate::ssh::host_keys::line::{Entry, Marker};
 pub use crate::ssh::host_keys::public_key::PublicKey;
 
-/// All that is on record, in the order of the file.
+/// All that is on record.
 #[derive(Debug, Default)]
 pub struct KnownHosts {
-    entries: Vec<Entry>,
+    lines: LineIndex,
 }
 
 /// Whether a key can be added for a host.
@@ -63,17 +65,17 @@ impl fmt::Display for RecordName {
 
 impl KnownHosts {
     pub fn parse(bytes: &[u8]) -> Self {
-        let entries = bytes
-            .split(|&b| b == b'\n')
-            .zip(1..)
-            // A comment in another encoding must not take its line out.
-            .filter_map(|(text, line)| line::parse(&String::from_utf8_lossy(text), line))
-            .collect();
-        Self { entries }
+        Self::new(bytes.to_vec())
+    }
+
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self {
+            lines: LineIndex::new(bytes),
+        }
     }
 
     /// The types of the keys on record for a host, for asking it for one of these.
-    pub fn kinds_for(&self, name: &RecordName) -> Vec<&str> {
+    pub fn kinds_for(&self, name: &RecordName) -> Vec<String> {
         let kinds = self.kinds_of(&name.full);
         if kinds.is_empty() {
             self.kinds_of(&name.bare)
@@ -82,9 +84,9 @@ impl KnownHosts {
         }
     }
 
-    fn kinds_of(&self, name: &str) -> Vec<&str> {
+    fn kinds_of(&self, name: &str) -> Vec<String> {
         self.matching(name, Marker::Plain)
-            .filter_map(|entry| entry.key.as_ref().map(PublicKey::kind))
+            .filter_map(|entry| Some(entry.key?.kind().to_owned()))
             .collect()
     }
 
@@ -116,7 +118,7 @@ impl KnownHosts {
                 cause: format!(
                     "line {}: @cert-authority is not supported, and {name} has no key of its own on record; \
                      presented {presented}",
-                    entry.line
+                    self.lines.number(entry.start)
                 ),
             });
         }
@@ -140,7 +142,9 @@ impl KnownHosts {
                 .as_ref()
                 .is_some_and(|other| other.kind() == key.kind())
         });
-        other.map_or(Standing::New, |entry| Standing::Another(entry.line))
+        other.map_or(Standing::New, |entry| {
+            Standing::Another(self.lines.number(entry.start))
+        })
     }
 
     fn check_revoked(&self, name: &RecordName, presented: &PublicKey) -> Result<(), SshError> {
@@ -153,13 +157,16 @@ impl KnownHosts {
                     return Err(SshError::HostKey(HostKeyProblem::Revoked {
                         host: name.to_string(),
                         presented: presented.to_string(),
-                        line: entry.line,
+                        line: self.lines.number(entry.start),
                     }));
                 }
                 Some(_) => {}
                 None => {
                     return Err(SshError::KnownHosts {
-                        cause: format!("line {}: a @revoked key that cannot be read", entry.line),
+                        cause: format!(
+                            "line {}: a @revoked key that cannot be read",
+                            self.lines.number(entry.start)
+                        ),
                     });
                 }
             }
@@ -172,19 +179,14 @@ impl KnownHosts {
             .any(|entry| entry.key.as_ref() == Some(presented))
     }
 
-    fn other_key(&self, name: &str) -> Option<(usize, &PublicKey)> {
+    fn other_key(&self, name: &str) -> Option<(usize, PublicKey)> {
         self.matching(name, Marker::Plain)
-            .find_map(|entry| Some((entry.line, entry.key.as_ref()?)))
+            .find_map(|entry| Some((self.lines.number(entry.start), entry.key?)))
     }
 
-    fn matching<'a, 'n>(
-        &'a self,
-        name: &'n str,
-        marker: Marker,
-    ) -> impl Iterator<Item = &'a Entry> + use<'a, 'n> {
-        self.entries
-            .iter()
-            .filter(move |entry| entry.marker == marker && entry.names.matches(name))
+    fn matching(&self, name: &str, marker: Marker) -> impl Iterator<Item = Entry> {
+        let entries = self.lines.entries(name);
+        entries.filter(move |entry| entry.marker == marker)
     }
 }
 
@@ -374,5 +376,32 @@ mod tests {
         );
         assert_eq!(verdict(&file, &name("web1", 22), &good), "ok");
         assert_eq!(verdict(&file, &name("web2", 22), &good), "unknown");
+    }
+
+    /// 100,000 hosts with keys of their own, as sshd(8)'s plain lines have them.
+    #[test]
+    fn a_name_among_very_many_is_found_at_once() {
+        let good = key("ssh-ed25519", 1).to_line();
+        let mut file = String::new();
+        for number in 0..90_000 {
+            file += &format!("web{number} {good}\n");
+        }
+        let other = key("ssh-ed25519", 2);
+        file += &format!("last,second {}\n", other.to_line());
+        let known = KnownHosts::parse(file.as_bytes());
+        // The index is a small part of the file, whose bytes are held once.
+        assert!(known.lines.size() <= file.len() + 90_002 * 8);
+        assert_eq!(known.verify(&name("second", 22), &other), Ok(()));
+        let refused = known.verify(&name("last", 22), &key("ssh-ed25519", 1));
+        assert!(matches!(
+            refused,
+            Err(SshError::HostKey(HostKeyProblem::Mismatch {
+                line: 90_001,
+                ..
+            }))
+        ));
+        // A name that is looked up reads its own lines alone.
+        assert_eq!(known.lines.entries("web77").count(), 1);
+        assert_eq!(known.lines.entries("web90000").count(), 0);
     }
 }

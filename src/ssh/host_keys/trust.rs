@@ -18,7 +18,7 @@ use crate::ssh::encoding::take_string;
 use crate::ssh::error::SshError;
 use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName, Standing};
 use crate::ssh::login::algorithms::host_key_kinds;
-use crate::ssh::login::key_files::known_hosts_bytes;
+use crate::ssh::login::key_files::{KnownHostsCache, known_hosts_bytes};
 use crate::ssh::login::limiter::Logins;
 use crate::ssh::login::{Means, presented_key, record_name};
 use crate::ssh::transport::resolve::Resolver;
@@ -163,6 +163,7 @@ fn presented_keys(
         snapshot,
         resolver: &resolver,
         logins: &Logins::default(),
+        known_hosts: &KnownHostsCache::default(),
         agent,
     };
     let route = snapshot.route(&host.alias);

@@ -1,23 +1,85 @@
-//! The files that a login relies on, read anew each time: known_hosts, keys, certificates.
+//! The files that a login relies on: keys and certificates, read anew each time, and
+//! known_hosts, read anew when it changed.
 //!
 //! What is added to known_hosts or changed in a key counts for the next connection without
 //! a restart, and an idle session whose login relied on something that has changed since
-//! is found out by a digest. Keeps nothing. Called by [`crate::ssh::login`], [`crate::ssh::client`]
+//! is found out by a digest. Keeps no key. Called by [`crate::ssh::login`], [`crate::ssh::client`]
 //! and [`crate::ssh::host_keys::trust`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Dirs, FileError, Host, KeyPath, Secret, Snapshot};
+use crate::config::files::beneath::FileState;
+use crate::config::{Dirs, FileError, Host, KeyPath, KnownHostsPath, Secret, Snapshot};
 use crate::ssh::error::{KeyProblem, SshError};
 use crate::ssh::host_keys::KnownHosts;
 
-/// The file as it is now; a missing one has no entries.
-///
-/// # Errors
-/// It is there and cannot be read.
-pub(crate) fn read_known_hosts(snapshot: &Snapshot) -> Result<(KnownHosts, [u8; 32]), SshError> {
-    let bytes = known_hosts_bytes(snapshot)?;
-    Ok((KnownHosts::parse(&bytes), digest(&bytes)))
+/// known_hosts as it was read last: read once for all logins, and again when it changed.
+/// Cheap to clone; all clones are one.
+#[derive(Clone, Default)]
+pub(crate) struct KnownHostsCache(Arc<Mutex<Option<Kept>>>);
+
+#[derive(Clone)]
+struct Kept {
+    path: KnownHostsPath,
+    state: FileState,
+    /// The file had been left alone for a while when it was read: its state says when it
+    /// changes from then on. One that had just been written could be written once more
+    /// within the same tick of the file system's clock.
+    is_settled: bool,
+    known: Arc<KnownHosts>,
+    digest: [u8; 32],
+}
+
+/// How long a file must have been left alone, to be recognised by its state.
+const SETTLED: Duration = Duration::from_secs(2);
+
+impl KnownHostsCache {
+    /// The file as it is now, with its digest; a missing one has no entries.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub(crate) fn current(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<(Arc<KnownHosts>, [u8; 32]), SshError> {
+        let (dirs, path) = (snapshot.dirs(), snapshot.known_hosts());
+        // Held while the file is read: whoever comes meanwhile takes what was read.
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = &*kept
+            && kept.is_settled
+            && kept.path == *path
+            && dirs.known_hosts_state(path) == Ok(kept.state)
+        {
+            return Ok((Arc::clone(&kept.known), kept.digest));
+        }
+        let content = match dirs.read_known_hosts(path) {
+            Ok(content) => content,
+            Err(FileError::Missing) => {
+                *kept = None;
+                return Ok((Arc::default(), digest(&[])));
+            }
+            Err(error) => return Err(unreadable(&error)),
+        };
+        let fresh = Kept {
+            path: path.clone(),
+            state: content.state,
+            is_settled: content.state.is_older_than(SETTLED),
+            digest: digest(&content.bytes),
+            known: Arc::new(KnownHosts::parse(&content.bytes)),
+        };
+        let found = (Arc::clone(&fresh.known), fresh.digest);
+        *kept = Some(fresh);
+        Ok(found)
+    }
+}
+
+fn unreadable(error: &FileError) -> SshError {
+    SshError::KnownHosts {
+        cause: error.to_string(),
+    }
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
@@ -28,9 +90,7 @@ pub(crate) fn known_hosts_bytes(snapshot: &Snapshot) -> Result<Vec<u8>, SshError
     match snapshot.dirs().read_known_hosts(snapshot.known_hosts()) {
         Ok(content) => Ok(content.bytes.to_vec()),
         Err(FileError::Missing) => Ok(Vec::new()),
-        Err(error) => Err(SshError::KnownHosts {
-            cause: error.to_string(),
-        }),
+        Err(error) => Err(unreadable(&error)),
     }
 }
 

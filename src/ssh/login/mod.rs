@@ -30,7 +30,7 @@ use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName};
 use crate::ssh::libssh2::FaultKind;
 use crate::ssh::login::algorithms::Offer;
 use crate::ssh::login::auth::Credentials;
-use crate::ssh::login::key_files::{material_digest, read_certificate, read_key, read_known_hosts};
+use crate::ssh::login::key_files::{KnownHostsCache, material_digest, read_certificate, read_key};
 use crate::ssh::login::limiter::{Logins, Permit};
 use crate::ssh::login::opening::explain_opening;
 use crate::ssh::phase::Phase;
@@ -78,6 +78,7 @@ pub(crate) struct Means<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) resolver: &'a Resolver,
     pub(crate) logins: &'a Logins,
+    pub(crate) known_hosts: &'a KnownHostsCache,
     pub(crate) agent: Option<&'a Path>,
 }
 
@@ -99,7 +100,7 @@ pub(crate) fn establish(
             }
         })?;
     }
-    let (known_hosts, known_hosts_digest) = read_known_hosts(means.snapshot)?;
+    let (known_hosts, known_hosts_digest) = means.known_hosts.current(means.snapshot)?;
     // Before the logins: what changes during them makes the session one that is not kept.
     let material = material_digest(means.snapshot, route);
     let mut reached: Option<(Link, Permit)> = None;
@@ -183,7 +184,7 @@ pub(crate) fn presented_key(
     kind: &str,
     control: &Control,
 ) -> Result<PublicKey, SshError> {
-    let (known_hosts, _) = read_known_hosts(means.snapshot)?;
+    let (known_hosts, _) = means.known_hosts.current(means.snapshot)?;
     let mut reached: Option<(Link, Permit)> = None;
     let mut seen = Seen::default();
     for (index, host) in route.iter().enumerate() {
@@ -288,6 +289,7 @@ impl Hop<'_> {
         let mut link = Link::new(carrier)?;
         let name = record_name(self.host);
         let kinds = self.known_hosts.kinds_for(&name);
+        let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
         let offer = Offer::new(&kinds, self.host.legacy_algorithms);
         offer
             .apply(link.session())

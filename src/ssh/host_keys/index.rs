@@ -1,0 +1,115 @@
+//! The lines of a `known_hosts` file, found by name without reading all of them again.
+//!
+//! Owns the file's bytes and, for the lines whose names are plain, an index of eight bytes a
+//! name. Lines whose names are patterns or hashed, and those that revoke, can be anybody's:
+//! they are tried one by one for a name that is asked for the first time, and what was found
+//! is remembered. A line is read anew whenever it is used, so that one meaning of a line is
+//! all there is ([`crate::ssh::host_keys::line`]). Called by [`crate::ssh::host_keys`].
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::ssh::host_keys::line::{self, Entry};
+
+/// Names whose lines are remembered, at most; then the memory begins anew.
+const REMEMBERED: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(crate) struct LineIndex {
+    bytes: Vec<u8>,
+    hasher: RandomState,
+    /// Hash of a name and where its line begins, sorted.
+    by_name: Vec<(u32, u32)>,
+    /// Where the lines begin that have to be tried for every name.
+    others: Vec<usize>,
+    found: Mutex<HashMap<String, Arc<[usize]>>>,
+}
+
+impl LineIndex {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        let mut index = Self::default();
+        let mut start = 0;
+        for text in bytes.split(|&byte| byte == b'\n') {
+            index.take_in(text, start);
+            start = start.saturating_add(text.len()).saturating_add(1);
+        }
+        index.by_name.sort_unstable();
+        index.by_name.shrink_to_fit();
+        index.others.shrink_to_fit();
+        index.bytes = bytes;
+        index
+    }
+
+    /// Bytes that the file and its index take.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        let named = self.by_name.capacity() * size_of::<(u32, u32)>();
+        self.bytes.capacity() + named + self.others.capacity() * size_of::<usize>()
+    }
+
+    fn take_in(&mut self, text: &[u8], start: usize) {
+        // A comment in another encoding must not take its line out.
+        let Some(entry) = line::parse(&String::from_utf8_lossy(text), start) else {
+            return;
+        };
+        match (entry.plain_names(), u32::try_from(start)) {
+            (Some(names), Ok(place)) => {
+                for name in names {
+                    self.by_name.push((self.hash(name), place));
+                }
+            }
+            // Also a line beyond what eight bytes can say: slower, and not passed over.
+            _ => self.others.push(start),
+        }
+    }
+
+    /// The lines that are about this name, in the order of the file.
+    pub(crate) fn entries(&self, name: &str) -> impl Iterator<Item = Entry> {
+        let places = self.places(name);
+        (0..places.len()).filter_map(move |at| self.entry(*places.get(at)?))
+    }
+
+    /// The number of the line that begins there, from 1.
+    pub(crate) fn number(&self, start: usize) -> usize {
+        let before = self.bytes.get(..start).unwrap_or_default();
+        let breaks = before.iter().filter(|&&byte| byte == b'\n').count();
+        breaks.saturating_add(1)
+    }
+
+    fn places(&self, name: &str) -> Arc<[usize]> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = found.get(name) {
+            return Arc::clone(places);
+        }
+        let hash = self.hash(name);
+        let first = self.by_name.partition_point(|(other, _)| *other < hash);
+        let same = self.by_name.get(first..).unwrap_or_default();
+        let same = same.iter().take_while(|(other, _)| *other == hash);
+        let named = same.filter_map(|(_, place)| usize::try_from(*place).ok());
+        let mut places: Vec<usize> = named.chain(self.others.iter().copied()).collect();
+        places.sort_unstable();
+        places.dedup();
+        // Two names can have one hash, and the others may be anybody's.
+        places.retain(|&place| self.entry(place).is_some_and(|e| e.names.matches(name)));
+        let places: Arc<[usize]> = places.into();
+        if found.len() >= REMEMBERED {
+            found.clear();
+        }
+        found.insert(name.to_owned(), Arc::clone(&places));
+        places
+    }
+
+    fn entry(&self, start: usize) -> Option<Entry> {
+        let rest = self.bytes.get(start..)?;
+        let end = rest.iter().position(|&byte| byte == b'\n');
+        let text = rest.get(..end.unwrap_or(rest.len()))?;
+        line::parse(&String::from_utf8_lossy(text), start)
+    }
+
+    fn hash(&self, name: &str) -> u32 {
+        // The lower half is as good as the whole: names are compared afterwards.
+        u32::try_from(self.hasher.hash_one(name) & u64::from(u32::MAX)).unwrap_or_default()
+    }
+}
