@@ -208,6 +208,8 @@ impl Kind {
             Self::Output if !matches!(text, "/dev/null" | "/dev/stdout" | "/dev/stderr") => {
                 Effects::WRITES
             }
+            // This host is asked about itself.
+            Self::Host if is_loopback(text) => Effects::READS,
             _ => self.effects(),
         }
     }
@@ -376,6 +378,14 @@ fn is_revision(text: &str) -> bool {
     let back = text.ends_with('^') || text.split_once('~').is_some_and(counts);
     let marked = text.contains("..") || text.contains("@{") || back;
     plain && (hash || branch || marked || begins.iter().any(|known| text.starts_with(known)))
+}
+
+/// `localhost`, 127.0.0.0/8 and `::1` (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ impl Judged<'_, '_> {
             // Whom a program asks is what its operand is for; an option that leads it
             // elsewhere is another thing.
             What::Operand { kind, .. }
-                if *kind == Kind::Host
+                if *kind != Kind::Url
                     && role.effects.within(self.spelled.and(Effects::NETWORK)) =>
             {
                 None
