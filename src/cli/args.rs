@@ -87,6 +87,8 @@ pub(crate) fn about(name: Name) -> &'static str {
         Name::Check => "say whether the configuration and this machine would do",
         Name::Init => "write a commented starting configuration into DIR",
         Name::Plan => "judge a command as the server would, with the deciding rule",
+        Name::PolicyExplain => "say what each word of a command is, and what it does",
+        Name::PolicySets => "list the ready-made sets of programs",
         Name::PolicyTest => "compare the policy with a file of expectations",
         Name::PolicyTables => "print the built-in tables of programs and hazards",
         Name::Trust => "fetch a host's key, show it, add it to known_hosts",
