@@ -93,6 +93,11 @@ pub mod policy {
     pub mod limits {
         pub use crate::policy::deny::built_in::BUILT_IN_DENY_SUBSTRINGS;
     }
+    pub mod programs {
+        pub mod probe {
+            pub use crate::policy::programs::probe::{Look, families, look, takes};
+        }
+    }
     pub mod rule {
         pub mod word_pattern {
             pub use crate::policy::rule::word_pattern::Pattern;

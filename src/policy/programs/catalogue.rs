@@ -31,7 +31,6 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("base/processes", include_str!("data/base/processes.txt")),
     ("base/scripts", include_str!("data/base/scripts.txt")),
     ("base/search", include_str!("data/base/search.txt")),
-    ("base/shell", include_str!("data/base/shell.txt")),
     ("base/state", include_str!("data/base/state.txt")),
     ("base/wrappers", include_str!("data/base/wrappers.txt")),
     ("cloud/aws", include_str!("data/cloud/aws.txt")),

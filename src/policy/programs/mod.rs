@@ -13,6 +13,7 @@ pub(crate) mod invocation;
 pub(crate) mod kind;
 mod operands;
 pub(crate) mod parse;
+pub(crate) mod probe;
 pub(crate) mod reading;
 pub(crate) mod sites;
 mod values;

@@ -1,0 +1,105 @@
+//! Whether what a program did is what its description says.
+
+use mcp_ssh_orchestrator::testing::policy::programs::probe::Look;
+
+use crate::families::Program;
+use crate::trace::Deed;
+
+/// What every program may open for writing.
+const ANYBODY: &[&str] = &[
+    "/dev/null",
+    "/dev/tty",
+    "/dev/stdout",
+    "/dev/stderr",
+    "/dev/pts/*",
+];
+
+/// Sockets where names of users and hosts are looked up, and where daemons are asked. What a
+/// daemon does is not seen here.
+const SOCKETS: &[&str] = &[
+    "/var/run/nscd/socket",
+    "/run/nscd/socket",
+    "/run/systemd/userdb/*",
+    "/run/dbus/system_bus_socket",
+    "/var/run/dbus/system_bus_socket",
+    "/run/systemd/private",
+    "/run/systemd/resolve/*",
+    "/run/systemd/journal/*",
+    "/dev/log",
+    "/run/udev/*",
+];
+
+/// Calls that programs are there for.
+const CALLS: &[(&str, &str)] = &[
+    ("nice", "setpriority"),
+    ("ionice", "ioprio_set"),
+    ("taskset", "sched_setaffinity"),
+    ("timeout", "kill"),
+    ("timeout", "setpriority"),
+    ("sudo", "setpriority"),
+    ("sudo", "prlimit64"),
+    ("sudo", "kill"),
+];
+
+/// What the description does not allow.
+pub(crate) fn findings<'d>(
+    program: &Program,
+    inner: &[&Program],
+    look: &Look,
+    words: &[String],
+    deeds: &'d [Deed],
+) -> Vec<&'d Deed> {
+    let effects = look.effects.as_deref().unwrap_or_default();
+    let has = |effect: &str| effects.split(", ").any(|one| one == effect);
+    let levels = || std::iter::once(program).chain(inner.iter().copied());
+    let is_known = |file: &str| {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        levels().any(|level| level.names.contains(&name) || level.helpers.contains(&name))
+            || look
+                .inner
+                .clone()
+                .is_some_and(|inner| words[inner].iter().any(|word| word == name))
+    };
+    deeds
+        .iter()
+        .filter(|deed| {
+            let allowed = match deed {
+                Deed::Writes(file) => {
+                    one_of(ANYBODY, file) || levels().any(|level| one_of(&level.may_write, file))
+                }
+                Deed::Changes(call) => {
+                    let file = call.split_once(' ').map_or("", |(_, file)| file);
+                    levels().any(|level| one_of(&level.may_write, file))
+                }
+                Deed::Starts(file) => is_known(file),
+                Deed::Asks(file) => one_of(SOCKETS, file) || has("network"),
+                // A name server may be asked for the names of addresses.
+                Deed::Reaches(address) => {
+                    has("network") || address.ends_with(" 53") || address.ends_with(" 0")
+                }
+                Deed::Loads(_) => false,
+                Deed::Calls(call) => levels().any(|level| {
+                    CALLS
+                        .iter()
+                        .any(|(name, known)| level.names.contains(name) && known == call)
+                }),
+            };
+            !allowed
+        })
+        .collect()
+}
+
+fn one_of(patterns: &[&str], file: &str) -> bool {
+    patterns
+        .iter()
+        .any(|pattern| match pattern.strip_suffix('*') {
+            Some(beginning) => file.starts_with(beginning),
+            None => *pattern == file,
+        })
+}
+
+/// Whether the description names a file that is written.
+pub(crate) fn may_write(program: &Program, inner: &[&Program], file: &str) -> bool {
+    let mut levels = std::iter::once(program).chain(inner.iter().copied());
+    levels.any(|level| one_of(&level.may_write, file))
+}
