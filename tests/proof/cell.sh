@@ -22,6 +22,8 @@ echo x >dir/below/x
 printf '/probe/text\n/probe/secret-name\n-o\n/probe/out\n' >list
 printf '#!/bin/sh\ntouch /probe/hit\n' >script
 chmod 755 script
+printf 'd41d8cd98f00b204e9800998ecf8427e  /probe/secret-name\n' >sums
+printf '0\tstring\tabc\tletters\n' >magic
 printf '{"a":[1,2],"b":{"c":"x"}}\n' >data.json
 printf 'a:\n  - 1\n' >data.yaml
 printf 'void hit(void) __attribute__((constructor));\n#include <fcntl.h>\nvoid hit(void) { open("/probe/hit", O_CREAT | O_WRONLY, 0600); }\n' >evil.c

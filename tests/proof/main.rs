@@ -67,8 +67,18 @@ fn main() {
     }
 }
 
-/// Where the program of this name is, if this machine has it.
+/// Programs that are parts of shells, and the shells.
+const BUILTINS: &[&str] = &[
+    ":", "cd", "command", "exit", "hash", "jobs", "times", "type", "ulimit", "umask", "wait",
+];
+const SHELLS: &[&str] = &["bash", "dash", "ksh93", "mksh", "zsh"];
+
+/// Whether this machine has the program of this name.
 fn is_here(name: &str) -> bool {
+    BUILTINS.contains(&name) || is_file(name)
+}
+
+fn is_file(name: &str) -> bool {
     PATH.split(':')
         .any(|folder| Path::new(folder).join(name).exists())
 }
@@ -179,8 +189,15 @@ fn job(words: &[String]) -> Job {
     let texts: Vec<&str> = words.iter().map(String::as_str).collect();
     let effects = probe::look(&texts).and_then(|look| look.effects);
     let follows = effects.is_some_and(|effects| effects.contains("follows"));
+    let mut run = words.to_vec();
+    if !is_file(&words[0]) {
+        let shells: Vec<&&str> = SHELLS.iter().filter(|shell| is_file(shell)).collect();
+        let shell = shells[words.concat().len() % shells.len()];
+        let script = [*shell, "-c", "\"$@\"", *shell].map(str::to_owned);
+        run = [script.as_slice(), words].concat();
+    }
     Job {
-        words: words.to_vec(),
+        words: run,
         input: "/probe/text".to_owned(),
         seconds: if follows { 1 } else { 10 },
     }

@@ -3,6 +3,8 @@
 //! Owns the list of system calls that are watched and what each of them means. Whether a
 //! description allows it is said in `judge`.
 
+use std::collections::BTreeSet;
+
 /// The calls that can change something, start something or reach somebody.
 pub(crate) const WATCHED: &str = "execve,execveat,open,openat,openat2,creat,unlink,unlinkat,rename,\
     renameat,renameat2,mkdir,mkdirat,rmdir,link,linkat,symlink,symlinkat,mknod,mknodat,chmod,\
@@ -37,7 +39,12 @@ pub(crate) enum Deed {
 
 /// What the program did, from its own start on.
 pub(crate) fn deeds(trace: &str) -> Vec<Deed> {
-    let mut deeds: Vec<Deed> = trace.lines().filter_map(deed).collect();
+    // Signals among its own processes are its own business.
+    let own: BTreeSet<&str> = trace
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let mut deeds: Vec<Deed> = trace.lines().filter_map(|line| deed(line, &own)).collect();
     // The first program that is started is the one that is traced.
     if let Some(at) = deeds
         .iter()
@@ -50,14 +57,19 @@ pub(crate) fn deeds(trace: &str) -> Vec<Deed> {
     deeds
 }
 
-fn deed(line: &str) -> Option<Deed> {
+fn deed(line: &str, own: &BTreeSet<&str>) -> Option<Deed> {
     let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
     let (call, rest) = line.split_once('(')?;
     if call.is_empty() || call.contains([' ', '<', '+', '-']) {
         return None;
     }
     let has = |texts: &[&str]| texts.iter().any(|text| rest.contains(text));
-    let path = || quoted(rest).unwrap_or_else(|| rest.to_owned());
+    let path = || {
+        let open = || Some(rest.split_once('<')?.1.split_once('>')?.0.to_owned());
+        quoted(rest)
+            .or_else(open)
+            .unwrap_or_else(|| rest.to_owned())
+    };
     match call {
         "execve" | "execveat" => (!has(&[" = -1 "])).then(|| Deed::Starts(path())),
         "open" | "openat" | "openat2" => {
@@ -83,7 +95,8 @@ fn deed(line: &str) -> Option<Deed> {
         }
         "prlimit64" => {
             let new = rest.split(", ").nth(2)?;
-            (new != "NULL").then(|| Deed::Calls("prlimit64".to_owned()))
+            // Its own limits (process 0) are its own business.
+            (new != "NULL" && !rest.starts_with("0,")).then(|| Deed::Calls("prlimit64".to_owned()))
         }
         "syslog" => {
             let action = rest.split([',', ')']).next()?;
@@ -92,14 +105,16 @@ fn deed(line: &str) -> Option<Deed> {
                 "SYSLOG_ACTION_SIZE_BUFFER",
                 "SYSLOG_ACTION_SIZE_UNREAD",
             ];
-            (!asks.contains(&action)).then(|| Deed::Calls(format!("syslog {action}")))
+            (!asks.iter().any(|one| action.contains(one)))
+                .then(|| Deed::Calls(format!("syslog {action}")))
         }
         "adjtimex" | "clock_adjtime" => {
             (!has(&["modes=0,", "modes=0}"])).then(|| Deed::Calls(call.to_owned()))
         }
         "kill" | "tkill" | "tgkill" | "rt_sigqueueinfo" | "pidfd_send_signal" => {
-            // Signal 0 asks whether a process is there; abort() is the program's own end.
-            (!has(&[", 0)", "SIGABRT"])).then(|| Deed::Calls(call.to_owned()))
+            // Signal 0 asks whether a process is there.
+            let whom = rest.split(',').next().unwrap_or_default();
+            (!has(&[", 0)"]) && !own.contains(whom)).then(|| Deed::Calls(call.to_owned()))
         }
         "shmctl" | "semctl" | "msgctl" => {
             has(&["IPC_RMID", "IPC_SET", "SETALL", "SETVAL"]).then(|| Deed::Calls(call.to_owned()))
@@ -124,6 +139,10 @@ fn deed(line: &str) -> Option<Deed> {
 fn reached(call: &str, rest: &str) -> Option<Deed> {
     // Netlink asks for lists and changes them with the same call.
     if rest.contains("nlmsg_") {
+        // `ip` asks with an empty one whether the kernel knows the call.
+        if rest.contains("nlmsg_len=32, nlmsg_type=RTM_NEWLINK") && rest.contains("ifi_index=0") {
+            return None;
+        }
         let changes = [
             "=RTM_NEW",
             "=RTM_DEL",
@@ -196,12 +215,20 @@ fn is_asking(request: &str) -> bool {
         "NS_GET_OWNER_UID",
         "FS_IOC_GETFSLABEL",
         "BTRFS_IOC_FS_INFO",
+        "BLKDISCARDZEROES",
         "GIO_UNIMAP",
         "KDGKBTYPE",
         "KDGETMODE",
         "FIDEDUPERANGE",
     ];
-    ASKING.contains(&request) || request.starts_with("SIOCG") || request.starts_with("SIOCETHTOOL")
+    // The last are modes of a terminal, which strace takes for a timer of sound.
+    let terminal = ["TCSETS", "SNDCTL_TMR_"]
+        .iter()
+        .any(|one| request.starts_with(one));
+    terminal
+        || ASKING.contains(&request)
+        || request.starts_with("SIOCG")
+        || request.starts_with("SIOCETHTOOL")
 }
 
 /// The first text in quotes.

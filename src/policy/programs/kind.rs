@@ -303,6 +303,7 @@ fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let unit = digits.trim_start_matches(|c: char| c.is_ascii_digit() || ".,:".contains(c));
     digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.bytes().any(|b| b.is_ascii_digit())
         && unit.len() <= 3
         && unit.bytes().all(|b| b.is_ascii_alphabetic() || b == b'%')
 }
