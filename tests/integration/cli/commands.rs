@@ -80,7 +80,7 @@ fn what_is_not_understood_is_a_usage_error() {
     let setup = Setup::new();
     let cases: [(&[&str], &str); 11] = [
         (&["audit", "verfy", "x"], "did you mean 'verify'"),
-        (&["policy"], "one of: test, tables"),
+        (&["policy"], "one of: explain, sets, test, tables"),
         (&["check", "--jsn"], "did you mean --json"),
         (&["check", "extra"], "takes no operands"),
         (&["init"], "takes DIR"),
