@@ -19,6 +19,17 @@ pub(crate) struct Argument<'w> {
     pub(crate) open: bool,
 }
 
+impl<'w> Argument<'w> {
+    /// A word that is what it says.
+    pub(crate) fn plain(text: &'w str) -> Self {
+        Self {
+            text,
+            spreads: false,
+            open: false,
+        }
+    }
+}
+
 impl Argument<'_> {
     /// Words of the input, which nobody sees here.
     pub(crate) const FED: Argument<'static> = Argument {
