@@ -113,24 +113,9 @@ fn rooms_depend_in_one_direction() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Circles that are still to be cut. The list only ever gets shorter.
-#[rustfmt::skip]
-const KNOWN_CIRCLES: &[&[&str]] = &[
-    &["mcp::call", "mcp::dispatch", "mcp::feature::completion", "mcp::feature::resources",
-      "mcp::feature::subscriptions", "mcp::feature::task", "mcp::feature::tasks",
-      "mcp::session", "mcp::tools"],
-    &["policy::syntax::lexer", "policy::syntax::program_name"],
-];
-
 #[test]
 fn no_files_use_each_other_in_a_circle() {
-    let known = |circle: &BTreeSet<String>| {
-        KNOWN_CIRCLES
-            .iter()
-            .any(|known| circle.iter().all(|module| known.contains(&module.as_str())))
-    };
-    let mut found = circles(&without_parents(&edges(&sources())));
-    found.retain(|circle| !known(circle));
+    let found = circles(&without_parents(&edges(&sources())));
     assert!(found.is_empty(), "{found:#?}");
 }
 

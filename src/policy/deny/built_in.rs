@@ -6,8 +6,8 @@
 //! list of the operator's own keeps the meaning of substrings. Called by the deny list.
 
 use crate::policy::decision::denial::Bypass;
+use crate::policy::deny::hit::Hit;
 use crate::policy::deny::meaning::Meanings;
-use crate::policy::deny::substrings::Hit;
 use crate::policy::programs::invocation::{Invocation, arguments};
 use crate::policy::rule::glob::{self, Token};
 use crate::policy::syntax::command::Simple;

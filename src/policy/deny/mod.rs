@@ -5,6 +5,7 @@
 //! of the limits. Never allows anything. Called by the decision.
 
 pub(crate) mod built_in;
+pub(crate) mod hit;
 pub(crate) mod meaning;
 pub(crate) mod paths;
 pub(crate) mod rules;

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 
 use crate::policy::decision::denial::Bypass;
 use crate::policy::deny::built_in::{BUILT_IN_DENY_SUBSTRINGS, BuiltIn};
+use crate::policy::deny::hit::Hit;
 use crate::policy::deny::rules;
 use crate::policy::deny::views::Expansion;
 use crate::policy::hazard::wrappers;
@@ -40,16 +41,6 @@ struct Entry {
     /// Which bytes occur in it, modulo 64: most views lack one.
     bytes: u64,
     glob: Option<Glob>,
-}
-
-/// An entry that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Hit {
-    pub(crate) entry: String,
-    /// Index of the command it was found in; `None` if only in the text as a whole.
-    pub(crate) command: Option<usize>,
-    /// Set if the raw text does not show it.
-    pub(crate) bypass: Option<Bypass>,
 }
 
 impl DenyList {

@@ -13,7 +13,7 @@ use crate::policy::decision::judge::authorised::{Authorised, Judged, NeedsApprov
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::Subject;
 use crate::policy::decision::verdict::Verdict;
-use crate::policy::deny::substrings::Hit;
+use crate::policy::deny::hit::Hit;
 use crate::policy::identity::PolicyId;
 use crate::policy::rule::Finding;
 use crate::policy::source::{Action, Line};
