@@ -61,11 +61,15 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
 pub fn load(dirs: &Arc<Dirs>, environment: &Environment) -> Result<Loaded, LoadError> {
     let mut noticed = Noticed::default();
     input::directories(dirs, &mut noticed);
+    // Before they are read: a change in between is then seen as one.
+    let states = dirs.file_states();
     let bytes = input::files(dirs, &mut noticed);
     let texts = bytes
         .each_ref()
         .map(|bytes| bytes.as_ref().map(|bytes| bytes.as_slice()));
-    Load { dirs, noticed }.finish(texts, environment)
+    let mut loaded = Load { dirs, noticed }.finish(texts, environment)?;
+    loaded.snapshot.files = states;
+    Ok(loaded)
 }
 
 /// As [`load`], with the text of the three files (in the order of [`FILES`]) in place of
@@ -173,6 +177,7 @@ impl Load<'_> {
             concurrency,
             approval_wait,
             on_audit_failure,
+            on_revoke,
             rule_lines,
             ..
         } = file;
@@ -206,6 +211,7 @@ impl Load<'_> {
                     concurrency,
                     approval_wait,
                     on_audit_failure,
+                    on_revoke,
                     rules,
                 };
                 Some((policy, settings))

@@ -26,5 +26,5 @@ pub(crate) use host::{Host, HostAddress, Resolve};
 pub use load::{LoadError, Loaded, load, load_texts};
 pub use snapshot::Snapshot;
 pub(crate) use store::Admission;
-pub(crate) use store::Reloaded;
 pub use store::Store;
+pub(crate) use store::{Attempt, Reloaded, Trigger};

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::files::beneath::{FileError, RelativePath};
-use crate::config::files::directories::FILES;
-use crate::config::files::directories::{Dirs, KnownHostsPath};
+use crate::config::files::directories::{Dirs, FILES, FileStates, KnownHostsPath};
 use crate::config::host::{Credential, Host, HostAddress, Resolve};
 use crate::config::read::policy::Concurrency;
 use crate::config::schema::problem::Warning;
 use crate::config::secrets::value::Secret;
-use crate::model::names::{HostAlias, OnAuditFailure, Port, Tag};
+use crate::model::names::{HostAlias, OnAuditFailure, OnRevoke, Port, Tag};
 use crate::model::text::hex;
 use crate::policy::Policy;
 
@@ -30,6 +29,8 @@ pub struct Snapshot {
     concurrency: Concurrency,
     approval_wait: Duration,
     on_audit_failure: OnAuditFailure,
+    on_revoke: OnRevoke,
+    pub(crate) files: FileStates,
     hash: [u8; 32],
     pub(crate) warnings: Vec<Warning>,
 }
@@ -40,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) concurrency: Concurrency,
     pub(crate) approval_wait: Duration,
     pub(crate) on_audit_failure: OnAuditFailure,
+    pub(crate) on_revoke: OnRevoke,
     /// How many rules there are.
     pub(crate) rules: usize,
 }
@@ -62,6 +64,7 @@ impl Snapshot {
             concurrency,
             approval_wait,
             on_audit_failure,
+            on_revoke,
             rules,
         } = settings;
         Self {
@@ -74,6 +77,8 @@ impl Snapshot {
             concurrency,
             approval_wait,
             on_audit_failure,
+            on_revoke,
+            files: FileStates::default(),
             hash,
             warnings: Vec::new(),
         }
@@ -125,6 +130,16 @@ impl Snapshot {
 
     pub fn on_audit_failure(&self) -> OnAuditFailure {
         self.on_audit_failure
+    }
+
+    /// What becomes of a running command that this configuration denies.
+    pub fn on_revoke(&self) -> OnRevoke {
+        self.on_revoke
+    }
+
+    /// The files that it was read from.
+    pub(crate) fn file_states(&self) -> FileStates {
+        self.files
     }
 
     /// The directories, for what is read at each login and connection.

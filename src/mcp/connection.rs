@@ -48,6 +48,12 @@ pub(crate) fn serve(
 ) -> io::Result<()> {
     let outbox = Arc::new(Outbox::new());
     let session = Session::new(server, Arc::clone(&outbox));
+    let watching = Arc::downgrade(&session);
+    session.server.store.observe(Box::new(move |attempt| {
+        if let (Some(session), Ok(reloaded)) = (watching.upgrade(), attempt.outcome) {
+            session.announce(&reloaded.before, &reloaded.snapshot);
+        }
+    }));
     let (hang_up, hung_up) = bounded(1);
     let writing = Arc::clone(&outbox);
     spawn("mcp-write", move || {

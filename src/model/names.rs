@@ -292,6 +292,17 @@ pub enum OnAuditFailure {
     Warn,
 }
 
+/// `on_revoke:` of `policy.yml`: what becomes of a command that runs when a new policy denies
+/// it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRevoke {
+    /// It runs to its end.
+    #[default]
+    Keep,
+    /// It is ended, on the host too.
+    End,
+}
+
 /// A TCP port, 1 to 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Port(NonZeroU16);

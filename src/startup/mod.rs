@@ -11,6 +11,7 @@ pub(crate) mod proof;
 pub(crate) mod sandbox;
 pub(crate) mod serve;
 pub(crate) mod trust;
+pub(crate) mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};

@@ -24,6 +24,7 @@ use crate::startup::inputs::{
 use crate::startup::logins;
 use crate::startup::proof::{Hidden, Proof};
 use crate::startup::sandbox::{self, ConfineError, Confinement, Demand, Scope};
+use crate::startup::watch;
 use crate::sys::signals::{self, EventFd};
 use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::stdio::{self, Stdio};
@@ -113,9 +114,15 @@ fn boot(
     noticed.into_iter().for_each(|record| audit.emit(record));
 
     let stop = signals.stop();
-    signals
-        .watch(reopening(audit))
-        .map_err(StartError::Threads)?;
+    watch::record_attempts(&store, audit);
+    let hang_up = watch::start(Arc::clone(&store)).map_err(StartError::Threads)?;
+    let reopened = audit.clone();
+    let on_hang_up = move || {
+        // The audit file may have been set aside, the configuration been changed.
+        reopened.reopen();
+        let _ = hang_up.try_send(());
+    };
+    signals.watch(on_hang_up).map_err(StartError::Threads)?;
     if let Some(client) = client.take() {
         converse(client, &stop, agent, store, &confined, audit)?;
     }
@@ -145,12 +152,6 @@ fn converse(
         key: random::key().map_err(StartError::Random)?,
     };
     mcp::serve(server, input, output, || gone.now()).map_err(StartError::Threads)
-}
-
-/// What SIGHUP does: the audit file was set aside, and a new one is begun.
-fn reopening(audit: &Audit) -> impl Fn() + Send + 'static {
-    let audit = audit.clone();
-    move || audit.reopen()
 }
 
 fn ending(stop: &EventFd) -> &'static str {

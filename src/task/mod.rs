@@ -46,7 +46,7 @@ pub(crate) use registry::{Counts, Missing, NotTaken, Order};
 
 use crate::audit::{Audit, Record};
 use crate::config::{Host, Snapshot, Store};
-use crate::model::names::{CommandHash, CommandText, HostAlias, Tag, TaskId};
+use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, Tag, TaskId};
 use crate::policy::{EffectiveLimits, Verdict};
 use crate::ssh::Client;
 
@@ -109,16 +109,28 @@ impl Tasks {
     /// # Errors
     /// The system has no thread to give.
     pub fn new(audit: Audit, client: Client, store: Arc<Store>) -> io::Result<Self> {
-        let registry = Arc::new(Registry::new(audit, client, store, OUTPUT_BUDGET));
+        let registry = Arc::new(Registry::new(
+            audit,
+            client,
+            Arc::clone(&store),
+            OUTPUT_BUDGET,
+        ));
         let clock = timer::start(&registry.timer, registry.audit.clone(), {
             let registry = Arc::clone(&registry);
             move |now| registry.expire(now)
         })?;
-        Ok(Self {
+        let tasks = Self {
             scheduler: Scheduler::new(&registry),
             registry,
             clock: Arc::new(Mutex::new(Some(clock))),
-        })
+        };
+        let told = tasks.clone();
+        store.observe(Box::new(move |attempt| {
+            if let Ok(reloaded) = attempt.outcome {
+                told.reconfigured(&reloaded.snapshot);
+            }
+        }));
+        Ok(tasks)
     }
 
     /// Takes a command on; it runs as soon as the bounds of `concurrency:` allow. Its
@@ -149,11 +161,43 @@ impl Tasks {
         worker::check_network(&self.registry, snapshot, alias).map_err(str::to_owned)
     }
 
-    /// To be called when the configuration changed: the next run on each host logs in anew,
-    /// and what waits begins if the new bounds allow more.
-    pub fn reconfigured(&self) {
+    /// After the configuration changed: the next run on each host logs in anew, what runs
+    /// and is denied now is ended if the policy wants that, and what waits begins if the new
+    /// bounds allow more.
+    fn reconfigured(&self, snapshot: &Snapshot) {
         self.registry.client.drop_sessions();
+        if snapshot.on_revoke() == OnRevoke::End {
+            self.end_revoked(snapshot);
+        }
         self.scheduler.admit();
+    }
+
+    /// Ends what runs and is denied by this configuration. What waits is judged anew when its
+    /// turn comes.
+    fn end_revoked(&self, snapshot: &Snapshot) {
+        for task in self.registry.all() {
+            if task.view().state != State::Running {
+                continue;
+            }
+            let command = task.terms().text.clone();
+            let denied = match snapshot.host(&task.alias) {
+                None => true,
+                Some(host) => matches!(
+                    snapshot.policy().judge(&host.subject(), &command),
+                    Verdict::Deny(_)
+                ),
+            };
+            // It may have ended by itself meanwhile.
+            if denied && self.end(&task).is_ok() {
+                let text = format!(
+                    "{}: the policy in force denies it, so it was ended",
+                    task.id
+                );
+                self.registry
+                    .audit
+                    .emit(Record::host_error("command_revoked", &task.alias, text));
+            }
+        }
     }
 
     /// Runs a command on the hosts of a plan, so many at a time. Those that are denied are

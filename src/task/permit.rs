@@ -51,7 +51,7 @@ impl Permit {
     /// # Errors
     /// That configuration does not allow the command any more, or has no such host.
     pub(crate) fn renew(self, store: &Store, audit: &Audit) -> Result<Runnable, Box<Overruled>> {
-        let snapshot = store.current();
+        let snapshot = store.up_to_date();
         let Self { text, command } = self;
         if command.policy() == snapshot.policy().id() {
             return Ok(Runnable {
@@ -81,6 +81,10 @@ impl Permit {
 impl Runnable {
     pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
+    }
+
+    pub(crate) fn text(&self) -> &CommandText {
+        &self.text
     }
 
     pub(crate) fn command(&self) -> &Authorised {

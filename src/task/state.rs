@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::{Decided, Started};
 use crate::config::Host;
-use crate::model::names::{CommandHash, HostAlias, TaskId};
+use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
 use crate::policy::EffectiveLimits;
 use crate::ssh::Cancel;
 use crate::task::outcome::{Outcome, State};
@@ -94,6 +94,8 @@ pub(crate) struct Terms {
     pub(crate) limits: EffectiveLimits,
     /// The host's address as the configuration has it, which its description shows too.
     pub(crate) hostname: Arc<str>,
+    /// As it came in: what a later policy judges.
+    pub(crate) text: CommandText,
 }
 
 impl Terms {
@@ -101,6 +103,7 @@ impl Terms {
         Self {
             limits: runnable.limits(host),
             hostname: host.address.to_string().into(),
+            text: runnable.text().clone(),
         }
     }
 }

@@ -275,6 +275,8 @@ pub struct Reload {
     pub config_hash: String,
     /// How many problems the refused files had.
     pub problems: usize,
+    /// Who wanted it: `client`, `signal` or `file_change`.
+    pub trigger: &'static str,
 }
 
 /// The fields of `server_start`.

@@ -75,6 +75,14 @@ pub struct FileState {
 }
 
 impl FileState {
+    /// When its content was last written, as far as its times say.
+    pub fn modified_at(&self) -> SystemTime {
+        let (seconds, nanoseconds) = self.modified;
+        let seconds = u64::try_from(seconds).unwrap_or(0);
+        let nanoseconds = u32::try_from(nanoseconds).unwrap_or(0);
+        UNIX_EPOCH + Duration::new(seconds, nanoseconds)
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),

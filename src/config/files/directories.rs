@@ -27,6 +27,9 @@ pub(crate) const KNOWN_HOSTS_MAX: u64 = 10 * 1024 * 1024;
 /// Largest accepted YAML file, in bytes.
 pub(crate) const YAML_MAX: u64 = 10 * 1024 * 1024;
 
+/// In the order of [`FILES`]; `None` for a file that can't be opened.
+pub(crate) type FileStates = [Option<FileState>; 3];
+
 /// The three directories, opened.
 #[derive(Debug)]
 pub struct Dirs {
@@ -118,6 +121,11 @@ impl Dirs {
         self.directory(path.base)
             .path()
             .join(path.relative.as_path())
+    }
+
+    /// The states that the three files are in now.
+    pub(crate) fn file_states(&self) -> FileStates {
+        FILES.map(|name| self.config.state(&RelativePath::new(name)?).ok())
     }
 
     fn directory(&self, base: Base) -> &Directory {

@@ -16,7 +16,7 @@ use crate::config::schema::keys::POLICY;
 use crate::config::schema::problem::{Fault, Mark, WarningKind, quote};
 use crate::config::schema::section::Section;
 use crate::config::yaml::node::Node;
-use crate::model::names::OnAuditFailure;
+use crate::model::names::{OnAuditFailure, OnRevoke};
 use crate::model::security_event::SecurityEvent;
 use crate::policy::source::{LimitsSource, NetworkSource, OutputCap, PolicySource, ShellSource};
 
@@ -54,6 +54,7 @@ pub(crate) struct PolicyFile {
     pub(crate) concurrency: Concurrency,
     pub(crate) approval_wait: Duration,
     pub(crate) on_audit_failure: OnAuditFailure,
+    pub(crate) on_revoke: OnRevoke,
     /// Where each rule begins, also one that could not be read.
     pub(crate) rule_lines: Vec<usize>,
     /// Where each override stands, for warnings about names that nothing has.
@@ -113,12 +114,17 @@ pub(crate) fn read(
         Some("warn") => OnAuditFailure::Warn,
         _ => OnAuditFailure::Refuse,
     };
+    let on_revoke = match findings.one_of(&file, "on_revoke") {
+        Some("end") => OnRevoke::End,
+        _ => OnRevoke::Keep,
+    };
     Some(PolicyFile {
         source,
         known_hosts,
         concurrency,
         approval_wait,
         on_audit_failure,
+        on_revoke,
         rule_lines,
         override_places,
     })

@@ -58,6 +58,12 @@ pub const POLICY: Table = Table {
             Need::Default("refuse"),
             "",
         ),
+        key(
+            "on_revoke",
+            Kind::OneOf(&["keep", "end"]),
+            Need::Default("keep"),
+            "",
+        ),
     ],
 };
 

@@ -143,7 +143,7 @@ pub(crate) static TOOLS: [Tool; 13] = [
         description: "Ask whether the policy lets a command run on a host, without running it. Call it before ssh_run. \
             verdict 'ask' means a person must approve. If not allowed, why and hint say what to change; do not look for a way around.",
         params: &[ALIAS, COMMAND],
-        output: "alias:s,command:s,hash:s,allowed:b,verdict:s,code:s?,canonical:s?,limits:o,network:o?,why:s?,hint:s?,denied_command:s?,position:i?",
+        output: "alias:s,command:s,hash:s,allowed:b,verdict:s,code:s?,canonical:s?,limits:o,network:o?,why:s?,hint:s?,denied_command:s?,position:i?,config_warning:s?",
         hints: READS, as_task: false,
     },
     Tool {

@@ -17,6 +17,9 @@ const ASK_WHY: &str = "A rule of the policy wants a person's approval before thi
 const ASK_HINT: &str = "Call ssh_run as planned with ssh_plan: the client asks the person, who sees the exact command. \
     A client that cannot ask gets a denial.";
 
+const STALE: &str = "The files of the configuration were changed and do not load, so the policy from before the \
+    change is still in force; tell the operator.";
+
 /// `ssh_plan`.
 pub(crate) fn plan(call: &Call) -> Answer {
     let arguments = Args::of(call).and_then(|args| Ok((args.alias()?, args.command()?)));
@@ -24,9 +27,14 @@ pub(crate) fn plan(call: &Call) -> Answer {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    let snapshot = call.session.server.store.current();
+    let snapshot = call.session.server.store.up_to_date();
     match snapshot.host(&alias) {
-        Some(host) => Answer::of(judge(&snapshot, host, &command)),
+        Some(host) => {
+            let rejected = call.session.server.store.rejected();
+            let stale = rejected.map(|problems| format!("{STALE} {problems}"));
+            let planned = judge(&snapshot, host, &command);
+            Answer::of(planned.maybe("config_warning", stale.as_deref()))
+        }
         None => unknown_host("Error", &alias),
     }
 }

@@ -1,19 +1,17 @@
 //! Taking in a changed configuration.
 //!
-//! Owns `ssh_reload_config`: whole or not at all, on the record either way, and told to
-//! who watches what changed. The assistant learns where the problems are, not what the
-//! files say. Called by [`crate::mcp::tools::serve`] on a thread of its own.
+//! Owns `ssh_reload_config`: whole or not at all. The record of it, and what the client is
+//! told of the change, are the store's observers', as for a change that nobody asked for.
+//! The assistant learns where the problems are, not what the files say. Called by [`crate::mcp::tools::serve`] on a thread of its own.
 
 use std::sync::Arc;
 
-use crate::audit::{Record, Reload, Ts};
 use crate::config::{LoadError, Reloaded, Warning};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::tools::arguments::Args;
 use crate::mcp::wire::json::Object;
-use crate::model::security_event::SecurityEvent;
 
 /// Most problems that an answer lists.
 const MOST: usize = 100;
@@ -31,11 +29,7 @@ pub(crate) fn reload(call: &Arc<Call>) {
 }
 
 fn taken_in(call: &Call, reloaded: &Reloaded) -> Answer {
-    let server = &call.session.server;
     let snapshot = &reloaded.snapshot;
-    server.tasks.reconfigured();
-    record(call, &reloaded.events, snapshot.warnings(), "reloaded", 0);
-    call.session.announce(&reloaded.before, snapshot);
     call.reply
         .tell(&Event::new(Level::Info, "ssh_reload_config", |fields| {
             fields.field("status", "reloaded")
@@ -56,17 +50,6 @@ fn taken_in(call: &Call, reloaded: &Reloaded) -> Answer {
 
 fn refused(call: &Call, error: &LoadError) -> Answer {
     let text = error.for_assistant();
-    let audit = &call.session.server.audit;
-    for problem in &error.problems {
-        audit.emit(Record::config_problem(problem));
-    }
-    record(
-        call,
-        &error.events,
-        &error.warnings,
-        "error",
-        error.problems.len(),
-    );
     call.reply.tell(&Event::new(
         Level::Debug,
         "ssh_reload_config_error",
@@ -85,26 +68,4 @@ fn refused(call: &Call, error: &LoadError) -> Answer {
             .field("error", &text)
             .field("problems", &problems),
     )
-}
-
-fn record(
-    call: &Call,
-    events: &[SecurityEvent],
-    warnings: &[Warning],
-    status: &'static str,
-    problems: usize,
-) {
-    let server = &call.session.server;
-    for event in events {
-        server.audit.emit(Record::security(event.clone()));
-    }
-    for warning in warnings {
-        server.audit.emit(Record::config_surprise(warning));
-    }
-    server.audit.emit(Record::Reload(Reload {
-        ts: Ts::now(),
-        status,
-        config_hash: server.store.current().hash(),
-        problems,
-    }));
 }

@@ -46,7 +46,7 @@ pub(crate) fn run(call: &Arc<Call>) {
         Ok(request) => request,
         Err(answer) => return call.reply.end(answer),
     };
-    let snapshot = call.session.server.store.current();
+    let snapshot = call.session.server.store.up_to_date();
     let plan =
         call.session
             .server

@@ -34,7 +34,7 @@ impl Target {
         let begun = Instant::now();
         let args = Args::of(call)?;
         let (alias, command) = (args.alias()?, args.command()?);
-        let snapshot = call.session.server.store.current();
+        let snapshot = call.session.server.store.up_to_date();
         if snapshot.host(&alias).is_none() {
             return Err(unknown_host(prefix, &alias));
         }

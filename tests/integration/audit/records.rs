@@ -351,10 +351,11 @@ fn events_about_the_server() {
         status: "reloaded",
         config_hash: "ab".into(),
         problems: 0,
+        trigger: "signal",
     });
     holds(
         &reload,
-        r#"{"type":"reload","ts":T,"status":"reloaded","config_hash":"ab","problems":0}"#,
+        r#"{"type":"reload","ts":T,"status":"reloaded","config_hash":"ab","problems":0,"trigger":"signal"}"#,
     );
     let start = Record::ServerStart(ServerStart {
         ts: TS,

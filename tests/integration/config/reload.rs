@@ -18,8 +18,6 @@ fn a_reload_takes_in_hosts_credentials_and_rules() {
     let server = Server::start(&fleet.setup);
     assert!(!allowed(&server, "hostname"));
     fleet.allow(&["uptime", "hostname"]);
-    // Nothing changes before it is asked for.
-    assert!(!allowed(&server, "hostname"));
     let servers = fleet.servers_yaml();
     let more = format!(
         "{servers}  - {{alias: later, host: 127.0.0.1, port: {}, credentials: {}}}\n",
@@ -110,6 +108,114 @@ fn what_may_surprise_is_told_with_its_place_and_once() {
         answer["warnings"],
         json!(["policy.yml:3: may not do what its author thinks"])
     );
+}
+
+/// The operator's change counts for the next decision, with nobody asking for it.
+#[test]
+fn a_changed_file_counts_at_the_next_decision() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.allow(&["uptime", "hostname"]);
+    let server = Server::start(&fleet.setup);
+    assert_eq!(server.run("web1", "hostname")["exit_code"], 0);
+    fleet.allow(&["uptime"]);
+    let denied = server.tool_error("ssh_run", json!({"alias": "web1", "command": "hostname"}));
+    assert!(denied.contains("Denied by policy"), "{denied}");
+    assert!(allowed(&server, "uptime") && !allowed(&server, "hostname"));
+    let record = server.wait_record("the reload in the log", |record| record["type"] == "reload");
+    assert_eq!(record["status"], "reloaded", "{record}");
+    assert_eq!(record["trigger"], "file_change", "{record}");
+    // A file put in the place of another one, with the times of the old one.
+    let policy = fleet.setup.config.join("policy.yml");
+    let times = std::fs::metadata(&policy).unwrap().modified().unwrap();
+    let new = fleet.setup.config.join("policy.new");
+    let text = std::fs::read_to_string(&policy)
+        .unwrap()
+        .replace("uptime", "whoami");
+    std::fs::write(&new, text).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(&new)
+        .unwrap()
+        .set_modified(times)
+        .unwrap();
+    std::fs::rename(&new, &policy).unwrap();
+    assert!(!allowed(&server, "uptime") && allowed(&server, "whoami"));
+    server.finish();
+}
+
+#[test]
+fn a_change_that_does_not_load_keeps_the_policy_and_every_plan_says_so() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.allow(&["uptime"]);
+    let server = Server::start(&fleet.setup);
+    let good = std::fs::read_to_string(fleet.setup.config.join("policy.yml")).unwrap();
+    fleet.setup.write(
+        "policy.yml",
+        "rules:\n  - {action: alow, commands: [hostname]}\n",
+    );
+    for _ in 0..2 {
+        let plan = server.tool("ssh_plan", json!({"alias": "web1", "command": "uptime"}));
+        assert_eq!(plan["allowed"], true, "{plan}");
+        let warning = plan["config_warning"].as_str().unwrap_or_default();
+        assert!(
+            warning.contains("do not load") && warning.contains("policy.yml:2"),
+            "{plan}"
+        );
+        assert!(!warning.contains("alow"), "{plan}");
+    }
+    let is_error = |record: &Value| record["type"] == "reload" && record["status"] == "error";
+    let record = server.wait_record("the failed reload in the log", is_error);
+    assert_eq!(record["trigger"], "file_change", "{record}");
+    server.wait_record("the problem", |record| record["kind"] == "config_error");
+    // Once for each state of the files, not once a second.
+    let errors = server
+        .records()
+        .iter()
+        .filter(|record| is_error(record))
+        .count();
+    assert_eq!(errors, 1);
+    fleet.setup.write("policy.yml", &good);
+    let plan = server.tool("ssh_plan", json!({"alias": "web1", "command": "uptime"}));
+    assert!(plan.get("config_warning").is_none(), "{plan}");
+    server.finish();
+}
+
+/// Also secrets and keys, which nobody looks at every second.
+#[test]
+fn a_hang_up_signal_reads_everything_again() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.allow(&["uptime"]);
+    let server = Server::start(&fleet.setup);
+    assert!(allowed(&server, "uptime"));
+    server.signal(nix::sys::signal::Signal::SIGHUP);
+    let record = server.wait_record("the reload in the log", |record| record["type"] == "reload");
+    assert_eq!(record["trigger"], "signal", "{record}");
+    assert_eq!(record["status"], "reloaded", "{record}");
+    server.finish();
+}
+
+#[test]
+fn what_runs_is_ended_when_the_new_policy_denies_it_and_wants_that() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.allow(&["sleep 61", "uptime"]);
+    let server = Server::start(&fleet.setup);
+    let running = server.begin_call("ssh_run", json!({"alias": "web1", "command": "sleep 61"}));
+    server.wait_record("the running command", |record| {
+        record["type"] == "progress" && record["phase"] == "running"
+    });
+    fleet.allow(&["uptime"]);
+    let policy = std::fs::read_to_string(fleet.setup.config.join("policy.yml")).unwrap();
+    fleet
+        .setup
+        .write("policy.yml", &format!("on_revoke: end\n{policy}"));
+    // No decision is asked for: the watcher sees it.
+    let frame = server.response(&running);
+    let result = &frame["result"]["structuredContent"];
+    assert_eq!(result["cancelled"], true, "{frame}");
+    server.wait_record("why it was ended", |record| {
+        record["msg"] == "command_revoked"
+    });
+    server.finish();
 }
 
 #[test]
