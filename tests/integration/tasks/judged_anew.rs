@@ -494,7 +494,11 @@ fn what_was_denied_during_the_login_is_not_sent() {
             denied += 1;
         } else {
             let ran: u128 = result["output"].as_str().unwrap().trim().parse().unwrap();
-            assert!(ran < taken_back, "held after {pieces}, {} us too late: {result}", (ran - taken_back) / 1000);
+            assert!(
+                ran < taken_back,
+                "held after {pieces}, {} us too late: {result}",
+                (ran - taken_back) / 1000
+            );
         }
         pieces += 1;
     }
