@@ -119,13 +119,14 @@ fn converse(
     }
 }
 
-/// Ends what is under way: calls that are being answered get a moment, commands are
-/// ended on their hosts, and what can still be written is.
+/// Ends what is under way: commands are ended on their hosts, what is to go on the record
+/// gets a moment to get there. What was answered before the end of the input is still
+/// written; nothing that comes later is, because many clients fail on it when they leave.
 fn end(session: &Arc<Session>, outbox: &Outbox) {
+    outbox.close();
     session.close();
     session.server.tasks.shutdown(END_COMMANDS);
     session.wait_until_idle(Instant::now() + END_CALLS);
-    outbox.close();
     outbox.wait_until_written(Instant::now() + END_ANSWERS);
 }
 

@@ -15,7 +15,7 @@ use crate::mcp::protocol::handshake;
 use crate::mcp::protocol::peer::Caller;
 use crate::mcp::session::Session;
 use crate::mcp::tools::{self, definitions};
-use crate::mcp::wire::json::{Json, array};
+use crate::mcp::wire::json::Json;
 use crate::mcp::wire::message::{Params, RpcError};
 
 /// Answers a request, now or later.
@@ -126,7 +126,7 @@ fn call_tool(session: &Arc<Session>, ticket: Ticket, caller: Caller, params: Par
     let name = params.get("name").and_then(Value::as_str);
     let tool = match name.map(definitions::find) {
         Some(Some(tool)) => tool,
-        Some(None) => return ticket.answer(Err(unknown_tool())),
+        Some(None) => return ticket.answer(Err(unknown_tool(name.unwrap_or_default()))),
         None => return ticket.answer(Err(RpcError::invalid_params("tools/call needs a name"))),
     };
     match Call::new(session, caller, ticket, tool, params) {
@@ -135,10 +135,14 @@ fn call_tool(session: &Arc<Session>, ticket: Ticket, caller: Caller, params: Par
     }
 }
 
-fn unknown_tool() -> RpcError {
-    let names: Vec<Json> = definitions::TOOLS
-        .iter()
-        .map(|tool| Json::of(tool.name))
-        .collect();
-    RpcError::invalid_params("Unknown tool").with_data(array(&names))
+/// Says which tool there is that was most likely meant, and lists all.
+fn unknown_tool(name: &str) -> RpcError {
+    let names: Vec<&str> = definitions::TOOLS.iter().map(|tool| tool.name).collect();
+    let nearest = match tools::nearest(name, names.iter().copied()) {
+        Some(nearest) => format!("; nearest: {nearest}"),
+        None => String::new(),
+    };
+    let name: String = name.chars().take(50).flat_map(char::escape_debug).collect();
+    let text = format!("Unknown tool '{name}'{nearest}");
+    RpcError::invalid_params(&text).with_data(Json::of(&names))
 }

@@ -63,7 +63,9 @@ struct Legacy {
     handshake: Option<Handshake>,
     /// `notifications/initialized` came: from then on the server may speak up.
     ready: bool,
-    level: Level,
+    /// `None` until the client sets one: who did not ask hears nothing. Old clients stop
+    /// for ever at the first event that they did not ask for.
+    level: Option<Level>,
     /// Resources whose changes the client wants to know of.
     watched: BTreeSet<String>,
 }
@@ -90,7 +92,7 @@ impl Session {
             legacy: Mutex::new(Legacy {
                 handshake: None,
                 ready: false,
-                level: Level::Info,
+                level: None,
                 watched: BTreeSet::new(),
             }),
             work: Mutex::default(),
@@ -134,7 +136,7 @@ impl Session {
 
     /// `logging/setLevel`.
     pub(crate) fn set_level(&self, level: &Value) -> Result<(), RpcError> {
-        self.legacy().level = Level::parse(level)?;
+        self.legacy().level = Some(Level::parse(level)?);
         Ok(())
     }
 
@@ -156,16 +158,17 @@ impl Session {
         self.legacy().watched.remove(uri);
     }
 
-    /// Whether there is a legacy client that may be told of something unasked.
+    /// Whether there is a legacy client that wants to hear of events.
     pub(crate) fn hears_events(&self) -> bool {
-        self.legacy().ready
+        let legacy = self.legacy();
+        legacy.ready && legacy.level.is_some()
     }
 
     /// Tells a legacy client of an event, if it wants events of this level.
     pub(crate) fn tell_legacy(&self, event: &Event) {
         let wanted = {
             let legacy = self.legacy();
-            legacy.ready && event.level >= legacy.level
+            legacy.ready && legacy.level.is_some_and(|level| event.level >= level)
         };
         if wanted {
             self.outbox.hint(event.to_frame());

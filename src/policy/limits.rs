@@ -17,6 +17,10 @@ use crate::policy::source::{LimitsSource, OutputCap};
 pub struct EffectiveLimits {
     /// Seconds a command may take.
     pub max_seconds: u32,
+    /// Seconds a command may take that its caller does not wait for.
+    pub max_async_seconds: u32,
+    /// Characters that one answer shows; the rest stays to be read on.
+    pub answer_chars: u32,
     /// Bytes kept of stdout and stderr together.
     pub max_output_bytes: u64,
     /// What happens at that many bytes.
@@ -54,10 +58,13 @@ impl Limits {
         tags: Vec<(String, LimitsSource)>,
     ) -> Self {
         let mut base = EffectiveLimits {
-            max_seconds: 60,
+            // Clients give up after 60 s: they are to see the answer of this server first.
+            max_seconds: 50,
+            max_async_seconds: 3_600,
+            answer_chars: 16_000,
             max_output_bytes: 1024 * 1024,
             on_output_cap: OutputCap::Stop,
-            task_result_ttl: 300,
+            task_result_ttl: 3_600,
             task_progress_interval: 5,
             session_idle_seconds: 60,
             deny_substrings: BUILT_IN_DENY_SUBSTRINGS.map(String::from).into(),
@@ -110,6 +117,14 @@ impl Limits {
 }
 
 impl EffectiveLimits {
+    /// Seconds that a command may take at most; one that nobody waits for may take longer.
+    pub(crate) fn most_seconds(&self, in_background: bool) -> u32 {
+        match in_background {
+            true => self.max_async_seconds,
+            false => self.max_seconds,
+        }
+    }
+
     fn apply(&mut self, source: &LimitsSource) {
         fn set<T: Clone>(target: &mut T, source: &Option<T>) {
             if let Some(value) = source {
@@ -117,6 +132,8 @@ impl EffectiveLimits {
             }
         }
         set(&mut self.max_seconds, &source.max_seconds);
+        set(&mut self.max_async_seconds, &source.max_async_seconds);
+        set(&mut self.answer_chars, &source.answer_chars);
         set(&mut self.max_output_bytes, &source.max_output_bytes);
         set(&mut self.on_output_cap, &source.on_output_cap);
         set(&mut self.task_result_ttl, &source.task_result_ttl);

@@ -27,6 +27,10 @@ pub struct PolicySource {
 pub struct LimitsSource {
     /// Seconds a command may take, 1 to 86,400.
     pub max_seconds: Option<u32>,
+    /// Seconds a command may take that is not waited for, 1 to 86,400.
+    pub max_async_seconds: Option<u32>,
+    /// Characters of one answer, 1,000 to 100,000.
+    pub answer_chars: Option<u32>,
     /// Bytes kept of stdout and stderr together, 1 to 64 MiB.
     pub max_output_bytes: Option<u64>,
     /// What happens at that many bytes.

@@ -40,6 +40,7 @@ pub use crate::ssh::run_report::{
 pub use client::{Client, Job};
 pub(crate) use error::NO_ADDRESS;
 pub use error::SshError;
+pub(crate) use error::{HostKeyProblem, KeyProblem};
 
 /// The hosts that a known_hosts file has no usable key for.
 pub(crate) fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {

@@ -20,6 +20,7 @@ pub(crate) mod scheduler;
 pub(crate) mod state;
 pub(crate) mod tag;
 pub(crate) mod timer;
+pub(crate) mod unreached;
 pub(crate) mod worker;
 pub(crate) mod worker_threads;
 
@@ -37,18 +38,25 @@ pub use crate::task::output::clean::{Cleaner, clean};
 pub(crate) use crate::task::state::{Kind, Listener, Phase, Progress, TaskEvent, Waiting};
 pub(crate) use crate::task::tag::fanout::{Moment, TagEvent, TagHandle, TagListener};
 pub(crate) use crate::task::tag::plan::{TagOptions, TagPlan};
-pub(crate) use crate::task::tag::report::{Group, HostResult, NotRun, Ran, TagOutcome};
+pub(crate) use crate::task::tag::report::{
+    HostResult, NotRun, SharedOutput, TagOutcome, share_room,
+};
 pub(crate) use outcome::{Facts, Outcome, State};
-pub(crate) use output::{Page, Tail};
+pub(crate) use output::excerpt::{Excerpt, Shape, share};
+pub(crate) use output::{Kept, Stream, read};
 pub(crate) use permit::{Overruled, Permit};
 pub(crate) use registry::OUTPUT_BUDGET;
 pub(crate) use registry::{Counts, Missing, NotTaken, Order};
+pub(crate) use unreached::Unreached;
 
 use crate::audit::{Audit, Record};
 use crate::config::{Host, Snapshot, Store};
-use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, Tag, TaskId};
+use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId};
 use crate::policy::{EffectiveLimits, Verdict};
 use crate::ssh::Client;
+
+/// How often somebody who waits for a task looks for new output, and whether to go on.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// All tasks of the server. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -88,8 +96,6 @@ pub struct Status {
     pub keep_alive_seconds: u64,
     /// How often it is worth asking, in seconds.
     pub poll_seconds: u32,
-    /// Elapsed of allowed time, 0 to 99; 100 when it has ended.
-    pub progress_percent: u8,
     /// How many of the same host wait before it, while it waits.
     pub ahead: Option<usize>,
 }
@@ -217,30 +223,39 @@ impl Tasks {
         Ok(self.describe(&*self.registry.find(id)?))
     }
 
-    /// The last `lines` lines of its output so far.
+    /// All that is kept of its output so far: of one stream, or of both in the order of
+    /// arrival. The text only grows at its end, so that an offset once given stays good.
     ///
     /// # Errors
     /// There is no such task (any more).
-    pub fn tail(&self, id: &TaskId, lines: usize) -> Result<Tail, Missing> {
+    pub fn kept(&self, id: &TaskId, stream: Option<Stream>) -> Result<Kept, Missing> {
         let task = self.registry.find(id)?;
-        let mut tail = task.output().tail(lines);
+        let mut kept = task.output().kept(stream);
         // The output ends a moment before its task does: who is told that it is over may ask
         // for the result.
-        tail.finished &= task.outcome().is_some();
-        Ok(tail)
+        kept.finished &= task.outcome().is_some();
+        Ok(kept)
     }
 
-    /// Its output so far from a byte offset on, at most `max_bytes` of it: both streams in
-    /// the order of arrival. To read all of it once, begin at 0, go on at `next_offset`,
-    /// and end when it is `finished` and `next_offset` is `available`.
-    ///
-    /// # Errors
-    /// There is no such task (any more).
-    pub fn page(&self, id: &TaskId, offset: u64, max_bytes: usize) -> Result<Page, Missing> {
-        let task = self.registry.find(id)?;
-        let mut page = task.output().page(offset, max_bytes);
-        page.finished &= task.outcome().is_some();
-        Ok(page)
+    /// Waits until it has ended, has output beyond `beyond` bytes where that is asked for,
+    /// or `given_up` says so, at most until `until`. A task that is not there has ended.
+    pub fn wait_for(
+        &self,
+        id: &TaskId,
+        beyond: Option<usize>,
+        until: Instant,
+        given_up: impl Fn() -> bool,
+    ) {
+        let Ok(task) = self.registry.find(id) else {
+            return;
+        };
+        let more = || beyond.is_some_and(|bytes| task.output().len() > bytes);
+        while !more() && !given_up() && Instant::now() < until {
+            let look_again = Instant::now() + LOOK_AGAIN;
+            if task.wait(Some(until.min(look_again))).is_some() {
+                return;
+            }
+        }
     }
 
     /// # Errors
@@ -274,11 +289,17 @@ impl Tasks {
         permit::judge(&self.registry.audit, snapshot, host, command)
     }
 
-    /// Judges a command for every host that has this very tag, in the order of the file.
-    pub fn plan(&self, snapshot: Arc<Snapshot>, tag: &Tag, command: &CommandText) -> TagPlan {
+    /// Judges a command for each of these hosts, as far as the configuration has them.
+    pub fn plan(
+        &self,
+        snapshot: Arc<Snapshot>,
+        aliases: &[HostAlias],
+        command: &CommandText,
+    ) -> TagPlan {
         let judge = |host: &Host| (host.alias.clone(), self.judge(&snapshot, host, command));
+        let hosts = aliases.iter().filter_map(|alias| snapshot.host(alias));
         TagPlan {
-            hosts: snapshot.hosts_with_tag(tag).map(judge).collect(),
+            hosts: hosts.map(judge).collect(),
             command: command.clone(),
             snapshot,
         }
@@ -334,7 +355,6 @@ impl Tasks {
             .expires
             .map(|at| at.saturating_duration_since(Instant::now()).as_secs());
         let elapsed_ms = millis(view.elapsed);
-        let percent = elapsed_ms / (u64::from(limits.max_seconds) * 10).max(1);
         Status {
             id: task.id.clone(),
             alias: task.alias.clone(),
@@ -350,11 +370,6 @@ impl Tasks {
             max_seconds: limits.max_seconds,
             keep_alive_seconds: left.unwrap_or(limits.task_result_ttl.into()),
             poll_seconds: limits.task_progress_interval,
-            progress_percent: if view.state.is_finished() {
-                100
-            } else {
-                u8::try_from(percent).unwrap_or(99).min(99)
-            },
             ahead: match view.state {
                 State::Pending => self.registry.ahead(task),
                 _ => None,

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use crate::audit::AuditEnd;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 use crate::ssh::{Phase, Terminated};
-use crate::task::output::Output;
+use crate::task::output::{Output, Stream};
 use crate::task::permit::Overruled;
+use crate::task::unreached::Unreached;
 
 /// Where a task stands. The only ways are pending → running → one of the other four, and
 /// pending → cancelled or failed.
@@ -71,6 +72,8 @@ pub struct Truncated {
 pub struct Failure {
     /// A fixed text; nothing of the host in it.
     pub text: String,
+    /// Set if the command was not sent.
+    pub unreached: Option<Unreached>,
     /// Set if the network policy, or a name without an address, kept it from connecting.
     pub network: Option<&'static str>,
 }
@@ -115,9 +118,10 @@ pub struct Facts {
 }
 
 impl Failure {
-    pub(crate) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str, unreached: Option<Unreached>) -> Self {
         Self {
             text: text.to_owned(),
+            unreached,
             network: None,
         }
     }
@@ -142,6 +146,18 @@ impl Facts {
         self.error.as_ref()?.network
     }
 
+    /// Why the command was not sent, where something else than a policy kept it from that.
+    pub fn unreached(&self) -> Option<Unreached> {
+        match (&self.error, self.timeout_phase) {
+            _ if self.is_denied() || self.cancelled => None,
+            (_, Some(phase)) if self.timeout && phase < Phase::Run => {
+                Some(Unreached::timeout(phase))
+            }
+            (Some(failure), _) => failure.unreached,
+            (None, _) => None,
+        }
+    }
+
     /// Whether nothing was sent because a policy forbids it.
     pub fn is_denied(&self) -> bool {
         self.overruled.is_some() || self.network_denial().is_some()
@@ -160,14 +176,14 @@ impl Facts {
                 Cut::Memory => "the memory that the server keeps for all outputs",
             };
             notes.push(format!(
-                "Output truncated at {limit}: at least {bytes_left_out} bytes left out."
+                "Output truncated at {limit}: at least {bytes_left_out} bytes were not kept."
             ));
         }
         if self.timeout {
             let phase = self.timeout_phase.map_or("run", Phase::as_str);
             notes.push(format!(
                 "Timed out after {} s (limit {} s) in phase {phase}; the output until then is kept. \
-                 The limit is the policy's max_seconds for this host, also for ssh_run_async.",
+                 For longer work use ssh_run_async, whose limit is max_async_seconds.",
                 self.duration_ms / 1_000,
                 self.max_seconds
             ));
@@ -212,15 +228,9 @@ impl Outcome {
         &self.facts
     }
 
-    /// stdout, a newline, stderr, blanks around it trimmed; clean and without secrets. Of
-    /// that at most the first `most` bytes, and how many are left out. Where the host said
-    /// nothing and the run failed, the reason.
-    pub fn output(&self, most: usize) -> (String, usize) {
-        let (output, left_out) = self.output.joined(most);
-        match &self.facts.error {
-            Some(failure) if output.is_empty() && left_out == 0 => (failure.text.clone(), 0),
-            _ => (output, left_out),
-        }
+    /// All that is kept of stdout, and of stderr; clean and without secrets.
+    pub fn streams(&self) -> [String; 2] {
+        [Stream::Out, Stream::Err].map(|stream| self.output.kept(Some(stream)).text)
     }
 }
 

@@ -100,6 +100,8 @@ struct Tables {
 pub struct Order {
     pub permit: Permit,
     pub kind: Kind,
+    /// A time limit below the policy's.
+    pub seconds: Option<u32>,
 }
 
 /// Why there is no task.
@@ -145,17 +147,22 @@ impl Registry {
         order: Order,
         listener: Arc<dyn Listener>,
     ) -> Result<Arc<Task>, NotTaken> {
-        let Order { permit, kind } = order;
+        let Order {
+            permit,
+            kind,
+            seconds,
+        } = order;
         let renewed = permit.renew(&self.store, &self.audit);
         let runnable = renewed.map_err(NotTaken::Denied)?;
         let host = runnable.host().ok_or(Refused::UnknownHost)?;
-        let terms = Terms::of(&runnable, host);
+        let terms = Terms::of(&runnable, host, kind, seconds);
         let (alias, hash) = (host.alias.clone(), runnable.command().hash());
         let name = Name {
             id: self.tables().name(&alias, hash),
             alias,
             hash,
             kind,
+            seconds,
         };
         let output = Output::new(Arc::clone(&self.budget), &self.audit.secrets());
         let pending = PendingRun {

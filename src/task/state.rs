@@ -80,6 +80,8 @@ pub(crate) struct Task {
     pub(crate) alias: HostAlias,
     pub(crate) hash: CommandHash,
     pub(crate) kind: Kind,
+    /// The time limit that its caller set below the policy's.
+    pub(crate) seconds: Option<u32>,
     pub(crate) created: Instant,
     pub(crate) created_at: SystemTime,
     output: Mutex<Arc<Output>>,
@@ -99,9 +101,13 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    pub(crate) fn of(runnable: &Runnable, host: &Host) -> Self {
+    /// `seconds` is what the caller wants, at most what the policy allows.
+    pub(crate) fn of(runnable: &Runnable, host: &Host, kind: Kind, seconds: Option<u32>) -> Self {
+        let mut limits = runnable.limits(host);
+        let most = limits.most_seconds(kind == Kind::Async);
+        limits.max_seconds = seconds.map_or(most, |wanted| wanted.min(most));
         Self {
-            limits: runnable.limits(host),
+            limits,
             hostname: host.address.to_string().into(),
             text: runnable.text().clone(),
         }
@@ -173,6 +179,7 @@ pub(crate) struct Name {
     pub(crate) alias: HostAlias,
     pub(crate) hash: CommandHash,
     pub(crate) kind: Kind,
+    pub(crate) seconds: Option<u32>,
 }
 
 impl Stage {
@@ -204,6 +211,7 @@ impl Task {
             hash: name.hash,
             kind: name.kind,
             output: Mutex::new(Arc::new(output)),
+            seconds: name.seconds,
             created: Instant::now(),
             created_at: SystemTime::now(),
             terms: Mutex::new(Arc::new(terms)),

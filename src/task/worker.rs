@@ -22,6 +22,7 @@ use crate::task::output::{Output, Stream};
 use crate::task::permit::{Overruled, Runnable};
 use crate::task::registry::Registry;
 use crate::task::state::{Claim, Kind, PendingRun, Stop, Task, TaskEvent, Terms, millis};
+use crate::task::unreached::Unreached;
 
 const NO_HOST: &str = "Host alias not found";
 
@@ -42,7 +43,7 @@ pub(crate) fn run(registry: &Registry, task: &Arc<Task>) {
         }
     };
     if !come_under(registry, task, &runnable) {
-        return end(registry, task, failed(task, NO_HOST));
+        return end(registry, task, failed(task, NO_HOST, Unreached::SERVER));
     }
     task.notify(&TaskEvent::Started);
     registry.timer.follow_running(task);
@@ -65,7 +66,7 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
     let began = Instant::now();
     loop {
         let Some(host) = runnable.host() else {
-            return failed(task, NO_HOST);
+            return failed(task, NO_HOST, Unreached::SERVER);
         };
         let limit = Duration::from_secs(task.terms().limits.max_seconds.into());
         let left = limit.saturating_sub(began.elapsed());
@@ -100,7 +101,7 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
             }
         }
         if !come_under(registry, task, &runnable) {
-            return failed(task, NO_HOST);
+            return failed(task, NO_HOST, Unreached::SERVER);
         }
     }
 }
@@ -111,7 +112,7 @@ fn come_under(registry: &Registry, task: &Task, runnable: &Runnable) -> bool {
     let Some(host) = runnable.host() else {
         return false;
     };
-    task.set_terms(Terms::of(runnable, host));
+    task.set_terms(Terms::of(runnable, host, task.kind, task.seconds));
     // The patterns in force hold those of this configuration, and it is in force.
     task.output().redact(&registry.audit.secrets());
     true
@@ -139,7 +140,7 @@ pub(crate) fn fail_unstarted(registry: &Registry, task: &Task, what: &str, error
     ));
     let text =
         "The server is out of threads or descriptors: The command was not run, try again later";
-    end(registry, task, failed(task, text));
+    end(registry, task, failed(task, text, Unreached::SERVER));
 }
 
 /// Judges a host's addresses without a task.
@@ -290,7 +291,7 @@ fn fault_name(kind: Kind) -> &'static str {
 }
 
 fn not_recorded(task: &Task, error: &AuditError) -> Facts {
-    failed(task, &error.for_assistant())
+    failed(task, &error.for_assistant(), Unreached::AUDIT)
 }
 
 fn cancelled(task: &Task) -> Facts {
@@ -300,9 +301,9 @@ fn cancelled(task: &Task) -> Facts {
     facts
 }
 
-fn failed(task: &Task, text: &str) -> Facts {
+fn failed(task: &Task, text: &str, unreached: Unreached) -> Facts {
     let mut facts = Facts::of(task);
-    facts.error = Some(Failure::new(text));
+    facts.error = Some(Failure::new(text, Some(unreached)));
     facts
 }
 
@@ -315,7 +316,8 @@ fn overruled(task: &Task, overruled: Box<Overruled>) -> Facts {
         denial.why(),
         denial.hint()
     );
-    let mut facts = failed(task, &text);
+    let mut facts = Facts::of(task);
+    facts.error = Some(Failure::new(&text, None));
     facts.overruled = Some(overruled);
     facts
 }
@@ -352,6 +354,7 @@ fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts 
     facts.closed_without_status = matches!(report.error, Some(SshError::NoStatus));
     facts.error = report.error.map(|error| Failure {
         text: error.for_assistant().to_owned(),
+        unreached: Unreached::of(&error),
         network: error.network_denial(),
     });
     facts

@@ -271,7 +271,13 @@ impl Fleet {
                 .map(|a| SocketAddrV4::new(*a, free_port(*a)))
                 .collect();
             let mut daemon = Daemon::new(Kind::OpenSsh, &dir, listens);
-            daemon.session_env = vec![("FLEET_HOST".into(), dir.display().to_string())];
+            daemon.session_env = vec![
+                (
+                    "PATH".into(),
+                    format!("{}:/usr/local/bin:/usr/bin:/bin", stubs.display()),
+                ),
+                ("FLEET_HOST".into(), dir.display().to_string()),
+            ];
             fleet.authorise_at(&daemon);
             daemon.start();
             let daemon = Arc::new(daemon);

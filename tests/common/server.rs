@@ -567,6 +567,11 @@ pub(crate) fn structured(result: &Value) -> Option<Value> {
     content.or_else(|| serde_json::from_str(result["content"][0]["text"].as_str()?).ok())
 }
 
+/// The members of a tool's result, wherever it has them: an error has them in its text.
+pub(crate) fn members(result: &Value) -> Value {
+    structured(result).unwrap_or_default()
+}
+
 /// All text of a tool's result.
 pub(crate) fn text_of(result: &Value) -> String {
     let parts = result["content"]

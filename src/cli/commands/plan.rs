@@ -159,6 +159,8 @@ impl Plan<'_> {
             "commands": commands,
             "limits": {
                 "max_seconds": self.limits.max_seconds,
+                "max_async_seconds": self.limits.max_async_seconds,
+                "answer_chars": self.limits.answer_chars,
                 "max_output_bytes": self.limits.max_output_bytes,
                 "task_result_ttl": self.limits.task_result_ttl,
                 "task_progress_interval": self.limits.task_progress_interval,

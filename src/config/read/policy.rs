@@ -162,6 +162,8 @@ fn limits(section: &Section<'_>, findings: &mut Findings, alias: Option<&str>) -
     };
     LimitsSource {
         max_seconds: small("max_seconds"),
+        max_async_seconds: small("max_async_seconds"),
+        answer_chars: small("answer_chars"),
         task_result_ttl: small("task_result_ttl"),
         task_progress_interval: small("task_progress_interval"),
         session_idle_seconds: small("session_idle_seconds"),

@@ -77,7 +77,16 @@ pub const LIMITS: Table = Table {
                 min: 1,
                 max: 86_400,
             },
-            Need::Default("60"),
+            Need::Default("50"),
+            "",
+        ),
+        key(
+            "max_async_seconds",
+            Kind::Number {
+                min: 1,
+                max: 86_400,
+            },
+            Need::Default("3600"),
             "",
         ),
         key(
@@ -101,7 +110,16 @@ pub const LIMITS: Table = Table {
                 min: 1,
                 max: 86_400,
             },
-            Need::Default("300"),
+            Need::Default("3600"),
+            "",
+        ),
+        key(
+            "answer_chars",
+            Kind::Number {
+                min: 1_000,
+                max: 100_000,
+            },
+            Need::Default("16000"),
             "",
         ),
         key(

@@ -150,7 +150,7 @@ fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Duration) ->
             Err(RecvTimeoutError::Timeout) => {
                 let waited = begun.elapsed().as_secs_f64();
                 let text = "waiting for a person's approval";
-                call.reply.progress(waited, wait.as_secs_f64(), text);
+                call.reply.progress(waited, None, text);
             }
         }
     }

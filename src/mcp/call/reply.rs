@@ -91,6 +91,11 @@ impl Reply {
         }
     }
 
+    /// Whether the client took the call back, or ended its task.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.is_set()
+    }
+
     /// Does this when the client takes the call back or ends its task, at once if it did.
     pub(crate) fn when_cancelled(&self, stop: impl FnOnce() + Send + 'static) {
         self.cancel.then(stop);
@@ -117,9 +122,10 @@ impl Reply {
         }
     }
 
-    /// Reports progress, if the client gave a token. What does not increase is lifted to
+    /// Reports progress, if the client gave a token; with the whole of the work, where it
+    /// is known. What does not increase is lifted to
     /// the least that does.
-    pub(crate) fn progress(&self, progress: f64, total: f64, text: &str) {
+    pub(crate) fn progress(&self, progress: f64, total: Option<f64>, text: &str) {
         let Some(token) = &self.caller.progress_token else {
             return;
         };
@@ -131,7 +137,8 @@ impl Reply {
                 _ => progress,
             };
             *reported = Some(progress);
-            self.send_progress(self.progress_frame(token, progress, total.max(progress), text));
+            let total = total.map(|total| total.max(progress));
+            self.send_progress(self.progress_frame(token, progress, total, text));
         };
         match self.task.get() {
             // A cancelled task is over for its client before its command has ended.
@@ -151,11 +158,17 @@ impl Reply {
         }
     }
 
-    fn progress_frame(&self, token: &RequestId, progress: f64, total: f64, text: &str) -> Json {
+    fn progress_frame(
+        &self,
+        token: &RequestId,
+        progress: f64,
+        total: Option<f64>,
+        text: &str,
+    ) -> Json {
         let params = Object::new()
             .json("progressToken", &token.to_json())
             .field("progress", &rounded(progress))
-            .field("total", &rounded(total))
+            .maybe("total", total.map(rounded))
             .when(self.caller.version.has_annotations(), |params| {
                 params.field("message", text)
             })

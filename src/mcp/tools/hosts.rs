@@ -3,15 +3,25 @@
 //! Owns `ssh_ping`, `ssh_list_hosts` and `ssh_describe_host`. Contacts nothing. Called by
 //! [`crate::mcp::tools::serve`].
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use crate::config::{Host, Resolve};
+use crate::config::{Host, Resolve, Snapshot};
 use crate::mcp::call::Call;
-use crate::mcp::call::answer::{Answer, how_many_fit};
-use crate::mcp::tools::arguments::Args;
+use crate::mcp::call::answer::Answer;
+use crate::mcp::tools::answers::ranges::ranges_within;
+use crate::mcp::tools::input::arguments::Args;
+use crate::mcp::tools::input::selection::by_expression;
 use crate::mcp::tools::unknown_host;
-use crate::mcp::wire::json::{Json, Object, array};
+use crate::mcp::wire::json::Object;
 use crate::policy::ShellMode;
+
+/// Characters of all aliases in one answer, and of the text about them.
+const NAMES: usize = 100_000;
+const TEXT: usize = 16_000;
+/// Most tags, and most descriptions, that are listed with their hosts.
+const KEYS: usize = 100;
 
 /// `ssh_ping`.
 pub(crate) fn ping(call: &Call) -> Answer {
@@ -21,25 +31,130 @@ pub(crate) fn ping(call: &Call) -> Answer {
     }
 }
 
-/// `ssh_list_hosts`.
+/// `ssh_list_hosts`: which there are, and what they are for.
 pub(crate) fn list_hosts(call: &Call) -> Answer {
-    if let Err(answer) = Args::of(call) {
-        return answer;
-    }
     let snapshot = call.session.server.store.current();
+    match chosen(call, &snapshot) {
+        Ok(hosts) => list(&hosts),
+        Err(answer) => answer,
+    }
+}
+
+/// The hosts that the call asks for, in the order of the file.
+fn chosen<'a>(call: &Call, snapshot: &'a Snapshot) -> Result<Vec<&'a Host>, Answer> {
+    let args = Args::of(call)?;
+    let text = args.text("text")?.to_lowercase();
+    let aliases = match args.text("tag")? {
+        "" => None,
+        words => Some(by_expression(&args, snapshot, words)?),
+    };
+    let has_tag = |host: &Host| match &aliases {
+        Some(aliases) => aliases.contains(&host.alias),
+        None => true,
+    };
+    let has_text = |host: &Host| {
+        let alias = host.alias.as_str().to_lowercase();
+        alias.contains(&text) || host.description.to_lowercase().contains(&text)
+    };
     let hosts = snapshot.hosts().iter();
-    let mut aliases: Vec<Json> = hosts.map(|host| Json::of(host.alias.as_str())).collect();
-    let fitting = how_many_fit(&aliases);
-    let omitted = aliases.len() - fitting;
-    aliases.truncate(fitting);
+    Ok(hosts
+        .filter(|host| has_tag(host) && has_text(host))
+        .collect())
+}
+
+/// Hosts with the same tags and description are told of in one line.
+fn list(hosts: &[&Host]) -> Answer {
+    let mut room = NAMES;
+    let fits = |host: &&&Host| match room.checked_sub(host.alias.as_str().len() + 3) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    };
+    let fitting = hosts.iter().take_while(fits).count();
+    let omitted = hosts.len() - fitting;
+    let shown = hosts.iter().take(fitting);
+    let aliases: Vec<&str> = shown.map(|host| host.alias.as_str()).collect();
+    let hosts = hosts.get(..fitting).unwrap_or_default();
+    let mut tags: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut descriptions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    for host in hosts {
+        let alias = host.alias.as_str();
+        for tag in &host.tags {
+            tags.entry(tag.as_str()).or_default().push(alias);
+        }
+        if !host.description.is_empty() {
+            descriptions
+                .entry(&host.description)
+                .or_default()
+                .push(alias);
+        }
+        let about = about(host);
+        let at = *known.entry(about.clone()).or_insert(lines.len());
+        match lines.get_mut(at) {
+            Some((_, names)) => names.push(alias),
+            None => lines.push((about, vec![alias])),
+        }
+    }
+    let mut lines: Vec<String> = lines
+        .into_iter()
+        .map(|(about, names)| format!("{}{about}", ranges_within(&names, TEXT / 4).join(", ")))
+        .collect();
+    let mut room = TEXT;
+    let fits = |line: &&String| match room.checked_sub(line.len() + 1) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    };
+    let kept = lines.iter().take_while(fits).count();
+    if kept < lines.len() {
+        lines.truncate(kept);
+        lines.push("[… more; ask with tag or text]".to_owned());
+    }
+    let short = |map: BTreeMap<&str, Vec<&str>>| -> BTreeMap<String, Vec<String>> {
+        let map = map.into_iter();
+        map.take(KEYS)
+            .map(|(key, names)| (key.to_owned(), ranges_within(&names, TEXT / 16)))
+            .collect()
+    };
     let note = "More hosts than one answer holds: resources/list has all of them, in pages.";
-    Answer::of(
-        Object::new()
-            .json("hosts", &array(&aliases))
-            .when(omitted > 0, |answer| {
-                answer.field("omitted", &omitted).field("note", note)
-            }),
-    )
+    let (tags, descriptions) = (short(tags), short(descriptions));
+    let members = Object::new()
+        .field("hosts", &aliases)
+        .when(!tags.is_empty(), |answer| answer.field("tags", &tags))
+        .when(!descriptions.is_empty(), |answer| {
+            answer.field("descriptions", &descriptions)
+        })
+        .when(omitted > 0, |answer| {
+            answer.field("omitted", &omitted).field("note", note)
+        });
+    let count = match hosts.len() {
+        1 => "1 host".to_owned(),
+        count => format!("{count} hosts"),
+    };
+    let more = match omitted {
+        0 => String::new(),
+        _ => format!(" ({omitted} more; {note})"),
+    };
+    let text = format!("{count}{more}\n{}", lines.join("\n"));
+    Answer::readable(text, members)
+}
+
+fn about(host: &Host) -> String {
+    let tags: Vec<&str> = host.tags.iter().map(|tag| tag.as_str()).collect();
+    let tags = match tags.is_empty() {
+        true => String::new(),
+        false => format!(" [{}]", tags.join(", ")),
+    };
+    match host.description.is_empty() {
+        true => tags,
+        false => format!("{tags} {}", host.description),
+    }
 }
 
 /// `ssh_describe_host`.
@@ -51,7 +166,7 @@ pub(crate) fn describe_host(call: &Call) -> Answer {
     let snapshot = call.session.server.store.current();
     match snapshot.host(&alias) {
         Some(host) => Answer::of(describe(host)),
-        None => unknown_host("Error", &alias),
+        None => unknown_host("Error", &alias, &snapshot),
     }
 }
 

@@ -5,20 +5,21 @@
 //! task of the protocol. Called by `dispatch`.
 
 pub(crate) mod answers;
-pub(crate) mod arguments;
 pub(crate) mod definitions;
 pub(crate) mod hosts;
+pub(crate) mod input;
+pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod run_async;
 pub(crate) mod run_on_tag;
-pub(crate) mod target;
 pub(crate) mod tasks;
 
 use std::sync::Arc;
 
 use crate::audit::Record;
+use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::tools::definitions::Id;
@@ -32,6 +33,16 @@ const STACK: usize = 512 * 1024;
 pub(crate) fn serve(call: Arc<Call>) {
     match call.tool.id {
         Id::Ping => call.reply.end(hosts::ping(&call)),
+        // Whoever waits for a task needs a thread to wait on.
+        Id::TaskStatus | Id::TaskResult | Id::TaskOutput
+            if call.arguments.contains_key("wait_seconds") =>
+        {
+            spawn(&call, |call| match call.tool.id {
+                Id::TaskStatus => call.reply.end(tasks::status(call)),
+                Id::TaskResult => call.reply.end(tasks::result(call)),
+                _ => call.reply.end(output::output(call)),
+            });
+        }
         Id::ListHosts => call.reply.end(hosts::list_hosts(&call)),
         Id::DescribeHost => call.reply.end(hosts::describe_host(&call)),
         Id::Plan => call.reply.end(plan::plan(&call)),
@@ -39,7 +50,7 @@ pub(crate) fn serve(call: Arc<Call>) {
         Id::CancelAsync => call.reply.end(tasks::cancel_async(&call)),
         Id::TaskStatus => call.reply.end(tasks::status(&call)),
         Id::TaskResult => call.reply.end(tasks::result(&call)),
-        Id::TaskOutput => call.reply.end(tasks::output(&call)),
+        Id::TaskOutput => call.reply.end(output::output(&call)),
         // Judging is quick; only a question to a person takes a thread.
         Id::Run => run::run(&call),
         Id::RunAsync => spawn(&call, run_async::run),
@@ -67,8 +78,43 @@ fn spawn(call: &Arc<Call>, work: impl FnOnce(&Arc<Call>) + Send + 'static) {
 }
 
 /// What an alias that no host has is answered; it is an alias, so it may be repeated.
-fn unknown_host(prefix: &str, alias: &HostAlias) -> Answer {
-    Answer::error(format!("{prefix}: Host alias not found: {alias}"))
+fn unknown_host(prefix: &str, alias: &HostAlias, snapshot: &Snapshot) -> Answer {
+    let aliases = snapshot.hosts().iter().map(|host| host.alias.as_str());
+    let nearest = match nearest(alias.as_str(), aliases) {
+        Some(nearest) => format!(" (nearest: {nearest})"),
+        None => " (ssh_list_hosts tells which there are)".to_owned(),
+    };
+    Answer::error(format!("{prefix}: Host alias not found: {alias}{nearest}"))
+}
+
+/// The name that differs least from what was asked for, if it is near enough to be meant.
+pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let far = wanted.chars().count() / 3 + 1;
+    names
+        .map(|name| (distance(wanted, name), name))
+        .filter(|(distance, _)| *distance <= far)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's distance, without regard to case.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, a) in a.to_lowercase().chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(&b) {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = *cell;
+            left = replaced.min(left + 1).min(*cell + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// A phase, as the log spells it too.

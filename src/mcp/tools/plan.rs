@@ -7,13 +7,15 @@
 use crate::config::{Host, HostAddress, Snapshot};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::tools::arguments::Args;
+use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
 use crate::mcp::wire::json::{Json, Object};
 use crate::model::names::CommandText;
 use crate::policy::Verdict;
 
 const ASK_WHY: &str = "A rule of the policy wants a person's approval before this runs.";
+const CANNOT_ASK: &str = "This client cannot ask a person, so ssh_run will be denied here. A person can run it from a client that \
+    supports elicitation, or allow it in policy.yml.";
 const ASK_HINT: &str = "Call ssh_run as planned with ssh_plan: the client asks the person, who sees the exact command. \
     A client that cannot ask gets a denial.";
 
@@ -32,14 +34,15 @@ pub(crate) fn plan(call: &Call) -> Answer {
         Some(host) => {
             let rejected = call.session.server.store.rejected();
             let stale = rejected.map(|problems| format!("{STALE} {problems}"));
-            let planned = judge(&snapshot, host, &command);
+            let can_ask = call.caller().abilities.forms;
+            let planned = judge(&snapshot, host, &command, can_ask);
             Answer::of(planned.maybe("config_warning", stale.as_deref()))
         }
-        None => unknown_host("Error", &alias),
+        None => unknown_host("Error", &alias, &snapshot),
     }
 }
 
-fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText) -> Object {
+fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText, can_ask: bool) -> Object {
     let verdict = snapshot.policy().judge(&host.subject(), command);
     let planned = Object::new()
         .field("alias", host.alias.as_str())
@@ -53,7 +56,7 @@ fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText) -> Object {
         Verdict::Ask(question) => planned
             .field("canonical", question.canonical())
             .field("why", ASK_WHY)
-            .field("hint", ASK_HINT),
+            .field("hint", if can_ask { ASK_HINT } else { CANNOT_ASK }),
         Verdict::Deny(denial) => planned
             .field("why", denial.why())
             .field("hint", denial.hint())
@@ -69,6 +72,7 @@ fn limits(snapshot: &Snapshot, host: &Host) -> Json {
     let limits = snapshot.policy().limits(host.alias.as_str(), &host.tags);
     Object::new()
         .field("max_seconds", &limits.max_seconds)
+        .field("max_async_seconds", &limits.max_async_seconds)
         .field("max_output_bytes", &limits.max_output_bytes)
         .field("host_key_auto_add", &false)
         .field("require_known_host", &true)

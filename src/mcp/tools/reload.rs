@@ -10,7 +10,7 @@ use crate::config::{LoadError, Reloaded, Warning};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
-use crate::mcp::tools::arguments::Args;
+use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::wire::json::Object;
 
 /// Most problems that an answer lists.

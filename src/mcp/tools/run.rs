@@ -1,7 +1,7 @@
 //! One command on one host, waited for.
 //!
 //! Owns `ssh_run`, from the call to the order and from the end of the task to the answer.
-//! The steps themselves are in [`crate::mcp::tools::target`] and
+//! The steps themselves are in [`crate::mcp::tools::input::target`] and
 //! [`crate::mcp::tools::answers`]. The call waits without a thread: the task answers it.
 //! Called by [`crate::mcp::tools::serve`].
 
@@ -13,18 +13,18 @@ use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::feature::task::Work;
-use crate::mcp::tools::target::Target;
+use crate::mcp::tools::input::target::Target;
 use crate::mcp::tools::{answers, phase_name, spawn};
 use crate::mcp::wire::json::Object;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 use crate::policy::{Authorised, Verdict};
-use crate::task::{Kind, Listener, NotTaken, Progress, TaskEvent, Waiting};
+use crate::task::{Kind, Listener, NotTaken, Progress, Shape, TaskEvent, Waiting};
 
 /// `ssh_run`.
 pub(crate) fn run(call: &Arc<Call>) {
     let begun = Instant::now();
     // Arguments, host.
-    let target = match Target::of(call, "Run error") {
+    let target = match Target::of(call, "Run error", Kind::Sync) {
         Ok(target) => target,
         Err(answer) => return end_early(call, begun, answer),
     };
@@ -57,6 +57,7 @@ fn order(call: &Arc<Call>, target: &Target, authorised: Authorised) {
         call: Arc::clone(call),
         alias: target.alias.clone(),
         hash: target.hash,
+        shape: target.shape,
     });
     let order = target.order(authorised, Kind::Sync);
     match call.session.server.tasks.start(order, watch) {
@@ -92,6 +93,7 @@ struct Watch {
     call: Arc<Call>,
     alias: HostAlias,
     hash: CommandHash,
+    shape: Shape,
 }
 
 impl Listener for Watch {
@@ -111,12 +113,12 @@ impl Listener for Watch {
             TaskEvent::Started => {}
             TaskEvent::Waiting(waiting) => {
                 let text = waiting_text(waiting);
-                self.report(Duration::ZERO, waiting.max_seconds, &text);
+                self.report(waiting.waited, &text);
             }
             TaskEvent::Progress(progress) => {
                 let elapsed = Duration::from_millis(progress.elapsed_ms);
                 let text = progress_text(progress);
-                self.report(elapsed, progress.max_seconds, &text);
+                self.report(elapsed, &text);
             }
             TaskEvent::Finished(outcome) => {
                 self.tell(Level::Info, "ssh_run_complete", |fields| {
@@ -126,7 +128,9 @@ impl Listener for Watch {
                         .field("timeout", &outcome.timeout)
                         .field("cancelled", &outcome.cancelled)
                 });
-                self.call.reply.end(answers::run::answer(outcome));
+                self.call
+                    .reply
+                    .end(answers::run::answer(outcome, self.shape));
             }
         }
     }
@@ -138,10 +142,10 @@ impl Watch {
         self.call.reply.tell(&event);
     }
 
-    /// Elapsed time of the time limit; the rest in words.
-    fn report(&self, elapsed: Duration, max_seconds: u32, text: &str) {
-        let total = f64::from(max_seconds);
-        self.call.reply.progress(elapsed.as_secs_f64(), total, text);
+    /// How long it has gone on, in seconds. Nobody knows how much of the work that is, so
+    /// no total is told: the time limit is none.
+    fn report(&self, elapsed: Duration, text: &str) {
+        self.call.reply.progress(elapsed.as_secs_f64(), None, text);
     }
 }
 

@@ -14,8 +14,8 @@ use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::session::Session;
 use crate::mcp::tools::answers::refusal::network_denied;
+use crate::mcp::tools::input::target::Target;
 use crate::mcp::tools::phase_name;
-use crate::mcp::tools::target::Target;
 use crate::mcp::wire::json::{Json, Object};
 use crate::model::names::TaskId;
 use crate::policy::{Authorised, Verdict};
@@ -23,7 +23,7 @@ use crate::task::{Facts, Kind, Listener, NotTaken, Progress, State, TaskEvent};
 
 /// `ssh_run_async`.
 pub(crate) fn run(call: &Arc<Call>) {
-    let answer = Target::of(call, "Async run error").and_then(|target| {
+    let answer = Target::of(call, "Async run error", Kind::Async).and_then(|target| {
         let authorised = authorise(call, &target)?;
         start(call, &target, authorised)
     });
@@ -81,6 +81,7 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<An
         Object::new()
             .field("task_id", handle.id().as_str())
             .field("status", "pending")
+            .field("max_seconds", &limits.max_seconds)
             .field("keepAlive", &limits.task_result_ttl)
             .field("pollFrequency", &limits.task_progress_interval)
             .field("alias", target.alias.as_str())

@@ -1,4 +1,4 @@
-//! One command on every host of a tag.
+//! One command on many hosts: those of a tag, of an expression of tags, or named ones.
 //!
 //! Owns `ssh_run_on_tag`: its arguments, and the one question for all hosts that need
 //! approval. The fan-out is the task registry's, the answer
@@ -12,79 +12,94 @@ use std::time::Duration;
 use crate::audit::Ts;
 use crate::config::Snapshot;
 use crate::mcp::call::Call;
-use crate::mcp::call::answer::{Answer, OUTPUT_BUDGET, cost};
+use crate::mcp::call::answer::Answer;
 use crate::mcp::call::approval::{self, Ruling};
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::feature::task::Work;
 use crate::mcp::tools::answers;
-use crate::mcp::tools::arguments::Args;
+use crate::mcp::tools::answers::tag::FEW;
+use crate::mcp::tools::input::arguments::Args;
+use crate::mcp::tools::input::selection::Selection;
 use crate::mcp::tools::run::{progress_text, waiting_text};
-use crate::model::names::{CommandText, Tag};
-use crate::policy::NeedsApproval;
+use crate::model::names::CommandText;
+use crate::policy::{EffectiveLimits, NeedsApproval};
 use crate::task::{Moment, TagEvent, TagListener, TagOptions, TagPlan};
-
-/// What an entry takes of an answer beside its output, in bytes, at the most usual.
-const ENTRY: usize = 1_600;
-/// The least that outputs get together, however many hosts there are.
-const LEAST_OUTPUT: usize = 64 * 1024;
 
 /// How often a tag run is worth a look, at least.
 const POLL_SECONDS: u32 = 5;
 
 /// What was asked for.
 struct Request {
-    tag: Tag,
+    selection: Selection,
     command: CommandText,
-    batch: Option<NonZeroUsize>,
-    max_failures: Option<NonZeroUsize>,
-    group_identical: bool,
+    options: TagOptions,
+    /// Hosts that are alike are shown once.
+    together: bool,
+    limits: Vec<EffectiveLimits>,
 }
 
 /// `ssh_run_on_tag`.
 pub(crate) fn run(call: &Arc<Call>) {
-    let request = match read(call) {
+    // Arguments, hosts.
+    let snapshot = call.session.server.store.up_to_date();
+    let request = match read(call, &snapshot) {
         Ok(request) => request,
         Err(answer) => return call.reply.end(answer),
     };
-    let snapshot = call.session.server.store.up_to_date();
-    let plan =
-        call.session
-            .server
-            .tasks
-            .plan(Arc::clone(&snapshot), &request.tag, &request.command);
+    // Verdicts.
+    let tasks = &call.session.server.tasks;
+    let aliases = &request.selection.aliases;
+    let plan = tasks.plan(Arc::clone(&snapshot), aliases, &request.command);
     let hash = plan.hash();
     call.reply.tell(&Event::new(
         Level::Debug,
         "ssh_run_on_tag_start",
         |fields| {
             fields
-                .field("tag", request.tag.as_str())
+                .field("tag", request.selection.words())
                 .field("hash", &hash.to_string())
                 .field("target_count", &plan.len())
         },
     ));
-    if plan.is_empty() {
-        return call.reply.end(answers::tag::nobody(&request.tag, hash));
-    }
+    // Approval, order.
     match settle(call, plan, snapshot.approval_wait()) {
-        Ok(plan) => start(call, request, &snapshot, plan),
+        Ok(plan) => start(call, request, plan),
         Err(question) => call.reply.end(question),
     }
 }
 
-fn read(call: &Call) -> Result<Request, Answer> {
+fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
     let args = Args::of(call)?;
     let count = |name: &str| -> Result<Option<NonZeroUsize>, Answer> {
         let number = args.number(name)?;
         Ok(number
             .and_then(|number| NonZeroUsize::new(usize::try_from(number).unwrap_or(usize::MAX))))
     };
-    Ok(Request {
-        tag: args.tag()?,
-        command: args.command()?,
+    let selection = Selection::read(&args, snapshot)?;
+    let command = args.command()?;
+    let limits: Vec<EffectiveLimits> = selection
+        .aliases
+        .iter()
+        .filter_map(|alias| snapshot.host(alias))
+        .map(|host| snapshot.policy().limits(host.alias.as_str(), &host.tags))
+        .collect();
+    let most = |of: fn(&EffectiveLimits) -> u32| limits.iter().map(of).max().unwrap_or_default();
+    let options = TagOptions {
         batch: count("batch")?,
         max_failures: count("max_failures")?,
-        group_identical: args.flag("group_identical")?,
+        shape: args.shape(most(|limits| limits.answer_chars))?,
+        // Each host's own limit holds below this one.
+        seconds: args.seconds(most(|limits| limits.max_seconds))?,
+    };
+    Ok(Request {
+        together: match args.flag("group_identical")? {
+            Some(together) => together,
+            None => selection.aliases.len() >= FEW,
+        },
+        selection,
+        command,
+        options,
+        limits,
     })
 }
 
@@ -109,46 +124,41 @@ fn settle(call: &Arc<Call>, plan: TagPlan, wait: Duration) -> Result<TagPlan, An
     }
 }
 
-fn start(call: &Arc<Call>, request: Request, snapshot: &Snapshot, plan: TagPlan) {
-    let hosts = plan.len();
-    let options = TagOptions {
-        batch: request.batch,
-        max_failures: request.max_failures,
-        group_identical: request.group_identical,
-        output_budget: OUTPUT_BUDGET
-            .saturating_sub(hosts * ENTRY)
-            .max(LEAST_OUTPUT),
-        cost,
+fn start(call: &Arc<Call>, request: Request, plan: TagPlan) {
+    let id = format!(
+        "tag:{}:{}:{}",
+        request.selection.name(),
+        plan.hash(),
+        Ts::now().micros()
+    );
+    // As long as the slowest of its hosts may take.
+    let most = |of: fn(&EffectiveLimits) -> u32| {
+        let all = request.limits.iter().map(of);
+        all.max().unwrap_or_default()
     };
-    let id = format!("tag:{}:{}:{}", request.tag, plan.hash(), Ts::now().micros());
-    call.reply.began(longest(snapshot, &request.tag, id));
+    call.reply.began(Work {
+        id,
+        max_seconds: most(|limits| limits.max_seconds),
+        keep_seconds: most(|limits| limits.task_result_ttl),
+        poll_seconds: POLL_SECONDS,
+    });
     let watch = Arc::new(Watch {
         call: Arc::clone(call),
-        tag: request.tag,
+        selection: request.selection,
+        together: request.together,
+        chars: request.options.shape.chars,
     });
-    let handle = call.session.server.tasks.run_on_tag(plan, options, watch);
+    let tasks = &call.session.server.tasks;
+    let handle = tasks.run_on_tag(plan, request.options, watch);
     call.reply.when_cancelled(move || handle.cancel());
-}
-
-/// A tag run may take as long as the slowest of its hosts.
-fn longest(snapshot: &Snapshot, tag: &Tag, id: String) -> Work {
-    let limits: Vec<_> = snapshot
-        .hosts_with_tag(tag)
-        .map(|host| snapshot.policy().limits(host.alias.as_str(), &host.tags))
-        .collect();
-    let most = |pick: fn(&crate::policy::EffectiveLimits) -> u32| limits.iter().map(pick).max();
-    Work {
-        id,
-        max_seconds: most(|limits| limits.max_seconds).unwrap_or_default(),
-        keep_seconds: most(|limits| limits.task_result_ttl).unwrap_or_default(),
-        poll_seconds: POLL_SECONDS,
-    }
 }
 
 /// Answers the call when the last host has ended.
 struct Watch {
     call: Arc<Call>,
-    tag: Tag,
+    selection: Selection,
+    together: bool,
+    chars: usize,
 }
 
 impl TagListener for Watch {
@@ -177,13 +187,14 @@ impl TagListener for Watch {
                     "ssh_run_on_tag_complete",
                     |fields| {
                         fields
-                            .field("tag", self.tag.as_str())
+                            .field("tag", self.selection.words())
                             .field("hash", &outcome.hash.to_string())
                             .field("target_count", &summary.total)
                             .field("succeeded", &summary.succeeded)
                     },
                 ));
-                let answer = answers::tag::answer(&self.tag, outcome);
+                let asked = self.selection.asked();
+                let answer = answers::tag::answer(&asked, outcome, self.together, self.chars);
                 self.call.reply.end(answer);
             }
         }
@@ -193,7 +204,9 @@ impl TagListener for Watch {
 impl Watch {
     fn report(&self, done: usize, total: usize, about: &str) {
         let text = format!("{done} of {total} hosts done {about}");
-        self.call.reply.progress(count(done), count(total), &text);
+        self.call
+            .reply
+            .progress(count(done), Some(count(total)), &text);
     }
 }
 

@@ -1,21 +1,22 @@
-//! Looking after tasks by their id: state, output, result, end.
+//! Looking after tasks by their id: state, result, end.
 //!
-//! Owns `ssh_get_task_status`, `ssh_get_task_output`, `ssh_get_task_result`, `ssh_cancel`
-//! and `ssh_cancel_async_task`. Knows every task alike, waited for or not. Called by
-//! [`crate::mcp::tools::serve`].
+//! Owns `ssh_get_task_status`, `ssh_get_task_result`, `ssh_cancel` and
+//! `ssh_cancel_async_task`. Knows every task alike, waited for or not. Called by
+//! [`crate::mcp::tools::serve`], on a thread of its own where it is to wait.
+
+use std::time::Instant;
 
 use crate::mcp::call::Call;
-use crate::mcp::call::answer::{Answer, OUTPUT_BUDGET, cost};
+use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
-use crate::mcp::tools::answers::run::{UNTRUSTED, result_fields, shown};
-use crate::mcp::tools::arguments::{Args, fault};
+use crate::mcp::tools::answers;
+use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::wire::json::Object;
-use crate::model::names::{MaxLines, TaskId};
-use crate::task::{CancelError, Missing};
+use crate::model::names::TaskId;
+use crate::task::{CancelError, Missing, Shape};
 
-/// Bytes of one page of output: within the budget also where every character of it has
-/// to be escaped twice.
-const PAGE: usize = 128 * 1024;
+/// Characters of an answer where the host is not in the configuration any more.
+const ANSWER_CHARS: u32 = 16_000;
 
 /// `ssh_get_task_status`.
 pub(crate) fn status(call: &Call) -> Answer {
@@ -30,7 +31,10 @@ pub(crate) fn status(call: &Call) -> Answer {
                 .field("status", status.state.as_str())
                 .field("keepAlive", &status.keep_alive_seconds)
                 .field("pollFrequency", &status.poll_seconds)
-                .field("progress_percent", &status.progress_percent)
+                .field("max_seconds", &status.max_seconds)
+                .when(status.state.is_finished(), |answer| {
+                    answer.field("progress_percent", &100)
+                })
                 .field("elapsed_ms", &status.elapsed_ms)
                 .field("bytes_read", &status.bytes_read)
                 .field("output_lines_available", &status.output_lines)
@@ -46,91 +50,34 @@ pub(crate) fn result(call: &Call) -> Answer {
         Ok(id) => id,
         Err(answer) => return answer,
     };
-    let outcome = match call.session.server.tasks.result(&id) {
-        Ok(outcome) => outcome,
-        Err(missing) => {
-            return not_there(
-                call,
-                "ssh_get_task_result",
-                &id,
-                missing,
-                "Task not found or expired",
-            );
-        }
-    };
-    let (shown, left_out) = shown(&outcome);
-    let head = Object::new()
-        .field("task_id", id.as_str())
-        .field("status", outcome.state.as_str());
-    let result = result_fields(head, outcome.facts(), &shown, left_out);
-    Answer::of(result.field("max_seconds", &outcome.max_seconds)).untrusted(UNTRUSTED)
-}
-
-/// `ssh_get_task_output`: the last lines, or a page.
-pub(crate) fn output(call: &Call) -> Answer {
-    let asked = Args::of(call).and_then(|args| {
-        let id = args.task_id()?;
-        Ok((id, args.max_lines()?, args.number("offset")?))
-    });
-    let (id, lines, offset) = match asked {
-        Ok(asked) => asked,
+    let shape = match shape(call, &id) {
+        Ok(shape) => shape,
         Err(answer) => return answer,
     };
-    call.reply
-        .tell(&Event::new(Level::Debug, "ssh_get_task_output", |fields| {
-            fields
-                .field("task_id", id.as_str())
-                .field("max_lines", &lines.get())
-        }));
-    let answer = match offset {
-        None => tail(call, &id, lines),
-        Some(offset) => page(call, &id, offset),
+    match call.session.server.tasks.result(&id) {
+        Ok(outcome) => answers::run::answer_by_id(&outcome, shape),
+        Err(missing) => {
+            let text = "Task not found or expired";
+            not_there(call, "ssh_get_task_result", &id, missing, text)
+        }
+    }
+}
+
+fn shape(call: &Call, id: &TaskId) -> Result<Shape, Answer> {
+    Args::of(call)?.shape(answer_chars(call, id))
+}
+
+/// Most characters of an answer about this task, by the configuration in force.
+pub(crate) fn answer_chars(call: &Call, id: &TaskId) -> u32 {
+    let server = &call.session.server;
+    let Ok(status) = server.tasks.status(id) else {
+        return ANSWER_CHARS;
     };
-    answer.unwrap_or_else(|missing| {
-        let text = "Task not found or no output available";
-        not_there(call, "ssh_get_task_output", &id, missing, text)
+    let snapshot = server.store.current();
+    snapshot.host(&status.alias).map_or(ANSWER_CHARS, |host| {
+        let policy = snapshot.policy();
+        policy.limits(host.alias.as_str(), &host.tags).answer_chars
     })
-}
-
-fn tail(call: &Call, id: &TaskId, lines: MaxLines) -> Result<Answer, Missing> {
-    let tail = call.session.server.tasks.tail(id, lines.get())?;
-    // From the end backwards, as many as one answer holds.
-    let mut room = OUTPUT_BUDGET;
-    let fitting = tail.lines.iter().rev().take_while(|line| {
-        let needed = cost(line) + 8;
-        let fits = needed <= room;
-        room = room.saturating_sub(needed);
-        fits
-    });
-    let fitting = fitting.count();
-    let dropped = tail.lines.len() - fitting;
-    let shown = tail.lines.get(dropped..).unwrap_or_default();
-    let answer = Object::new()
-        .field("task_id", id.as_str())
-        .field("output_lines", shown)
-        .field("total_lines", &tail.total_lines)
-        .field("has_more", &(tail.has_more || dropped > 0))
-        .field("next_offset", &tail.next_offset)
-        .field("finished", &tail.finished);
-    let note = "Not all of these lines fit into one answer; read them in pages with offset.";
-    let answer = answer.when(dropped > 0, |answer| answer.field("notes", &[note]));
-    Ok(Answer::of(answer).untrusted(&["output_lines"]))
-}
-
-fn page(call: &Call, id: &TaskId, offset: u64) -> Result<Answer, Missing> {
-    let page = call.session.server.tasks.page(id, offset, PAGE)?;
-    let answer = Object::new()
-        .field("task_id", id.as_str())
-        .field("text", &page.text)
-        .field("offset", &page.offset)
-        .field("next_offset", &page.next_offset)
-        .field("available", &page.available)
-        .field(
-            "has_more",
-            &(page.next_offset < page.available || !page.finished),
-        )
-        .field("finished", &page.finished);
-    Ok(Answer::of(answer).untrusted(&["text"]))
 }
 
 /// `ssh_cancel`: any task.
@@ -160,7 +107,8 @@ fn end(call: &Call, name: &'static str, otherwise: &str) -> Answer {
     };
     let message = match ended {
         Ok(()) => "Cancellation signaled".to_owned(),
-        Err(CancelError::Missing(_)) => otherwise.to_owned(),
+        // Nothing was ended: a model that reads "false" only in passing would think it was.
+        Err(CancelError::Missing(_)) => return fault(format!("{otherwise}: {id}")),
         Err(CancelError::Finished(state)) => {
             format!("{otherwise}: it has ended ({})", state.as_str())
         }
@@ -179,15 +127,26 @@ fn end(call: &Call, name: &'static str, otherwise: &str) -> Answer {
 }
 
 fn asked_for(call: &Call, name: &str) -> Result<TaskId, Answer> {
-    let id = Args::of(call)?.task_id()?;
+    let args = Args::of(call)?;
+    let id = args.task_id()?;
+    let until = Instant::now() + args.wait()?;
     call.reply.tell(&Event::new(Level::Debug, name, |fields| {
         fields.field("task_id", id.as_str())
     }));
+    let given_up = || call.reply.is_cancelled() || call.session.is_closing();
+    let tasks = &call.session.server.tasks;
+    tasks.wait_for(&id, None, until, given_up);
     Ok(id)
 }
 
 /// `unknown` is what the tool says of a task that never was or has expired.
-fn not_there(call: &Call, name: &str, id: &TaskId, missing: Missing, unknown: &str) -> Answer {
+pub(crate) fn not_there(
+    call: &Call,
+    name: &str,
+    id: &TaskId,
+    missing: Missing,
+    unknown: &str,
+) -> Answer {
     let text = match missing {
         Missing::Unknown => unknown.to_owned(),
         Missing::Dropped | Missing::Unfinished => missing.to_string(),

@@ -9,7 +9,8 @@
 //! on from it misses nothing and gives nothing twice.
 
 pub(crate) mod clean;
-pub(crate) mod fit;
+pub(crate) mod excerpt;
+pub(crate) mod read;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use crate::task::output::clean::Cleaner;
 
 /// Which of the two streams of a command (RFC 4254 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
+pub enum Stream {
     Out,
     Err,
 }
@@ -44,34 +45,14 @@ impl Budget {
     }
 }
 
-/// The last lines of an output.
+/// All that is kept of an output so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tail {
-    /// Oldest first; a last line that has not ended yet is among them.
-    pub lines: Vec<String>,
-    /// Lines of the whole output so far.
-    pub total_lines: u64,
-    /// Whether there are lines before these.
-    pub has_more: bool,
-    /// Where reading by offset goes on after these lines.
-    pub next_offset: u64,
-    /// Whether no more will come.
-    pub finished: bool,
-}
-
-/// A piece of an output, from an offset on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct Kept {
     pub text: String,
-    /// Where this piece begins, in bytes of clean text: the offset asked for, or, if that
-    /// lay within a character, the beginning of the character; at most `available`.
-    pub offset: u64,
-    /// Where the next piece begins.
-    pub next_offset: u64,
-    /// Bytes of clean text there are so far.
-    pub available: u64,
     /// Whether no more will come.
     pub finished: bool,
+    /// Whether the other stream has something too.
+    pub is_part: bool,
 }
 
 pub(crate) struct Output {
@@ -188,75 +169,23 @@ impl Output {
         self.lock().lines()
     }
 
-    /// The last `lines` lines.
-    pub(crate) fn tail(&self, lines: usize) -> Tail {
+    /// Bytes of clean text so far.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().text.len()
+    }
+
+    /// The text of one stream, or of both in the order of arrival.
+    pub(crate) fn kept(&self, stream: Option<Stream>) -> Kept {
         let inner = self.lock();
-        let text = inner.text.strip_suffix('\n').unwrap_or(&inner.text);
-        let mut last: Vec<String> = match inner.lines() {
-            0 => Vec::new(),
-            _ => text.rsplit('\n').take(lines).map(str::to_owned).collect(),
+        let text = match stream {
+            None => inner.text.clone(),
+            Some(stream) => inner.pieces(stream).collect(),
         };
-        last.reverse();
-        let total_lines = inner.lines();
-        Tail {
-            has_more: total_lines > u64::try_from(last.len()).unwrap_or(u64::MAX),
-            lines: last,
-            total_lines,
-            next_offset: offset(inner.text.len()),
+        Kept {
+            is_part: text.len() < inner.text.len(),
+            text,
             finished: inner.filters.is_none(),
         }
-    }
-
-    /// At most `max_bytes` from `from` on, but at least one character if there is one.
-    pub(crate) fn page(&self, from: u64, max_bytes: usize) -> Page {
-        let inner = self.lock();
-        let text = &inner.text;
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
-        let begin = text.floor_char_boundary(from);
-        let mut end = text.floor_char_boundary(begin.saturating_add(max_bytes));
-        if end <= begin {
-            end = text.ceil_char_boundary(begin.saturating_add(1));
-        }
-        Page {
-            text: text.get(begin..end).unwrap_or_default().to_owned(),
-            offset: offset(begin),
-            next_offset: offset(end),
-            available: offset(text.len()),
-            finished: inner.filters.is_none(),
-        }
-    }
-
-    /// The text for a result: stdout, a newline if it does not end in one, stderr; blanks
-    /// around it trimmed. Of that at most the first `most` bytes, and how many are left out.
-    pub(crate) fn joined(&self, most: usize) -> (String, usize) {
-        let inner = self.lock();
-        let mut pieces: Vec<&str> = inner.pieces(Stream::Out).collect();
-        if pieces.last().is_none_or(|last| !last.ends_with('\n')) {
-            pieces.push("\n");
-        }
-        pieces.extend(inner.pieces(Stream::Err));
-        while let Some(last) = pieces.pop_if(|last| last.trim_end().len() < last.len()) {
-            let kept = last.trim_end();
-            if !kept.is_empty() {
-                pieces.push(kept);
-            }
-        }
-        let blank = |piece: &&&str| piece.trim_start().is_empty();
-        pieces.drain(..pieces.iter().take_while(blank).count());
-        if let Some(first) = pieces.first_mut() {
-            *first = first.trim_start();
-        }
-        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let mut joined = String::with_capacity(length.min(most));
-        for piece in pieces {
-            let end = piece.floor_char_boundary(most - joined.len());
-            joined.push_str(piece.get(..end).unwrap_or_default());
-            if end < piece.len() {
-                break;
-            }
-        }
-        let left_out = length - joined.len();
-        (joined, left_out)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -347,10 +276,6 @@ impl Inner {
     }
 }
 
-fn offset(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,97 +287,45 @@ mod tests {
     }
 
     #[test]
-    fn pages_give_everything_once() {
+    fn what_was_given_stays_and_what_comes_is_added() {
         let (output, _) = output(usize::MAX, &["hunter22"]);
-        let mut read = String::new();
-        let mut offset = 0;
+        let mut before = String::new();
         for piece in ["aé\x1b[3", "1mß\n", "hunt", "er22 日", "本\n", "end"] {
             output.push(Stream::Out, piece.as_bytes());
-            loop {
-                let page = output.page(offset, 3);
-                assert_eq!(page.offset, offset);
-                assert!(!page.finished);
-                read.push_str(&page.text);
-                offset = page.next_offset;
-                if offset == page.available {
-                    break;
-                }
-            }
+            let kept = output.kept(None);
+            assert!(!kept.finished && kept.text.starts_with(&before));
+            before = kept.text;
         }
         output.finish();
-        let last = output.page(offset, usize::MAX);
-        read.push_str(&last.text);
-        assert!(last.finished && last.next_offset == last.available);
-        assert_eq!(read, "aéß\n[redacted] 日本\nend");
-        assert_eq!(output.joined(usize::MAX), (read, 0));
+        let kept = output.kept(None);
+        assert!(kept.finished && !kept.is_part);
+        assert_eq!(kept.text, "aéß\n[redacted] 日本\nend");
     }
 
     #[test]
-    fn a_page_begins_and_ends_between_characters() {
+    fn lines_are_counted_as_people_do() {
         let (output, _) = output(usize::MAX, &[]);
-        output.push(Stream::Out, "日本".as_bytes());
-        let page = output.page(1, 1);
-        assert_eq!(
-            (page.text.as_str(), page.offset, page.next_offset),
-            ("日", 0, 3)
-        );
-        let page = output.page(5, 1);
-        assert_eq!(
-            (page.text.as_str(), page.offset, page.next_offset),
-            ("本", 3, 6)
-        );
-        let page = output.page(u64::MAX, 10);
-        assert_eq!(
-            (page.text.as_str(), page.offset, page.next_offset),
-            ("", 6, 6)
-        );
-    }
-
-    #[test]
-    fn tails_count_lines_as_people_do() {
-        let (output, _) = output(usize::MAX, &[]);
-        assert_eq!(output.tail(3).lines, [""; 0]);
-        assert_eq!(output.tail(3).total_lines, 0);
+        assert_eq!(output.lines(), 0);
         output.push(Stream::Out, b"1\n2\n3\n4");
-        let tail = output.tail(2);
-        assert_eq!(tail.lines, ["3", "4"]);
-        assert_eq!(
-            (tail.total_lines, tail.has_more, tail.next_offset),
-            (4, true, 7)
-        );
+        assert_eq!(output.lines(), 4);
         output.push(Stream::Err, b"\n\n");
-        let tail = output.tail(9);
-        assert_eq!(tail.lines, ["1", "2", "3", "4", ""]);
-        assert_eq!((tail.total_lines, tail.has_more), (5, false));
+        assert_eq!(output.lines(), 5);
     }
 
     #[test]
-    fn the_result_is_stdout_then_stderr_trimmed() {
+    fn each_stream_has_its_own_text_and_both_have_their_order() {
         let (output, _) = output(usize::MAX, &[]);
         output.push(Stream::Out, b"\n out1 ");
         output.push(Stream::Err, b"err1 ");
         output.push(Stream::Out, b"out2\n");
         output.push(Stream::Err, b"err2\n\n");
         output.finish();
-        let all = "out1 out2\nerr1 err2";
-        assert_eq!(output.joined(usize::MAX), (all.to_owned(), 0));
-        assert_eq!(output.joined(12), ("out1 out2\ner".to_owned(), 7));
-        assert_eq!(output.joined(0), (String::new(), all.len()));
-        assert_eq!(output.page(0, 99).text, "\n out1 err1 out2\nerr2\n\n");
+        let kept = output.kept(Some(Stream::Out));
+        assert_eq!(kept.text, "\n out1 out2\n");
+        assert!(kept.is_part);
+        assert_eq!(output.kept(Some(Stream::Err)).text, "err1 err2\n\n");
+        assert_eq!(output.kept(None).text, "\n out1 err1 out2\nerr2\n\n");
         assert_eq!(output.bytes_read(), (12, 11));
-    }
-
-    #[test]
-    fn blanks_alone_are_no_result_and_characters_stay_whole() {
-        let (output, _) = output(usize::MAX, &[]);
-        assert_eq!(output.joined(9), (String::new(), 0));
-        output.push(Stream::Out, b" \n\n");
-        output.push(Stream::Err, b" \n");
-        assert_eq!(output.joined(9), (String::new(), 0));
-        output.push(Stream::Out, "é".as_bytes());
-        output.push(Stream::Err, "\n ß".as_bytes());
-        assert_eq!(output.joined(9), ("é\n \n\n ß".to_owned(), 0));
-        assert_eq!(output.joined(1), (String::new(), 9));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A run on a tag: one task for each host, so many at a time, one answer for all.
 //!
 //! Owns which host is next, when no more are begun, and the answer: results in the
-//! plan's order, a summary, equal outputs once, and a size that all outputs share. Has no
+//! plan's order, a summary, and a size that all outputs share. Has no
 //! thread of its own: each host that ends begins the next. Judges nothing
 //! ([`crate::task::tag::plan`] did, and [`crate::task::permit`] does again after a reload). Called by [`crate::task::Tasks::run_on_tag`].
 
@@ -73,6 +73,7 @@ struct Fanout {
     command: CommandText,
     width: usize,
     max_failures: usize,
+    seconds: Option<u32>,
     progress: Mutex<Progress>,
     ended: Condvar,
 }
@@ -122,6 +123,7 @@ impl TagHandle {
             tasks: tasks.clone(),
             command: plan.command,
             width: batch.min(fan_out).max(1),
+            seconds: options.seconds,
             max_failures: options.max_failures.map_or(usize::MAX, NonZeroUsize::get),
             ended: Condvar::new(),
             progress: Mutex::new(Progress {
@@ -191,6 +193,7 @@ impl Fanout {
             let order = Order {
                 permit: Permit::new(&self.command, command),
                 kind: Kind::Tag,
+                seconds: self.seconds,
             };
             let listener = Arc::new(OneHost {
                 fanout: Arc::clone(self),
@@ -246,7 +249,7 @@ impl Fanout {
 
     fn host_ended(self: &Arc<Self>, place: usize, outcome: &Outcome) {
         // Outside the lock: an output may be long.
-        let (output, _) = outcome.output(usize::MAX);
+        let streams = outcome.streams();
         let mut progress = self.progress();
         progress.handles.remove(&place);
         progress.in_flight -= 1;
@@ -257,7 +260,7 @@ impl Fanout {
                 progress.stop = Some(NotRun::TooManyFailures);
             }
         }
-        progress.collected.ran(place, outcome, output);
+        progress.collected.ran(place, outcome, streams);
         progress.count(&outcome.alias);
         drop(progress);
         self.go_on();

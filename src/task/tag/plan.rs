@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::config::Snapshot;
 use crate::model::names::{CommandHash, CommandText, HostAlias};
 use crate::policy::{Authorised, Denial, NeedsApproval, Verdict};
-use crate::task::output::fit::Cost;
+use crate::task::output::excerpt::Shape;
 
 /// How a tag run goes about it.
 #[derive(Debug, Clone, Copy)]
@@ -20,12 +20,10 @@ pub struct TagOptions {
     pub batch: Option<NonZeroUsize>,
     /// After so many failures and timeouts no further host is begun.
     pub max_failures: Option<NonZeroUsize>,
-    /// Equal outputs with equal exit codes are given once.
-    pub group_identical: bool,
-    /// What all outputs together may cost.
-    pub output_budget: usize,
-    /// What an output costs.
-    pub cost: Cost,
+    /// What of each output is wanted; all together have no more characters than one.
+    pub shape: Shape,
+    /// A time limit below the policy's.
+    pub seconds: Option<u32>,
 }
 
 /// Who is to run what, and who is not.

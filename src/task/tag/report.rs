@@ -1,8 +1,8 @@
-//! The answer to a tag run: what came of each host, counted and made to fit.
+//! What came of a tag run: each host, counted, and as much of the outputs as is shown.
 //!
-//! Owns the order of the results, the summary, and the excerpts of the outputs while they
-//! come in: never more than twice of what will be shown is held. Starts nothing. Called
-//! by [`crate::task::tag::fanout`], read by the tools.
+//! Owns the order of the results, the summary, which outputs are the same, and the excerpts
+//! of the outputs while they come in: never more than twice of what will be shown is held.
+//! Starts nothing. Called by [`crate::task::tag::fanout`], read by the tools.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::model::names::{CommandHash, HostAlias};
 use crate::policy::Denial;
 use crate::task::outcome::{Facts, Outcome, State};
-use crate::task::output::fit::{Excerpt, fit};
+use crate::task::output::excerpt::{Excerpt, share};
 use crate::task::registry::Refused;
 use crate::task::tag::plan::TagOptions;
 
@@ -22,8 +22,18 @@ pub struct TagOutcome {
     /// In the order of the hosts in the file, one for each.
     pub results: Vec<HostResult>,
     pub summary: Summary,
-    /// With `group_identical`: every output once, in the order of their first hosts.
-    pub groups: Vec<Group>,
+    /// Every output once, in the order of their first hosts.
+    pub outputs: Vec<SharedOutput>,
+}
+
+/// An output that one host had, or several alike, to the byte and to the exit code.
+#[derive(Debug, Clone, Default)]
+pub struct SharedOutput {
+    /// Whose it is, by their places in the results.
+    pub places: Vec<usize>,
+    pub stdout: Excerpt,
+    pub stderr: Excerpt,
+    digest: [u8; 32],
 }
 
 /// What came of one host.
@@ -44,13 +54,6 @@ pub enum HostResult {
 #[derive(Debug, Clone)]
 pub struct Ran {
     pub facts: Arc<Facts>,
-    /// Its output or the beginning of it; empty with `group_identical`.
-    pub output: String,
-    /// Bytes of clean output that are not shown here for want of room. The task still has
-    /// them, until it expires.
-    pub left_out: usize,
-    /// Its place in `groups`, with `group_identical`.
-    pub group: Option<usize>,
 }
 
 /// Why a host was not begun.
@@ -63,18 +66,7 @@ pub enum NotRun {
     Refused(Refused),
 }
 
-/// Equal outputs with equal exit codes.
-#[derive(Debug, Clone)]
-pub struct Group {
-    /// In the order of the file.
-    pub aliases: Vec<HostAlias>,
-    pub exit_code: i64,
-    pub output: String,
-    /// As in [`Ran`].
-    pub left_out: usize,
-}
-
-/// How many hosts came to what. The others add up to `total`.
+/// How many hosts ended how. The others add up to `total`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     pub total: usize,
@@ -96,16 +88,7 @@ pub(crate) struct Collected {
     hash: CommandHash,
     options: TagOptions,
     results: Vec<Option<HostResult>>,
-    shown: Vec<Shown>,
-}
-
-/// An output that is shown once.
-struct Shown {
-    digest: [u8; 32],
-    exit_code: i64,
-    /// Whose it is, by their places.
-    places: Vec<usize>,
-    excerpt: Excerpt,
+    outputs: Vec<SharedOutput>,
 }
 
 impl Collected {
@@ -114,7 +97,7 @@ impl Collected {
             hash,
             options,
             results: std::iter::repeat_with(|| None).take(hosts).collect(),
-            shown: Vec::new(),
+            outputs: Vec::new(),
         }
     }
 
@@ -132,76 +115,48 @@ impl Collected {
         self.put(place, HostResult::NotRun { alias, why });
     }
 
-    pub(crate) fn ran(&mut self, place: usize, outcome: &Outcome, output: String) {
+    pub(crate) fn ran(&mut self, place: usize, outcome: &Outcome, streams: [String; 2]) {
         let facts = Arc::clone(outcome.facts());
-        let digest: [u8; 32] = Sha256::digest(output.as_bytes()).into();
-        let same =
-            |shown: &&mut Shown| shown.digest == digest && shown.exit_code == facts.exit_code;
-        let known = match self.options.group_identical {
-            true => self.shown.iter_mut().find(same),
-            false => None,
-        };
-        match known {
-            Some(shown) => shown.places.push(place),
-            None => self.shown.push(Shown {
-                digest,
-                exit_code: facts.exit_code,
-                places: vec![place],
-                excerpt: Excerpt::whole(output, self.options.cost),
-            }),
+        let digest = digest(&facts, &streams);
+        match self.outputs.iter_mut().find(|one| one.digest == digest) {
+            Some(known) => known.places.push(place),
+            None => {
+                let [stdout, stderr] = streams.map(|text| Excerpt::of(&text, self.options.shape));
+                self.outputs.push(SharedOutput {
+                    places: vec![place],
+                    stdout,
+                    stderr,
+                    digest,
+                });
+            }
         }
-        let ran = Ran {
-            facts,
-            output: String::new(),
-            left_out: 0,
-            group: None,
-        };
-        self.put(place, HostResult::Ran(ran));
-        let held: usize = self.shown.iter().map(|shown| shown.excerpt.cost()).sum();
-        if held > self.options.output_budget.saturating_mul(2) {
-            self.fit();
+        self.put(place, HostResult::Ran(Ran { facts }));
+        let held: usize = self
+            .outputs
+            .iter()
+            .map(|one| one.stdout.chars() + one.stderr.chars())
+            .sum();
+        if held > self.options.shape.chars.saturating_mul(2) {
+            share_room(&mut self.outputs, self.options.shape.chars);
         }
     }
 
     /// The whole answer. To be called once, when every host has a result.
     pub(crate) fn finish(&mut self) -> TagOutcome {
-        self.fit();
-        let mut results: Vec<_> = std::mem::take(&mut self.results);
-        let mut shown = std::mem::take(&mut self.shown);
-        for one in &mut shown {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for one in &mut outputs {
             one.places.sort_unstable();
         }
-        shown.sort_by(|a, b| a.places.cmp(&b.places));
-        let mut groups = Vec::new();
-        for one in shown {
-            let mut aliases = Vec::new();
-            let grouped = self.options.group_identical.then_some(groups.len());
-            let (mut text, left_out) = (one.excerpt.text, one.excerpt.left_out);
-            for place in one.places {
-                if let Some(Some(HostResult::Ran(ran))) = results.get_mut(place) {
-                    aliases.push(ran.facts.alias.clone());
-                    ran.group = grouped;
-                    ran.left_out = left_out;
-                    if grouped.is_none() {
-                        ran.output = std::mem::take(&mut text);
-                    }
-                }
-            }
-            if grouped.is_some() {
-                groups.push(Group {
-                    aliases,
-                    exit_code: one.exit_code,
-                    output: text,
-                    left_out,
-                });
-            }
-        }
-        let results: Vec<_> = results.into_iter().flatten().collect();
+        outputs.sort_by(|a, b| a.places.cmp(&b.places));
+        let results: Vec<_> = std::mem::take(&mut self.results)
+            .into_iter()
+            .flatten()
+            .collect();
         TagOutcome {
             hash: self.hash,
             summary: Summary::of(&results),
             results,
-            groups,
+            outputs,
         }
     }
 
@@ -210,11 +165,39 @@ impl Collected {
             *slot = Some(result);
         }
     }
+}
 
-    fn fit(&mut self) {
-        let excerpts = self.shown.iter_mut().map(|shown| &mut shown.excerpt);
-        fit(excerpts, self.options.output_budget, self.options.cost);
-    }
+/// Cuts the outputs so that all together have at most so many characters.
+pub(crate) fn share_room(outputs: &mut [SharedOutput], chars: usize) {
+    let excerpts = outputs
+        .iter_mut()
+        .flat_map(|one| [&mut one.stdout, &mut one.stderr]);
+    share(excerpts, chars);
+}
+
+/// What has to be the same for two hosts to count as alike: all that is said of them but
+/// their names, their addresses and how long it took.
+fn digest(facts: &Facts, streams: &[String; 2]) -> [u8; 32] {
+    let [stdout, stderr] = streams;
+    let end = format!(
+        "{:?} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+        facts.state,
+        facts.exit_code,
+        facts.exit_signal,
+        facts.timeout_phase,
+        facts.truncated,
+        facts.terminated,
+        facts.error,
+        facts.overruled.as_ref().map(|overruled| &overruled.denial),
+    );
+    Sha256::new()
+        .chain_update(end)
+        .chain_update(b"\0")
+        .chain_update(stdout)
+        .chain_update(b"\0")
+        .chain_update(stderr)
+        .finalize()
+        .into()
 }
 
 impl Summary {

@@ -126,7 +126,8 @@ await second.close();
 // From here on a person has a second, and is slower than that.
 fs.appendFileSync(`${JSON.parse(environment).MCP_SSH_CONFIG_DIR}/policy.yml`, "approval_seconds: 1\n");
 const [third] = await connect({ elicitation: {} }, 1500);
-report.late = (await third.callTool(call("seq 4"))).structuredContent;
+// An error has its members in the text.
+report.late = JSON.parse((await third.callTool(call("seq 4"))).content[0].text);
 await third.close();
 
 clearTimeout(deadline);

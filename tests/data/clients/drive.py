@@ -130,7 +130,9 @@ async def drive() -> dict[str, Any]:
         return types.ElicitResult(action="accept", content={"approve": True})
 
     async with Client(transport(), mode=MODE, elicitation_callback=dawdle) as client:
-        report["late"] = (await client.call_tool("ssh_run", arguments("seq 4"))).structured_content
+        late = await client.call_tool("ssh_run", arguments("seq 4"))
+        # An error has its members in the text.
+        report["late"] = json.loads(late.content[0].text)
     return report
 
 

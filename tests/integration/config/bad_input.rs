@@ -176,7 +176,7 @@ fn failing_run(fleet: &Fleet, server: &Server, alias: &str) -> (String, String) 
     let result = server.call("ssh_run", json!({"alias": alias, "command": "true"}));
     let run = structured(&result).unwrap();
     assert_eq!(run["exit_code"], -1, "{run}");
-    let said = run["output"].as_str().unwrap().to_owned();
+    let said = run["why"].as_str().unwrap().to_owned();
     let whole = text_of(&result);
     let keys = fleet.setup.keys.to_str().unwrap();
     for private in [login().name.as_str(), "id_fleet", keys] {
@@ -196,7 +196,7 @@ fn failing_run(fleet: &Fleet, server: &Server, alias: &str) -> (String, String) 
     let audit = server.wait_record("the audit record of the failed run", |record| {
         record["type"] == "audit" && record["exit_code"] == -1 && record["alias"] == alias
     });
-    assert_eq!(audit["timeout"], run["timeout"]);
+    assert_eq!(audit["timeout"], run["timeout"] == true);
     let after: Vec<Value> = server.records().split_off(before);
     let cause = after
         .iter()

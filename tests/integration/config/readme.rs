@@ -133,6 +133,8 @@ fn the_defaults_are_the_ones_in_effect() {
         .limits("any", &[]);
     let of = |name| number(&keys::LIMITS, name);
     assert_eq!(u64::from(limits.max_seconds), of("max_seconds"));
+    assert_eq!(u64::from(limits.max_async_seconds), of("max_async_seconds"));
+    assert_eq!(u64::from(limits.answer_chars), of("answer_chars"));
     assert_eq!(limits.max_output_bytes, of("max_output_bytes"));
     assert_eq!(u64::from(limits.task_result_ttl), of("task_result_ttl"));
     assert_eq!(

@@ -8,7 +8,7 @@
     reason = "a failed step is a failed test"
 )]
 
-use crate::common::{Fleet, Server, text_of};
+use crate::common::{Fleet, Server, members, text_of};
 use serde_json::{Value, json};
 
 #[test]
@@ -236,7 +236,7 @@ fn a_command_that_runs_is_not_disturbed() {
     );
     assert_eq!(hosts(&server), Vec::<String>::new());
     let frame = server.response(&running);
-    let result = &frame["result"]["structuredContent"];
+    let result = &members(&frame["result"]);
     assert_eq!(result["exit_code"], 0, "{frame}");
     server.finish();
 }
@@ -270,8 +270,8 @@ fn what_the_sandbox_cannot_take_in_needs_a_restart() {
 fn reload_error(server: &Server) -> String {
     let result = server.call("ssh_reload_config", json!({}));
     assert_eq!(result["isError"], true, "{result}");
-    assert_eq!(result["structuredContent"]["status"], "error", "{result}");
-    format!("{}{}", text_of(&result), result["structuredContent"])
+    assert_eq!(members(&result)["status"], "error", "{result}");
+    format!("{}{}", text_of(&result), members(&result))
 }
 
 fn allowed(server: &Server, command: &str) -> bool {

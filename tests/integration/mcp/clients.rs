@@ -125,7 +125,7 @@ fn check(report: &Value) {
         .collect();
     assert!(steps.len() >= 2, "{report}");
     assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "{steps:?}");
-    assert!(progress.iter().all(|step| step["total"] == 30.0));
+    assert!(progress.iter().all(|step| step["total"].is_null()));
     assert_eq!(report["gave_up"], true, "{report}");
     assert_eq!(report["cancelled"]["exit_code"], -1, "{report}");
     let asked = report["asked"].as_array().unwrap();

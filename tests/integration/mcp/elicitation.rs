@@ -7,7 +7,7 @@
     reason = "a failed step is a failed test"
 )]
 
-use crate::common::{Era, Fleet, HostSpec, Launch, Server};
+use crate::common::{Era, Fleet, HostSpec, Launch, Server, members};
 use serde_json::{Value, json};
 
 fn policy() -> String {
@@ -55,7 +55,7 @@ fn nothing_ran(fleet: &Fleet, server: Server) {
 
 fn assert_denied(result: &Value, code: &str) {
     assert_eq!(result["isError"], true, "{result}");
-    let denied = &result["structuredContent"];
+    let denied = &members(&result);
     assert_eq!(
         (&denied["status"], &denied["code"]),
         (&json!("denied"), &json!(code)),
@@ -95,7 +95,7 @@ fn a_legacy_client_is_asked_and_its_yes_runs_the_command() {
         assert_eq!(params["requestedSchema"]["required"], json!(["approve"]));
         server.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "accept", "content": {"approve": true}}}));
         let result = server.response(&id)["result"].clone();
-        assert_eq!(result["structuredContent"]["output"], "a é b", "{result}");
+        assert_eq!(members(&result)["output"], "a é b", "{result}");
         let record = outcome(&server);
         assert_eq!(
             (&record["outcome"], &record["alias"]),
@@ -261,7 +261,7 @@ fn a_modern_client_asks_and_calls_again() {
         "not decided yet"
     );
     let second = call(&server, "echo modern", yes(state));
-    assert_eq!(second["structuredContent"]["output"], "modern", "{second}");
+    assert_eq!(members(&second)["output"], "modern", "{second}");
     assert_eq!(outcome(&server)["outcome"], "accepted");
 
     assert_denied(
@@ -394,7 +394,7 @@ fn who_does_not_answer_in_time_has_said_no_and_cannot_say_yes_later() {
         let id = server.begin_call(tool, arguments);
         let asked = question(&server);
         let result = server.response(&id)["result"].clone();
-        let denied = &result["structuredContent"];
+        let denied = &members(&result);
         assert_eq!(
             (&denied["status"], &denied["code"]),
             (&json!("denied"), &json!("approval:timeout")),
@@ -458,7 +458,7 @@ fn one_question_covers_a_tag_and_an_asynchronous_run_is_asked_about_too() {
         "{asked}"
     );
     server.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "accept", "content": {"approve": true}}}));
-    let result = server.response(&id)["result"]["structuredContent"].clone();
+    let result = members(&server.response(&id)["result"]).clone();
     assert_eq!(result["summary"]["succeeded"], 2, "{result}");
     let approvals = server
         .records()

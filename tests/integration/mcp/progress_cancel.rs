@@ -7,7 +7,9 @@
     reason = "a failed step is a failed test"
 )]
 
-use crate::common::{Era, Fleet, Gate, HostSpec, Launch, Server, processes_with, wait_until};
+use crate::common::{
+    Era, Fleet, Gate, HostSpec, Launch, Server, members, processes_with, wait_until,
+};
 use serde_json::{Value, json};
 
 fn run_with_token(server: &Server, token: &Value, command: &str) -> Value {
@@ -54,7 +56,8 @@ fn progress_goes_to_the_token_and_only_ever_grows() {
                 values.windows(2).all(|pair| pair[0] < pair[1]),
                 "{values:?}"
             );
-            assert_eq!(mine[0]["params"]["total"], 30.0);
+            // The time limit is not the whole of the work.
+            assert!(mine[0]["params"].get("total").is_none(), "{mine:?}");
             let told = mine.iter().any(|frame| {
                 frame["params"]["message"]
                     .as_str()
@@ -127,8 +130,8 @@ fn ssh_cancel_ends_a_run_that_is_waited_for() {
         json!({"task_id": task, "cancelled": true, "message": "Cancellation signaled"})
     );
     let result = server.response(&id)["result"].clone();
-    assert_eq!(result["structuredContent"]["cancelled"], true);
-    assert_eq!(result["structuredContent"]["exit_code"], -1);
+    assert_eq!(members(&result)["cancelled"], true);
+    assert_eq!(members(&result)["exit_code"], -1);
     assert_eq!(result["isError"], false);
     let again = server.tool("ssh_cancel", json!({"task_id": task}));
     assert_eq!(again["cancelled"], false);
@@ -146,7 +149,7 @@ fn a_tag_run_tells_of_each_host_and_ends_as_one() {
             "name": "ssh_run_on_tag", "arguments": {"tag": "all", "command": command}, "_meta": {"progressToken": "tag"}
         })
     };
-    let result = server.request("tools/call", call("echo hello"))["structuredContent"].clone();
+    let result = members(&server.request("tools/call", call("echo hello"))).clone();
     let aliases: Vec<&Value> = result["results"]
         .as_array()
         .unwrap()
@@ -161,12 +164,7 @@ fn a_tag_run_tells_of_each_host_and_ends_as_one() {
             .iter()
             .all(|entry| entry["output"] == "hello" && entry["exit_code"] == 0)
     );
-    assert_eq!(
-        result["summary"],
-        json!({
-            "total": 3, "succeeded": 3, "failed": 0, "denied": 0, "cancelled": 0, "timed_out": 0, "not_run": 0
-        })
-    );
+    assert_eq!(result["summary"], json!({"total": 3, "succeeded": 3}));
     let steps: Vec<f64> = server
         .frames()
         .iter()
@@ -181,7 +179,7 @@ fn a_tag_run_tells_of_each_host_and_ends_as_one() {
     );
     assert_eq!(
         grouped["groups"],
-        json!([{"aliases": ["a", "b", "c"], "exit_code": 0, "output": "same"}])
+        json!([{"aliases": ["a", "b", "c"], "exit_code": 0, "hosts": 3, "output": "same"}])
     );
 
     let id = server.begin("tools/call", call("sleep 25.5"));
@@ -198,7 +196,7 @@ fn a_tag_run_tells_of_each_host_and_ends_as_one() {
     );
     let denied = server.call("ssh_run_on_tag", json!({"tag": "all", "command": "reboot"}));
     assert_eq!(denied["isError"], true);
-    let denied = &denied["structuredContent"];
+    let denied = &members(&denied);
     assert_eq!(
         (&denied["status"], &denied["reason"]),
         (&json!("denied"), &json!("policy"))
@@ -281,7 +279,7 @@ fn what_waits_for_its_turn_says_so() {
 }
 
 #[test]
-fn more_output_than_a_frame_holds_is_shown_in_part_and_can_be_read_whole() {
+fn more_output_than_an_answer_holds_is_shown_in_part_and_can_be_read_whole() {
     let fleet = Fleet::of(&["one"]);
     let server = Server::start(&fleet.setup);
     // Each line is costly in JSON: quotes and backslashes are escaped twice.
@@ -289,22 +287,22 @@ fn more_output_than_a_frame_holds_is_shown_in_part_and_can_be_read_whole() {
     fleet.host("one").stub("hostname", stub);
     let result = server.call("ssh_run", json!({"alias": "one", "command": "hostname"}));
     assert!(
-        result.to_string().len() < 1 << 20,
+        result.to_string().len() < 80_000,
         "{}",
         result.to_string().len()
     );
-    let run = &result["structuredContent"];
+    let run = &members(&result);
     assert_eq!(run["truncated"], true);
     let shown = run["output"].as_str().unwrap();
     let left_out = usize::try_from(run["omitted_bytes"].as_u64().unwrap()).unwrap();
-    assert!(shown.starts_with("1 \"\\\n2 \"\\\n") && shown.len() > 100_000);
-    let note = run["notes"][0].as_str().unwrap();
+    assert!(shown.starts_with("1 \"\\\n2 \"\\\n") && shown.len() > 14_000);
+    let gap = shown.lines().find(|line| line.starts_with("[…")).unwrap();
     assert!(
-        note.contains("ssh_get_task_output") && note.contains(run["task_id"].as_str().unwrap()),
-        "{note}"
+        gap.contains("ssh_get_task_output") && gap.contains(run["task_id"].as_str().unwrap()),
+        "{gap}"
     );
-    let text: Value = serde_json::from_str(&crate::common::text_of(&result)).unwrap();
-    assert_eq!(&text, run, "the note is in the text too");
+    let text = crate::common::text_of(&result);
+    assert!(text.ends_with(shown), "the same in the text: {text}");
     assert!(
         result["_meta"]["mcp-ssh-orchestrator/untrusted"]["fields"]
             .to_string()
@@ -324,8 +322,8 @@ fn more_output_than_a_frame_holds_is_shown_in_part_and_can_be_read_whole() {
             break;
         }
     }
-    assert_eq!(whole.trim_end().len(), shown.len() + left_out);
-    assert!(whole.starts_with(shown) && whole.trim_end().ends_with("60000 \"\\"));
+    assert_eq!(whole.len(), shown.len() + 1 + left_out - (gap.len() + 1));
+    assert!(whole.trim_end().ends_with("60000 \"\\"));
     let tail = server.tool(
         "ssh_get_task_output",
         json!({"task_id": run["task_id"], "max_lines": 3}),
@@ -345,6 +343,7 @@ fn an_asynchronous_run_is_followed_by_its_id() {
     let fleet = Fleet::of(&["one"]);
     fleet.setup.write("policy.yml", &slow_policy());
     let server = Server::start(&fleet.setup);
+    server.request("logging/setLevel", json!({"level": "info"}));
     let started = server.tool(
         "ssh_run_async",
         json!({"alias": "one", "command": "sleep 1.5"}),
@@ -355,7 +354,7 @@ fn an_asynchronous_run_is_followed_by_its_id() {
             &started["keepAlive"],
             &started["pollFrequency"]
         ),
-        (&json!("pending"), &json!(300), &json!(1))
+        (&json!("pending"), &json!(3600), &json!(1))
     );
     assert_eq!(started["command"], "sleep 1.5");
     let id = &started["task_id"];
@@ -386,7 +385,7 @@ fn an_asynchronous_run_is_followed_by_its_id() {
             &result["status"],
             &result["max_seconds"]
         ),
-        (&json!(0), &json!("completed"), &json!(30))
+        (&json!(0), &json!("completed"), &json!(3600))
     );
 
     let started = server.tool(
@@ -403,7 +402,7 @@ fn an_asynchronous_run_is_followed_by_its_id() {
         json!({"alias": "one", "command": "reboot"}),
     );
     assert_eq!(denied["isError"], true);
-    assert_eq!(denied["structuredContent"]["status"], "denied");
+    assert_eq!(members(&denied)["status"], "denied");
 }
 
 #[test]
@@ -421,7 +420,7 @@ fn an_asynchronous_run_taken_back_before_it_has_a_name_ends() {
         server.request("ping", json!({}));
         let frames = server.frames();
         if let Some(answer) = frames.iter().find(|frame| frame["id"] == id) {
-            let task = &answer["result"]["structuredContent"]["task_id"];
+            let task = &members(&answer["result"])["task_id"];
             server.tool("ssh_cancel", json!({"task_id": task}));
         }
     }
@@ -445,7 +444,7 @@ fn a_denial_by_the_network_policy_says_so_before_and_after_a_task() {
     for tool in ["ssh_run", "ssh_run_async"] {
         let result = server.call(tool, json!({"alias": "one", "command": "id"}));
         assert_eq!(result["isError"], true, "{result}");
-        let denied = &result["structuredContent"];
+        let denied = &members(&result);
         assert_eq!(
             (&denied["status"], &denied["reason"]),
             (&json!("denied"), &json!("network"))
@@ -466,7 +465,7 @@ fn a_denial_by_the_network_policy_says_so_before_and_after_a_task() {
         .write("servers.yml", &(fleet.servers_yaml() + &named));
     server.tool("ssh_reload_config", json!({}));
     let result = server.call("ssh_run", json!({"alias": "nowhere", "command": "id"}));
-    let denied = &result["structuredContent"];
+    let denied = &members(&result);
     assert_eq!(denied["detail"], "DNS resolution failed", "{denied}");
     let hint = denied["hint"].as_str().unwrap();
     assert!(hint.contains("servers.yml") && hint.contains("ssh_plan"));

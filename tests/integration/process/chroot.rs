@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::common::{Fleet, Scratch, tool};
+use crate::common::{Fleet, Scratch, members, tool};
 use nix::unistd::Uid;
 use serde_json::{Value, json};
 
@@ -194,7 +194,7 @@ impl Client {
             "tools/call",
             &json!({"name": "ssh_run", "arguments": arguments}),
         );
-        result["structuredContent"].clone()
+        members(&result).clone()
     }
 
     fn request(&mut self, method: &str, params: &Value) -> Value {

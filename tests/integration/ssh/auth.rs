@@ -343,7 +343,7 @@ fn an_agent_signs_for_the_confined_server() {
     assert_eq!(server.run("web1", "echo hello")["output"], "hello");
     fleet.host("web2").cut();
     let ran = server.run("web2", "echo hello");
-    assert_eq!(ran["output"], "SSH agent unavailable: Check agent socket");
+    assert_eq!(ran["why"], "SSH agent unavailable: Check agent socket");
     let finished = server.finish();
     assert!(finished.status.success(), "{}", finished.log);
 }
@@ -366,7 +366,7 @@ fn the_server_stays_who_can_ask_the_agent() {
     let server = Server::start(&fleet.setup);
     assert_eq!(server.wait_type("server_start")["sandbox"]["uid"], 10_001);
     let ran = server.run("web1", "echo hello");
-    assert_eq!(ran["output"], "SSH agent unavailable: Check agent socket");
+    assert_eq!(ran["why"], "SSH agent unavailable: Check agent socket");
     assert!(server.finish().records.iter().any(warned));
     let check = crate::common::run_cli(&fleet.setup, &["check"]);
     let text = String::from_utf8_lossy(&check.stdout).into_owned();

@@ -91,7 +91,7 @@ fn a_login_that_failed_says_what_it_had_agreed_on() {
     let server = Server::start(&fleet.setup);
     let changed = server.run("inner", "echo one");
     assert_eq!(
-        changed["output"],
+        changed["why"],
         "SSH host key verification failed: Host key mismatch"
     );
     let dir = Scratch::new("stranger");
@@ -103,7 +103,7 @@ fn a_login_that_failed_says_what_it_had_agreed_on() {
         .key("id_fleet", &std::fs::read_to_string(&file).unwrap());
     let denied = server.run("gate", "echo two");
     assert_eq!(
-        denied["output"],
+        denied["why"],
         "SSH authentication failed: Invalid credentials"
     );
     let sessions = sessions(server);

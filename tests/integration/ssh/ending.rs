@@ -9,7 +9,9 @@
 
 use std::time::Duration;
 
-use crate::common::{Fleet, HostSpec, Server, policy_allowing, processes_with, wait_until};
+use crate::common::{
+    Fleet, HostSpec, Server, members, policy_allowing, processes_with, wait_until,
+};
 use crate::direct::{Direct, Event, Order, order};
 use mcp_ssh_orchestrator::testing::ssh::{Ended, Exit, Phase, RunReport, Terminated};
 use serde_json::json;
@@ -402,7 +404,7 @@ fn a_cancel_by_the_client_ends_a_whole_pipeline() {
             let records = server.records();
             let task = &records.iter().rev().find(|r| running(r)).unwrap()["task_id"];
             server.tool("ssh_cancel", json!({"task_id": task}));
-            let ran = server.response(&id)["result"]["structuredContent"].clone();
+            let ran = members(&server.response(&id)["result"]).clone();
             assert_eq!(ran["terminated"], "confirmed", "{ran}");
         } else {
             let why = json!({"requestId": id, "reason": "enough"});

@@ -384,7 +384,8 @@ fn client_verdict(
 }
 
 fn output(result: &Value) -> &str {
-    result["output"].as_str().unwrap()
+    let said = result["why"].as_str();
+    said.or(result["output"].as_str()).unwrap()
 }
 
 #[test]

@@ -9,3 +9,4 @@ mod jump;
 mod names;
 mod pool;
 mod reliability;
+mod unreached;

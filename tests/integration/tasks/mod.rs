@@ -1,5 +1,6 @@
 //! One thread a task: limits, queues, output, tag runs, the end of everything.
 
+mod answers;
 mod concurrency;
 mod expiry;
 mod in_background;

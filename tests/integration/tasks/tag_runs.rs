@@ -7,7 +7,9 @@
     reason = "a failed step is a failed test"
 )]
 
-use crate::common::{Fleet, Gate, HostSpec, Server, policy_allowing, processes_with, wait_until};
+use crate::common::{
+    Fleet, Gate, HostSpec, Server, members, policy_allowing, processes_with, wait_until,
+};
 use serde_json::{Value, json};
 
 fn web(count: usize) -> Fleet {
@@ -70,7 +72,7 @@ fn results_come_in_the_files_order_whoever_ends_first() {
     });
     gate.open();
     let frame = server.response(&call);
-    let run = &frame["result"]["structuredContent"];
+    let run = &members(&frame["result"]);
     assert_eq!(aliases(run), ["web1", "web2", "web3"]);
     let outputs: Vec<_> = run["results"]
         .as_array()
@@ -78,7 +80,8 @@ fn results_come_in_the_files_order_whoever_ends_first() {
         .iter()
         .map(|r| r["output"].clone())
         .collect();
-    assert_eq!(outputs, ["one", "two", "three"]);
+    assert_eq!(outputs, [json!("one"), json!("two"), json!(null)]);
+    assert_eq!(run["results"][2]["stderr"], "three");
     assert_eq!(run["results"][2]["exit_code"], 3);
     assert_eq!(
         summary(run),
@@ -88,15 +91,17 @@ fn results_come_in_the_files_order_whoever_ends_first() {
 }
 
 #[test]
-fn a_tag_that_nobody_has_matches_nobody() {
+fn a_tag_that_nobody_has_is_an_error_that_names_the_nearest() {
     let fleet = web(1);
     let server = Server::start(&fleet.setup);
     for tag in ["we", "webs", "WEB"] {
-        let run = server.tool("ssh_run_on_tag", json!({"tag": tag, "command": "true"}));
-        assert_eq!(
-            (&run["results"], &run["note"]),
-            (&json!([]), &json!("No hosts matched."))
+        let arguments = json!({"tag": tag, "command": "true"});
+        let said = server.tool_error("ssh_run_on_tag", arguments);
+        assert!(
+            said.contains(&format!("no host has the tag {tag}")),
+            "{said}"
         );
+        assert!(said.contains("nearest: web"), "{said}");
     }
     server.finish();
 }
@@ -176,7 +181,7 @@ fn hosts_that_refuse_vanish_hang_or_flood_are_nobody_elses_trouble() {
     });
     fleet.host("web4").cut();
     let frame = server.response(&call);
-    let run = &frame["result"]["structuredContent"];
+    let run = &members(&frame["result"]);
     assert_eq!(
         aliases(run),
         ["web1", "web2", "web3", "web4", "web5", "web6"]
@@ -194,11 +199,11 @@ fn hosts_that_refuse_vanish_hang_or_flood_are_nobody_elses_trouble() {
         assert_eq!(of(n)["exit_code"], -1, "{}", of(n));
     }
     assert!(
-        of(2)["output"].as_str().unwrap().contains("refused"),
+        of(2)["why"].as_str().unwrap().contains("refused"),
         "{}",
         of(2)
     );
-    assert_eq!(of(3)["timeout"], true, "{}", of(3));
+    assert_eq!(of(3)["reason"], "timeout", "{}", of(3));
     assert!(
         of(4)["output"].as_str().unwrap().starts_with("partial"),
         "{}",
@@ -243,7 +248,7 @@ fn a_batch_bounds_how_many_run_at_a_time() {
         gate.open();
     }
     let frame = server.response(&call);
-    let run = &frame["result"]["structuredContent"];
+    let run = &members(&frame["result"]);
     assert_eq!(summary(run), json!({"total": 5, "succeeded": 5}));
     // By the record, the third was begun only after the first had ended, and so on.
     let records = server.finish().records;
@@ -267,7 +272,11 @@ fn after_too_many_failures_no_further_host_is_begun() {
     }
     fleet.host("web1").stub("hostname", "#!/bin/sh\nexit 0\n");
     let server = Server::start(&fleet.setup);
-    let run = on_web(&server, "hostname", json!({"batch": 1, "max_failures": 2}));
+    let run = on_web(
+        &server,
+        "hostname",
+        json!({"batch": 1, "max_failures": 2, "group_identical": false}),
+    );
     assert_eq!(
         aliases(&run),
         ["web1", "web2", "web3", "web4", "web5", "web6"]
@@ -331,13 +340,12 @@ fn equal_outputs_are_given_once_with_their_hosts() {
         .collect();
     assert_eq!(
         found,
-        [
-            (json!(["web1", "web3", "web5"]), json!("same"), json!(0)),
-            (json!(["web2"]), json!("other"), json!(0)),
-            (json!(["web4"]), json!("same"), json!(1)),
-        ]
+        [(json!(["web1", "web3", "web5"]), json!("same"), json!(0)),]
     );
-    assert_eq!(aliases(&run), ["web1", "web2", "web3", "web4", "web5"]);
+    // Whoever differs stands alone.
+    assert_eq!(aliases(&run), ["web2", "web4"]);
+    assert_eq!(run["results"][0]["output"], "other");
+    assert_eq!(run["results"][1]["exit_code"], 1);
     assert_eq!(
         summary(&run),
         json!({"total": 5, "succeeded": 4, "failed": 1})
@@ -346,7 +354,7 @@ fn equal_outputs_are_given_once_with_their_hosts() {
 }
 
 #[test]
-fn the_reply_fits_its_frame_and_says_what_it_leaves_out() {
+fn the_reply_fits_its_budget_and_says_what_it_leaves_out() {
     let fleet = web(4);
     for n in 1..=3 {
         fleet
@@ -359,20 +367,17 @@ fn the_reply_fits_its_frame_and_says_what_it_leaves_out() {
     let server = Server::start(&fleet.setup);
     let call = server.begin_call(
         "ssh_run_on_tag",
-        json!({"tag": "web", "command": "hostname"}),
+        json!({"tag": "web", "command": "hostname", "group_identical": false}),
     );
     let frame = server.response(&call);
-    assert!(frame.to_string().len() <= 1024 * 1024);
-    let run = &frame["result"]["structuredContent"];
+    assert!(frame.to_string().len() <= 64 * 1024);
+    let run = &members(&frame["result"]);
     assert_eq!(run["results"][3]["output"], "short");
     let whole: String = (1..=80_000).map(|n| format!("\"{n:06}\"\n")).collect();
     for result in &run["results"].as_array().unwrap()[..3] {
         let shown = result["output"].as_str().unwrap();
-        assert!(
-            whole.starts_with(shown.trim_end()) && shown.len() > 10_000,
-            "{} bytes",
-            shown.len()
-        );
+        assert!(shown.len() > 3_000, "{} bytes", shown.len());
+        assert!(shown.starts_with("\"000001\"\n") && shown.ends_with("\n\"080000\""));
         assert!(
             result.to_string().contains("ssh_get_task_output"),
             "says how to read the rest"

@@ -1,6 +1,7 @@
-//! The answers to what was not allowed: by the policy, by a person, by the network.
+//! The answers to what was not run: not allowed by the policy, by a person or by the
+//! network, or the host was not reached.
 //!
-//! Owns their members and what to do next. Says nothing that the assistant did not send,
+//! Owns their members and who has to do what next. Says nothing that the assistant did not send,
 //! and nothing of the policy's text. Called by the tools that run commands.
 
 use crate::mcp::call::answer::Answer;
@@ -8,6 +9,7 @@ use crate::mcp::wire::json::Object;
 use crate::model::names::{CommandHash, HostAlias};
 use crate::policy::Denial;
 use crate::ssh::NO_ADDRESS;
+use crate::task::{Facts, State, Unreached};
 
 const NETWORK_HINT: &str = "The network policy, not the command, is the reason. Check the host with ssh_describe_host and \
     ssh_plan; a person can allow its address in policy.yml.";
@@ -60,5 +62,42 @@ pub(crate) fn network_hint(detail: &str) -> &'static str {
     match detail {
         NO_ADDRESS => NAME_HINT,
         _ => NETWORK_HINT,
+    }
+}
+
+/// The answer to a command that did not reach its host: an error, and nothing of the host.
+pub(crate) fn unreached(facts: &Facts, unreached: Unreached) -> Answer {
+    let members = Object::new().field("alias", facts.alias.as_str());
+    let members = unreached_members(members, facts, unreached)
+        .field("exit_code", &-1)
+        .maybe("timeout", facts.timeout.then_some(true))
+        .field("duration_ms", &facts.duration_ms)
+        .field("task_id", facts.id.as_str())
+        .maybe("target_ip", facts.target_ip.map(|ip| ip.to_string()))
+        .field("hash", &facts.hash.to_string());
+    Answer::refusal(members)
+}
+
+/// The members that say why a host was not reached.
+pub(crate) fn unreached_members(head: Object, facts: &Facts, unreached: Unreached) -> Object {
+    let status = match facts.state {
+        State::Timeout => State::Timeout,
+        _ => State::Failed,
+    };
+    head.field("status", status.as_str())
+        .field("reason", unreached.reason)
+        .field("code", unreached.code)
+        .field("why", &why_unreached(facts))
+        .field("hint", unreached.hint)
+}
+
+/// The reason in a sentence.
+pub(crate) fn why_unreached(facts: &Facts) -> String {
+    match &facts.error {
+        Some(failure) => failure.text.clone(),
+        None => format!(
+            "The time limit of {} s was reached before the command could be sent",
+            facts.max_seconds
+        ),
     }
 }

@@ -1,280 +1,523 @@
-//! The answer to a run on a tag: an entry for every host, as much as a frame holds.
+//! The answer to a run on many hosts: how it came out, then hosts that are alike together,
+//! then those that stand alone.
 //!
-//! Owns what is left out where there are very many hosts, in this order: outputs and
-//! explanations, then the entries of the last hosts, which are still named by how they
-//! ended; and that what is left out is said, with how to get it. Called by
-//! [`crate::mcp::tools::run_on_tag`].
+//! Owns which hosts are shown together, the two forms of each entry, and what is left out
+//! where there is too much: parts of outputs, then the entries of the last hosts, which are
+//! still named by how they ended. Called by [`crate::mcp::tools::run_on_tag`].
 
 use std::collections::BTreeMap;
 
-use crate::mcp::call::answer::{Answer, OUTPUT_BUDGET, weight};
-use crate::mcp::tools::answers::refusal::network_hint;
-use crate::mcp::tools::answers::run::result_fields;
+use crate::mcp::call::answer::Answer;
+use crate::mcp::tools::answers::ranges::ranges_within;
+use crate::mcp::tools::answers::refusal::{network_hint, unreached_members, why_unreached};
+use crate::mcp::tools::answers::run::{Shown, end_members, headline, notes, texts};
 use crate::mcp::wire::json::{Json, Object, array};
-use crate::model::names::{CommandHash, Tag};
 use crate::policy::Denial;
-use crate::task::{Group, HostResult, NotRun, Ran, TagOutcome};
+use crate::ssh::Terminated;
+use crate::task::{
+    Facts, HostResult, NotRun, SharedOutput, State, TagOutcome, Unreached, share_room,
+};
 
-/// What all parts of an answer may weigh together.
-const ROOM: usize = OUTPUT_BUDGET;
+/// What an entry takes beside its output, in characters, about.
+const ENTRY: usize = 40;
+/// Characters of the names of hosts that have no entry of their own.
+const NAMES: usize = 2_000;
 
-const SHORT: &str = "So many hosts: the entries are short. ssh_get_task_result has the rest of each that has a task_id; \
-    ssh_plan says why one was denied.";
+/// Hosts of which the same is said.
+struct Part<'a> {
+    /// Their places in the results, in order.
+    places: Vec<usize>,
+    aliases: Vec<&'a str>,
+    /// The aliases as they are shown.
+    names: Vec<String>,
+    end: End<'a>,
+}
 
-/// The answer for a tag that no host has.
-pub(crate) fn nobody(tag: &Tag, hash: CommandHash) -> Answer {
-    let outcome = TagOutcome {
-        hash,
-        results: Vec::new(),
-        summary: Default::default(),
-        groups: Vec::new(),
+/// How they ended.
+enum End<'a> {
+    Ran(&'a Facts, SharedOutput),
+    Unreached(&'a Facts, Unreached),
+    Denied(&'a Denial),
+    Network(&'static str),
+    NotRun(String),
+}
+
+/// How the hosts were asked for: the member of that name, and its words.
+pub(crate) struct Asked<'a> {
+    pub(crate) member: &'static str,
+    pub(crate) words: &'a str,
+}
+
+/// The answer of at most so many characters of output. `together` shows hosts that are
+/// alike once.
+pub(crate) fn answer(
+    asked: &Asked<'_>,
+    outcome: &TagOutcome,
+    together: bool,
+    chars: usize,
+) -> Answer {
+    let alike = parts(outcome, true);
+    if let [only] = alike.as_slice()
+        && let Some(refusal) = refused_everywhere(asked, outcome, only)
+    {
+        return refusal;
+    }
+    let total = outcome.results.len();
+    let mut parts = match together {
+        true => alike,
+        false => parts(outcome, false),
     };
-    let answer = Parts::full(&outcome).put_together(tag, &outcome);
-    Answer::of(answer.field("note", "No hosts matched."))
+    for part in &mut parts {
+        part.names = ranges_within(&part.aliases, chars / 4);
+    }
+    let rest = leave_out(&mut parts, outcome, chars);
+    let shown: usize = parts.iter().map(Part::chars).sum();
+    let room = chars.saturating_sub(shown).max(chars / 5);
+    share_among(&mut parts, room);
+    let failed = outcome.summary.succeeded == 0 && total > 0 && outcome.summary.cancelled == 0;
+    let head = Object::new().maybe("status", failed.then_some("failed"));
+    let members = members(head, asked, outcome, &parts, rest.as_ref());
+    if failed {
+        return Answer::refusal(members);
+    }
+    let text = in_words(asked, outcome, &parts, rest.as_ref());
+    Answer::readable(text, members).untrusted(&[
+        "results[].output",
+        "results[].stderr",
+        "groups[].output",
+        "groups[].stderr",
+    ])
 }
 
-/// The answer: in full, or with short entries, or with as many of those as fit and the
-/// names of the others.
-pub(crate) fn answer(tag: &Tag, outcome: &TagOutcome) -> Answer {
-    let mut parts = Parts::full(outcome);
-    if parts.weight() > ROOM {
-        parts = Parts::short(outcome);
-    }
-    if parts.weight() > ROOM {
-        parts.name_the_last(outcome);
-    }
-    let answer = parts.put_together(tag, outcome);
-    let all_denied = outcome.summary.denied == outcome.summary.total;
-    match first_denial(outcome).filter(|_| all_denied) {
-        Some((reason, code, hint)) => Answer::refusal(
-            answer
-                .field("status", "denied")
-                .field("reason", reason)
-                .field("code", code)
-                .field("hint", hint),
-        ),
-        None => Answer::of(answer).untrusted(&["results[].output", "groups[].output"]),
-    }
-}
-
-/// How much an entry says.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Detail {
-    Full,
-    Short,
-}
-
-/// What of an answer grows with the number of hosts.
-struct Parts {
-    entries: Vec<Json>,
-    groups: Vec<Json>,
-    /// Hosts without an entry, by how they ended.
-    rest: Option<Json>,
-    notes: Vec<String>,
-}
-
-impl Parts {
-    fn full(outcome: &TagOutcome) -> Self {
-        Self::with(outcome, Detail::Full)
+impl Part<'_> {
+    fn is_group(&self) -> bool {
+        self.places.len() > 1
     }
 
-    fn short(outcome: &TagOutcome) -> Self {
-        let mut parts = Self::with(outcome, Detail::Short);
-        parts.notes.push(SHORT.to_owned());
-        parts
+    /// Characters of its entry, without what the hosts printed.
+    fn chars(&self) -> usize {
+        let names = self.names.iter();
+        let names: usize = names.map(|name| name.chars().count() + 4).sum();
+        let words = match &self.end {
+            End::Ran(facts, _) => notes(facts).iter().map(String::len).sum(),
+            End::Unreached(facts, why) => why.hint.len() + why_unreached(facts).len() + ENTRY,
+            End::Denied(denial) => denial.why().len() + denial.hint().len() + ENTRY,
+            End::Network(cause) => cause.len() + network_hint(cause).len() + ENTRY,
+            End::NotRun(why) => why.len(),
+        };
+        ENTRY + names + words
     }
 
-    fn with(outcome: &TagOutcome, detail: Detail) -> Self {
-        let entry = |result| entry(result, outcome.hash, detail);
-        let groups = outcome.groups.iter();
-        Self {
-            entries: outcome.results.iter().map(entry).collect(),
-            groups: groups.map(|one| group(one, detail)).collect(),
-            rest: None,
-            notes: Vec::new(),
+    /// In a word.
+    fn state(&self) -> &'static str {
+        match &self.end {
+            End::Ran(facts, _) | End::Unreached(facts, _) => facts.state.as_str(),
+            End::Denied(_) | End::Network(_) => "denied",
+            End::NotRun(_) => "not_run",
         }
     }
+}
 
-    fn weight(&self) -> usize {
-        let parts = self.entries.iter().chain(&self.groups).chain(&self.rest);
-        parts.map(weight).sum()
-    }
-
-    /// Names the last hosts in place of their entries: as few of them as need be.
-    fn name_the_last(&mut self, outcome: &TagOutcome) {
-        let mut room = ROOM.saturating_sub(self.groups.iter().map(weight).sum());
-        let hosts = || outcome.results.iter().map(host);
-        let mut needed: usize = hosts().map(|(alias, _)| weight_of_name(alias)).sum();
-        let fits = |(entry, (alias, _)): &(&Json, (&str, &str))| {
-            needed = (needed + weight(entry)).saturating_sub(weight_of_name(alias));
-            needed <= room
-        };
-        let fitting = self.entries.iter().zip(hosts()).take_while(fits).count();
-        self.entries.truncate(fitting);
-        room = room.saturating_sub(self.entries.iter().map(weight).sum());
-        let mut named: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let mut unnamed = 0;
-        for (alias, end) in hosts().skip(fitting) {
-            let needed = weight_of_name(alias);
-            if needed <= room {
-                named.entry(end).or_default().push(alias);
-                room -= needed;
-            } else {
-                unnamed += 1;
+/// The hosts in parts, in the order of their first host.
+fn parts(outcome: &TagOutcome, together: bool) -> Vec<Part<'_>> {
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    let mut said: BTreeMap<String, usize> = BTreeMap::new();
+    let printed: BTreeMap<usize, usize> = (outcome.outputs.iter().enumerate())
+        .flat_map(|(at, output)| output.places.iter().map(move |place| (*place, at)))
+        .collect();
+    for (place, result) in outcome.results.iter().enumerate() {
+        let (alias, key, end) = part_of(outcome, printed.get(&place).copied(), result);
+        let known = said.get(&key).copied().filter(|_| together);
+        match known.and_then(|at| parts.get_mut(at)) {
+            Some(part) => {
+                part.places.push(place);
+                part.aliases.push(alias);
             }
-        }
-        self.rest = Some(Json::of(&named));
-        let missing = outcome.results.len() - fitting;
-        self.notes.push(format!(
-            "{missing} hosts at the end have no entry here: rest names them by how they ended. Narrower tags show more."
-        ));
-        if unnamed > 0 {
-            let text =
-                format!("{unnamed} of them are too many to be named; the summary counts them.");
-            self.notes.push(text);
-        }
-    }
-
-    fn put_together(&self, tag: &Tag, outcome: &TagOutcome) -> Object {
-        let answer = Object::new()
-            .field("tag", tag.as_str())
-            .field("hash", &outcome.hash.to_string())
-            .json("results", &array(&self.entries))
-            .json("summary", &summary(outcome));
-        let answer = match &self.rest {
-            Some(rest) => answer.json("rest", rest),
-            None => answer,
-        };
-        answer
-            .when(!self.groups.is_empty(), |answer| {
-                answer.json("groups", &array(&self.groups))
-            })
-            .when(!self.notes.is_empty(), |answer| {
-                answer.field("notes", &self.notes)
-            })
-    }
-}
-
-/// [`weight`] of a host's name in a list; there is nothing to escape in one.
-fn weight_of_name(alias: &str) -> usize {
-    (alias.len() + 3) * 2 + 2
-}
-
-/// A host, and in a word how it ended.
-fn host(result: &HostResult) -> (&str, &str) {
-    match result {
-        HostResult::Ran(ran) if ran.facts.is_denied() => (ran.facts.alias.as_str(), "denied"),
-        HostResult::Ran(ran) => (ran.facts.alias.as_str(), ran.facts.state.as_str()),
-        HostResult::Denied { alias, .. } => (alias.as_str(), "denied"),
-        HostResult::NotRun { alias, .. } => (alias.as_str(), "not_run"),
-    }
-}
-
-fn first_denial(outcome: &TagOutcome) -> Option<(&str, &str, &str)> {
-    let denial = match outcome.results.first()? {
-        HostResult::Denied { denial, .. } => denial,
-        HostResult::Ran(ran) => match &ran.facts.overruled {
-            Some(overruled) => &overruled.denial,
             None => {
-                let hint = network_hint(ran.facts.network_denial()?);
-                return Some(("network", "network", hint));
+                said.insert(key, parts.len());
+                parts.push(Part {
+                    places: vec![place],
+                    aliases: vec![alias],
+                    names: Vec::new(),
+                    end,
+                });
             }
-        },
-        HostResult::NotRun { .. } => return None,
-    };
-    Some(("policy", denial.code().as_str(), denial.hint()))
+        }
+    }
+    parts
 }
 
-fn entry(result: &HostResult, hash: CommandHash, detail: Detail) -> Json {
-    let head = |alias: &str| {
-        Object::new()
-            .field("alias", alias)
-            .field("hash", &hash.to_string())
-    };
+/// A host's alias, a key that is the same for what is said in the same words, and its end.
+fn part_of<'a>(
+    outcome: &'a TagOutcome,
+    printed: Option<usize>,
+    result: &'a HostResult,
+) -> (&'a str, String, End<'a>) {
     match result {
-        HostResult::Ran(ran) => entry_of_run(ran, head(ran.facts.alias.as_str()), detail),
-        HostResult::Denied { alias, denial } => denied(head(alias.as_str()), denial, detail),
+        HostResult::Denied { alias, denial } => {
+            (alias.as_str(), denial_key(denial), End::Denied(denial))
+        }
         HostResult::NotRun { alias, why } => {
             let why = match why {
                 NotRun::Cancelled => "cancelled before its turn".to_owned(),
                 NotRun::TooManyFailures => "max_failures was reached before its turn".to_owned(),
                 NotRun::Refused(refused) => refused.to_string(),
             };
-            head(alias.as_str())
-                .field("task_id", "")
-                .field("exit_code", &-1)
-                .field("not_run", &true)
-                .field("output", &why)
-                .end()
+            (alias.as_str(), format!("not run {why}"), End::NotRun(why))
+        }
+        HostResult::Ran(ran) => {
+            let facts = ran.facts.as_ref();
+            let alias = facts.alias.as_str();
+            if let Some(cause) = facts.network_denial() {
+                return (alias, format!("network {cause}"), End::Network(cause));
+            }
+            if let Some(overruled) = facts.overruled.as_deref() {
+                let denial = &overruled.denial;
+                return (alias, denial_key(denial), End::Denied(denial));
+            }
+            if let Some(why) = facts.unreached() {
+                let key = format!("unreached {} {}", why.code, why_unreached(facts));
+                return (alias, key, End::Unreached(facts, why));
+            }
+            let output = printed.and_then(|at| outcome.outputs.get(at));
+            let output = output.cloned().unwrap_or_default();
+            (
+                alias,
+                format!("output {printed:?}"),
+                End::Ran(facts, output),
+            )
         }
     }
 }
 
-fn denied(head: Object, denial: &Denial, detail: Detail) -> Json {
-    head.field("denied", &true)
-        .field("reason", "policy")
-        .field("code", denial.code().as_str())
-        .when(detail == Detail::Full, |entry| {
-            entry
-                .field("why", denial.why())
-                .maybe("denied_command", denial.denied_command())
-                .field("hint", denial.hint())
-        })
-        .end()
+fn denial_key(denial: &Denial) -> String {
+    format!(
+        "denied {} {} {:?}",
+        denial.code().as_str(),
+        denial.why(),
+        denial.denied_command()
+    )
 }
 
-fn entry_of_run(ran: &Ran, head: Object, detail: Detail) -> Json {
-    let facts = &ran.facts;
-    let head = head.field("task_id", facts.id.as_str());
-    if let Some(cause) = facts.network_denial() {
-        return head
+/// A refusal that holds for all hosts, said once.
+fn refused_everywhere(asked: &Asked<'_>, outcome: &TagOutcome, part: &Part<'_>) -> Option<Answer> {
+    let head = Object::new().field("status", "denied");
+    let members = match &part.end {
+        End::Denied(denial) => head
+            .field("reason", "policy")
+            .field("code", denial.code().as_str())
+            .field("why", denial.why())
+            .maybe("denied_command", denial.denied_command())
+            .field("hint", denial.hint()),
+        End::Network(cause) => head
+            .field("reason", "network")
+            .field("code", "network")
+            .field("detail", cause)
+            .field("hint", network_hint(cause)),
+        End::Ran(..) | End::Unreached(..) | End::NotRun(_) => return None,
+    };
+    Some(Answer::refusal(
+        members
+            .field(asked.member, asked.words)
+            .field("hash", &outcome.hash.to_string())
+            .json("summary", &summary(outcome))
+            .field("aliases", &ranges_within(&part.aliases, NAMES)),
+    ))
+}
+
+/// Takes out the entries that are too many, what matters least first; they are named by how
+/// they ended.
+fn leave_out(parts: &mut Vec<Part<'_>>, outcome: &TagOutcome, chars: usize) -> Option<Json> {
+    let rank = |part: &Part<'_>| match part.is_group() {
+        true => 0,
+        false if part.state() != State::Completed.as_str() => 1,
+        false => 2,
+    };
+    // A fifth is for what the hosts printed.
+    let mut room = chars / 5 * 4;
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by_key(|at| parts.get(*at).map_or(3, rank));
+    let mut kept = vec![false; parts.len()];
+    for at in order {
+        let needed = parts.get(at).map_or(0, Part::chars);
+        let Some(left) = room.checked_sub(needed) else {
+            break;
+        };
+        room = left;
+        if let Some(kept) = kept.get_mut(at) {
+            *kept = true;
+        }
+    }
+    let mut named: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (part, kept) in parts.iter().zip(&kept) {
+        if !kept {
+            named.entry(part.state()).or_default().extend(&part.places);
+        }
+    }
+    if named.is_empty() {
+        return None;
+    }
+    let rest: BTreeMap<&str, Vec<String>> = named
+        .into_iter()
+        .map(|(state, mut places)| {
+            places.sort_unstable();
+            let aliases: Vec<&str> = places
+                .iter()
+                .filter_map(|place| outcome.results.get(*place))
+                .map(alias_of)
+                .collect();
+            (state, ranges_within(&aliases, NAMES))
+        })
+        .collect();
+    let mut kept = kept.into_iter();
+    parts.retain(|_| kept.next().unwrap_or(true));
+    Some(Json::of(&rest))
+}
+
+fn alias_of(result: &HostResult) -> &str {
+    match result {
+        HostResult::Ran(ran) => ran.facts.alias.as_str(),
+        HostResult::Denied { alias, .. } | HostResult::NotRun { alias, .. } => alias.as_str(),
+    }
+}
+
+fn share_among(parts: &mut [Part<'_>], chars: usize) {
+    let mut outputs: Vec<SharedOutput> = parts
+        .iter()
+        .filter_map(|part| match &part.end {
+            End::Ran(_, output) => Some(output.clone()),
+            _ => None,
+        })
+        .collect();
+    share_room(&mut outputs, chars);
+    let mut outputs = outputs.into_iter();
+    for part in parts {
+        if let End::Ran(_, output) = &mut part.end
+            && let Some(cut) = outputs.next()
+        {
+            *output = cut;
+        }
+    }
+}
+
+/// For programs.
+fn members(
+    head: Object,
+    asked: &Asked<'_>,
+    outcome: &TagOutcome,
+    parts: &[Part<'_>],
+    rest: Option<&Json>,
+) -> Object {
+    let groups: Vec<Json> = parts
+        .iter()
+        .filter(|part| part.is_group())
+        .map(|part| {
+            let head = Object::new()
+                .field("hosts", &part.places.len())
+                .field("aliases", &part.names);
+            entry(head, &part.end, true).end()
+        })
+        .collect();
+    let results: Vec<Json> = parts
+        .iter()
+        .filter(|part| !part.is_group())
+        .map(|part| {
+            let alias = part.aliases.first().copied().unwrap_or_default();
+            let few = outcome.results.len() < FEW;
+            entry(Object::new().field("alias", alias), &part.end, !few).end()
+        })
+        .collect();
+    let members = head
+        .field(asked.member, asked.words)
+        .json("summary", &summary(outcome))
+        .when(!groups.is_empty(), |answer| {
+            answer.json("groups", &array(&groups))
+        });
+    let members = match rest {
+        Some(rest) => members.field("notes", &[REST]).json("rest", rest),
+        None => members,
+    };
+    members
+        .json("results", &array(&results))
+        .field("hash", &outcome.hash.to_string())
+}
+
+/// From so many hosts on, hosts that are alike are shown together, and entries are short.
+pub(crate) const FEW: usize = 4;
+
+const REST: &str = "Too many hosts for one answer: rest names the others by how they ended. Fewer hosts show more.";
+
+/// One entry. A short one has no id where nothing of its output is left out.
+fn entry(head: Object, end: &End<'_>, short: bool) -> Object {
+    match end {
+        End::Ran(facts, output) => {
+            let shown = shown(output);
+            let whole = output.stdout.is_whole() && output.stderr.is_whole();
+            if short {
+                let (stdout, stderr) = texts(&facts.id, &shown);
+                let notes = notes(facts);
+                return head
+                    .field("exit_code", &facts.exit_code)
+                    .maybe("exit_signal", facts.exit_signal.as_ref())
+                    .maybe("timeout", facts.timeout.then_some(true))
+                    .maybe("cancelled", facts.cancelled.then_some(true))
+                    .maybe("terminated", facts.terminated.map(Terminated::as_str))
+                    .maybe("outcome", facts.outcome_unknown.then_some("unknown"))
+                    .when(!whole || facts.truncated.is_some(), |entry| {
+                        entry
+                            .field("truncated", &true)
+                            .field("task_id", facts.id.as_str())
+                    })
+                    .when(!notes.is_empty(), |entry| entry.field("notes", &notes))
+                    .when(!output.stdout.is_empty(), |entry| {
+                        entry.field("output", &stdout)
+                    })
+                    .when(!output.stderr.is_empty(), |entry| {
+                        entry.field("stderr", &stderr)
+                    });
+            }
+            end_members(head, facts, &shown)
+                .field("task_id", facts.id.as_str())
+                .maybe("target_ip", facts.target_ip.map(|ip| ip.to_string()))
+        }
+        End::Unreached(facts, why) => unreached_members(head, facts, *why).field("exit_code", &-1),
+        End::Denied(denial) => head
+            .field("denied", &true)
+            .field("reason", "policy")
+            .field("code", denial.code().as_str())
+            .field("why", denial.why())
+            .maybe("denied_command", denial.denied_command())
+            .field("hint", denial.hint()),
+        End::Network(cause) => head
             .field("denied", &true)
             .field("reason", &format!("network: {cause}"))
             .field("detail", cause)
-            .when(detail == Detail::Full, |entry| {
-                entry.field("hint", network_hint(cause))
-            })
-            .end();
+            .field("hint", network_hint(cause)),
+        End::NotRun(why) => head
+            .field("not_run", &true)
+            .field("exit_code", &-1)
+            .field("why", why),
     }
-    if let Some(overruled) = &facts.overruled {
-        return denied(head, &overruled.denial, detail);
-    }
-    if detail == Detail::Short {
-        return head
-            .field("exit_code", &facts.exit_code)
-            .field("status", facts.state.as_str())
-            .maybe("group", ran.group)
-            .end();
-    }
-    result_fields(head, facts, &ran.output, ran.left_out)
-        .maybe("group", ran.group)
-        .end()
 }
 
-fn group(group: &Group, detail: Detail) -> Json {
-    let aliases: Vec<&str> = group.aliases.iter().map(|alias| alias.as_str()).collect();
-    let head = match detail {
-        Detail::Full => Object::new().field("aliases", &aliases),
-        // The entries name their group.
-        Detail::Short => Object::new().field("hosts", &aliases.len()),
+fn shown(output: &SharedOutput) -> Shown<'_> {
+    Shown {
+        stdout: &output.stdout,
+        stderr: &output.stderr,
+    }
+}
+
+/// For a model. What a host printed in more than one line is indented: nothing of it can
+/// pass for the entry of another host.
+fn in_words(
+    asked: &Asked<'_>,
+    outcome: &TagOutcome,
+    parts: &[Part<'_>],
+    rest: Option<&Json>,
+) -> String {
+    let mut lines = vec![format!("{}: {}", asked.words, counts(outcome))];
+    let groups = parts.iter().filter(|part| part.is_group());
+    let alone = parts.iter().filter(|part| !part.is_group());
+    for part in groups.chain(alone) {
+        let names = part.names.join(", ");
+        let names = match part.is_group() {
+            true => format!("{names} ({} hosts)", part.places.len()),
+            false => names,
+        };
+        match &part.end {
+            End::Ran(facts, output) => lines.push(ran_in_words(&names, facts, output)),
+            End::Unreached(facts, why) => lines.push(format!(
+                "{names}: not reached ({}): {}. {}",
+                why.code,
+                why_unreached(facts),
+                why.hint
+            )),
+            End::Denied(denial) => lines.push(format!(
+                "{names}: denied ({}): {} {}",
+                denial.code().as_str(),
+                denial.why(),
+                denial.hint()
+            )),
+            End::Network(cause) => {
+                let hint = network_hint(cause);
+                lines.push(format!("{names}: denied (network): {cause}. {hint}"));
+            }
+            End::NotRun(why) => lines.push(format!("{names}: not run: {why}")),
+        }
+    }
+    if let Some(rest) = rest {
+        lines.push(format!("{REST}\nrest: {rest}"));
+    }
+    lines.join("\n")
+}
+
+fn ran_in_words(names: &str, facts: &Facts, output: &SharedOutput) -> String {
+    let (stdout, stderr) = texts(&facts.id, &shown(output));
+    let notes = notes(facts);
+    let plain = facts.state == State::Completed && notes.is_empty() && output.stderr.is_empty();
+    if plain && !output.stdout.is_empty() && !stdout.contains('\n') {
+        return format!("{names}: {stdout}");
+    }
+    let end = match facts.state {
+        State::Completed => "exit 0".to_owned(),
+        _ => headline(facts),
     };
-    head.field("exit_code", &group.exit_code)
-        .field("output", &group.output)
-        .when(group.left_out > 0, |entry| {
-            entry.field("omitted_bytes", &group.left_out)
-        })
+    let mut lines = vec![format!("{names}: {end}")];
+    lines.extend(notes.iter().map(|note| format!("note: {note}")));
+    let indented = |text: &str| -> Vec<String> {
+        let lines = text.split('\n');
+        lines.map(|line| format!("  {line}")).collect()
+    };
+    if output.stdout.is_empty() && output.stderr.is_empty() {
+        lines.push("  (no output)".to_owned());
+    }
+    if !output.stdout.is_empty() {
+        lines.extend(indented(&stdout));
+    }
+    if !output.stderr.is_empty() {
+        lines.push(" stderr:".to_owned());
+        lines.extend(indented(&stderr));
+    }
+    lines.join("\n")
+}
+
+fn counts(outcome: &TagOutcome) -> String {
+    let summary = &outcome.summary;
+    let counts: Vec<String> = counted(outcome)
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{count} {}", name.replace('_', " ")))
+        .collect();
+    let hosts = match summary.total {
+        1 => "1 host".to_owned(),
+        total => format!("{total} hosts"),
+    };
+    match counts.is_empty() {
+        true => hosts,
+        false => format!("{hosts}, {}", counts.join(", ")),
+    }
+}
+
+/// What there is of each, without the zeros.
+fn summary(outcome: &TagOutcome) -> Json {
+    counted(outcome)
+        .into_iter()
+        .filter(|(name, count)| *count > 0 || *name == "succeeded")
+        .fold(
+            Object::new().field("total", &outcome.summary.total),
+            |object, (name, count)| object.field(name, &count),
+        )
         .end()
 }
 
-fn summary(outcome: &TagOutcome) -> Json {
+fn counted(outcome: &TagOutcome) -> [(&'static str, usize); 6] {
     let summary = &outcome.summary;
-    Object::new()
-        .field("total", &summary.total)
-        .field("succeeded", &summary.succeeded)
-        .field("failed", &summary.failed)
-        .field("denied", &summary.denied)
-        .field("cancelled", &summary.cancelled)
-        .field("timed_out", &summary.timed_out)
-        .field("not_run", &summary.not_run)
-        .end()
+    [
+        ("succeeded", summary.succeeded),
+        ("failed", summary.failed),
+        ("denied", summary.denied),
+        ("cancelled", summary.cancelled),
+        ("timed_out", summary.timed_out),
+        ("not_run", summary.not_run),
+    ]
 }

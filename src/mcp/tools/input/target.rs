@@ -12,11 +12,11 @@ use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::call::approval::{self, Ruling};
 use crate::mcp::tools::answers::refusal::denied;
-use crate::mcp::tools::arguments::Args;
+use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
 use crate::model::names::{CommandHash, CommandText, HostAlias};
 use crate::policy::{Authorised, Denial, NeedsApproval, Verdict};
-use crate::task::{Kind, Order, Permit};
+use crate::task::{Kind, Order, Permit, Shape};
 
 /// What a run is about, once arguments and host are settled.
 pub(crate) struct Target {
@@ -24,21 +24,30 @@ pub(crate) struct Target {
     pub(crate) alias: HostAlias,
     pub(crate) command: CommandText,
     pub(crate) hash: CommandHash,
+    /// What of the output is wanted in the answer.
+    pub(crate) shape: Shape,
+    /// A time limit below the policy's.
+    pub(crate) seconds: Option<u32>,
     pub(crate) begun: Instant,
 }
 
 impl Target {
     /// # Errors
     /// A bad argument, or a host that is not there: what to answer.
-    pub(crate) fn of(call: &Call, prefix: &str) -> Result<Self, Answer> {
+    pub(crate) fn of(call: &Call, prefix: &str, kind: Kind) -> Result<Self, Answer> {
         let begun = Instant::now();
         let args = Args::of(call)?;
         let (alias, command) = (args.alias()?, args.command()?);
         let snapshot = call.session.server.store.up_to_date();
-        if snapshot.host(&alias).is_none() {
-            return Err(unknown_host(prefix, &alias));
-        }
+        let Some(host) = snapshot.host(&alias) else {
+            return Err(unknown_host(prefix, &alias, &snapshot));
+        };
+        let limits = snapshot.policy().limits(alias.as_str(), &host.tags);
+        let shape = args.shape(limits.answer_chars)?;
+        let seconds = args.seconds(limits.most_seconds(kind == Kind::Async))?;
         Ok(Self {
+            shape,
+            seconds,
             snapshot,
             hash: command.hash(),
             alias,
@@ -53,7 +62,7 @@ impl Target {
     /// As for a host that is not there.
     pub(crate) fn host(&self) -> Result<&Host, Answer> {
         let host = self.snapshot.host(&self.alias);
-        host.ok_or_else(|| unknown_host("Run error", &self.alias))
+        host.ok_or_else(|| unknown_host("Run error", &self.alias, &self.snapshot))
     }
 
     /// Judges the command and puts on record what has to be there.
@@ -74,6 +83,7 @@ impl Target {
         Order {
             permit: Permit::new(&self.command, command),
             kind,
+            seconds: self.seconds,
         }
     }
 
