@@ -19,6 +19,7 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("admin/consoles", include_str!("data/admin/consoles.txt")),
     ("admin/hardware", include_str!("data/admin/hardware.txt")),
     ("admin/mail", include_str!("data/admin/mail.txt")),
+    ("admin/power", include_str!("data/admin/power.txt")),
     ("admin/security", include_str!("data/admin/security.txt")),
     ("admin/tls", include_str!("data/admin/tls.txt")),
     ("base/archives", include_str!("data/base/archives.txt")),
@@ -69,6 +70,10 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
         include_str!("data/network/managers.txt"),
     ),
     ("network/probes", include_str!("data/network/probes.txt")),
+    (
+        "network/services",
+        include_str!("data/network/services.txt"),
+    ),
     ("network/tables", include_str!("data/network/tables.txt")),
     ("network/web", include_str!("data/network/web.txt")),
     ("packages/debian", include_str!("data/packages/debian.txt")),
