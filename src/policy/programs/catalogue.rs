@@ -113,7 +113,17 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
 
 struct Entry {
     text: &'static str,
+    /// Which group of the names in its head.
+    group: usize,
     description: OnceLock<Option<Description>>,
+}
+
+impl Entry {
+    /// A text that does not parse is none; a test holds that each one does.
+    fn description(&self) -> Option<&Description> {
+        let read = || parse::parse(self.text, self.group).ok();
+        self.description.get_or_init(read).as_ref()
+    }
 }
 
 struct Index {
@@ -128,24 +138,26 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
     };
     for (_, text) in FAMILIES {
         for one in descriptions(text) {
-            let place = index.entries.len();
-            let head = one.lines().next().unwrap_or_default();
-            for name in head.split(' ').skip(1) {
-                index.by_name.insert(name, place);
+            for (group, names) in parse::names(one).into_iter().enumerate() {
+                let place = index.entries.len();
+                for name in names {
+                    index.by_name.insert(name, place);
+                }
+                index.entries.push(Entry {
+                    text: one,
+                    group,
+                    description: OnceLock::new(),
+                });
             }
-            index.entries.push(Entry {
-                text: one,
-                description: OnceLock::new(),
-            });
         }
     }
     index
 });
 
-/// Cuts a family's text at its `program` lines.
+/// Cuts a family's text at its `program` and `programs` lines.
 fn descriptions(text: &'static str) -> impl Iterator<Item = &'static str> {
     let starts: Vec<usize> = text
-        .match_indices("program ")
+        .match_indices("program")
         .map(|(at, _)| at)
         .filter(|at| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n'))
         .collect();
@@ -159,18 +171,12 @@ fn descriptions(text: &'static str) -> impl Iterator<Item = &'static str> {
 /// The description of a program by its name without a directory.
 pub(crate) fn find(name: &str) -> Option<&'static Description> {
     let place = *INDEX.by_name.get(name)?;
-    let entry = INDEX.entries.get(place)?;
-    // A text that does not parse is none; a test holds that each one does.
-    let read = || parse::parse(entry.text).ok();
-    entry.description.get_or_init(read).as_ref()
+    INDEX.entries.get(place)?.description()
 }
 
 /// All descriptions, in the order of the files.
 pub(crate) fn all() -> impl Iterator<Item = &'static Description> {
-    INDEX.entries.iter().filter_map(|entry| {
-        let read = || parse::parse(entry.text).ok();
-        entry.description.get_or_init(read).as_ref()
-    })
+    INDEX.entries.iter().filter_map(Entry::description)
 }
 
 /// The names of all sets, sorted.
@@ -204,14 +210,17 @@ mod tests {
             for one in descriptions(text) {
                 let line = text.get(..one.as_ptr().addr() - text.as_ptr().addr());
                 let line = line.unwrap().lines().count() + 1;
-                let read = parse::parse(one);
-                let read = read.unwrap_or_else(|(at, why)| {
-                    panic!("{family}.txt:{}: {why}", line + at);
-                });
-                for name in &read.names {
-                    assert!(names.insert(*name), "{family}: {name} is described twice");
+                let groups = parse::names(one);
+                for (group, list) in groups.iter().enumerate() {
+                    let read = parse::parse(one, group).unwrap_or_else(|(at, why)| {
+                        panic!("{family}.txt:{}: {why}", line + at);
+                    });
+                    assert_eq!(read.names, *list);
+                    for name in list {
+                        assert!(names.insert(*name), "{family}: {name} is described twice");
+                    }
                 }
-                let name = read.names[0];
+                let name = groups[0][0];
                 assert!(before < name, "{family}: {name} stands behind {before}");
                 before = name;
             }

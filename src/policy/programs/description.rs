@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! program NAME [NAME...]                  the same program under other names
+//! programs NAME...                        several programs that take the same, `a=b` is one
 //!   source WHAT-WAS-READ                  man page and version, where variants differ
 //!   sets SET...                           the ready-made sets that it belongs to
 //!   helpers PROGRAM...                    programs that it may start by itself (gzip)
@@ -40,6 +41,7 @@
 //!   deep NAME...                          these options make trees of the paths
 //!   here always|deep                      without a path it reads where it stands
 //!   sub NAME... [: EFFECT...]             a subcommand; what is indented below it is its own
+//!   each flag|value|optional|sub NAME...  not one under several names: each its own, `a=b` one
 //!   without WORD... -- REASON             known, and left out on purpose
 //! ```
 //!

@@ -9,11 +9,24 @@ use crate::policy::programs::description::{
 use crate::policy::programs::effects::Effects;
 use crate::policy::programs::kind::Kind;
 
-/// Reads one description, from its `program` line on.
+/// The names in the head of a text: of one program, or of each of several. A head that is
+/// none has no names.
+pub(crate) fn names(text: &'static str) -> Vec<Vec<&'static str>> {
+    let head = text.lines().next().unwrap_or_default();
+    let (keyword, names) = head.split_once(' ').unwrap_or((head, ""));
+    let names: Vec<&str> = names.split(' ').filter(|name| !name.is_empty()).collect();
+    match keyword {
+        "program" | "programs" => groups(keyword == "programs", &names),
+        _ => Vec::new(),
+    }
+}
+
+/// Reads one description, from its `program` line on; of `programs` the one with this number.
 ///
 /// # Errors
 /// The number of the line within it, from 0, and what is wrong there.
-pub(crate) fn parse(text: &'static str) -> Result<Description, (usize, String)> {
+pub(crate) fn parse(text: &'static str, group: usize) -> Result<Description, (usize, String)> {
+    let names = names(text).into_iter().nth(group).unwrap_or_default();
     let mut lines = Lines { lines: Vec::new() };
     for (number, line) in text.lines().enumerate() {
         let body = line.trim_start();
@@ -27,7 +40,7 @@ pub(crate) fn parse(text: &'static str) -> Result<Description, (usize, String)> 
         lines.lines.push((number, indent / 2, body));
     }
     let mut at = 0;
-    lines.program(&mut at)
+    lines.program(&mut at, names)
 }
 
 struct Lines {
@@ -37,19 +50,12 @@ struct Lines {
 type Failure = (usize, String);
 
 impl Lines {
-    fn program(&self, at: &mut usize) -> Result<Description, Failure> {
-        let Some((number, 0, head)) = self.lines.first().copied() else {
+    fn program(&self, at: &mut usize, names: Vec<&'static str>) -> Result<Description, Failure> {
+        let Some((number, 0, _)) = self.lines.first().copied() else {
             return Err((0, "a description begins with `program NAME`".to_owned()));
         };
-        let mut words = head.split(' ');
-        if words.next() != Some("program") {
-            return Err((
-                number,
-                "a description begins with `program NAME`".to_owned(),
-            ));
-        }
         let mut description = Description {
-            names: words.collect(),
+            names,
             source: "",
             sets: Vec::new(),
             helpers: Vec::new(),
@@ -119,7 +125,15 @@ impl Lines {
         depth: usize,
     ) -> Result<(), (Option<usize>, String)> {
         let fail = |text: &str| (None, format!("{text}: {line}"));
+        // `each`: the names are not one under several names, but each its own.
+        let (each, line) = match line.strip_prefix("each ") {
+            Some(line) => (true, line),
+            None => (false, line),
+        };
         let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if each && !matches!(keyword, "flag" | "value" | "optional" | "sub") {
+            return Err(fail("no `each` of these"));
+        }
         if keyword == "without" {
             let (names, reason) = rest.split_once(" -- ").ok_or_else(|| fail("no reason"))?;
             form.without
@@ -189,20 +203,20 @@ impl Lines {
             ("alone", [_, ..]) => form.alone_with = words,
             ("digits", []) => form.digits = true,
             ("plus", [name]) => form.plus = Some(kind(name)?),
-            ("flag", names @ [name, ..]) => {
-                add(&mut form.options, names, name, Value::None, effects);
+            ("flag", names @ [_, ..]) => {
+                for names in groups(each, names) {
+                    let name = names.first().copied().unwrap_or_default();
+                    add(&mut form.options, &names, name, Value::None, effects);
+                }
             }
             ("value", [names @ .., last]) if !names.is_empty() => {
-                let value = kind(last)?;
-                let effects = effects.and(value.effects());
-                let name = names.first().copied().unwrap_or_default();
-                add(
-                    &mut form.options,
-                    names,
-                    name,
-                    Value::Required(value),
-                    effects,
-                );
+                for names in groups(each, names) {
+                    let value = kind(last)?;
+                    let effects = effects.and(value.effects());
+                    let name = names.first().copied().unwrap_or_default();
+                    let value = Value::Required(value);
+                    add(&mut form.options, &names, name, value, effects);
+                }
             }
             ("next", [names @ .., last]) if !names.is_empty() => {
                 let value = kind(last)?;
@@ -211,16 +225,13 @@ impl Lines {
                 add(&mut form.options, names, name, Value::Next(value), effects);
             }
             ("optional", [names @ .., last]) if !names.is_empty() => {
-                let value = kind(last)?;
-                let effects = effects.and(value.effects());
-                let name = names.first().copied().unwrap_or_default();
-                add(
-                    &mut form.options,
-                    names,
-                    name,
-                    Value::Optional(value),
-                    effects,
-                );
+                for names in groups(each, names) {
+                    let value = kind(last)?;
+                    let effects = effects.and(value.effects());
+                    let name = names.first().copied().unwrap_or_default();
+                    let value = Value::Optional(value);
+                    add(&mut form.options, &names, name, value, effects);
+                }
             }
             ("values", [names @ .., first, second]) if !names.is_empty() => {
                 let (first, second) = (kind(first)?, kind(second)?);
@@ -263,14 +274,19 @@ impl Lines {
                 });
             }
             ("sub", names @ [_, ..]) => {
-                let mut below = self
-                    .form(at, depth + 1)
-                    .map_err(|(n, text)| (Some(n), text))?;
-                below.effects = below.effects.and(effects);
-                form.subs.push(Sub {
-                    names: names.iter().map(|name| Abbreviable::new(name)).collect(),
-                    form: below,
-                });
+                let start = *at;
+                for names in groups(each, names) {
+                    // Each has a form of its own, of the same lines.
+                    *at = start;
+                    let mut below = self
+                        .form(at, depth + 1)
+                        .map_err(|(n, text)| (Some(n), text))?;
+                    below.effects = below.effects.and(effects);
+                    form.subs.push(Sub {
+                        names: names.iter().map(|name| Abbreviable::new(name)).collect(),
+                        form: below,
+                    });
+                }
             }
             _ => return Err(fail("not a line of a description")),
         }
@@ -287,6 +303,14 @@ fn need(operand: &'static str) -> (&'static str, Need) {
         (name, Need::One)
     } else {
         (operand, Need::Maybe)
+    }
+}
+
+/// The names that belong together: all of them, or with `each` those with `=` between them.
+fn groups(each: bool, names: &[&'static str]) -> Vec<Vec<&'static str>> {
+    match each {
+        true => names.iter().map(|name| name.split('=').collect()).collect(),
+        false => vec![names.to_vec()],
     }
 }
 
