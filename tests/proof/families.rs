@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 /// A program with what may stand behind it.
+#[derive(Clone)]
 pub(crate) struct Program {
     pub(crate) names: Vec<&'static str>,
     pub(crate) helpers: Vec<&'static str>,
@@ -71,7 +72,7 @@ pub(crate) fn programs(
         while let Some((0, head)) = lines.get(at) {
             at += 1;
             let mut program = Program {
-                names: head.split(' ').skip(1).collect(),
+                names: Vec::new(),
                 helpers: Vec::new(),
                 may_write: Vec::new(),
                 through: false,
@@ -90,7 +91,19 @@ pub(crate) fn programs(
                 }
             }
             program.options = count(&program.form);
-            programs.push(program);
+            // `programs`: several with the same lines, `a=b` is one.
+            let (keyword, names) = head.split_once(' ').unwrap_or((head, ""));
+            let groups: Vec<Vec<&str>> = match keyword {
+                "programs" => names
+                    .split(' ')
+                    .map(|one| one.split('=').collect())
+                    .collect(),
+                _ => vec![names.split(' ').collect()],
+            };
+            programs.extend(groups.into_iter().map(|names| Program {
+                names,
+                ..program.clone()
+            }));
         }
     }
     programs
@@ -112,7 +125,9 @@ fn form(lines: &[(usize, &'static str)], at: &mut usize, depth: usize) -> Form {
             break;
         }
         *at += 1;
-        let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
+        // `each`: names that are not one, with `=` between those that are.
+        let each = line.strip_prefix("each ");
+        let (keyword, rest) = each.unwrap_or(line).split_once(' ').unwrap_or((line, ""));
         let rest = rest.split(" : ").next().unwrap_or_default();
         let words: Vec<&'static str> = rest.split(' ').filter(|word| !word.is_empty()).collect();
         let kinds = match keyword {
@@ -121,8 +136,12 @@ fn form(lines: &[(usize, &'static str)], at: &mut usize, depth: usize) -> Form {
             _ => 1,
         };
         let (names, kinds) = words.split_at(words.len().saturating_sub(kinds));
+        let names: Vec<&'static str> = match each {
+            Some(_) => names.iter().flat_map(|name| name.split('=')).collect(),
+            None => names.to_vec(),
+        };
         let add = |to: &mut Vec<Choice>, value: Value| {
-            for name in names {
+            for name in &names {
                 to.push(Choice {
                     name,
                     kinds: kinds.to_vec(),
@@ -158,7 +177,11 @@ fn form(lines: &[(usize, &'static str)], at: &mut usize, depth: usize) -> Form {
             }
             "operand" => form.operands.extend(operand(rest)),
             "sub" => form.subs.push((
-                words.iter().flat_map(|name| spellings(name)).collect(),
+                words
+                    .iter()
+                    .flat_map(|names| names.split('='))
+                    .flat_map(spellings)
+                    .collect(),
                 self::form(lines, at, depth + 1),
             )),
             _ => {}
