@@ -4,6 +4,7 @@
 //! Owns the warnings of `check`; none of them changes a decision. Looks at the rules as
 //! they are written beside the compiled ones. Called at the end of compilation.
 
+use crate::policy::compile::unknown_programs;
 use crate::policy::deny::built_in::BUILT_IN_DENY_SUBSTRINGS;
 use crate::policy::hazard::wrappers;
 use crate::policy::rule::glob::Token;
@@ -51,6 +52,12 @@ impl Lint<'_> {
                 self.warn(grant.line, key, format!("can never match: {}", code.why()));
             }
         }
+        if rule.action == Action::Deny {
+            return;
+        }
+        for message in unknown_programs::of_rule(rule) {
+            self.warn(rule.line, format!("rules[{index}]"), message);
+        }
         let RuleForm::Commands {
             patterns,
             legacy_glob,
@@ -58,15 +65,15 @@ impl Lint<'_> {
         else {
             return;
         };
-        if rule.action == Action::Deny {
-            return;
-        }
         for (number, (line, text)) in patterns.iter().enumerate() {
             let key = format!("rules[{index}].commands[{number}]");
             let Ok(words) = word_pattern::split(text) else {
                 continue;
             };
-            if let Some(message) = self.pattern(index, text, &words, *legacy_glob) {
+            let gravest = self
+                .pattern(index, text, &words, *legacy_glob)
+                .or_else(|| unknown_programs::of_pattern(&words, rule.trust_arguments));
+            if let Some(message) = gravest {
                 self.warn(*line, key, message);
             }
         }

@@ -71,11 +71,12 @@ impl Meanings {
             verbs: Vec::new(),
             needs: Vec::new(),
         };
-        let mut form = description.map(|description| &description.form);
+        // From the program to the innermost subcommand.
+        let mut forms: Vec<&'static Form> = description.map(|d| &d.form).into_iter().collect();
         for word in rest {
             let word: Vec<Token> = word.iter().map(Token::folded).collect();
             match glob::literal(&word) {
-                Some(text) => entry.literal(&text, &mut form),
+                Some(text) => entry.literal(&text, &mut forms),
                 None if word == [Token::Star] => {}
                 None => entry.needs.push(Need::Word(vec![word])),
             }
@@ -182,7 +183,7 @@ impl Meanings {
 
 impl Entry {
     /// A word of the pattern that is spelled out.
-    fn literal(&mut self, text: &str, form: &mut Option<&'static Form>) {
+    fn literal(&mut self, text: &str, forms: &mut Vec<&'static Form>) {
         if let Some(sub) = form.and_then(|form| form.sub(text)) {
             self.verbs
                 .extend(sub.names.first().map(|name| name.whole()));
@@ -201,13 +202,13 @@ impl Entry {
             Some((name, value)) if text.starts_with("--") => (name, Some(value)),
             _ => (text, None),
         };
-        let known = form.is_some_and(|form| form.option(name).is_some());
+        let known = forms.iter().any(|form| form.option(name).is_some());
         if known || text.starts_with("--") || letters.chars().count() == 1 {
-            self.needs.push(Need::Option(names_of(name, *form)));
+            self.needs.push(Need::Option(names_of(name, forms)));
         } else {
             for letter in letters.chars() {
                 let name = format!("-{letter}");
-                self.needs.push(Need::Option(names_of(&name, *form)));
+                self.needs.push(Need::Option(names_of(&name, forms)));
             }
         }
         if let Some(value) = value {
@@ -230,8 +231,9 @@ impl Entry {
 }
 
 /// Every name of an option, folded.
-fn names_of(name: &str, form: Option<&Form>) -> Vec<String> {
-    let Some((form, option)) = form.and_then(|form| Some((form, form.option(name)?))) else {
+fn names_of(name: &str, forms: &[&Form]) -> Vec<String> {
+    let mut forms = forms.iter().rev();
+    let Some((form, option)) = forms.find_map(|form| Some((form, form.option(name)?))) else {
         return vec![name.to_owned()];
     };
     form.options

@@ -117,7 +117,7 @@ impl Judged<'_, '_> {
             What::Unknown(why) => Some(code_of_unknown(why, &role, text, self.name(level))),
             // Where a URL leads is for the rule to say.
             What::Value { kind, .. } | What::Operand { kind, .. }
-                if *kind == Kind::Url && freedom == Freedom::Free =>
+                if matches!(kind, Kind::Url | Kind::Site) && freedom == Freedom::Free =>
             {
                 Some(code_of_effect(&role, text))
             }
@@ -131,7 +131,7 @@ impl Judged<'_, '_> {
             // Whom a program asks is what its operand is for; an option that leads it
             // elsewhere is another thing.
             What::Operand { kind, .. }
-                if *kind != Kind::Url
+                if !matches!(kind, Kind::Url | Kind::Site)
                     && role.effects.within(self.spelled.and(Effects::NETWORK)) =>
             {
                 None

@@ -209,6 +209,12 @@ impl PathPattern {
         let names: Vec<&str> = path.components.iter().map(String::as_str).collect();
         let takes = |component: &Component, name: &str| match component {
             Component::AnyDepth => true,
+            // A shell's `*` makes no name that begins with a dot.
+            Component::One { tokens, .. }
+                if name.starts_with(WILD) && tokens.first() == Some(&Token::Text('.')) =>
+            {
+                false
+            }
             Component::One { tokens, .. } => {
                 glob::overlap(tokens, &wild_tokens(&glob::fold_text(name)))
             }

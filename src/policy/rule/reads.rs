@@ -148,7 +148,9 @@ impl Reads {
                 What::Unknown(why) => Some(code_of_unknown(why, role, &word.text, name)),
                 _ if !role.effects.within(granted) => Some(code_of_effect(role, &word.text)),
                 What::Value { kind, text, .. } | What::Operand { kind, text }
-                    if !self.also.has(Effects::NETWORK) && !self.may_contact(kind, text) =>
+                    if role.effects.has(Effects::NETWORK)
+                        && !self.also.has(Effects::NETWORK)
+                        && !self.may_contact(kind, text) =>
                 {
                     Some(code_of_effect(role, &word.text))
                 }
@@ -213,11 +215,10 @@ impl Reads {
         self.covers(&path, below)
     }
 
-    /// Whether this value or operand is no host, or one of the rule's.
+    /// Whether a value or operand that leads to a host names one of the rule's.
     fn may_contact(&self, kind: &Kind, text: &str) -> bool {
         let host = match kind {
-            Kind::Host => text,
-            Kind::Url => {
+            Kind::Url | Kind::Site => {
                 let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
                 let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
                 match authority.rsplit_once(':') {
@@ -225,7 +226,7 @@ impl Reads {
                     _ => authority,
                 }
             }
-            _ => return true,
+            _ => text,
         };
         let host = glob::fold_text(host);
         self.hosts.iter().any(|glob| glob.matches(&host))

@@ -135,7 +135,21 @@ impl Structured {
             && arguments.len() >= self.prefix.len()
             && self.prefix.iter().zip(arguments).all(in_prefix)
             && self.paths.iter().all(|path| path.matches(words))
+            && self.paths_cover(words)
             && (self.extra || (1..words.len()).all(|index| self.names(index)))
+    }
+
+    /// Whether every operand from the first path on is one of the paths: a rule that opens
+    /// `/var/log/*` opens no second file behind it.
+    fn paths_cover(&self, words: &[Word<'_>]) -> bool {
+        let Some(first) = self.paths.iter().map(|path| path.index).min() else {
+            return true;
+        };
+        words.iter().enumerate().skip(first).all(|(index, word)| {
+            word.text.starts_with('-')
+                || self.paths.iter().any(|path| path.index == index)
+                || self.paths.iter().any(|path| path.takes(word))
+        })
     }
 
     /// Whether prefix or paths account for the word at `index`.
@@ -188,9 +202,10 @@ impl Structured {
 
 impl PathWord {
     fn matches(&self, words: &[Word<'_>]) -> bool {
-        let Some(word) = words.get(self.index) else {
-            return false;
-        };
+        words.get(self.index).is_some_and(|word| self.takes(word))
+    }
+
+    fn takes(&self, word: &Word<'_>) -> bool {
         let text = word.expanded();
         !climbs(&word.text)
             && self.patterns.iter().any(|glob| {

@@ -9,5 +9,6 @@ mod knowledge;
 mod limits_and_network;
 mod properties;
 mod remote;
+mod sets;
 mod shells;
 mod support;

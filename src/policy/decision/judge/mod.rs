@@ -17,7 +17,7 @@ use crate::policy::deny::hit::Hit;
 use crate::policy::identity::PolicyId;
 use crate::policy::rule::Finding;
 use crate::policy::source::{Action, Line};
-use crate::policy::syntax::command::{Parsed, Refusal, Simple, Word};
+use crate::policy::syntax::command::{Input, Parsed, Refusal, Simple, Word};
 use crate::policy::syntax::{lexer, render, shell_text};
 use crate::policy::{Policy, filter};
 
@@ -73,6 +73,7 @@ impl Policy {
                 assessment.hit = deny.find(text, &parsed.commands);
                 let decide = |command| self.decide(subject, command);
                 assessment.findings = parsed.commands.iter().map(decide).collect();
+                filters_need_a_rule_before_them(&parsed.commands, &mut assessment.findings);
                 assessment.denied_whole = self.rules.denies_text(subject, text);
             }
         }
@@ -107,6 +108,32 @@ impl Policy {
         match assessment.denial(hash) {
             Some(denial) => Verdict::Deny(denial),
             None => assessment.permit(self.id, subject, hash),
+        }
+    }
+}
+
+/// A filter needs no rule behind a command that has one, and behind another filter of such
+/// a command. Behind `echo` alone it would be a program that nobody allowed.
+fn filters_need_a_rule_before_them(commands: &[Simple<'_>], findings: &mut [Finding]) {
+    for index in 0..findings.len() {
+        let fed_by_rule = match commands.get(index).map(|command| &command.input) {
+            Some(Input::Pipe(from)) => findings
+                .get(from.clone())
+                .unwrap_or_default()
+                .iter()
+                .any(|finding| matches!(finding.code, Code::Rule | Code::Filter)),
+            // What a redirection reads was allowed by a rule.
+            _ => true,
+        };
+        if let Some(finding) = findings.get_mut(index)
+            && finding.code == Code::Filter
+            && !fed_by_rule
+        {
+            *finding = Finding {
+                action: Action::Deny,
+                code: Code::NoRule,
+                ..*finding
+            };
         }
     }
 }

@@ -1,0 +1,251 @@
+//! Promise: a rule of sets grants what only reads, files where it says, other effects and
+//! `sudo` where it says so; denied paths hold whatever names them; denies hold by meaning.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step is a failed test"
+)]
+
+use super::support::{Host, load};
+use mcp_ssh_orchestrator::testing::policy::Verdict;
+
+fn verdict(policy: &str, command: &str) -> (&'static str, &'static str) {
+    let snapshot = load(policy).unwrap_or_else(|error| panic!("{policy}: {error}"));
+    let host = Host::new("web1", []);
+    let verdict = snapshot.policy().judge_text(&host.subject(), command);
+    let name = match verdict {
+        Verdict::Allow(_) => "allow",
+        Verdict::Ask(_) => "ask",
+        Verdict::Deny(_) => "deny",
+    };
+    (name, verdict.code().as_str())
+}
+
+fn all(policy: &str, expected: &str, commands: &[&str]) {
+    for command in commands {
+        let (found, code) = verdict(policy, command);
+        assert_eq!(found, expected, "{command}: {code}");
+    }
+}
+
+const SETS: &str = "
+limits: {deny_substrings: []}
+shell: {globs: true}
+rules:
+  - {action: allow, reads: [linux, systemd, network, docker]}
+  - {action: allow, reads: [text], paths: ['/var/log/**', '/etc/nginx/**']}
+  - {action: deny, paths: ['/etc/shadow*', '/var/log/secret/**', '**/.env']}
+";
+
+#[test]
+fn sets_grant_what_only_reads() {
+    all(
+        SETS,
+        "allow",
+        &[
+            "uptime && free -h",
+            "systemctl status nginx --no-pager",
+            "ip -br a; ip route",
+            "docker ps -a",
+            "grep -rn error /var/log/nginx",
+            "cat /etc/nginx/sites-enabled/*",
+            "tail -n 50 /var/log/syslog | grep -i err | sort | uniq -c",
+            "cd /var/log && tail -5 syslog",
+            "timeout 5 nice df -h /",
+            "find /var/log -name '*.log' -mtime -1",
+            "find /etc/nginx -type f -exec md5sum '{}' +",
+        ],
+    );
+    all(
+        SETS,
+        "deny",
+        &[
+            "systemctl restart nginx",
+            "cat /etc/passwd",
+            "cat /var/log/../../etc/passwd",
+            "cat notes.txt",
+            "cd /etc && cat passwd",
+            "cd /var/log; cat syslog",
+            "grep -rn x /",
+            "tail -f /var/log/syslog",
+            "find /var/log -name x -delete",
+            "find /var/log -exec rm '{}' +",
+            "find / -exec md5sum '{}' +",
+            "sudo cat /var/log/syslog",
+            "echo /etc/passwd | xargs cat",
+            "echo x | xargs -I'{}' cat '{}'",
+            "docker exec web ls",
+            "curl -s http://127.0.0.1/",
+            "ping -c 1 db1",
+            "echo x | sort -o /tmp/x",
+        ],
+    );
+}
+
+#[test]
+fn what_a_rule_spells_beside_reading() {
+    let policy = |more: &str| {
+        format!("{{limits: {{deny_substrings: []}}, rules: [{{action: allow, {more}}}]}}")
+    };
+    let follows = policy("reads: [text], paths: ['/var/log/**'], also: [follows]");
+    all(&follows, "allow", &["tail -f /var/log/syslog"]);
+    let hosts = policy("reads: [network], hosts: ['127.*', '*.example.com']");
+    all(
+        &hosts,
+        "allow",
+        &[
+            "curl -sI http://127.0.0.1:8080/health",
+            "ping -c 1 db.example.com",
+        ],
+    );
+    all(
+        &hosts,
+        "deny",
+        &["curl -s http://evil.example.org/", "ping -c 1 example.org"],
+    );
+    let sudo = policy("reads: [text], paths: ['/var/log/**'], sudo: true");
+    all(
+        &sudo,
+        "allow",
+        &[
+            "sudo cat /var/log/auth.log",
+            "sudo -n cat /var/log/auth.log",
+        ],
+    );
+    all(
+        &sudo,
+        "deny",
+        &[
+            "sudo -u postgres cat /var/log/auth.log",
+            "sudo -E cat /var/log/auth.log",
+        ],
+    );
+}
+
+#[test]
+fn denied_paths_hold_whatever_names_them() {
+    let policy = "
+limits: {deny_substrings: []}
+shell: {globs: true}
+rules:
+  - {action: allow, commands: ['*']}
+  - {action: deny, paths: ['/etc/shadow*', '**/.env']}
+";
+    all(
+        policy,
+        "deny",
+        &[
+            "cat /etc/shadow",
+            "cat -- /etc//shadow",
+            "cat /etc/ssl/../shadow-",
+            "cat /etc/shado?",
+            "cd /etc && cat shadow",
+            "cd /etc; cat shadow",
+            "cp /etc/shadow /tmp/x",
+            "unknown-tool --file=/etc/shadow",
+            "unknown-tool -f/etc/shadow",
+            "grep -r root /etc",
+            "cat /srv/app/.env",
+            "cat .env",
+            "sudo cat /etc/shadow",
+            "cat < /etc/shadow",
+        ],
+    );
+    all(
+        policy,
+        "allow",
+        &["cat /etc/passwd", "ls /etc/nginx", "cat env"],
+    );
+}
+
+/// The spellings that an earlier version let through.
+#[test]
+fn denies_hold_by_meaning() {
+    let policy = |deny: &str| {
+        format!(
+            "{{limits: {{deny_substrings: []}}, shell: {{globs: true}}, rules: [\
+             {{action: allow, commands: ['*']}}, {{action: deny, {deny}}}]}}"
+        )
+    };
+    for (deny, commands) in [
+        (
+            "commands: ['systemctl restart sshd*']",
+            &[
+                "systemctl restart nginx sshd",
+                "systemctl -q restart sshd.service",
+                "systemctl restart -- sshd",
+                "systemctl restart 'ssh?'",
+                "/usr/bin/systemctl --no-pager restart sshd",
+                "sudo -n timeout 5 systemctl restart sshd",
+            ][..],
+        ),
+        (
+            "commands: ['docker rm db*']",
+            &["docker rm -f db", "docker container rm db1"][..1],
+        ),
+        (
+            "commands: ['kubectl delete * -n kube-system']",
+            &[
+                "kubectl delete pod x --namespace=kube-system",
+                "kubectl -n kube-system delete pod x",
+            ],
+        ),
+        (
+            "commands: ['rm *']",
+            &[
+                "sudo /?s?/bin/rm -r /srv/data",
+                "/bin/rm x",
+                "xargs rm",
+                "env rm x",
+            ],
+        ),
+        (
+            "binary: visudo, allow_extra_args: false",
+            &["sudo /sbin/visud*"],
+        ),
+        (
+            "commands: ['cat /etc/shadow*']",
+            &["cat /etc//shado*", "cat -- /etc/shadow"],
+        ),
+    ] {
+        all(&policy(deny), "deny", commands);
+    }
+    let ssh = policy("commands: ['systemctl restart sshd*']");
+    all(
+        &ssh,
+        "allow",
+        &["systemctl restart nginx", "systemctl status sshd"],
+    );
+}
+
+#[test]
+fn filters_stand_behind_a_rule() {
+    let policy = "{limits: {deny_substrings: []}, rules: [{action: allow, commands: [uptime]}]}";
+    all(policy, "allow", &["uptime | head -1 | wc -l", "echo x"]);
+    all(
+        policy,
+        "deny",
+        &["echo x | head -1", "echo x | cat | wc -l"],
+    );
+}
+
+#[test]
+fn mistakes_in_sets_are_told() {
+    for (rule, told) in [
+        ("reads: [linus]", "linux"),
+        (
+            "reads: [linux], also: [executes]",
+            "follows, network, secrets, writes",
+        ),
+        ("reads: [text], paths: ['var/log']", "/var/log/**"),
+        ("reads: [text], paths: []", "at least one entry"),
+        ("paths: ['/x']", "paths beside reads"),
+    ] {
+        let text = format!("rules: [{{action: allow, {rule}}}]");
+        let error = load(&text).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(told), "{rule}: {error}");
+    }
+    let deny = "rules: [{action: deny, reads: [linux]}]";
+    assert!(load(deny).is_err());
+}
