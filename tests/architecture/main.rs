@@ -146,6 +146,7 @@ fn the_rooms_are_closed() {
         [
             "pub mod testing;",
             "pub use startup::{Outcome, run};",
+            "pub use sys::out_of_memory::RecordingAllocator;",
             "pub use sys::single_threaded::SingleThreaded;",
         ]
     );

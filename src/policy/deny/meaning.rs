@@ -184,10 +184,10 @@ impl Meanings {
 impl Entry {
     /// A word of the pattern that is spelled out.
     fn literal(&mut self, text: &str, forms: &mut Vec<&'static Form>) {
-        if let Some(sub) = form.and_then(|form| form.sub(text)) {
+        if let Some(sub) = forms.last().and_then(|form| form.sub(text)) {
             self.verbs
                 .extend(sub.names.first().map(|name| name.whole()));
-            *form = Some(&sub.form);
+            forms.push(&sub.form);
             return;
         }
         let Some(letters) = text.strip_prefix('-').filter(|rest| !rest.is_empty()) else {

@@ -43,17 +43,16 @@ impl DeniedPaths {
             .is_some_and(|kind| self.hold(".", from, *kind == Kind::Tree));
         let mut words = reading.roles.iter().zip(own);
         here || words.any(|(role, word)| match role.what {
-            What::Value { kind, text, .. } | What::Operand { kind, text } => match kind {
-                Kind::Path | Kind::Tree | Kind::Place | Kind::Write => {
-                    // A wildcard is marked in the whole word only.
-                    let text = match word.globs.is_empty() {
-                        true => text.to_owned(),
-                        false => path_pattern::text_of(word),
-                    };
-                    self.hold(&text, from, reading.deep || *kind == Kind::Tree)
-                }
-                _ => false,
-            },
+            What::Value { kind, text, .. } | What::Operand { kind, text }
+                if kind.names_a_file() =>
+            {
+                // A wildcard is marked in the whole word only.
+                let text = match word.globs.is_empty() {
+                    true => text.to_owned(),
+                    false => path_pattern::text_of(word),
+                };
+                self.hold(&text, from, reading.deep || *kind == Kind::Tree)
+            }
             What::Unknown(_) => self.named_in(word, from),
             _ => false,
         })

@@ -219,6 +219,15 @@ impl Kind {
         matches!(self, Self::Path | Self::Tree | Self::Local | Self::Near)
     }
 
+    /// Whether it is a file or a place among files, whatever becomes of it.
+    pub(crate) fn names_a_file(&self) -> bool {
+        let other = matches!(
+            self,
+            Self::Place | Self::Write | Self::Output | Self::Inside
+        );
+        self.is_read() || other
+    }
+
     /// Whether another command begins here.
     pub(crate) fn is_program(&self) -> bool {
         matches!(

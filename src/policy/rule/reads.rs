@@ -97,7 +97,7 @@ impl Reads {
                 // As root and as nobody else.
                 What::Option(option) if raises => option == "-n",
                 What::Value { .. } | What::Operand { .. } if raises => false,
-                What::Option("-exec") if finds => true,
+                What::Option("-exec") | What::End if finds => true,
                 _ => role.effects.within(self.also),
             };
             if !granted {
@@ -144,7 +144,7 @@ impl Reads {
             let word = word.unwrap_or(&fed);
             let refused = match role.what {
                 What::Inner => continue,
-                What::Option("-exec") if name == "find" => continue,
+                What::Option("-exec") | What::End if name == "find" => continue,
                 What::Unknown(why) => Some(code_of_unknown(why, role, &word.text, name)),
                 _ if !role.effects.within(granted) => Some(code_of_effect(role, &word.text)),
                 What::Value { kind, text, .. } | What::Operand { kind, text }

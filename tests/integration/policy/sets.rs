@@ -35,7 +35,7 @@ shell: {globs: true}
 rules:
   - {action: allow, reads: [linux, systemd, network, docker]}
   - {action: allow, reads: [text], paths: ['/var/log/**', '/etc/nginx/**']}
-  - {action: deny, paths: ['/etc/shadow*', '/var/log/secret/**', '**/.env']}
+  - {action: deny, paths: ['/etc/shadow*', '**/.env']}
 ";
 
 #[test]
