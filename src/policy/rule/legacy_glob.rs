@@ -18,6 +18,8 @@ pub(crate) struct Legacy {
     spelled: Vec<String>,
     /// Those of them before the first wildcard.
     literal: Vec<String>,
+    /// Words that begin with a spelled-out path: `/var/log/*`.
+    paths: Vec<Glob>,
     everything: bool,
 }
 
@@ -31,7 +33,15 @@ impl Legacy {
         }
         let tokens: Vec<Token> = words.join(&Token::Text(' '));
         let texts: Vec<Option<String>> = words.iter().map(|word| glob::literal(word)).collect();
+        let mut paths = Vec::new();
+        for word in &words {
+            let glob = Glob::new(word).map_err(|_| PatternError::LongPiece)?;
+            if !glob.is_literal() && glob.literal_prefix().starts_with('/') {
+                paths.push(glob);
+            }
+        }
         Ok(Self {
+            paths,
             glob: Glob::new(&tokens).map_err(|_| PatternError::LongPiece)?,
             literal: texts.iter().map_while(Clone::clone).collect(),
             spelled: texts.into_iter().flatten().collect(),
@@ -54,9 +64,12 @@ impl Legacy {
     }
 
     pub(crate) fn freedom(&self, word: &Word<'_>) -> Freedom {
-        match self.is_spelled(word) {
-            true => Freedom::Spelled,
-            false => Freedom::Free,
+        if self.is_spelled(word) {
+            Freedom::Spelled
+        } else if self.paths.iter().any(|glob| glob.matches(&word.expanded())) {
+            Freedom::Begun
+        } else {
+            Freedom::Free
         }
     }
 

@@ -219,6 +219,29 @@ fn denies_hold_by_meaning() {
     );
 }
 
+/// A rule that says which files opens no others, in whatever form it says so.
+#[test]
+fn a_rule_that_says_files_means_all_of_them() {
+    for rule in [
+        "commands: ['tail -n * /var/log/*'], legacy_glob: true",
+        "binary: tail, arg_prefix: ['-n', '5'], path_args: {indices: [3], patterns: ['/var/log/*']}",
+        "commands: ['tail -n * /var/log/*']",
+    ] {
+        let policy =
+            format!("{{limits: {{deny_substrings: []}}, rules: [{{action: allow, {rule}}}]}}");
+        all(&policy, "allow", &["tail -n 5 /var/log/syslog"]);
+        all(
+            &policy,
+            "deny",
+            &[
+                "tail -n 5 /etc/shadow",
+                "tail -n 5 /etc/shadow /var/log/x",
+                "tail -n 5 /var/log/x /etc/shadow",
+            ],
+        );
+    }
+}
+
 #[test]
 fn filters_stand_behind_a_rule() {
     let policy = "{limits: {deny_substrings: []}, rules: [{action: allow, commands: [uptime]}]}";
