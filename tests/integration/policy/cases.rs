@@ -122,6 +122,14 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "an assignment before a command that changes only its form is accepted",
     ),
     (
+        "pol-d63-015",
+        "results are kept by bytes and time, an hour unless said otherwise",
+    ),
+    (
+        "pol-lim-003",
+        "max_seconds is 50, so that clients that give up after 60 s see the server's own answer",
+    ),
+    (
         "pol-d63-117",
         "programs of the built-in list count where a program stands, texts as whole words",
     ),

@@ -19,10 +19,20 @@ use mcp_ssh_orchestrator::testing::model::names::{Port, Tag};
 use serde_json::{Value, json};
 
 /// Case, and the decision that makes it differ.
-const DIFFERENCES: &[(&str, &str)] = &[(
-    "pol-net-011",
-    "nothing is skipped: an entry that doesn't parse is an error, whatever stands beside it",
-)];
+const DIFFERENCES: &[(&str, &str)] = &[
+    (
+        "pol-d63-015",
+        "results are kept by bytes and time, an hour unless said otherwise",
+    ),
+    (
+        "pol-lim-003",
+        "max_seconds is 50, so that clients that give up after 60 s see the server's own answer",
+    ),
+    (
+        "pol-net-011",
+        "nothing is skipped: an entry that doesn't parse is an error, whatever stands beside it",
+    ),
+];
 
 #[test]
 fn every_case_is_as_expected_or_differs_by_decision() {
