@@ -156,7 +156,7 @@ impl Judged<'_, '_> {
     fn nothing_to_do(&self) -> Option<Hazard> {
         let level = self.invocation.innermost()?;
         let reading = level.reading.as_ref()?;
-        (!reading.complete).then(|| Hazard {
+        (!reading.complete).then_some(Hazard {
             code: Code::HazardInterpreter,
             word: level.range.start,
             program: level.range.start,
@@ -167,7 +167,7 @@ impl Judged<'_, '_> {
     fn together(&self) -> Option<Hazard> {
         let level = self.invocation.innermost()?;
         let reading = level.reading.as_ref()?;
-        (!reading.together.within(self.spelled)).then(|| Hazard {
+        (!reading.together.within(self.spelled)).then_some(Hazard {
             code: Code::HazardWord,
             word: level.range.start,
             program: level.range.start,

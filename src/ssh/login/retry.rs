@@ -81,9 +81,9 @@ mod tests {
             phase,
             cause: String::new(),
         };
-        for tries in 0..CLOSED.len() {
+        for (tries, longest) in CLOSED.into_iter().enumerate() {
             let pause = pause_after(&closed(Phase::Handshake), tries).unwrap();
-            assert!(pause >= CLOSED[tries] / 2 && pause <= CLOSED[tries]);
+            assert!(pause >= longest / 2 && pause <= longest);
         }
         assert_eq!(pause_after(&closed(Phase::Handshake), CLOSED.len()), None);
         for error in [

@@ -55,7 +55,7 @@ fn nothing_ran(fleet: &Fleet, server: Server) {
 
 fn assert_denied(result: &Value, code: &str) {
     assert_eq!(result["isError"], true, "{result}");
-    let denied = &members(&result);
+    let denied = &members(result);
     assert_eq!(
         (&denied["status"], &denied["code"]),
         (&json!("denied"), &json!(code)),

@@ -6,6 +6,10 @@
 
 use std::collections::BTreeMap;
 
+/// Names that differ in a number alone: what stands before it, what behind, its digits; then
+/// each number with the place of its name.
+type Families<'a> = BTreeMap<(&'a str, &'a str, usize), Vec<(u64, usize)>>;
+
 /// Fewest names that become a range.
 const FEWEST: usize = 3;
 
@@ -33,7 +37,7 @@ pub(crate) fn ranges_within(names: &[&str], chars: usize) -> Vec<String> {
 /// Ranges, each with the number of its names.
 fn counted(names: &[&str]) -> Vec<(String, usize)> {
     // By what is around the number and how wide it is written: the numbers, with places.
-    let mut families: BTreeMap<(&str, &str, usize), Vec<(u64, usize)>> = BTreeMap::new();
+    let mut families: Families<'_> = BTreeMap::new();
     let mut placed: BTreeMap<usize, (String, usize)> = BTreeMap::new();
     for (place, name) in names.iter().enumerate() {
         match split(name) {
@@ -85,7 +89,7 @@ fn counted(names: &[&str]) -> Vec<(String, usize)> {
 
 /// `web09` and `web10` are written alike: what has no leading zero, but the width of those
 /// that have one, goes with them.
-fn merge_padded(families: &mut BTreeMap<(&str, &str, usize), Vec<(u64, usize)>>) {
+fn merge_padded(families: &mut Families<'_>) {
     let padded: Vec<_> = families.keys().filter(|key| key.2 > 0).copied().collect();
     for (before, after, width) in padded {
         let wide = |number: &u64| number.to_string().len() == width;
