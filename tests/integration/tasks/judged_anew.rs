@@ -99,7 +99,7 @@ fn a_yes_that_comes_after_the_policy_took_the_command_back_runs_nothing() {
             _ => fleet.setup.write("policy.yml", &policy("deny")),
         });
         assert_eq!(result["isError"], true, "{result}");
-        assert_overruled(&members(result), code);
+        assert_overruled(&members(&result), code);
         let records = server.finish().records;
         let approval = records.iter().find(|r| r["type"] == "approval").unwrap();
         assert_eq!(approval["outcome"], "accepted");
@@ -202,7 +202,7 @@ fn a_yes_counts_for_exactly_what_was_shown() {
         let servers = servers.replace("alias: one", "alias: one\n    shell: direct");
         fleet.setup.write("servers.yml", &servers);
     });
-    assert_overruled(&members(result), "approval:mismatch");
+    assert_overruled(&members(&result), "approval:mismatch");
     assert_eq!(decisions(&server.finish().records), [false]);
     assert!(fleet.machines.iter().all(|host| host.logins() == 0));
 }
@@ -215,7 +215,7 @@ fn a_yes_for_a_host_that_is_gone_runs_nothing() {
         let servers = fleet.servers_yaml().replace("alias: one", "alias: other");
         fleet.setup.write("servers.yml", &servers);
     });
-    assert_overruled(&members(result), "host-gone");
+    assert_overruled(&members(&result), "host-gone");
     assert_eq!(decisions(&server.finish().records), [false]);
     assert!(fleet.machines.iter().all(|host| host.logins() == 0));
 }
