@@ -101,6 +101,20 @@ impl Plan<'_> {
         if let Some(denial) = self.denial() {
             let _ = writeln!(out, "  why        {}", denial.why());
             let _ = writeln!(out, "  hint       {}", denial.hint());
+            let _ = writeln!(out, "  kind       {}", denial.kind().as_str());
+            for fault in denial.faults() {
+                let code = fault.code.as_str();
+                let _ = writeln!(
+                    out,
+                    "  fault      byte {}: {code}: {}",
+                    fault.position, fault.found
+                );
+            }
+            if let Some(rewrite) = denial.rewrite() {
+                let tool = rewrite.tool.map(|tool| format!(" (with {tool})"));
+                let tool = tool.unwrap_or_default();
+                let _ = writeln!(out, "  instead    {}{tool}", rewrite.command);
+            }
             if let Some(position) = denial.position() {
                 let _ = writeln!(out, "  position   byte {position}");
             }

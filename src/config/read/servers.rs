@@ -121,6 +121,7 @@ fn host(
     }
     let shell = match findings.one_of(entry, "shell") {
         Some("direct") => ShellMode::Direct,
+        Some("login") => ShellMode::Login,
         _ => ShellMode::Sh,
     };
     let resolve = match findings.one_of(entry, "resolve") {

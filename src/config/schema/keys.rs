@@ -85,7 +85,7 @@ pub(crate) const HOST: Table = Table {
         ),
         key(
             "shell",
-            Kind::OneOf(&["sh", "direct"]),
+            Kind::OneOf(&["sh", "login", "direct"]),
             Need::Default("sh"),
             "",
         ),

@@ -180,6 +180,9 @@ fn describe(host: &Host) -> Object {
         .field("credentials", &host.login.name)
         .field("tags", &tags)
         .field("description", &host.description)
+        .when(host.shell == ShellMode::Login, |entry| {
+            entry.field("shell", "login")
+        })
         .when(host.shell == ShellMode::Direct, |entry| {
             entry.field("shell", "direct")
         })

@@ -7,6 +7,7 @@
 use crate::config::{Host, HostAddress, Snapshot};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
+use crate::mcp::tools::answers::refusal::remedied;
 use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
 use crate::mcp::wire::json::{Json, Object};
@@ -52,16 +53,22 @@ fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText, can_ask: bool)
         .field("verdict", verdict.name())
         .field("code", verdict.code().as_str());
     let planned = match &verdict {
-        Verdict::Allow(authorised) => planned.field("canonical", authorised.canonical()),
+        Verdict::Allow(authorised) => planned
+            .field("canonical", authorised.canonical())
+            .field("canonical_hash", &authorised.canonical_hash().to_string()),
         Verdict::Ask(question) => planned
             .field("canonical", question.canonical())
+            .field("canonical_hash", &question.canonical_hash().to_string())
             .field("why", ASK_WHY)
             .field("hint", if can_ask { ASK_HINT } else { CANNOT_ASK }),
-        Verdict::Deny(denial) => planned
-            .field("why", denial.why())
-            .field("hint", denial.hint())
-            .maybe("denied_command", denial.denied_command())
-            .maybe("position", denial.position()),
+        Verdict::Deny(denial) => {
+            let planned = planned
+                .field("why", denial.why())
+                .field("hint", denial.hint())
+                .maybe("denied_command", denial.denied_command())
+                .maybe("position", denial.position());
+            remedied(planned, denial)
+        }
     };
     planned
         .json("limits", &limits(snapshot, host))

@@ -5,6 +5,7 @@
 //! policy; read by `task`, `mcp` and `audit`.
 
 use crate::model::names::CommandHash;
+use crate::policy::decision::kind::{Kind, Rewrite};
 use crate::policy::decision::reason::Code;
 use crate::policy::source::Line;
 
@@ -33,11 +34,24 @@ pub struct Denial {
     pub(crate) hash: CommandHash,
     pub(crate) why: Box<str>,
     pub(crate) hint: Box<str>,
+    pub(crate) faults: Vec<DenialFault>,
+    pub(crate) rewrite: Option<Rewrite>,
+    pub(crate) program_known: Option<bool>,
     pub(crate) denied_command: Option<Box<str>>,
     pub(crate) position: Option<usize>,
     pub(crate) rule: Option<Line>,
     pub(crate) entry: Option<Box<str>>,
     pub(crate) trail: Box<Trail>,
+}
+
+/// One of several reasons for a denial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DenialFault {
+    pub code: Code,
+    /// Byte offset into the judged text.
+    pub position: usize,
+    /// What stands there, cut where it gets long.
+    pub found: Box<str>,
 }
 
 impl Denial {
@@ -46,7 +60,10 @@ impl Denial {
             code,
             hash,
             why: format!("{}.", code.why()).into(),
-            hint: format!("{}. Check the new form with ssh_plan.", code.hint()).into(),
+            hint: format!("{}. {}.", code.hint(), code.kind().advice()).into(),
+            faults: Vec::new(),
+            rewrite: None,
+            program_known: None,
             denied_command: None,
             position,
             rule: None,
@@ -74,7 +91,28 @@ impl Denial {
         &self.why
     }
 
-    /// What to do instead; names `ssh_plan`.
+    /// What kind of answer this is: put it otherwise, narrow it or ask, stop.
+    pub fn kind(&self) -> Kind {
+        self.code.kind()
+    }
+
+    /// Everything that stands in the way, where that is more than one thing: of a text that
+    /// was not understood each fault, of a list each command that is denied.
+    pub fn faults(&self) -> &[DenialFault] {
+        &self.faults
+    }
+
+    /// A command that does the same and was judged too.
+    pub fn rewrite(&self) -> Option<&Rewrite> {
+        self.rewrite.as_ref()
+    }
+
+    /// Where no rule allows it: whether one allows the program in other forms on this host.
+    pub fn program_known(&self) -> Option<bool> {
+        self.program_known
+    }
+
+    /// What to do instead.
     pub fn hint(&self) -> &str {
         &self.hint
     }

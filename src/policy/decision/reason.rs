@@ -46,6 +46,8 @@
 //! | `syntax:quoted-program`, `syntax:bad-program` | a program name that is quoted or oddly written |
 //! | `syntax:assignment` | `NAME=value` that changes more than the form of an output |
 //! | `syntax:reserved-word` | a loop without known rounds, `case`, or a keyword of some shell where the program belongs |
+//! | `syntax:bare-words` | `shell: direct`, and a word that would need quotes |
+//! | `syntax:plain-lists` | `shell: login`, and more than simple commands in a list |
 //! | `syntax:unclosed` | a group, `if` or `for` without its end |
 //! | `syntax:eval-builtin` | a shell builtin that evaluates its operands |
 
@@ -109,6 +111,8 @@ pub enum Code {
     Case,
     Unclosed,
     EvalBuiltin,
+    BareWords,
+    PlainLists,
 }
 
 impl Code {
@@ -165,12 +169,12 @@ impl Code {
             Self::DenyRule => (
                 "deny-rule",
                 "The policy denies this command on this host",
-                "Do not look for another spelling; ask the operator if it is really needed",
+                "A rule names it, whatever its spelling",
             ),
             Self::DenySubstring => (
                 "deny-substring",
                 "The command contains a text that the policy denies everywhere",
-                "Do not look for another spelling; ask the operator if it is really needed",
+                "A list names it, whatever its spelling",
             ),
             Self::HazardOption => (
                 "hazard:option",
@@ -220,7 +224,7 @@ impl Code {
             Self::ApprovalDeclined => (
                 "approval:declined",
                 "The person who was asked did not approve this command",
-                "Do not ask again; explain what the command was for",
+                "The person decided",
             ),
             Self::ApprovalTimeout => (
                 "approval:timeout",
@@ -426,6 +430,17 @@ impl Code {
                 "syntax:unclosed",
                 "A group, an if or a for is not written to its end",
                 "Write { …; }, if …; then …; fi, or for NAME in WORDS; do …; done",
+            ),
+            Self::BareWords => (
+                "syntax:bare-words",
+                "This host gets words as they are, without quotes, and one of these needs some",
+                "Use words of letters, digits and _ . / : , + @ - only, joined by | ; && || at most",
+            ),
+            Self::PlainLists => (
+                "syntax:plain-lists",
+                "This host's login shell gets simple commands joined by | ; && || only",
+                "Leave out groups, if, for, !, assignments, $(…), and redirections but 2>&1 and \
+                 >/dev/null",
             ),
             Self::EvalBuiltin => (
                 "syntax:eval-builtin",

@@ -11,7 +11,9 @@ pub enum ShellMode {
     /// Through `/bin/sh -c`, whatever the login shell is.
     #[default]
     Sh,
-    /// As the canonical text itself: appliances and ForceCommand filters.
+    /// To the login shell itself, quoted as every supported shell reads it.
+    Login,
+    /// As bare words: appliances, and forced commands that look at the text.
     Direct,
 }
 

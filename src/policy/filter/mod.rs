@@ -82,7 +82,7 @@ const fn filter(
 /// What to do about a filter that is more than that.
 pub(crate) const HINT: &str = "Behind a pipe this program needs no rule as long as it only filters \
     its input: name no file, and leave out options and scripts that do more, such as tail -f, \
-    sed -E or awk's system, getline and output to files. Check the new form with ssh_plan.";
+    sed -E or awk's system, getline and output to files. ssh_plan tells whether a form is allowed.";
 
 /// Whether the program is one of the filters, whatever its words.
 pub(crate) fn is_named(words: &[Word<'_>]) -> bool {

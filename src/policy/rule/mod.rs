@@ -209,6 +209,19 @@ impl Rules {
         self.denied_paths.push(DeniedPaths { id, paths });
     }
 
+    /// Whether a rule for this host allows the program in some form.
+    pub(crate) fn names(&self, subject: &Subject<'_>, words: &[Word<'_>]) -> bool {
+        let program = words.first().map_or("", |word| &*word.text);
+        let base = wrappers::base_name(program);
+        let groups = [program, base]
+            .into_iter()
+            .filter_map(|name| self.by_program.get(name));
+        groups
+            .flat_map(|group| group.by_argument.values().flatten().chain(&group.others))
+            .filter_map(|index| self.rules.get(self.grants.get(*index)?.rule))
+            .any(|rule| rule.is_for(subject))
+    }
+
     /// The grants that may match, found by program and first argument.
     fn candidates<'a>(&'a self, words: &'a [Word<'a>]) -> impl Iterator<Item = &'a Grant> {
         let program = words.first().map_or("", |word| &*word.text);

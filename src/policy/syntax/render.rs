@@ -175,6 +175,55 @@ pub(crate) fn quote(text: &str, out: &mut String) {
     }
 }
 
+/// The tree for a login shell that may be no POSIX one: simple commands in a list, or
+/// nothing.
+pub(crate) fn plain(parsed: &Parsed<'_>) -> Option<String> {
+    let simple = |command: &Command<'_>| matches!(command, Command::Simple(_));
+    let pipeline = |each: &Pipeline<'_>| !each.negated && each.commands.iter().all(simple);
+    let lists = parsed
+        .tree
+        .items
+        .iter()
+        .all(|item| pipeline(&item.first) && item.rest.iter().all(|(_, each)| pipeline(each)));
+    let words = parsed.commands.iter().all(|command| {
+        let literal = |word: &Word<'_>| word.outputs.is_empty() && !word.text.contains(STATUS);
+        command.assignments.is_empty()
+            && command.words.iter().all(literal)
+            && command.read_by_redirect().next().is_none()
+    });
+    (lists && words).then(|| canonical(parsed))
+}
+
+/// The same without any quotes, for what is no shell: `None` where a word needs some.
+pub(crate) fn bare(parsed: &Parsed<'_>) -> Option<String> {
+    let mut quoted = plain(parsed)?;
+    let is_bare = |word: &Word<'_>| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_./:,+@=-".contains(c);
+        word.is_literal()
+            && !word.text.is_empty()
+            && !word.text.starts_with('=')
+            && word.text.chars().all(plain)
+    };
+    let all = parsed
+        .commands
+        .iter()
+        .all(|command| command.redirects.is_empty() && command.words.iter().all(is_bare));
+    // Around such words there are no quotes but those that were put there.
+    quoted.retain(|c| c != '\'');
+    all.then_some(quoted)
+}
+
+/// Stands before every line that is sent to a shell. To a supported one it is nothing. One
+/// that reads quotes otherwise, such as rc, elvish or xonsh, finds a parenthesis that was
+/// never opened, before anything of the command, and refuses the whole line: what it would
+/// have taken for operators never runs (measured with rc, Plan 9's rc, elvish and xonsh).
+const GUARD: &str = r"true \) ; ";
+
+/// The line that hands a canonical command to the login shell.
+pub(crate) fn login_line(canonical: &str) -> String {
+    format!("{GUARD}{canonical}")
+}
+
 /// Programs that some /bin/sh has itself and that may not be a file as well. In doubt a
 /// name belongs here: it costs one process, and nothing else.
 const BUILTINS: &[&str] = &[
@@ -216,6 +265,7 @@ pub(crate) fn exec_line(canonical: &str, alone: bool) -> String {
         "trap \"exit 143\" TERM; "
     };
     let mut line = String::with_capacity(canonical.len() * 2 + 48);
+    line.push_str(GUARD);
     line.push_str("exec /bin/sh -c ");
     quote(&format!("{before}{canonical}"), &mut line);
     line
@@ -245,11 +295,14 @@ mod tests {
     #[test]
     fn the_wrapper_quotes_once_more() {
         let line = exec_line("'id' '-u'", true);
-        assert_eq!(line, r"exec /bin/sh -c 'exec '\''id'\'' '\''-u'\'");
+        assert_eq!(
+            line,
+            r"true \) ; exec /bin/sh -c 'exec '\''id'\'' '\''-u'\'"
+        );
         let line = exec_line("'a' ; 'b'", false);
         assert_eq!(
             line,
-            r#"exec /bin/sh -c 'trap "exit 143" TERM; '\''a'\'' ; '\''b'\'"#
+            r#"true \) ; exec /bin/sh -c 'trap "exit 143" TERM; '\''a'\'' ; '\''b'\'"#
         );
     }
 }

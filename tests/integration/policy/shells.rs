@@ -375,7 +375,7 @@ fn line(form: Form, trial: &Trial) -> String {
         Form::Canonical => trial.canonical.clone(),
         Form::Raw => trial.raw.clone(),
         // The batch goes on: `exec` would take its place.
-        Form::Wrapped => trial.wrapped.strip_prefix("exec ").unwrap().to_owned(),
+        Form::Wrapped => trial.wrapped.replacen("exec ", "", 1),
     }
 }
 

@@ -5,9 +5,9 @@
 //! and nothing of the policy's text. Called by the tools that run commands.
 
 use crate::mcp::call::answer::Answer;
-use crate::mcp::wire::json::Object;
+use crate::mcp::wire::json::{Json, Object, array};
 use crate::model::names::{CommandHash, HostAlias};
-use crate::policy::Denial;
+use crate::policy::{Denial, DenialFault};
 use crate::ssh::NO_ADDRESS;
 use crate::task::{Facts, State, Unreached};
 
@@ -23,18 +23,46 @@ pub(crate) fn denied(
     command: &str,
     denial: &Denial,
 ) -> Answer {
-    Answer::refusal(
+    let answer = Object::new()
+        .field("status", "denied")
+        .field("reason", "policy")
+        .field("code", denial.code().as_str())
+        .field("alias", alias.as_str())
+        .field("hash", &hash.to_string())
+        .field("command", command)
+        .field("why", denial.why())
+        .maybe("denied_command", denial.denied_command())
+        .field("hint", denial.hint());
+    Answer::refusal(remedied(answer, denial))
+}
+
+/// What to do about a denial, in members: its kind, all faults, a command that does the
+/// same and may run, whether the program may run in other forms.
+pub(crate) fn remedied(answer: Object, denial: &Denial) -> Object {
+    let fault = |fault: &DenialFault| {
         Object::new()
-            .field("status", "denied")
-            .field("reason", "policy")
-            .field("code", denial.code().as_str())
-            .field("alias", alias.as_str())
-            .field("hash", &hash.to_string())
-            .field("command", command)
-            .field("why", denial.why())
-            .maybe("denied_command", denial.denied_command())
-            .field("hint", denial.hint()),
-    )
+            .field("code", fault.code.as_str())
+            .field("position", &fault.position)
+            .field("found", &*fault.found)
+            .field("hint", fault.code.hint())
+            .end()
+    };
+    let faults: Vec<Json> = denial.faults().iter().map(fault).collect();
+    let answer = answer
+        .field("kind", denial.kind().as_str())
+        .when(!faults.is_empty(), |answer| {
+            answer.json("faults", &array(&faults))
+        })
+        .maybe("program_allowed_otherwise", denial.program_known());
+    match denial.rewrite() {
+        None => answer,
+        Some(rewrite) => {
+            let rewrite = Object::new()
+                .field("tool", rewrite.tool.unwrap_or("ssh_run"))
+                .field("command", &rewrite.command);
+            answer.json("rewrite", &rewrite.end())
+        }
+    }
 }
 
 /// The answer to a command whose host may not be connected to.

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use crate::mcp::call::answer::Answer;
 use crate::mcp::tools::answers::ranges::ranges_within;
-use crate::mcp::tools::answers::refusal::{network_hint, unreached_members, why_unreached};
+use crate::mcp::tools::answers::refusal::{
+    network_hint, remedied, unreached_members, why_unreached,
+};
 use crate::mcp::tools::answers::run::{Shown, end_members, headline, notes, texts};
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::policy::Denial;
@@ -203,12 +205,14 @@ fn denial_key(denial: &Denial) -> String {
 fn refused_everywhere(asked: &Asked<'_>, outcome: &TagOutcome, part: &Part<'_>) -> Option<Answer> {
     let head = Object::new().field("status", "denied");
     let members = match &part.end {
-        End::Denied(denial) => head
-            .field("reason", "policy")
-            .field("code", denial.code().as_str())
-            .field("why", denial.why())
-            .maybe("denied_command", denial.denied_command())
-            .field("hint", denial.hint()),
+        End::Denied(denial) => remedied(
+            head.field("reason", "policy")
+                .field("code", denial.code().as_str())
+                .field("why", denial.why())
+                .maybe("denied_command", denial.denied_command())
+                .field("hint", denial.hint()),
+            denial,
+        ),
         End::Network(cause) => head
             .field("reason", "network")
             .field("code", "network")

@@ -103,6 +103,11 @@ impl Authorised {
         self.hash
     }
 
+    /// The name of what is sent: the same for every spelling of it.
+    pub fn canonical_hash(&self) -> CommandHash {
+        CommandHash::of(&self.canonical)
+    }
+
     /// The judged words, quoted so that every shell reads them back the same.
     pub fn canonical(&self) -> &str {
         &self.canonical
@@ -112,6 +117,7 @@ impl Authorised {
     pub fn exec_line(&self) -> String {
         match self.shell {
             ShellMode::Sh => render::exec_line(&self.canonical, self.alone),
+            ShellMode::Login => render::login_line(&self.canonical),
             ShellMode::Direct => self.canonical.clone(),
         }
     }
@@ -138,6 +144,7 @@ impl Authorised {
     fn digest(&self) -> [u8; 32] {
         let mode = match self.shell {
             ShellMode::Sh => b"sh\0".as_slice(),
+            ShellMode::Login => b"login\0",
             ShellMode::Direct => b"direct\0",
         };
         Sha256::new()
@@ -169,6 +176,10 @@ impl NeedsApproval {
 
     pub fn hash(&self) -> CommandHash {
         self.0.hash
+    }
+
+    pub fn canonical_hash(&self) -> CommandHash {
+        self.0.canonical_hash()
     }
 
     /// What would be sent, exactly.

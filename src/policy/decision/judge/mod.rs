@@ -8,10 +8,12 @@
 pub(crate) mod authorised;
 
 use crate::model::names::CommandHash;
-use crate::policy::decision::denial::{Chain, ChainPart, Denial, Trail};
+use crate::policy::decision::denial::{Chain, ChainPart, Denial, DenialFault, Trail};
 use crate::policy::decision::judge::authorised::{Authorised, Judged, NeedsApproval};
+use crate::policy::decision::kind::Kind;
 use crate::policy::decision::reason::Code;
-use crate::policy::decision::subject::Subject;
+use crate::policy::decision::remedy;
+use crate::policy::decision::subject::{ShellMode, Subject};
 use crate::policy::decision::verdict::Verdict;
 use crate::policy::deny::hit::Hit;
 use crate::policy::identity::PolicyId;
@@ -23,6 +25,8 @@ use crate::policy::{Policy, filter};
 
 /// Longest quotation of a command in a sentence, in characters.
 const QUOTE_MAX: usize = 200;
+/// Longest quotation of what stands at one of several faults.
+const FOUND_MAX: usize = 40;
 
 /// Everything a text was found to be, before it becomes a verdict or an explanation.
 pub(crate) struct Assessment<'t> {
@@ -106,8 +110,75 @@ impl Policy {
         let assessment = self.assess(subject, text);
         let hash = CommandHash::of(text);
         match assessment.denial(hash) {
+            Some(mut denial) => {
+                self.remedy(subject, text, &assessment, &mut denial);
+                Verdict::Deny(denial)
+            }
+            None => assessment.permit(self.id, subject, hash),
+        }
+    }
+
+    /// The same without a search for another spelling.
+    pub(crate) fn judged(&self, subject: &Subject<'_>, text: &str) -> Verdict {
+        let assessment = self.assess(subject, text);
+        let hash = CommandHash::of(text);
+        match assessment.denial(hash) {
             Some(denial) => Verdict::Deny(denial),
             None => assessment.permit(self.id, subject, hash),
+        }
+    }
+
+    /// What helps: all faults, another spelling, whether the program is known at all.
+    fn remedy(
+        &self,
+        subject: &Subject<'_>,
+        text: &str,
+        assessment: &Assessment<'_>,
+        denial: &mut Denial,
+    ) {
+        if denial.kind() == Kind::Stop || assessment.hit.is_some() {
+            return;
+        }
+        match &assessment.parsed {
+            Err(refusal) => {
+                let attempts = remedy::of_faults(text, &refusal.faults);
+                denial.rewrite = self.rewrite(subject, attempts);
+                if refusal.faults.len() > 1 {
+                    let found = refusal.faults.iter().map(|fault| DenialFault {
+                        code: fault.code,
+                        position: fault.position,
+                        found: shortened(text.get(fault.position..).unwrap_or_default()),
+                    });
+                    denial.faults = found.collect();
+                }
+            }
+            Ok(parsed) => {
+                let denied = parsed.commands.iter().zip(&assessment.findings);
+                let denied = denied.filter(|(_, finding)| finding.action == Action::Deny);
+                let denied: Vec<_> = denied.collect();
+                if let [(command, finding)] = denied.as_slice() {
+                    let attempts = remedy::of_command(text, parsed, command);
+                    denial.rewrite = self.rewrite(subject, attempts);
+                    if finding.code == Code::NoRule {
+                        denial.program_known = Some(self.rules.names(subject, &command.words));
+                    }
+                } else {
+                    let faults = denied.iter().map(|(command, finding)| DenialFault {
+                        code: finding.code,
+                        position: command.start,
+                        found: shortened(&command.text),
+                    });
+                    denial.faults = faults.collect();
+                }
+            }
+        }
+        if denial.faults.len() > 1 {
+            let more = denial.faults.len() - 1;
+            let more = match more {
+                1 => "One more thing stands in the way".to_owned(),
+                more => format!("{more} more things stand in the way"),
+            };
+            denial.why = format!("{} {more}: faults lists all.", denial.why).into();
         }
     }
 }
@@ -235,11 +306,20 @@ impl Assessment<'_> {
         let Some((_, decisive)) = asks.or_else(|| self.strictest(Action::Allow)) else {
             return Verdict::Deny(Denial::new(Code::NoRule, hash, None));
         };
+        let canonical = match subject.shell {
+            ShellMode::Sh => Ok(render::canonical(parsed)),
+            ShellMode::Login => render::plain(parsed).ok_or(Code::PlainLists),
+            ShellMode::Direct => render::bare(parsed).ok_or(Code::BareWords),
+        };
+        let canonical = match canonical {
+            Ok(canonical) => canonical,
+            Err(code) => return Verdict::Deny(Denial::new(code, hash, None)),
+        };
         let judged = Judged {
             policy,
             alias: subject.alias.clone(),
             hash,
-            canonical: render::canonical(parsed),
+            canonical,
             shell: subject.shell,
             alone: render::is_alone(parsed),
             code: decisive.code,
@@ -278,6 +358,15 @@ impl Assessment<'_> {
             bypass: self.hit.as_ref().and_then(|hit| hit.bypass.clone()),
             chain: (!parts.is_empty()).then_some(Chain { parts, denied }),
         }
+    }
+}
+
+/// The beginning of what stands at a fault, up to a blank that is far enough.
+fn shortened(text: &str) -> Box<str> {
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(FOUND_MAX) {
+        None => line.into(),
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()).into(),
     }
 }
 

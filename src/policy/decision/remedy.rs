@@ -1,0 +1,168 @@
+//! A command that would do the same as one that was denied.
+//!
+//! Owns the search for another spelling: words put into quotes, a filter that reads a file behind `cat`, a long command
+//! without `nohup` and `&`. Refuses to offer what was not judged and let through, and what
+//! would do something else. Called by the judgement once it denies.
+
+use crate::policy::decision::kind::Rewrite;
+use crate::policy::decision::reason::Code;
+use crate::policy::decision::subject::Subject;
+use crate::policy::decision::verdict::Verdict;
+use crate::policy::syntax::command::{Fault, Parsed, Simple};
+use crate::policy::syntax::meaning;
+use crate::policy::{Policy, filter};
+
+impl Policy {
+    /// The first of the other spellings that is allowed, or asked about.
+    pub(crate) fn rewrite(&self, subject: &Subject<'_>, attempts: Vec<Rewrite>) -> Option<Rewrite> {
+        attempts
+            .into_iter()
+            .find(|attempt| !matches!(self.judged(subject, &attempt.command), Verdict::Deny(_)))
+    }
+}
+
+/// Other spellings of a text that was not understood.
+pub(crate) fn of_faults(text: &str, faults: &[Fault]) -> Vec<Rewrite> {
+    let mut attempts = Vec::new();
+    if let Some(command) = without_background(text) {
+        attempts.push(Rewrite {
+            tool: Some("ssh_run_async"),
+            command,
+        });
+    }
+    let mut quoted = text.to_owned();
+    // From behind, so that the places before stay where they are.
+    for fault in faults.iter().rev() {
+        quoted = match respelled(&quoted, *fault) {
+            Some(next) => next,
+            None => return attempts,
+        };
+    }
+    attempts.push(Rewrite {
+        tool: None,
+        command: quoted,
+    });
+    attempts
+}
+
+/// `nohup COMMAND > FILE 2>&1 &`, perhaps with `echo $!` behind it: the command alone.
+fn without_background(text: &str) -> Option<String> {
+    let (command, after) = text
+        .rsplit_once('&')
+        .filter(|(command, _)| !command.ends_with('&'))?;
+    if !matches!(
+        after.trim().trim_start_matches(';').trim(),
+        "" | "echo $!" | "disown"
+    ) {
+        return None;
+    }
+    let command = command.trim().trim_end_matches("2>&1").trim_end();
+    let command = match command.split_once('>') {
+        Some((command, target)) if !target.trim().contains([' ', ';', '|', '&', '\'']) => command,
+        Some(_) => return None,
+        None => command,
+    };
+    let command = command.trim();
+    let command = command.strip_prefix("nohup ").unwrap_or(command);
+    Some(command.trim().to_owned())
+}
+
+/// The text with the word of a fault in quotes, or without the redirection that is one.
+fn respelled(text: &str, fault: Fault) -> Option<String> {
+    let bytes = text.as_bytes();
+    let is_blank = |at: usize| bytes.get(at).is_none_or(|byte| b" \n;|&".contains(byte));
+    let (before, after) = text.split_at_checked(fault.position)?;
+    match fault.code {
+        Code::Glob | Code::Bracket | Code::Brace | Code::Caret | Code::Tilde | Code::Bang => {
+            let start = (0..=fault.position)
+                .rev()
+                .find(|at| *at == 0 || is_blank(at - 1))?;
+            let end = (fault.position..=text.len()).find(|at| is_blank(*at))?;
+            let word = text.get(start..end)?;
+            if word.contains(['\'', '"', '\\', '$', '`', '/', '<', '>']) {
+                return None;
+            }
+            Some(format!(
+                "{}'{word}'{}",
+                text.get(..start)?,
+                text.get(end..)?
+            ))
+        }
+        // `$(COMMAND)` that may split becomes one word.
+        Code::Dollar if after.starts_with("$(") && is_blank(fault.position.wrapping_sub(1)) => {
+            let end = after.find(')')?;
+            let (inside, rest) = after.split_at_checked(end + 1)?;
+            (!inside.contains(['"', '\''])).then(|| format!("{before}\"{inside}\"{rest}"))
+        }
+        _ => None,
+    }
+}
+
+/// Another spelling of a list of which one command is not allowed.
+pub(crate) fn of_command(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) -> Vec<Rewrite> {
+    let with = |new: String| {
+        let written: &str = &command.text;
+        let end = command.start + written.len();
+        let same = text.get(command.start..end) == Some(written);
+        let (before, after) = (text.get(..command.start)?, text.get(end..)?);
+        // Only a list of its own can take a pipe in its place.
+        let alone = parsed.commands.len() == 1 || !before.trim_end().ends_with('|');
+        (same && alone).then(|| Rewrite {
+            tool: None,
+            command: format!("{before}{new}{after}"),
+        })
+    };
+    let mut attempts = Vec::new();
+    let words: Vec<&str> = command.words.iter().map(|word| &*word.text).collect();
+    if words.contains(&"-exec") && words.iter().any(|word| matches!(*word, "ls" | "/bin/ls")) {
+        let found = command.words.iter().take_while(|word| word.text != "-exec");
+        let found = found.cloned().collect::<Vec<_>>();
+        let listed = format!("{} -printf '%M %u %g %s %p\\n'", meaning::readable(&found));
+        attempts.extend(with(listed));
+    }
+    // `PROGRAM … FILE` → `cat FILE | PROGRAM …`.
+    if let ([rest @ .., file], true) = (command.words.as_slice(), filter::is_named(&command.words))
+        && rest.len() > 1
+        && file.is_literal()
+        && file.text.starts_with('/')
+    {
+        let file = meaning::readable(std::slice::from_ref(file));
+        attempts.extend(with(format!("cat {file} | {}", meaning::readable(rest))));
+    }
+    attempts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_command_without_what_hides_it() {
+        for (text, command) in [
+            (
+                "nohup /opt/x.sh 600 > /tmp/x.log 2>&1 & echo $!",
+                Some("/opt/x.sh 600"),
+            ),
+            ("sleep 5 &", Some("sleep 5")),
+            ("sleep 5 & rm x", None),
+            ("a && b", None),
+            ("a > 'x y' &", None),
+        ] {
+            assert_eq!(without_background(text).as_deref(), command, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_in_quotes() {
+        let respell = |text: &str, code| {
+            let position = text.find(['*', '[', '$']).unwrap();
+            respelled(text, Fault { code, position })
+        };
+        assert_eq!(respell("ls x*.y z", Code::Glob).unwrap(), "ls 'x*.y' z");
+        assert_eq!(
+            respell("ps -p $(pgrep x) -f", Code::Dollar).unwrap(),
+            "ps -p \"$(pgrep x)\" -f"
+        );
+        assert_eq!(respell("ls /x/*.y z", Code::Glob), None);
+    }
+}
