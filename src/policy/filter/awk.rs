@@ -6,22 +6,32 @@
 //! `getline`, `system`, pipes, output to files, `ENVIRON`, `ARGV`, `@` and what reaches
 //! them. Called by the filters.
 
-use crate::policy::filter::sed;
+use crate::policy::filter::{bounds, sed};
 
 /// Whether a program can only compute and print.
 pub(crate) fn is_plain(program: &str) -> bool {
+    // In an encoding such as GBK or Shift-JIS, awk takes the last byte of a character
+    // together with the backslash or quote behind it.
+    if !program.is_ascii() {
+        return false;
+    }
     let mut scan = Scan {
         rest: program,
         last: Last::Start,
         parens: Vec::new(),
         printing: false,
+        counters: Vec::new(),
+        before: ' ',
+        behind_value: false,
+        sum: None,
+        steps: 0,
     };
     while let Some(c) = scan.rest.chars().next() {
         if scan.token(c).is_none() {
             return false;
         }
     }
-    true
+    scan.statement().is_some() && scan.counters_are_left_alone(program)
 }
 
 /// Names that reach outside of the program.
@@ -38,11 +48,17 @@ const OUTSIDE: &[&str] = &[
     "close",
     "dcgettext",
     "dcngettext",
+    // Loops whose rounds cannot be told, and what may call itself.
+    "do",
     "extension",
     "fflush",
+    "func",
+    "function",
     "getline",
     "nextfile",
+    "sprintf",
     "system",
+    "while",
 ];
 
 /// Words behind which a `/` starts an expression or could.
@@ -94,17 +110,57 @@ struct Scan<'p> {
     parens: Vec<bool>,
     /// Within a `print` or `printf` statement, where `>` writes a file.
     printing: bool,
+    /// Variables that count the rounds of loops.
+    counters: Vec<String>,
+    /// The last character that was no blank.
+    before: char,
+    /// The token before ended a value: another one is joined to it.
+    behind_value: bool,
+    /// What stands to the right of an assignment in this statement.
+    sum: Option<Sum>,
+    /// How many loops count.
+    steps: usize,
+}
+
+/// The values of an assignment: a text that is joined of two variables may double.
+#[derive(Default)]
+struct Sum {
+    variables: usize,
+    joined: bool,
 }
 
 impl Scan<'_> {
     /// Takes one token; `None` refuses the program.
     fn token(&mut self, c: char) -> Option<()> {
         let next = self.rest.chars().nth(1);
+        let begins = c.is_ascii_alphanumeric() || matches!(c, '_' | '"' | '$' | '(');
+        if begins && self.behind_value && !self.rest.starts_with("in ") {
+            self.sum.iter_mut().for_each(|sum| sum.joined = true);
+        }
+        if c != ' ' {
+            self.behind_value = false;
+        }
+        let assigns = c == '='
+            && next != Some('=')
+            && self.last != Last::Start
+            && !matches!(self.before, '=' | '<' | '>' | '!');
+        if assigns {
+            self.sum.get_or_insert_default();
+        }
+        if c != ' ' {
+            self.before = c;
+        }
         match c {
             ' ' => self.skip(1),
             '"' => {
-                self.rest = behind_string(self.rest.get(1..)?)?;
+                let text = self.rest.get(1..)?;
+                self.rest = behind_string(text)?;
+                let length = text.len() - self.rest.len();
+                if bounds::is_wide_format(text.get(..length)?) {
+                    return None;
+                }
                 self.last = Last::Unclear;
+                self.behind_value = true;
             }
             '/' => match self.last {
                 Last::Value => self.operator(),
@@ -118,6 +174,7 @@ impl Scan<'_> {
             c if c.is_ascii_digit() || c == '.' => {
                 self.rest = behind_number(self.rest)?;
                 self.last = Last::Value;
+                self.behind_value = true;
             }
             '|' if next == Some('|') => {
                 self.skip(1);
@@ -132,13 +189,16 @@ impl Scan<'_> {
             ')' => {
                 let value = self.parens.pop()?;
                 self.skip(1);
+                self.behind_value = value;
                 self.last = if value { Last::Value } else { Last::Open };
             }
             ']' => {
                 self.skip(1);
                 self.last = Last::Value;
+                self.behind_value = true;
             }
             ';' | '{' | '}' => {
+                self.statement()?;
                 if !self.parens.is_empty() && c != ';' {
                     return None;
                 }
@@ -166,6 +226,22 @@ impl Scan<'_> {
         if OUTSIDE.contains(&name) {
             return None;
         }
+        // In a counted loop a text may double in each round.
+        if matches!(name, "gsub" | "sub" | "gensub") && self.steps > 0 {
+            return None;
+        }
+        if name == "for"
+            && let Some(counter) = bounds::rounds_of_awk(self.rest.get(end..)?)?
+        {
+            self.counters.push(counter.to_owned());
+            self.steps += 1;
+        }
+        if !KEYWORDS.contains(&name) {
+            self.behind_value = true;
+            if let Some(sum) = &mut self.sum {
+                sum.variables += 1;
+            }
+        }
         self.last = match name {
             // Where `for (;; print > "x")` is accepted, it writes.
             "print" | "printf" if !self.parens.is_empty() => return None,
@@ -180,6 +256,41 @@ impl Scan<'_> {
         };
         self.skip(end);
         Some(())
+    }
+
+    /// The end of a statement: what was assigned in it must not double.
+    fn statement(&mut self) -> Option<()> {
+        let sum = self.sum.take().unwrap_or_default();
+        self.behind_value = false;
+        let many = sum.variables > 1 || (self.steps > 0 && sum.variables > 0);
+        (!(sum.joined && many)).then_some(())
+    }
+
+    /// Whether no statement sets a variable that counts rounds: each may stand in the
+    /// headers, and be read.
+    fn counters_are_left_alone(&self, program: &str) -> bool {
+        self.counters.iter().all(|counter| {
+            let mut sets = 0;
+            for (at, _) in program.match_indices(counter.as_str()) {
+                let before = program.get(..at).unwrap_or_default().trim_end_matches(' ');
+                let after = program.get(at + counter.len()..).unwrap_or_default();
+                let after = after.trim_start_matches(' ');
+                let assigned = after.starts_with('=') && !after.starts_with("==");
+                let stepped = after.starts_with("++") || after.starts_with("--");
+                let changed = after
+                    .strip_prefix(['+', '-', '*', '/', '%', '^'])
+                    .is_some_and(|rest| rest.starts_with('='));
+                let first = before.ends_with("++") || before.ends_with("--");
+                sets += usize::from(assigned || stepped || changed || first);
+            }
+            // Each header of its own sets it twice: at first, and with each step.
+            let headers = self
+                .counters
+                .iter()
+                .filter(|other| *other == counter)
+                .count();
+            sets <= 2 * headers
+        })
     }
 
     fn operator(&mut self) {
@@ -271,6 +382,7 @@ pub(crate) fn is_filter(words: &[&str]) -> bool {
                 Some(assignment) if is_assignment(assignment) => {}
                 _ => return false,
             },
+            option if !option.is_ascii() => return false,
             option if option.len() > 2 && option.starts_with("-F") => {}
             option if option.starts_with('-') => return false,
             program => return rest.next().is_none() && is_plain(program),
@@ -282,6 +394,7 @@ pub(crate) fn is_filter(words: &[&str]) -> bool {
 pub(crate) fn is_assignment(text: &str) -> bool {
     text.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty()
+            && text.is_ascii()
             && !OUTSIDE.contains(&name)
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !name.starts_with(|c: char| c.is_ascii_digit())
@@ -314,6 +427,11 @@ mod tests {
             "/^[[:space:]]*#/ {next} /[^a-z\\/]/ {print}",
             "/[[:alpha:]_][[:alnum:]_]*=/",
             "{gsub(/[[:space:]]+$/, \"\"); print}",
+            "{for(i=11;i<=NF;i++) printf \"%s \", $i; print \"\"}",
+            "{for(i=NF;i>0;i--) printf \"%s \", $i; print \"\"}",
+            "{s = s $0; n = n + 1} END {print s, n}",
+            "{x = a + b; y = $1 \" \" $2}",
+            "/ERROR/{c=12} c-->0",
         ] {
             assert!(is_plain(program), "{program}");
         }
@@ -362,6 +480,20 @@ mod tests {
             "{print \"a\" / 2}",
             "/[[.x.]]/",
             "/[[:x]/",
+            "BEGIN{while(1){}}",
+            "BEGIN{for(;;){}}",
+            "{do x++; while (1)}",
+            "function f() {f()} {f()}",
+            "BEGIN{s=\"x\";for(i=0;i<40;i++)s=s s}",
+            "{s=s s}",
+            "{a = b \",\" b; b = a a}",
+            "BEGIN{for(i=0;i<9;i++)i=0}",
+            "BEGIN{for(i=0;i<9;i++){i--}}",
+            "{for(i=0;i<40;i++)gsub(/./,\"&&\")}",
+            "{printf \"%999999999d\", 1}",
+            "{x=sprintf(\"%s%s\",x,x)}",
+            "{print \"中\\\" | \"touch X\"} # \"}",
+            "/é/",
         ] {
             assert!(!is_plain(program), "{program}");
         }

@@ -5,6 +5,7 @@
 //! command that stands behind `|` and that no rule allowed.
 
 pub(crate) mod awk;
+pub(crate) mod bounds;
 pub(crate) mod sed;
 pub(crate) mod sql;
 
@@ -255,7 +256,7 @@ pub(crate) fn is_plain_jq(program: &str) -> bool {
             "ENV" | "__prog_args" => variable,
             // `.env` is a field; `env` is the environment.
             "env" => before != '.',
-            _ => false,
+            other => before != '.' && bounds::is_endless_in_jq(other),
         };
         if outside {
             return false;

@@ -5,6 +5,8 @@
 //! addresses. Refuses whatever GNU, BSD and busybox sed could cut in different places.
 //! Called by the hazards (a wildcard that covers a script) and by the filters.
 
+use crate::policy::filter::bounds;
+
 /// The first of the `free` words that makes this sed more than a reader: an option beyond
 /// `-n` and `-e`, or a script beyond the grammar. `words` begins with the program.
 pub(crate) fn hazard(words: &[&str], free: impl Fn(usize) -> bool) -> Option<usize> {
@@ -97,14 +99,38 @@ enum Next {
 
 /// Whether a script keeps to the grammar.
 pub(crate) fn is_plain(script: &str) -> bool {
+    // In some encodings the last byte of a character is a backslash.
+    if !script.is_ascii() {
+        return false;
+    }
     let mut rest = Some(script.trim_start_matches([' ', ';']));
+    let mut growth = 1_usize;
     while let Some(text) = rest {
         if text.is_empty() {
             return true;
         }
-        rest = command(text).map(|text| text.trim_start_matches([' ', ';']));
+        let after = command(text).map(|text| text.trim_start_matches([' ', ';']));
+        let written = text.len() - after.map_or(0, str::len);
+        growth = growth.saturating_mul(grows(text.get(..written).unwrap_or_default()));
+        if bounds::is_too_much(growth) {
+            return false;
+        }
+        rest = after;
     }
     false
+}
+
+/// What a command may multiply a line by, as far as its text shows: the replacement is what
+/// stands between the last two delimiters.
+fn grows(command: &str) -> usize {
+    let text = command.trim_end_matches([' ', ';', 'g', 'p', 'I']);
+    let flags = command.get(text.len()..).unwrap_or_default();
+    let mut chars = text.chars();
+    let Some(delimiter) = chars.next_back().filter(char::is_ascii_punctuation) else {
+        return 1;
+    };
+    let replacement = chars.as_str().rsplit(delimiter).next().unwrap_or_default();
+    bounds::growth_of_sed(replacement, flags.contains('g'))
 }
 
 /// One command with its addresses; what follows its end.
@@ -294,6 +320,9 @@ mod tests {
             "Q",
             "M",
             "s/x/y/m",
+            "s/é/e/",
+            "s/a/aaaaaaaa/g;s/a/aaaaaaaa/g;s/a/aaaaaaaa/g;s/a/aaaaaaaa/g;s/a/aaaaaaaa/g",
+            "s/.*/&&&&/;s/.*/&&&&/;s/.*/&&&&/;s/.*/&&&&/;s/.*/&&&&/;s/.*/&&&&/;s/.*/&&&&/",
         ] {
             assert!(!is_plain(script), "{script}");
         }
