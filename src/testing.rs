@@ -78,7 +78,8 @@ pub mod policy {
     pub use crate::policy::identity::PolicyId;
     pub use crate::policy::network::{NetworkPolicy, PinnedAddress};
     pub use crate::policy::{
-        Approval, Authorised, Code, NeedsApproval, Policy, ShellMode, Shown, Subject, Verdict,
+        Approval, Authorised, Code, Denial, NeedsApproval, Policy, ShellMode, Shown, Subject,
+        Verdict,
     };
     pub mod decision {
         pub mod denial {

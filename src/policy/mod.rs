@@ -19,7 +19,8 @@ pub(crate) mod syntax;
 
 use crate::model::names::{CommandHash, CommandText, Tag};
 
-pub(crate) use crate::policy::decision::denial::{ApprovalFailure, Denial, DenialFault};
+pub use crate::policy::decision::denial::Denial;
+pub(crate) use crate::policy::decision::denial::{ApprovalFailure, DenialFault};
 pub use crate::policy::decision::judge::authorised::{Approval, Authorised, NeedsApproval, Shown};
 pub use crate::policy::decision::reason::Code;
 pub use crate::policy::decision::subject::{ShellMode, Subject};

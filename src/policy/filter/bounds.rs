@@ -31,7 +31,7 @@ pub(crate) fn rounds_of_awk(rest: &str) -> Option<Option<&str>> {
             };
             let bound = bound.strip_prefix('=').unwrap_or(bound).trim();
             let counted = |text: &str| {
-                text == "NF"
+                matches!(text, "FNR" | "NF" | "NR")
                     || (!text.is_empty()
                         && text.len() <= DIGITS_MAX
                         && text.bytes().all(|byte| byte.is_ascii_digit()))

@@ -113,6 +113,11 @@ impl<'t> Reader<'t> {
 
     /// What the words mean, now that all of them are there.
     fn settle(&mut self, words: &mut Vec<Word<'t>>) {
+        if meaning::is_bracket(words)
+            && let Some(last) = words.last_mut().filter(|last| last.text == "]")
+        {
+            last.globs.clear();
+        }
         for index in 0..words.len() {
             self.settle_wildcards(words, index);
         }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use crate::policy::support::{Host, canonical, cases, data, load};
 use base64::Engine as _;
-use mcp_ssh_orchestrator::testing::policy::{Policy, Verdict};
+use mcp_ssh_orchestrator::testing::policy::{Denial, Policy, ShellMode, Subject, Verdict};
 use serde_json::Value;
 
 /// What a case of the lists is decided as today, where that is not what it says: by policy
@@ -173,5 +173,175 @@ fn compare(case: &Value, verdict: &str, code: &str, found: &Verdict, wrong: &mut
             case["id"].as_str().unwrap_or("reviewed"),
             case["command"].as_str().unwrap_or_default()
         ));
+    }
+}
+
+/// Each construct of the language, accepted with what is sent for it, and refused with the
+/// code of the refusal, under a policy that allows everything.
+#[test]
+fn every_construct() {
+    let snapshot =
+        load("{limits: {deny_substrings: []}, rules: [{action: allow, commands: ['*']}]}").unwrap();
+    let host = Host::new("h", []);
+    let mut wrong = Vec::new();
+    for case in cases("constructs.jsonl") {
+        let text = case["command"].as_str().unwrap();
+        let verdict = snapshot.policy().judge_text(&host.subject(), text);
+        let found = (canonical(&verdict), verdict.code().as_str());
+        let right = match case["canonical"].as_str() {
+            Some(expected) => found.0 == Some(expected),
+            None => found.0.is_none() && case["code"] == found.1,
+        };
+        if !right {
+            wrong.push(format!("{text:?}: {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn denial(verdict: &Verdict) -> &Denial {
+    match verdict {
+        Verdict::Deny(denial) => denial,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Everything that is wrong with a text is told at once, in order, with its place.
+#[test]
+fn all_faults_are_told_at_once() {
+    let snapshot = load("rules: []").unwrap();
+    let host = Host::new("h", []);
+    let text = "echo $HOME; ls *.log > /tmp/x & uptime `id`; while true; do x; done";
+    let verdict = snapshot.policy().judge_text(&host.subject(), text);
+    let faults: Vec<(&str, usize)> = denial(&verdict)
+        .faults()
+        .iter()
+        .map(|fault| (fault.code.as_str(), fault.position))
+        .collect();
+    let at = |part: &str| text.find(part).unwrap();
+    let expected = [
+        ("syntax:dollar", at("$HOME")),
+        ("syntax:glob", at("*.log")),
+        ("syntax:redirect", at("> /tmp")),
+        ("syntax:background", at("& up")),
+        ("syntax:backtick", at("`id`")),
+        ("syntax:reserved-word", at("while")),
+    ];
+    assert_eq!(faults, expected);
+    // A list of which two commands are not allowed names both.
+    let verdict = snapshot
+        .policy()
+        .judge_text(&host.subject(), "uptime; echo x; df -h");
+    let found: Vec<&str> = denial(&verdict)
+        .faults()
+        .iter()
+        .map(|f| &*f.found)
+        .collect();
+    assert_eq!(found, ["uptime", "df -h"]);
+}
+
+/// The three kinds, and the rewrite, which is offered only where it is let through.
+#[test]
+fn a_denial_says_what_to_do() {
+    let snapshot = load(
+        "rules: [{action: allow, commands: ['cat /var/log/*', 'ls', '/opt/x.sh*', 'find /x *']}, \
+         {action: deny, commands: ['rm *']}]",
+    )
+    .unwrap();
+    let host = Host::new("h", []);
+    let judge = |text: &str| snapshot.policy().judge_text(&host.subject(), text);
+    for (text, kind, rewrite) in [
+        ("ls $x", "rewrite", None),
+        ("uptime", "narrow", None),
+        ("rm x", "stop", None),
+        ("sudo rm $x; rm x", "rewrite", None),
+        (
+            "nohup /opt/x.sh 6 > /tmp/x 2>&1 & echo $!",
+            "rewrite",
+            Some("ssh_run_async: /opt/x.sh 6"),
+        ),
+        ("nohup /opt/y.sh 6 > /tmp/x 2>&1 & echo $!", "rewrite", None),
+        (
+            "awk '{print $1}' /var/log/x",
+            "narrow",
+            Some("ssh_run: cat /var/log/x | awk '{print $1}'"),
+        ),
+        ("awk '{print $1}' /etc/x", "narrow", None),
+    ] {
+        let verdict = judge(text);
+        let denial = denial(&verdict);
+        assert_eq!(denial.kind().as_str(), kind, "{text}");
+        let found = denial
+            .rewrite()
+            .map(|rewrite| format!("{}: {}", rewrite.tool.unwrap_or("ssh_run"), rewrite.command));
+        assert_eq!(found.as_deref(), rewrite, "{text}");
+        if let Some(rewrite) = denial.rewrite() {
+            assert!(
+                !matches!(judge(&rewrite.command), Verdict::Deny(_)),
+                "{text}"
+            );
+        }
+    }
+    assert_eq!(denial(&judge("cat /etc/x")).program_known(), Some(true));
+    assert_eq!(denial(&judge("uptime")).program_known(), Some(false));
+}
+
+/// What is sent has one hash, however it was written; another word is another command.
+#[test]
+fn what_is_sent_has_one_hash() {
+    let snapshot = load("rules: [{action: allow, commands: ['df*']}]").unwrap();
+    let host = Host::new("h", []);
+    let hash = |text: &str| match snapshot.policy().judge_text(&host.subject(), text) {
+        Verdict::Allow(authorised) => authorised.canonical_hash().to_string(),
+        other => panic!("{other:?}"),
+    };
+    for text in ["df  -h", "df '-h'", "df -h # x", "df \\\n-h"] {
+        assert_eq!(hash(text), hash("df -h"), "{text}");
+    }
+    assert_ne!(hash("df -i"), hash("df -h"));
+}
+
+/// `direct` sends words as they are or not at all; `login` sends simple commands alone.
+#[test]
+fn hosts_without_a_shell_of_ours() {
+    let snapshot = load("rules: [{action: allow, commands: ['*']}]").unwrap();
+    let host = Host::new("h", []);
+    let sent = |text: &str, shell| {
+        let subject = Subject {
+            shell,
+            ..host.subject()
+        };
+        match snapshot.policy().judge_text(&subject, text) {
+            Verdict::Allow(authorised) => authorised.exec_line(),
+            other => other.code().as_str().to_owned(),
+        }
+    };
+    let direct = |text: &str| sent(text, ShellMode::Direct);
+    assert_eq!(direct("show status"), "show status");
+    assert_eq!(
+        direct("show  'status' | include x"),
+        "show status | include x"
+    );
+    for text in [
+        "show 'a b'",
+        "show '| x |'",
+        "show '%s'",
+        "show ''",
+        "( show )",
+        "TZ=UTC show",
+        "show 2>&1",
+    ] {
+        assert_eq!(direct(text), "syntax:bare-words", "{text}");
+    }
+    let login = |text: &str| sent(text, ShellMode::Login);
+    assert_eq!(login("df '-h' && id"), r"true \) ; 'df' '-h' && 'id'");
+    for text in [
+        "( df )",
+        "TZ=UTC df",
+        "echo \"$(id)\"",
+        "! df",
+        "if df; then id; fi",
+    ] {
+        assert_eq!(login(text), "syntax:plain-lists", "{text}");
     }
 }

@@ -44,6 +44,68 @@ const BARE: &str = "abcXYZ019_./:,+@%=-";
 const PUNCTUATION: &str = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 const WIDE: &str = "éß中о→😀";
 
+/// A list that may hold groups, subshells, `if`, `for`, `!`, assignments, line breaks and
+/// the output of a command.
+pub(crate) fn list(random: &mut Random, programs: &[String], depth: usize) -> String {
+    let mut text = String::new();
+    for index in 0..1 + random.below(3) {
+        if index > 0 {
+            text.push_str(random.pick::<&str>(&[" ; ", "\n", " && ", " || ", "; ", " \\\n&& "]));
+        }
+        if random.chance(8) {
+            text.push_str("! ");
+        }
+        text.push_str(&part(random, programs, depth));
+        if random.chance(6) {
+            text.push_str(" | ");
+            text.push_str(&part(random, programs, depth));
+        }
+        if random.chance(10) {
+            text.push_str(" # a comment; 'of any");
+            text.push('\n');
+            text.push_str(&part(random, programs, 0));
+        }
+    }
+    text
+}
+
+fn part(random: &mut Random, programs: &[String], depth: usize) -> String {
+    let inner = |random: &mut Random| list(random, programs, depth - 1);
+    match random.below(if depth == 0 { 4 } else { 9 }) {
+        0 => format!("TZ=UTC {}", one(random, programs)),
+        1 if depth > 0 => format!("s1 \"x$({})\"", inner(random)),
+        4 => format!("{{ {}\n}}", inner(random)),
+        5 => format!("( {} )", inner(random)),
+        6 => {
+            let (test, then) = (inner(random), inner(random));
+            let otherwise = match random.below(3) {
+                0 => format!("else {}\n", inner(random)),
+                1 => format!("elif {}\nthen {}\n", inner(random), inner(random)),
+                _ => String::new(),
+            };
+            format!("if {test}\nthen {then}\n{otherwise}fi")
+        }
+        7 => format!(
+            "for v in a -b 'c d'\ndo s1 \"$v\" x\"$v\"\n{}\ndone",
+            inner(random)
+        ),
+        _ => one(random, programs),
+    }
+}
+
+/// One simple command.
+fn one(random: &mut Random, programs: &[String]) -> String {
+    let mut text = random.pick(programs).clone();
+    for _ in 0..random.below(3) {
+        text.push(' ');
+        match random.below(6) {
+            0 => text.push_str(random.pick::<&str>(&["{}", "%y", "x^y", "HEAD~1", "a#b", "{x}"])),
+            _ => word(random, &mut text),
+        }
+    }
+    text
+}
+
 /// A list over these programs. Most are accepted; some are not, which is for the lexer
 /// to say.
 pub(crate) fn command(random: &mut Random, programs: &[String]) -> String {

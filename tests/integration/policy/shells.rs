@@ -233,6 +233,8 @@ struct Trial {
     expected: Vec<Vec<String>>,
     /// Whether a C shell reads the list as others do.
     in_csh: bool,
+    /// Whether fish does.
+    in_fish: bool,
 }
 
 /// `None` for a text that is refused, or that names a program which is no stub.
@@ -255,7 +257,23 @@ fn trial(stage: &Stage, policy: &Policy, host: &Host, raw: &str) -> Option<Trial
         wrapped: authorised.exec_line(),
         expected: expected(stage, &parsed),
         in_csh: is_csh(&parsed),
+        in_fish: is_fish(&parsed),
     })
+}
+
+/// fish has neither groups nor subshells in their POSIX form, and splits no output.
+fn is_fish(parsed: &Parsed<'_>) -> bool {
+    let plain = |pipeline: &Pipeline<'_>| {
+        let simple = |command: &Part<'_>| matches!(command, Part::Simple(_));
+        !pipeline.negated && pipeline.commands.iter().all(simple)
+    };
+    let item = |item: &AndOr<'_>| {
+        plain(&item.first) && item.rest.iter().all(|(_, pipeline)| plain(pipeline))
+    };
+    let simple = |command: &Simple<'_>| {
+        command.assignments.is_empty() && command.words.iter().all(|word| word.outputs.is_empty())
+    };
+    parsed.tree.items.iter().all(item) && parsed.commands.iter().all(simple)
 }
 
 /// csh has no `2>`, takes `> x | y` for ambiguous, binds && tighter than ||, and knows
@@ -360,11 +378,12 @@ fn compare(stage: &Stage, trials: &[Trial], forms: &[Form]) {
     eprintln!("{compared} command lines compared");
 }
 
-/// P1 and P3 hold in every shell, except that lists which a C shell reads otherwise are
-/// only sent wrapped to it. P2 holds in the POSIX shells.
+/// P1 and P3 hold in every shell, except that what a C shell or fish reads otherwise is only
+/// sent wrapped to it. P2 holds in the POSIX shells.
 fn promised(shell: &Shell, form: Form, trial: &Trial) -> bool {
     match form {
-        Form::Canonical => shell.name != "tcsh" || trial.in_csh,
+        Form::Canonical if shell.name == "fish" => trial.in_fish,
+        Form::Canonical => shell.posix || trial.in_csh,
         Form::Raw => shell.posix,
         Form::Wrapped => true,
     }
@@ -382,6 +401,146 @@ fn line(form: Form, trial: &Trial) -> String {
 fn setting(name: &str, default: u64) -> u64 {
     let value = std::env::var(name).ok();
     value.map_or(default, |value| value.parse().expect("a number"))
+}
+
+/// Shells that read quotes in another way: they may run nothing at all of a line.
+const OTHERS: &[(&str, &str, &[&str])] = &[
+    ("rc", "rc", &["rc"]),
+    ("rc of Plan 9", "9base", &["/usr/lib/plan9/bin/rc"]),
+    ("elvish", "elvish", &["elvish"]),
+    ("xonsh", "xonsh", &["xonsh", "--no-rc"]),
+];
+
+/// Texts that such a shell takes apart: what stands inside quotes here stands outside there.
+const TAKEN_APART: &[&str] = &[
+    "| s1 |",
+    "| s1 #",
+    "; s1 ;",
+    "; s1 #",
+    ") ; s1 ; (",
+    "(s1)",
+    "' ; s1 '",
+    "' ; s1 #",
+    "$(s1)",
+    "`{s1}",
+    "{s1}",
+    "&& s1",
+    "\"; s1; \"",
+    "\"; s1 #",
+    "$[s1]",
+    "![s1]",
+    "@$(s1)",
+    "__import__('os').system('s1')",
+    "\\) ; s1 ; \\(",
+    "\\' ; s1 #",
+    "& s1 &",
+    "x' ; s1 ; 'x",
+    "!; s1 #",
+    "\\; s1 #",
+    "' #",
+    "') ; s1 #",
+];
+
+/// With such a login shell nothing of a command runs, neither what was judged nor what a
+/// quoted word would be to it. The line without its guard does run, so that this can fail.
+#[test]
+fn a_login_shell_that_reads_otherwise_runs_nothing() {
+    let stage = Stage::new("others");
+    let snapshot = full_trust();
+    let host = Host::new("host", []);
+    let mut ran_unguarded = 0;
+    for (name, package, argv) in OTHERS {
+        let program =
+            find(argv[0]).or_else(|| Some(PathBuf::from(argv[0])).filter(|f| f.is_file()));
+        let program = program
+            .unwrap_or_else(|| panic!("{name} is missing; install it: apt-get install {package}"));
+        for text in TAKEN_APART {
+            let quoted = text.replace('\'', "'\\''");
+            let raw = format!("s1 '{quoted}'");
+            let Verdict::Allow(authorised) = snapshot.policy().judge_text(&host.subject(), &raw)
+            else {
+                panic!("{raw} is not allowed");
+            };
+            let sent = authorised.exec_line();
+            let unguarded = sent.split_once(" ; ").unwrap().1;
+            let slow = *name == "xonsh";
+            for (line, guarded) in [(&*sent, true), (unguarded, false)] {
+                // xonsh takes a second to start, and refuses this quoting anyway.
+                if slow && (!guarded || text.len() > 6) {
+                    continue;
+                }
+                let records = stage.root.join("records");
+                fs::write(&records, "").unwrap();
+                Command::new(&program)
+                    .args(&argv[1..])
+                    .args(["-c", line])
+                    .env_clear()
+                    .env(
+                        "PATH",
+                        format!("{}:/usr/bin:/bin", stage.root.join("bin").display()),
+                    )
+                    .env("HOME", &stage.root)
+                    .env("RECORD_ID", "0")
+                    .env("RECORD_FILE", &records)
+                    .current_dir(&stage.root)
+                    .stdin(Stdio::null())
+                    .output()
+                    .unwrap();
+                let ran = !fs::read(&records).unwrap().is_empty();
+                match guarded {
+                    true => assert!(!ran, "{name} ran something of {line}"),
+                    false => ran_unguarded += usize::from(ran),
+                }
+            }
+        }
+    }
+    assert!(
+        ran_unguarded > 5,
+        "without the guard only {ran_unguarded} lines ran"
+    );
+}
+
+/// Lists, groups, subshells, `if`, `for`, outputs: generated, and each accepted text changed
+/// by one character in turn. Whatever is still accepted runs what was judged of it.
+#[test]
+fn generated_trees_and_their_neighbours() {
+    installed();
+    let stage = Stage::new("trees");
+    let snapshot = full_trust();
+    let host = Host::new("host", []);
+    let mut random = Random::new(setting("POLICY_SHELLS_SEED", 1) + 100);
+    let wanted = setting("POLICY_SHELLS_COMMANDS", 200) as usize / 2;
+    let mut trials = Vec::new();
+    while trials.len() < wanted {
+        let raw = generate::list(&mut random, &stage.programs, 2);
+        trials.extend(trial(&stage, snapshot.policy(), &host, &raw));
+    }
+    compare(
+        &stage,
+        &trials,
+        &[Form::Canonical, Form::Raw, Form::Wrapped],
+    );
+    let mut neighbours = Vec::new();
+    for trial_of in &trials {
+        let raw = &trial_of.raw;
+        for _ in 0..12 {
+            let at = random.below(raw.chars().count());
+            let mut chars: Vec<char> = raw.chars().collect();
+            match random.below(3) {
+                0 => chars.insert(at, random.char_of(" ;|&(){}'\"\\$!#~\n")),
+                1 => drop(chars.remove(at)),
+                _ => chars[at] = random.char_of(" ;|&(){}'\"\\$!#~\n"),
+            }
+            let raw: String = chars.into_iter().collect();
+            neighbours.extend(trial(&stage, snapshot.policy(), &host, &raw));
+        }
+    }
+    assert!(
+        neighbours.len() > wanted,
+        "only {} are accepted",
+        neighbours.len()
+    );
+    compare(&stage, &neighbours, &[Form::Wrapped]);
 }
 
 #[test]
