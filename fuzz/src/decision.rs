@@ -183,7 +183,7 @@ fn nothing_else_matters(scene: &Scene, rank: u8) {
 fn limits_are_the_nearest(scene: &Scene, policy: &Policy) {
     let limits = policy.limits(scene.alias.as_str(), &scene.tags);
     let seconds = oracle::effective(&scene.source, scene, |limits| limits.max_seconds);
-    assert_eq!(limits.max_seconds, seconds.unwrap_or(60));
+    assert_eq!(limits.max_seconds, seconds.unwrap_or(50));
     let entries = oracle::tripwires(&scene.source, scene);
     assert_eq!(*limits.deny_substrings, *entries);
 }

@@ -15,7 +15,6 @@ use crate::cli::{self, Outcome, Settings};
 use crate::config::{Dirs, Environment, LoadError, Loaded, Snapshot, Store, load};
 use crate::mcp;
 use crate::mcp::wire::refusal;
-use crate::model::names::OnAuditFailure;
 use crate::ssh::{self, SshError, linked};
 use crate::startup::identity::{self, IdentityError};
 use crate::startup::inputs::{
@@ -78,10 +77,6 @@ fn boot(
     let dirs = directories(settings);
     let place = open_audit_file(settings).map_err(StartError::Audit)?;
     let (snapshot, mut noticed) = configure(&dirs, &environment, audit)?;
-    let refuse = snapshot.on_audit_failure() == OnAuditFailure::Refuse;
-    if refuse && place.is_none() && stdio::stderr_is_nowhere() {
-        return Err(StartError::NoRecord);
-    }
     raise_limits(&snapshot).map_err(StartError::Limits)?;
     process::clear_environment(&alone).map_err(StartError::Limits)?;
     ssh::warm_up().map_err(StartError::Libraries)?;
@@ -255,8 +250,6 @@ enum StartError {
     Random(io::Error),
     /// Each problem has its record already.
     Configuration,
-    /// stderr is the null device, and there is no audit file.
-    NoRecord,
     Libraries(SshError),
     Identity(IdentityError),
     Confine(ConfineError),
@@ -273,10 +266,6 @@ impl fmt::Display for StartError {
             Self::Threads(error) => write!(f, "cannot start a thread: {error}"),
             Self::Random(error) => write!(f, "the system gives no random bytes: {error}"),
             Self::Configuration => f.write_str("the configuration does not load"),
-            Self::NoRecord => f.write_str(
-                "stderr goes nowhere and there is no audit file: nothing would be on record; keep \
-                 stderr, or name an audit file, or set on_audit_failure: warn",
-            ),
             Self::Libraries(error) => f.write_str(&error.for_operator()),
             Self::Identity(error) => error.fmt(f),
             Self::Confine(error) => error.fmt(f),

@@ -14,7 +14,6 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
-use nix::sys::stat::{SFlag, fstat, makedev};
 use nix::{libc, unistd};
 
 use crate::sys::single_threaded::SingleThreaded;
@@ -49,16 +48,6 @@ pub(crate) fn take(alone: &SingleThreaded) -> io::Result<Stdio> {
 
 fn duplicate(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     descriptor.try_clone_to_owned()
-}
-
-/// Whether what is written to stderr is lost: it is the null device, which is also what
-/// Rust's runtime opens in the place of a closed one.
-pub(crate) fn stderr_is_nowhere() -> bool {
-    let null = makedev(1, 3);
-    fstat(io::stderr()).is_ok_and(|found| {
-        found.st_rdev == null
-            && SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR
-    })
 }
 
 /// Closes 3 and up. A kernel before 5.9 has no close_range(2): there they are closed one

@@ -393,7 +393,7 @@ pub(crate) fn policy_allowing(globs: &[&str]) -> String {
         .collect();
     format!(
         "limits:\n  max_seconds: 30\nnetwork:\n  allow_cidrs: [127.0.0.0/8]\nrules:\n  \
-         - action: allow\n    aliases: [\"*\"]\n    commands:\n{list}"
+         - action: allow\n    trust_arguments: true\n    aliases: [\"*\"]\n    commands:\n{list}"
     )
 }
 

@@ -34,14 +34,21 @@ pub struct Denial {
     pub(crate) hash: CommandHash,
     pub(crate) why: Box<str>,
     pub(crate) hint: Box<str>,
-    pub(crate) faults: Vec<DenialFault>,
-    pub(crate) rewrite: Option<Rewrite>,
+    pub(crate) details: Box<Details>,
     pub(crate) program_known: Option<bool>,
     pub(crate) denied_command: Option<Box<str>>,
     pub(crate) position: Option<usize>,
     pub(crate) rule: Option<Line>,
     pub(crate) entry: Option<Box<str>>,
     pub(crate) trail: Box<Trail>,
+}
+
+/// What helps to write it otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Details {
+    /// All reasons, in the order of the text.
+    pub(crate) faults: Vec<DenialFault>,
+    pub(crate) rewrite: Option<Rewrite>,
 }
 
 /// One of several reasons for a denial.
@@ -61,8 +68,7 @@ impl Denial {
             hash,
             why: format!("{}.", code.why()).into(),
             hint: format!("{}. {}.", code.hint(), code.kind().advice()).into(),
-            faults: Vec::new(),
-            rewrite: None,
+            details: Box::default(),
             program_known: None,
             denied_command: None,
             position,
@@ -99,12 +105,12 @@ impl Denial {
     /// Everything that stands in the way, where that is more than one thing: of a text that
     /// was not understood each fault, of a list each command that is denied.
     pub fn faults(&self) -> &[DenialFault] {
-        &self.faults
+        &self.details.faults
     }
 
     /// A command that does the same and was judged too.
     pub fn rewrite(&self) -> Option<&Rewrite> {
-        self.rewrite.as_ref()
+        self.details.rewrite.as_ref()
     }
 
     /// Where no rule allows it: whether one allows the program in other forms on this host.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 fn policy() -> String {
     crate::common::policy_allowing(&["uptime"])
-        + "  - action: ask\n    aliases: [\"*\"]\n    commands:\n      - \"touch *\"\n      - \"echo *\"\n      - \"sleep *\"\n"
+        + "  - action: ask\n    trust_arguments: true\n    aliases: [\"*\"]\n    commands:\n      - \"touch *\"\n      - \"echo *\"\n      - \"sleep *\"\n"
 }
 
 fn fleet() -> Fleet {

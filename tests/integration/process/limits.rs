@@ -134,35 +134,3 @@ fn without_memory_the_log_is_still_records() {
     // Which of them meets the allocator and which a thread is the system's matter.
     assert!(said <= failed);
 }
-
-/// A command needs a record somewhere: with stderr closed there is none unless a file is.
-#[test]
-fn without_a_place_for_the_record_nothing_starts() {
-    let fleet = Fleet::of(&["one"]);
-    let start = |on_failure: &str| {
-        let policy = crate::common::policy_allowing(&["echo *"]);
-        fleet.setup.write("policy.yml", &(policy + on_failure));
-        let mut child = fleet
-            .setup
-            .command()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        let _ = writeln!(input, "{}\n{}", initialize(), call(1));
-        // Until it has answered both, or has ended.
-        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
-        let answers = answers.take(2).count();
-        drop(input);
-        (child.wait().unwrap().code(), answers)
-    };
-    let refused = start("");
-    assert_eq!(refused, (Some(1), 0));
-    assert_eq!(fleet.host("one").logins(), 0);
-    // The operator may have it otherwise.
-    let warned = start("on_audit_failure: warn\n");
-    assert_eq!(warned, (Some(0), 2));
-    assert_eq!(fleet.host("one").logins(), 1);
-}

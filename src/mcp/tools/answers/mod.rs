@@ -5,6 +5,7 @@
 //! empty or said already is left out. Runs nothing and asks nothing. Called by the tools
 //! that run commands and by those that look after tasks.
 
+pub(crate) mod counts;
 pub(crate) mod ranges;
 pub(crate) mod refusal;
 pub(crate) mod run;

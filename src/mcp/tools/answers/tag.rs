@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::mcp::call::answer::Answer;
+use crate::mcp::tools::answers::counts::{counts, summary};
 use crate::mcp::tools::answers::ranges::ranges_within;
 use crate::mcp::tools::answers::refusal::{
     network_hint, remedied, unreached_members, why_unreached,
@@ -483,45 +484,4 @@ fn ran_in_words(names: &str, facts: &Facts, output: &SharedOutput) -> String {
         lines.extend(indented(&stderr));
     }
     lines.join("\n")
-}
-
-fn counts(outcome: &TagOutcome) -> String {
-    let summary = &outcome.summary;
-    let counts: Vec<String> = counted(outcome)
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| format!("{count} {}", name.replace('_', " ")))
-        .collect();
-    let hosts = match summary.total {
-        1 => "1 host".to_owned(),
-        total => format!("{total} hosts"),
-    };
-    match counts.is_empty() {
-        true => hosts,
-        false => format!("{hosts}, {}", counts.join(", ")),
-    }
-}
-
-/// What there is of each, without the zeros.
-fn summary(outcome: &TagOutcome) -> Json {
-    counted(outcome)
-        .into_iter()
-        .filter(|(name, count)| *count > 0 || *name == "succeeded")
-        .fold(
-            Object::new().field("total", &outcome.summary.total),
-            |object, (name, count)| object.field(name, &count),
-        )
-        .end()
-}
-
-fn counted(outcome: &TagOutcome) -> [(&'static str, usize); 6] {
-    let summary = &outcome.summary;
-    [
-        ("succeeded", summary.succeeded),
-        ("failed", summary.failed),
-        ("denied", summary.denied),
-        ("cancelled", summary.cancelled),
-        ("timed_out", summary.timed_out),
-        ("not_run", summary.not_run),
-    ]
 }

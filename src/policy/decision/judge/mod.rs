@@ -142,14 +142,14 @@ impl Policy {
         match &assessment.parsed {
             Err(refusal) => {
                 let attempts = remedy::of_faults(text, &refusal.faults);
-                denial.rewrite = self.rewrite(subject, attempts);
+                denial.details.rewrite = self.rewrite(subject, attempts);
                 if refusal.faults.len() > 1 {
                     let found = refusal.faults.iter().map(|fault| DenialFault {
                         code: fault.code,
                         position: fault.position,
                         found: shortened(text.get(fault.position..).unwrap_or_default()),
                     });
-                    denial.faults = found.collect();
+                    denial.details.faults = found.collect();
                 }
             }
             Ok(parsed) => {
@@ -158,7 +158,7 @@ impl Policy {
                 let denied: Vec<_> = denied.collect();
                 if let [(command, finding)] = denied.as_slice() {
                     let attempts = remedy::of_command(text, parsed, command);
-                    denial.rewrite = self.rewrite(subject, attempts);
+                    denial.details.rewrite = self.rewrite(subject, attempts);
                     if finding.code == Code::NoRule {
                         denial.program_known = Some(self.rules.names(subject, &command.words));
                     }
@@ -168,12 +168,12 @@ impl Policy {
                         position: command.start,
                         found: shortened(&command.text),
                     });
-                    denial.faults = faults.collect();
+                    denial.details.faults = faults.collect();
                 }
             }
         }
-        if denial.faults.len() > 1 {
-            let more = denial.faults.len() - 1;
+        if denial.details.faults.len() > 1 {
+            let more = denial.details.faults.len() - 1;
             let more = match more {
                 1 => "One more thing stands in the way".to_owned(),
                 more => format!("{more} more things stand in the way"),
