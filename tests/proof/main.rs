@@ -49,9 +49,9 @@ const LITTLE: Amount = Amount {
     more: 0,
 };
 const MUCH: Amount = Amount {
-    values: 4,
-    pairs: 40,
-    more: 10,
+    values: 2,
+    pairs: 24,
+    more: 6,
 };
 
 fn main() {

@@ -235,9 +235,11 @@ impl Maker {
             }
         }
         let all: Vec<Choice> = [outer, &form.options, &form.words].concat();
-        for round in 0..self.amount.pairs + self.amount.more {
+        // A subcommand of few options has few pairs of them.
+        let pairs = self.amount.pairs.min(all.len());
+        for round in 0..pairs + self.amount.more.min(all.len()) {
             let mut words = Vec::new();
-            for _ in 0..if round < self.amount.pairs { 2 } else { 4 } {
+            for _ in 0..if round < pairs { 2 } else { 4 } {
                 if let Some(choice) = self.dice.pick(&all).cloned() {
                     words.extend(self.spell(&choice));
                 }
