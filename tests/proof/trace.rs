@@ -14,8 +14,8 @@ pub(crate) const WATCHED: &str = "execve,execveat,open,openat,openat2,creat,unli
     sethostname,setdomainname,settimeofday,clock_settime,adjtimex,clock_adjtime,reboot,kexec_load,\
     init_module,finit_module,delete_module,syslog,kill,tkill,tgkill,rt_sigqueueinfo,\
     pidfd_send_signal,ptrace,process_vm_writev,setpriority,sched_setscheduler,sched_setparam,\
-    sched_setattr,sched_setaffinity,ioprio_set,prlimit64,setrlimit,bpf,perf_event_open,quotactl,\
-    keyctl,add_key,request_key,acct,ioctl,connect,sendto,sendmsg,sendmmsg,listen,setsockopt,\
+    sched_setattr,sched_setaffinity,ioprio_set,prlimit64,bpf,perf_event_open,quotactl,\
+    keyctl,add_key,acct,ioctl,connect,sendto,sendmsg,sendmmsg,listen,setsockopt,\
     shmget,shmctl,semget,semctl,semop,msgget,msgctl,msgsnd,mq_open,mq_unlink,io_uring_setup,setns,\
     unshare,mmap";
 
@@ -64,16 +64,15 @@ fn deed(line: &str, own: &BTreeSet<&str>) -> Option<Deed> {
         return None;
     }
     let has = |texts: &[&str]| texts.iter().any(|text| rest.contains(text));
-    let path = || {
-        let open = || Some(rest.split_once('<')?.1.split_once('>')?.0.to_owned());
-        quoted(rest)
-            .or_else(open)
-            .unwrap_or_else(|| rest.to_owned())
-    };
+    let path = || path_of(rest);
     match call {
         "execve" | "execveat" => (!has(&[" = -1 "])).then(|| Deed::Starts(path())),
         "open" | "openat" | "openat2" => {
             let flags = rest.rsplit('"').next().unwrap_or(rest);
+            // A file without a name is nobody's.
+            if flags.contains("O_TMPFILE") {
+                return None;
+            }
             ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"]
                 .iter()
                 .any(|flag| flags.contains(flag))
@@ -125,13 +124,11 @@ fn deed(line: &str, own: &BTreeSet<&str>) -> Option<Deed> {
         "setsockopt" => has(&["SO_SET_", "_SET_REPLACE", "IPT_SO_SET", "SO_ATTACH"])
             .then(|| Deed::Calls("setsockopt SET".to_owned())),
         "setpriority" | "sched_setscheduler" | "sched_setparam" | "sched_setattr"
-        | "sched_setaffinity" | "ioprio_set" | "setrlimit" | "ptrace" | "process_vm_writev"
-        | "bpf" | "perf_event_open" | "quotactl" | "keyctl" | "add_key" | "request_key"
-        | "acct" | "semop" | "msgsnd" | "io_uring_setup" | "setns" | "unshare" | "listen"
-        | "sethostname" | "setdomainname" | "settimeofday" | "clock_settime" | "reboot"
-        | "kexec_load" | "init_module" | "finit_module" | "delete_module" => {
-            Some(Deed::Calls(call.to_owned()))
-        }
+        | "sched_setaffinity" | "ioprio_set" | "ptrace" | "process_vm_writev" | "bpf"
+        | "perf_event_open" | "quotactl" | "keyctl" | "add_key" | "acct" | "semop" | "msgsnd"
+        | "io_uring_setup" | "setns" | "unshare" | "listen" | "sethostname" | "setdomainname"
+        | "settimeofday" | "clock_settime" | "reboot" | "kexec_load" | "init_module"
+        | "finit_module" | "delete_module" => Some(Deed::Calls(call.to_owned())),
         _ => Some(Deed::Changes(format!("{call} {}", path()))),
     }
 }
@@ -229,6 +226,21 @@ fn is_asking(request: &str) -> bool {
         || ASKING.contains(&request)
         || request.starts_with("SIOCG")
         || request.starts_with("SIOCETHTOOL")
+}
+
+/// The file that a call is about: by its name, below an open directory, or open itself.
+fn path_of(rest: &str) -> String {
+    let open = || Some(rest.split_once('<')?.1.split_once('>')?.0.to_owned());
+    let Some(name) = quoted(rest) else {
+        return open().unwrap_or_else(|| rest.to_owned());
+    };
+    let below = rest
+        .split_once('"')
+        .filter(|(before, _)| before.contains('<') && !before.contains("AT_FDCWD</probe>"));
+    match below.and_then(|_| open()) {
+        Some(folder) if !name.starts_with('/') => format!("{folder}/{name}"),
+        _ => name,
+    }
 }
 
 /// The first text in quotes.
