@@ -3,6 +3,7 @@
 mod cases;
 mod corpus;
 mod doors;
+mod escapes;
 mod evaluate;
 mod generate;
 mod knowledge;
