@@ -189,9 +189,8 @@ fn a_tag_run_tells_of_each_host_and_ends_as_one() {
     server.notify("notifications/cancelled", json!({"requestId": id}));
     wait_until("all are gone", || processes_with("sleep 25.5").is_empty());
 
-    let empty = server.call("ssh_run_on_tag", json!({"tag": "nobody", "command": "id"}));
-    assert_eq!(empty["isError"], true, "{empty}");
-    let said = empty["content"][0]["text"].as_str().unwrap();
+    let nobody = json!({"tag": "nobody", "command": "id"});
+    let said = server.tool_error("ssh_run_on_tag", nobody);
     assert!(said.contains("no host has the tag nobody"), "{said}");
     let denied = server.call("ssh_run_on_tag", json!({"tag": "all", "command": "reboot"}));
     assert_eq!(denied["isError"], true);

@@ -545,7 +545,7 @@ fn arguments_are_checked_and_named() {
         assert!(
             error(
                 "ssh_get_task_output",
-                json!({"task_id": id, "max_lines": 50.0, "offset": 0.0})
+                json!({"task_id": id, "max_lines": 50.0})
             )
             .contains("not found")
         );
