@@ -107,7 +107,7 @@ impl Excerpt {
         // Not even one line fits: the beginning of the first.
         self.split(1, 0);
         if let Some(first) = self.head.first_mut() {
-            let (line, cut) = shortened(first, most, 0);
+            let (line, cut) = shortened_again(first, most);
             self.bytes_left_out += cut;
             *first = line;
         }
@@ -191,11 +191,7 @@ fn shortened(line: &str, most: usize, at: usize) -> (String, usize) {
     };
     let cut = line.len() - end;
     let kept = line.get(..end).unwrap_or_default();
-    let mark = format!(
-        "{kept}[… {cut} bytes more in this line, offset {}]",
-        at + end
-    );
-    (mark, cut)
+    (format!("{kept}[… {cut}{MARK}{}]", at + end), cut)
 }
 
 fn line_bytes(line: &str) -> usize {
@@ -218,6 +214,31 @@ fn fitting<'a>(lines: impl Iterator<Item = &'a String>, most: usize) -> usize {
     };
     lines.take_while(fits).count()
 }
+
+/// The same for a first line that may have its mark already, which stays true.
+fn shortened_again(line: &str, most: usize) -> (String, usize) {
+    let marked = line.rsplit_once("[… ").and_then(|(kept, mark)| {
+        let (cut, offset) = mark.strip_suffix(']')?.split_once(MARK)?;
+        Some((
+            kept,
+            cut.parse::<usize>().ok()?,
+            offset.parse::<usize>().ok()?,
+        ))
+    });
+    let Some((kept, before, offset)) = marked else {
+        return shortened(line, most, 0);
+    };
+    let Some((end, _)) = kept.char_indices().nth(most) else {
+        return (line.to_owned(), 0);
+    };
+    let cut = kept.len() - end;
+    let shown = kept.get(..end).unwrap_or_default();
+    let (bytes, offset) = (before + cut, offset.saturating_sub(cut));
+    (format!("{shown}[… {bytes}{MARK}{offset}]"), cut)
+}
+
+/// Within the mark of a shortened line, between the bytes and the offset of its rest.
+const MARK: &str = " bytes more in this line, offset ";
 
 #[cfg(test)]
 mod tests {
@@ -304,6 +325,11 @@ mod tests {
         assert_eq!(excerpt.bytes_left_out, 10);
         let tiny = of("0123456789", 4);
         assert!(text(&tiny).starts_with("0123[… 6 bytes more"));
+        assert_eq!(tiny.bytes_left_out, 6);
+        let mut smaller = of("0123456789", 8);
+        smaller.shrink(3);
+        assert_eq!(text(&smaller), "012[… 7 bytes more in this line, offset 3]");
+        assert_eq!(smaller.bytes_left_out, 7);
     }
 
     #[test]

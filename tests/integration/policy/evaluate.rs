@@ -8,7 +8,7 @@
 )]
 
 use mcp_ssh_orchestrator::testing::policy::syntax::command::{
-    AndOr, Command, Compound, Connective, List, OUTPUT, Parsed, Pipeline, STATUS, Simple,
+    AndOr, Command, Compound, Connective, List, OUTPUT, Parsed, Pipeline, Redirect, STATUS, Simple,
 };
 
 /// What every program of the stage prints: blanks and a wildcard, which must stay within
@@ -27,6 +27,8 @@ pub(crate) fn runs(
         succeeds: &succeeds,
         ran: Vec::new(),
         status: true,
+        heard: true,
+        printed: 0,
     };
     run.list(&parsed.tree);
     run.ran.sort();
@@ -40,6 +42,19 @@ struct Run<'r, 't> {
     ran: Vec<Vec<String>>,
     /// Of the last pipeline: `$?`.
     status: bool,
+    /// What is printed now reaches the `$(…)` around it: no pipe and no `/dev/null` takes it.
+    heard: bool,
+    /// How many programs were heard.
+    printed: usize,
+}
+
+fn is_silenced(redirects: &[Redirect<'_>]) -> bool {
+    redirects.iter().any(|each| {
+        matches!(
+            each,
+            Redirect::OutputToNull | Redirect::FirstToNull | Redirect::BothToNull
+        )
+    })
 }
 
 impl Run<'_, '_> {
@@ -63,22 +78,35 @@ impl Run<'_, '_> {
     fn pipeline(&mut self, pipeline: &Pipeline<'_>) -> bool {
         let before = self.status;
         let mut status = true;
-        for command in &pipeline.commands {
+        let heard = self.heard;
+        let last = pipeline.commands.len() - 1;
+        for (index, command) in pipeline.commands.iter().enumerate() {
             // In a pipeline each command sees what was there before it.
             self.status = before;
+            self.heard = heard && index == last;
             status = self.command(command);
         }
+        self.heard = heard;
         self.status = status != pipeline.negated;
         self.status
     }
 
     fn command(&mut self, command: &Command<'_>) -> bool {
-        match command {
-            Command::Simple(index) => self.simple(*index),
-            Command::Compound(Compound::Group(list) | Compound::Subshell(list), _) => {
-                self.list(list)
-            }
-            Command::Compound(Compound::If(branches, otherwise), _) => {
+        let (compound, redirects) = match command {
+            Command::Simple(index) => return self.simple(*index),
+            Command::Compound(compound, redirects) => (compound, redirects),
+        };
+        let heard = self.heard;
+        self.heard &= !is_silenced(redirects);
+        let status = self.compound(compound);
+        self.heard = heard;
+        status
+    }
+
+    fn compound(&mut self, compound: &Compound<'_>) -> bool {
+        match compound {
+            Compound::Group(list) | Compound::Subshell(list) => self.list(list),
+            Compound::If(branches, otherwise) => {
                 for (condition, consequence) in branches {
                     if self.list(condition) {
                         return self.list(consequence);
@@ -100,18 +128,25 @@ impl Run<'_, '_> {
         let zone = simple.assignments.iter().find(|each| each.name == "TZ");
         argv.extend(zone.map(|zone| format!("TZ={}", zone.value.text)));
         for word in &simple.words {
+            let mut text = word.text.to_string();
             for list in &word.outputs {
                 self.status = before;
+                let around = (self.heard, self.printed);
+                (self.heard, self.printed) = (true, 0);
                 self.list(list);
+                let output = vec![PRINTED; self.printed].join("\n");
+                (self.heard, self.printed) = around;
+                text = text.replacen(OUTPUT, &output, 1);
             }
             let status = if before { "0" } else { "1" };
-            let text = word.text.replace(OUTPUT, PRINTED).replace(STATUS, status);
+            let text = text.replace(STATUS, status);
             argv.push(match text.strip_prefix('~') {
                 Some(rest) if word.is_below_home() => format!("{}{rest}", self.home),
                 _ => text,
             });
         }
         self.ran.push(argv);
+        self.printed += usize::from(self.heard && !is_silenced(&simple.redirects));
         let program = &simple.words[0].text;
         (self.succeeds)(program.rsplit('/').next().unwrap())
     }
