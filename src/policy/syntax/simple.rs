@@ -226,7 +226,13 @@ impl<'t> Reader<'t> {
             let file = sign.get(1..).unwrap_or_default().trim_start_matches(' ');
             if !Self::ends_word(file.bytes().next()) && !file.starts_with('-') {
                 self.at = self.text.len() - file.len();
-                return Some(Some(Redirect::InputFrom(self.word(Place::Value))));
+                let file = self.word(Place::Value);
+                // No file has an empty name.
+                if file.text.is_empty() {
+                    self.fault(Code::Redirect, start);
+                    return Some(None);
+                }
+                return Some(Some(Redirect::InputFrom(file)));
             }
         }
         self.skip_redirect(start + digits);

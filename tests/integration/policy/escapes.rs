@@ -254,7 +254,7 @@ fn passes(allows: &dyn Fn(&str) -> bool, before: &str, binary: &str, code: &str)
     }
     let lines: Vec<&str> = code.lines().collect();
     let own: Vec<&str> = lines.iter().copied().filter(|line| runs(line)).collect();
-    let Some(first) = lines.iter().position(|line| runs(line)) else {
+    let Some(first) = lines.iter().position(&runs) else {
         return false;
     };
     if !own.iter().all(|line| allows(&format!("{before}{line}"))) {
