@@ -104,6 +104,14 @@ impl Limits {
             .unwrap_or(&self.base_deny)
     }
 
+    /// The list that holds for every host, and whether it is the built-in one; `None` where
+    /// an override may replace it.
+    pub(crate) fn deny_list_everywhere(&self) -> Option<(&DenyList, bool)> {
+        let mut overrides = self.aliases.values().chain(self.tags.values());
+        let replaced = overrides.any(|each| each.deny.is_some());
+        (!replaced).then(|| (&self.base_deny, self.base_deny.is_built_in()))
+    }
+
     /// Weakest first.
     fn overrides<'a, 'h>(
         &'a self,

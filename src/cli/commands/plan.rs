@@ -169,6 +169,7 @@ impl Plan<'_> {
             "position": denial.and_then(Denial::position),
             "line": denial.and_then(Denial::rule),
             "deny_substring": self.explanation.entry,
+            "kind": denial.map(|denial| denial.kind().as_str()),
             "found_in": self.explanation.hidden_in,
             "commands": commands,
             "limits": {

@@ -4,19 +4,16 @@
 //! Owns the warnings of `check`; none of them changes a decision. Looks at the rules as
 //! they are written beside the compiled ones. Called at the end of compilation.
 
-use crate::policy::compile::unknown_programs;
+use crate::policy::compile::{shadowed, unknown_programs};
 use crate::policy::deny::built_in::BUILT_IN_DENY_SUBSTRINGS;
 use crate::policy::hazard::wrappers;
+use crate::policy::rule::What;
 use crate::policy::rule::glob::Token;
 use crate::policy::rule::word_pattern::{self, Pattern};
-use crate::policy::rule::{Rule, What};
 use crate::policy::source::{Action, Line, RuleForm, RuleSource};
 use crate::policy::syntax::lexer::Word;
 use crate::policy::syntax::program_name;
 use crate::policy::{Policy, Warning};
-
-/// Stands for whatever a wildcard takes; no command may contain it.
-const ANYTHING: char = '\u{E000}';
 
 pub(crate) fn warnings(
     policy: &Policy,
@@ -55,7 +52,8 @@ impl Lint<'_> {
         if rule.action == Action::Deny {
             return;
         }
-        for message in unknown_programs::of_rule(rule) {
+        let of_rule = unknown_programs::of_rule(rule).into_iter();
+        for message in of_rule.chain(shadowed::sets(self.policy, index)) {
             self.warn(rule.line, format!("rules[{index}]"), message);
         }
         let RuleForm::Commands {
@@ -96,29 +94,7 @@ impl Lint<'_> {
         if let Some(message) = never(text, words, legacy) {
             return Some(message);
         }
-        if self.is_shadowed(rule, words) {
-            return Some(
-                "never takes effect: a deny rule holds for all it matches, and deny always wins"
-                    .to_owned(),
-            );
-        }
-        surprise(text, words)
-    }
-
-    /// Whether deny rules for the same hosts hold for everything this pattern takes.
-    fn is_shadowed(&self, rule: usize, words: &[Vec<Token>]) -> bool {
-        let rules = &self.policy.rules;
-        let Some(allowed) = rules.rules.get(rule) else {
-            return false;
-        };
-        let covers = |id: usize| {
-            let denied = rules.denials.get(id);
-            let rule = denied.and_then(|denied| rules.rules.get(denied.rule));
-            rule.is_some_and(|rule| covers(rule, allowed))
-        };
-        instances(words)
-            .iter()
-            .all(|words| rules.deny.of_command(words, covers).is_some())
+        shadowed::pattern(self.policy, rule, words).or_else(|| surprise(text, words))
     }
 
     fn network(&mut self) {
@@ -169,49 +145,6 @@ impl Lint<'_> {
             message,
         });
     }
-}
-
-/// Whether a rule is for every host that another one is for.
-fn covers(outer: &Rule, inner: &Rule) -> bool {
-    let wider = |outer: &[crate::policy::rule::glob::Glob],
-                 inner: &[crate::policy::rule::glob::Glob]| {
-        outer.is_empty() || (!inner.is_empty() && inner.iter().all(|glob| outer.contains(glob)))
-    };
-    let all_aliases = outer
-        .aliases
-        .iter()
-        .any(crate::policy::rule::glob::Glob::is_everything);
-    (all_aliases || wider(&outer.aliases, &inner.aliases)) && wider(&outer.tags, &inner.tags)
-}
-
-/// The shortest and a longer list of words that a pattern takes.
-fn instances(words: &[Vec<Token>]) -> Vec<Vec<Word<'static>>> {
-    let instance = |tokens: &Vec<Token>| {
-        let text = tokens.iter().map(|token| match token {
-            Token::Text(c) => *c,
-            _ => ANYTHING,
-        });
-        Word::made(text.collect::<String>())
-    };
-    let whole: Vec<Word<'static>> = words.iter().map(instance).collect();
-    let open = words
-        .last()
-        .is_some_and(|last| last.last() == Some(&Token::Star));
-    if !open {
-        return vec![whole];
-    }
-    // `uptime*` and `df -h*` take the word as it is; a bare star takes at least one.
-    let mut short: Vec<Word<'static>> = words.iter().map(instance).collect();
-    if let Some(last) = short.last_mut()
-        && last.text.chars().count() > 1
-    {
-        let mut text = last.text.to_string();
-        text.pop();
-        last.text = text.into();
-    }
-    let mut long: Vec<Word<'static>> = short.clone();
-    long.push(instance(&vec![Token::Star]));
-    vec![short, long]
 }
 
 /// Why a pattern can match nothing.
@@ -318,11 +251,26 @@ mod tests {
         warnings.map(|warning| warning.message).collect()
     }
 
+    /// With the built-in list's entries, but for programs of these tests, as a list of its
+    /// own.
     fn allowing(command: &str, denied: &[&str]) -> Vec<String> {
-        warned(PolicySource {
+        let kept = |entry: &&str| !["curl ", "kubectl "].contains(entry);
+        let list: Vec<String> = BUILT_IN_DENY_SUBSTRINGS
+            .into_iter()
+            .filter(kept)
+            .map(String::from)
+            .collect();
+        let limits = LimitsSource {
+            deny_substrings: Some(list.into()),
+            ..LimitsSource::default()
+        };
+        let mut said = warned(PolicySource {
             rules: vec![rule(Action::Allow, &[command]), rule(Action::Deny, denied)],
+            limits,
             ..PolicySource::default()
-        })
+        });
+        said.retain(|warning| !warning.starts_with("replaces the built-in list"));
+        said
     }
 
     #[test]

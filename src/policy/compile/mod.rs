@@ -8,6 +8,7 @@
 pub(crate) mod examples;
 pub(crate) mod lint;
 pub(crate) mod sets;
+pub(crate) mod shadowed;
 pub(crate) mod unknown_programs;
 
 use crate::policy::identity::PolicyId;

@@ -1,7 +1,7 @@
 //! The words a decision is named by: stable codes, and what each tells an assistant.
 //!
 //! Owns the list of codes, the sentence that says what was found and the hint that says
-//! what to do instead. Neither quotes a rule, a pattern or a list of the policy: a
+//! what to do instead. Neither quotes a rule, a pattern or a list of the operator's: a
 //! denial must not teach its reader where the fence is. Called by the lexer, the rules
 //! and whoever prints a denial.
 //!

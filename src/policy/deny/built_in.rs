@@ -66,6 +66,7 @@ impl BuiltIn {
             };
             Some(Hit {
                 entry: entry.to_owned(),
+                built_in: true,
                 command: Some(index),
                 bypass: (!shown).then(bypass),
             })

@@ -8,6 +8,8 @@ use crate::policy::decision::denial::Bypass;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hit {
     pub(crate) entry: String,
+    /// Of the built-in list, which is no secret of the operator's.
+    pub(crate) built_in: bool,
     /// Index of the command it was found in; `None` if only in the text as a whole.
     pub(crate) command: Option<usize>,
     /// Set if the raw text does not show it.

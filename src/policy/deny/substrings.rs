@@ -82,6 +82,11 @@ impl DenyList {
         list
     }
 
+    /// Whether it is the one that holds where the policy has none of its own.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.built_in.is_some()
+    }
+
     /// Looks through the text as a whole, which need not have been understood.
     pub(crate) fn in_text(&self, raw: &str) -> Option<Hit> {
         if self.entries.is_empty() {
@@ -89,6 +94,7 @@ impl DenyList {
         }
         let hit = |entry, bypass| Hit {
             entry,
+            built_in: self.is_built_in(),
             command: None,
             bypass,
         };
@@ -155,6 +161,7 @@ impl DenyList {
                 let (entry, bypass) = hidden.unzip();
                 Hit {
                     entry: entry.unwrap_or_default(),
+                    built_in: self.is_built_in(),
                     command: Some(index),
                     bypass,
                 }

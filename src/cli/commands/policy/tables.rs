@@ -6,16 +6,29 @@ use std::fmt::Write as _;
 
 use crate::cli::Outcome;
 use crate::cli::commands::output;
+use crate::policy::deny::built_in::BUILT_IN_DENY_SUBSTRINGS;
 use crate::policy::filter;
 use crate::policy::hazard::programs::{self, exceptions};
 use crate::policy::hazard::wrappers;
+use crate::policy::programs::catalogue;
 
 pub(crate) fn run() -> Outcome {
     output::text(&tables(), true)
 }
 
 fn tables() -> String {
-    let mut out = format!("version: {}\n", wrappers::VERSION);
+    let mut out = format!(
+        "version: {}\ndescriptions of programs: {} (policy sets, policy explain)\n",
+        wrappers::VERSION,
+        catalogue::VERSION
+    );
+    out.push_str(
+        "\nbuilt-in deny list (programs where a program stands, whatever path or wrapper; the \
+         other words anywhere behind it):\n",
+    );
+    for entry in BUILT_IN_DENY_SUBSTRINGS {
+        let _ = writeln!(out, "  {entry:?}");
+    }
     let mut section = |name: &str, words: &str| {
         let _ = writeln!(out, "\n{name}:\n  {words}");
     };

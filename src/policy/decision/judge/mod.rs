@@ -247,6 +247,13 @@ impl Assessment<'_> {
         let (mut denial, part) = if let Some(hit) = &self.hit {
             let mut denial = Denial::new(Code::DenySubstring, hash, None);
             denial.entry = Some(hit.entry.as_str().into());
+            if hit.built_in {
+                let entry = hit.entry.trim();
+                denial.why = format!(
+                    "The built-in deny list has {entry:?}, and this command is or runs it."
+                )
+                .into();
+            }
             // Found across an operator, it is still good to name a part that no rule allows.
             let named = hit
                 .command
