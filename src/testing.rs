@@ -106,7 +106,8 @@ pub mod policy {
     }
     pub mod source {
         pub use crate::policy::source::{
-            Action, LimitsSource, PathArgs, PolicySource, RuleForm, RuleSource, ShellSource,
+            Action, LimitsSource, PathArgs, PolicySource, ReadsSource, RuleForm, RuleSource,
+            ShellSource,
         };
     }
     pub mod syntax {

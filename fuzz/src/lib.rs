@@ -7,6 +7,7 @@
 pub mod audit_verify;
 pub mod cleaning;
 pub mod decision;
+pub mod descriptions;
 pub mod dice;
 pub mod frames;
 pub mod known_hosts;
@@ -23,6 +24,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 pub const TARGETS: &[Target] = &[
     ("decision", decision::run),
+    ("descriptions", descriptions::run),
     ("pattern", pattern::run),
     ("lexer", lexer::run),
     ("session", session::run),
