@@ -2,6 +2,7 @@
 
 mod cases;
 mod corpus;
+mod denied_spellings;
 mod doors;
 mod escapes;
 mod evaluate;

@@ -51,11 +51,16 @@ impl Policy {
                 .iter()
                 .any(|command| shell_text::is_shell_text(&command.words)),
         };
-        if !looks_deeper || written.is_settled() {
+        if !looks_deeper || written.is_denied_by_name() {
             return written;
         }
         let deeper = lexer::parse_through_shells(text, self.options);
-        self.assess_parsed(subject, text, deeper)
+        let deeper = self.assess_parsed(subject, text, deeper);
+        // A rule that lets the shell through, spelled or trusted, takes nothing from a deny.
+        match written.is_let_through() && !deeper.is_denied_by_name() {
+            true => written,
+            false => deeper,
+        }
     }
 
     fn assess_parsed<'t>(
@@ -218,20 +223,16 @@ fn strictness(action: Action) -> u8 {
 }
 
 impl Assessment<'_> {
-    /// Whether another reading of the text could change nothing: it is let through, or
-    /// something denies it by name.
-    fn is_settled(&self) -> bool {
-        let mut denied = self
-            .findings
-            .iter()
-            .filter(|each| each.action == Action::Deny);
-        let by_rule = |finding: &Finding| finding.code == Code::DenyRule;
+    /// Whether a deny rule or the deny list holds for it.
+    fn is_denied_by_name(&self) -> bool {
+        let mut findings = self.findings.iter();
         self.hit.is_some()
             || self.denied_whole.is_some()
-            || match denied.next() {
-                None => true,
-                Some(first) => by_rule(first) || denied.any(by_rule),
-            }
+            || findings.any(|finding| finding.code == Code::DenyRule)
+    }
+
+    fn is_let_through(&self) -> bool {
+        self.strictest(Action::Deny).is_none() && !self.is_denied_by_name()
     }
 
     /// The denial, if there is a reason for one.
