@@ -5,10 +5,10 @@
 //! deadline that names its phase, every buffer a limit, whatever the peer does. Honest: a
 //! command is sent at most once, and a result says what is not known.
 //!
-//! In the order of a run: [`control`] (time and the switch), [`client`] (the entrance),
-//! `pool` (idle sessions), `login` (resolve, pin, connect, verify, sign in; with `resolve`,
-//! `connect`, `known_hosts`, `public_key`, `algorithms`, `key`, `auth`, `agent`), `exec`. Below them
-//! `link` waits and moves bytes, `wire` holds them, `ffi` is the door to libssh2.
+//! In the order of a run: [`deadline`] (time and the switch), [`client`] (the entrance),
+//! [`session`] (idle ones, and the one request), [`transport`] (resolve, pin, connect, jump,
+//! and the bytes), [`host_keys`] (verify), [`login`] (sign in); [`libssh2`] is the door to the
+//! library.
 
 pub(crate) mod client;
 pub(crate) mod deadline;

@@ -36,6 +36,7 @@ pub(crate) fn run(
         subject,
         command,
         explanation: snapshot.policy().explain(&subject, command),
+        does: snapshot.policy().does(command),
         limits: snapshot.policy().limits(host.alias.as_str(), &host.tags),
         network: network(&snapshot, host),
     };
@@ -65,6 +66,8 @@ struct Plan<'a> {
     subject: Subject<'a>,
     command: &'a str,
     explanation: Explanation,
+    /// What it does, as far as it is known.
+    does: Option<String>,
     limits: EffectiveLimits,
     /// What the network policy holds of the host's address.
     network: String,
@@ -97,6 +100,9 @@ impl Plan<'_> {
                 command.code.as_str(),
                 line.unwrap_or_default()
             );
+        }
+        if let Some(does) = &self.does {
+            let _ = writeln!(out, "  does       {does}");
         }
         if let Some(denial) = self.denial() {
             let _ = writeln!(out, "  why        {}", denial.why());
@@ -163,6 +169,7 @@ impl Plan<'_> {
             "verdict": verdict.name(),
             "code": verdict.code().as_str(),
             "canonical": self.canonical(),
+            "does": self.does,
             "why": denial.map(Denial::why),
             "hint": denial.map(Denial::hint),
             "denied_command": denial.and_then(Denial::denied_command),

@@ -2,7 +2,7 @@
 //!
 //! `input` reads the three files, `servers`, `credentials`, `policy` and `rule` turn their
 //! nodes into types, `cross_check` asks that they fit each other. Each finding goes on the
-//! list; nothing is skipped. Called by [`crate::config::load`].
+//! list; nothing is skipped. Called by [`crate::config::load()`].
 
 pub(crate) mod credentials;
 pub(crate) mod cross_check;

@@ -21,7 +21,7 @@ use crate::mcp::call::request_state::Fault;
 use crate::mcp::wire::json::{Json, Object};
 use crate::mcp::wire::message::{self, RequestId};
 use crate::model::names::HostAlias;
-use crate::model::text::hex;
+use crate::model::text::{ascii, hex};
 use crate::policy::{Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown};
 
 /// How often a waiting client is told that a person is being waited for.
@@ -249,9 +249,11 @@ fn wording(questions: &[&NeedsApproval]) -> (String, Vec<Shown>) {
     rules.sort_unstable();
     rules.dedup();
     let rules: Vec<String> = rules.iter().map(usize::to_string).collect();
+    let does = questions.first().map_or("", |question| question.does());
     let text = format!(
-        "Approve this command?\n\nHost: {listed}\nCommand: {}\nAsked for by policy.yml, line {}",
+        "Approve this command?\n\nHost: {listed}\nCommand: {}\nIt does: {}\nAsked for by policy.yml, line {}",
         commands.join("\nor: "),
+        ascii(does),
         rules.join(", ")
     );
     (text, shown)

@@ -51,7 +51,8 @@ fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText, can_ask: bool)
         .field("hash", &command.hash().to_string())
         .field("allowed", &matches!(verdict, Verdict::Allow(_)))
         .field("verdict", verdict.name())
-        .field("code", verdict.code().as_str());
+        .field("code", verdict.code().as_str())
+        .maybe("does", snapshot.policy().does(command.as_str()).as_deref());
     let planned = match &verdict {
         Verdict::Allow(authorised) => planned
             .field("canonical", authorised.canonical())

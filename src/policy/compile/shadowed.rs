@@ -119,7 +119,7 @@ fn grants_some(reads: &Reads, description: &Description) -> bool {
         .iter()
         .map(|operand| operand.effects.and(operand.kind.effects()));
     let is_member = |set: &&str| reads.sets.iter().any(|own| own == set);
-    description.sets.iter().any(|set| is_member(&set))
+    description.sets.iter().any(is_member)
         && description.form.effects.within(also)
         && of_operands.all(|effects| effects.within(also))
 }

@@ -6,6 +6,7 @@
 //! `kind` and `remedy` say what to do about a denial, `subject` is for whom. Called through [`crate::policy::Policy`].
 
 pub(crate) mod denial;
+pub(crate) mod does;
 pub(crate) mod explain;
 pub(crate) mod judge;
 pub(crate) mod kind;

@@ -35,7 +35,7 @@ const SHUT: &[(&str, &str)] = &[
     // shown.
     (
         "E0616",
-        "fn f(v: Verdict) -> Authorised { match v { Verdict::Ask(q) => q.0, _ => todo!() } }",
+        "fn f(v: Verdict) -> Authorised { match v { Verdict::Ask(q) => q.permit, _ => todo!() } }",
     ),
     ("E0423", "fn f() { let _ = t::policy::Approval([0; 32]); }"),
     (
@@ -124,8 +124,9 @@ fn the_doors_are_where_they_are_said_to_be() {
     let authorised = read("policy/decision/judge/authorised.rs");
     for promise in [
         "pub(super) fn new(judged: Judged) -> Self",
+        "pub(super) fn new(judged: Judged, does: String) -> Self",
         "pub(super) struct Judged",
-        "pub struct NeedsApproval(Authorised);",
+        "pub struct NeedsApproval {\n    permit: Authorised,\n",
         "pub struct Approval([u8; 32]);",
     ] {
         assert!(authorised.contains(promise), "{promise}");

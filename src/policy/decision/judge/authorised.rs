@@ -159,49 +159,60 @@ impl Authorised {
 
 /// A command that may run once a person has agreed.
 #[derive(Debug)]
-pub struct NeedsApproval(Authorised);
+pub struct NeedsApproval {
+    permit: Authorised,
+    does: String,
+}
 
 impl NeedsApproval {
-    pub(super) fn new(judged: Judged) -> Self {
-        Self(Authorised::new(judged))
+    pub(super) fn new(judged: Judged, does: String) -> Self {
+        Self {
+            permit: Authorised::new(judged),
+            does,
+        }
+    }
+
+    /// What the command does, in a few words, as far as it is known.
+    pub fn does(&self) -> &str {
+        &self.does
     }
 
     pub fn code(&self) -> Code {
-        self.0.code
+        self.permit.code
     }
 
     pub fn alias(&self) -> &HostAlias {
-        &self.0.alias
+        &self.permit.alias
     }
 
     pub fn hash(&self) -> CommandHash {
-        self.0.hash
+        self.permit.hash
     }
 
     pub fn canonical_hash(&self) -> CommandHash {
-        self.0.canonical_hash()
+        self.permit.canonical_hash()
     }
 
     /// What would be sent, exactly.
     pub fn canonical(&self) -> &str {
-        &self.0.canonical
+        &self.permit.canonical
     }
 
     /// What a person is to read of it, and what their yes will be bound to: the two are made
     /// together, so that nothing can be approved that was not shown. Characters beyond ASCII
     /// are written as `\u{…}`, so that a letter that only looks like another one shows.
     pub fn show(&self) -> (String, Shown) {
-        let digest = self.0.digest();
-        (ascii(&self.0.canonical), Shown { digest })
+        let digest = self.permit.digest();
+        (ascii(&self.permit.canonical), Shown { digest })
     }
 
     /// Lines in `policy.yml` of the rules that ask or allow.
     pub fn rules(&self) -> &[Line] {
-        &self.0.rules
+        &self.permit.rules
     }
 
     pub fn trail(&self) -> &Trail {
-        &self.0.trail
+        &self.permit.trail
     }
 
     /// The permit, if the approval is for this very host and command.
@@ -209,9 +220,9 @@ impl NeedsApproval {
     /// # Errors
     /// A denial with `approval:mismatch` if it is not.
     pub fn approve(mut self, approval: Approval) -> Result<Authorised, Denial> {
-        if approval.0 == self.0.digest() {
-            self.0.approved = true;
-            Ok(self.0)
+        if approval.0 == self.permit.digest() {
+            self.permit.approved = true;
+            Ok(self.permit)
         } else {
             Err(self.refuse(ApprovalFailure::Mismatch))
         }
@@ -229,10 +240,13 @@ impl NeedsApproval {
         self,
         old: &Authorised,
     ) -> Result<Authorised, Self> {
-        let permit = self.0.with_approval_of(old);
+        let permit = self.permit.with_approval_of(old);
         match permit.approved {
             true => Ok(permit),
-            false => Err(Self(permit)),
+            false => Err(Self {
+                permit,
+                does: self.does,
+            }),
         }
     }
 
@@ -245,9 +259,9 @@ impl NeedsApproval {
             ApprovalFailure::Mismatch => Code::ApprovalMismatch,
             ApprovalFailure::Missing => Code::ApprovalMissing,
         };
-        let mut denial = Denial::new(code, self.0.hash, None);
-        denial.rule = self.0.rules.first().copied();
-        denial.trail = Box::new(self.0.trail);
+        let mut denial = Denial::new(code, self.permit.hash, None);
+        denial.rule = self.permit.rules.first().copied();
+        denial.trail = Box::new(self.permit.trail);
         denial
     }
 }

@@ -3,12 +3,13 @@
 //! Owns the order of the steps and the sentences of a denial. A refusal of the lexer and
 //! a hit of the deny list are absolute; every simple command of the list is decided by
 //! itself, and the list gets the strictest of those decisions. Makes the only
-//! [`Authorised`](authorised::Authorised) there is. Called through [`crate::policy::Policy`].
+//! [`Authorised`] there is. Called through [`crate::policy::Policy`].
 
 pub(crate) mod authorised;
 
 use crate::model::names::CommandHash;
 use crate::policy::decision::denial::{Chain, ChainPart, Denial, DenialFault, Trail};
+use crate::policy::decision::does;
 use crate::policy::decision::judge::authorised::{Authorised, Judged, NeedsApproval};
 use crate::policy::decision::kind::Kind;
 use crate::policy::decision::reason::Code;
@@ -335,7 +336,7 @@ impl Assessment<'_> {
             trail: self.trail(None),
         };
         match asks {
-            Some(_) => Verdict::Ask(NeedsApproval::new(judged)),
+            Some(_) => Verdict::Ask(NeedsApproval::new(judged, does::of(&parsed.commands))),
             None => Verdict::Allow(Authorised::new(judged)),
         }
     }

@@ -1,0 +1,175 @@
+//! What a command does, in one line for a person: "systemctl restart: changes something (unit
+//! nginx)".
+//!
+//! Owns the words; what is known comes from the descriptions of programs. Says what is known,
+//! never what is allowed, and says so where something is not known. Called by plans and by
+//! the question that an `ask` rule puts.
+
+use crate::policy::Policy;
+use crate::policy::programs::effects::Effects;
+use crate::policy::programs::invocation::{Invocation, Level, arguments};
+use crate::policy::programs::kind::Kind;
+use crate::policy::programs::reading::{Reading, What};
+use crate::policy::syntax::command::{Simple, Word};
+use crate::policy::syntax::lexer;
+
+/// Most objects that are named one by one.
+const NAMED_MAX: usize = 3;
+/// Longest line, in characters.
+const LINE_MAX: usize = 400;
+
+/// What each effect beside reading is called.
+const PHRASES: [(Effects, &str); 5] = [
+    (Effects::WRITES, "changes something"),
+    (Effects::EXECUTES, "runs code or a program of its own"),
+    (Effects::NETWORK, "contacts another host"),
+    (Effects::SECRETS, "may show secrets"),
+    (Effects::FOLLOWS, "goes on until it is ended"),
+];
+
+impl Policy {
+    /// What the commands of a text do, each in a few words; `None` if it is not understood.
+    pub fn does(&self, text: &str) -> Option<String> {
+        let parsed = lexer::parse_through_shells(text, self.options).ok()?;
+        Some(of(&parsed.commands))
+    }
+}
+
+/// What commands do, each in a few words.
+pub(in crate::policy::decision) fn of(commands: &[Simple<'_>]) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for command in commands {
+        let line = of_command(&command.words);
+        if !said.contains(&line) {
+            said.push(line);
+        }
+    }
+    let whole = said.join("; ");
+    match whole.char_indices().nth(LINE_MAX) {
+        Some((end, _)) => format!("{}…", whole.get(..end).unwrap_or_default()),
+        None => whole,
+    }
+}
+
+fn of_command(words: &[Word<'_>]) -> String {
+    let arguments = arguments(words);
+    let invocation = Invocation::of(&arguments);
+    let raised = invocation
+        .levels
+        .iter()
+        .filter_map(|level| level.reading.as_ref())
+        .any(|reading| reading.description.raises);
+    let said = match invocation.innermost() {
+        Some(level) => of_level(level, words),
+        None => "runs nothing".to_owned(),
+    };
+    match raised {
+        true => format!("as another user, {said}"),
+        false => said,
+    }
+}
+
+fn of_level(level: &Level<'_>, words: &[Word<'_>]) -> String {
+    let own = words.get(level.range.clone()).unwrap_or_default();
+    let name = own.first().map_or("", |word| &*word.text);
+    let Some(reading) = &level.reading else {
+        return format!("{name}: nothing is known of what it does");
+    };
+    let mut title = name.to_owned();
+    for role in &reading.roles {
+        if let What::Verb(verb) = role.what {
+            title.push(' ');
+            title.push_str(verb);
+        }
+    }
+    let objects = objects(reading);
+    let Some(effects) = reading.effects() else {
+        return format!("{title}: not all of its words are known");
+    };
+    let phrases: Vec<&str> = PHRASES
+        .iter()
+        .filter(|(effect, _)| effects.has(*effect))
+        .map(|(_, phrase)| *phrase)
+        .collect();
+    let does = match phrases.is_empty() {
+        true => "only reads".to_owned(),
+        false => phrases.join(", "),
+    };
+    match objects.is_empty() {
+        true => format!("{title}: {does}"),
+        false => format!("{title}: {does} ({})", objects.join(", ")),
+    }
+}
+
+/// What one of some kinds is called, what several are, and which kinds.
+type NamedKinds = (&'static str, &'static str, fn(&Kind) -> bool);
+
+/// The files, units and hosts that are named: `unit nginx`, `5 files`.
+fn objects(reading: &Reading<'_>) -> Vec<String> {
+    let kinds: [NamedKinds; 5] = [
+        ("writes", "files written", |kind| *kind == Kind::Write),
+        ("", "files", |kind| {
+            matches!(kind, Kind::Path | Kind::Tree | Kind::Local | Kind::Near)
+        }),
+        ("unit", "units", |kind| *kind == Kind::Unit),
+        ("object", "objects", |kind| *kind == Kind::Object),
+        ("host", "hosts", |kind| {
+            matches!(kind, Kind::Host | Kind::Url | Kind::Site)
+        }),
+    ];
+    kinds
+        .into_iter()
+        .filter_map(|(one, many, is)| {
+            let named: Vec<&str> = reading
+                .roles
+                .iter()
+                .filter_map(|role| match role.what {
+                    What::Operand { kind, text } if is(kind) => Some(text),
+                    What::Value { kind, text, .. } if is(kind) => Some(text),
+                    _ => None,
+                })
+                .collect();
+            match named.len() {
+                0 => None,
+                1..=NAMED_MAX => Some(format!("{one} {}", named.join(" ")).trim_start().to_owned()),
+                count => Some(format!("{count} {many}")),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::Policy;
+    use crate::policy::source::PolicySource;
+
+    #[test]
+    fn what_commands_do_is_said_in_a_few_words() {
+        let policy = Policy::compile(PolicySource::default()).unwrap().policy;
+        for (command, said) in [
+            ("uptime", "uptime: only reads"),
+            (
+                "sudo -n systemctl restart nginx",
+                "as another user, systemctl restart: changes something (unit nginx)",
+            ),
+            (
+                "tail -n 5 /var/log/a /var/log/b | grep -c x",
+                "tail: only reads (/var/log/a /var/log/b); grep: only reads",
+            ),
+            ("cat /a /b /c /d", "cat: only reads (4 files)"),
+            (
+                "./reindex.sh --all",
+                "./reindex.sh: nothing is known of what it does",
+            ),
+            ("find / -zzz", "find: not all of its words are known"),
+            (
+                "sh -c 'journalctl -f -u nginx'",
+                "journalctl: goes on until it is ended (unit nginx)",
+            ),
+            ("df -h; df -h", "df: only reads"),
+        ] {
+            assert_eq!(policy.does(command).as_deref(), Some(said), "{command}");
+        }
+        assert_eq!(policy.does("a $(b"), None);
+    }
+}
