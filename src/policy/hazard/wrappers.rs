@@ -15,46 +15,18 @@ use exceptions::{Driven, Operand};
 pub(crate) const VERSION: u32 = 4;
 
 /// Keywords of every shell, and what acts like one.
-pub(crate) const RESERVED_WORDS: &str = "\
-    ! [[ ]] always and begin break case continue coproc do done elif else end esac exit fi for \
-    foreach function if in logout nocorrect noglob not or repeat return select switch then time \
-    until while { }";
+pub(crate) const RESERVED_WORDS: &str = include_str!("words/reserved_words.txt");
 
 /// Builtins that evaluate an operand in some shell, or change the shell they run in.
-pub(crate) const EVALUATING_BUILTINS: &str = "\
-    . [ abbr alarm alias argparse autoload bg bind bindkey block builtin caller compadd compctl \
-    compgen complete compopt compound contains count declare dirs disable disown echotc echoti \
-    emit emulate enable enum eval exec export fc fg float funced funcsave functions getln getopts \
-    global hash hist history integer jobs let limit local log login mapfile math nameref newgrp \
-    noglob popd print printf private psub pushd pushln r random read readarray readonly rehash \
-    rename sched set setopt shift shopt sleep_builtin source stop string suspend sysopen sysread \
-    sysseek syswrite test times trap ttyctl typeset ulimit unalias unfunction unhash unlimit \
-    unset unsetopt vared wait whence where which-command zcompile zformat zle zmodload \
-    zparseopts zpty zregexparse zselect zsocket zstat zstyle zsystem ztcp";
+pub(crate) const EVALUATING_BUILTINS: &str = include_str!("words/evaluating_builtins.txt");
 
 /// Programs that run code from an operand, a file or their input.
-pub(crate) const INTERPRETERS: &str = "\
-    R Rscript ash awk bash bc bun cargo cc csh dash deno ed emacs ex fish gawk gcc gdb go groovy \
-    guile irb java ksh ksh93 ld less lua m4 make man mawk mksh mongo mongosh more most mysql \
-    nano nawk node nodejs npm npx nvim octave original-awk osascript perl php pip pip3 psql pwsh \
-    python python2 python3 rbash redis-cli ruby scala screen sh sqlite3 tclsh tcsh tmux vi view \
-    vim vimdiff wish yash zsh \
-    c++ clang cmake dc dotnet elvish erl escript ghc gmake iex jshell julia ksh88 lksh luajit \
-    mariadb nu ocaml oksh pdksh perldoc pipx pnpm posh powershell pypy pypy3 raku rc sash \
-    sqlplus swift tclsh8.6 ts-node uv uvx xonsh yarn ansible ansible-playbook clickhouse \
-    clickhouse-client cqlsh mysqlsh influx \
-    ant bundle fab gradle mc mcedit micro mvn nix-shell nvi pg pico joe puppet rake rview rvim \
-    salt salt-call salt-ssh tcc valkey-cli vim.basic vim.nox vim.tiny vipw visudo bzless bzmore \
-    lzless xzless xzmore zless zmore zstdless \
-    beeline bpython chef-client chef-solo clisp composer cpan cpanm crystal dart duckdb \
-    emacsclient fzf helmfile hive hx ipython ipython3 isql jed jjs jrunscript just \
-    kak kotlin lf litecli luarocks mg mycli nim ninja nnn packer pgcli pipenv poetry pulumi racket \
-    ranger rust-script rustc sbcl scons spark-shell spark-submit sqlite sqlcmd terragrunt usql vifm \
-    zig";
+pub(crate) const INTERPRETERS: &str = include_str!("words/interpreters.txt");
 
 /// Followed by a version, these are the same interpreters: `python3.12`, `perl5.36`.
-pub(crate) const VERSIONED_INTERPRETERS: &str =
-    "python perl ruby php lua node bash ksh pypy tclsh pip";
+pub(crate) const VERSIONED_INTERPRETERS: [&str; 11] = [
+    "bash", "ksh", "lua", "node", "perl", "php", "pip", "pypy", "python", "ruby", "tclsh",
+];
 
 /// How a program that starts another one is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,55 +40,156 @@ pub(crate) struct Wrapper {
 }
 
 /// Programs that start other programs.
-#[rustfmt::skip]
 pub(crate) const WRAPPERS: &[Wrapper] = &[
-    program("busybox", "", 0), program("cgexec", "", 0), program("chpst", "vVP012", 0),
-    program("chroot", "", 1), program("chrt", "bfior", 1), program("command", "p", 0),
-    program("dbus-run-session", "", 0), program("doas", "nL", 0), program("env", "i0v", 0),
-    program("envdir", "", 1), program("exec", "cl", 0), program("fakeroot", "", 0),
-    program("faketime", "f", 1), program("ionice", "t", 0), program("linux32", "", 0),
-    program("linux64", "", 0), program("logsave", "asv", 1), program("ltrace", "cCfirS", 0),
-    program("nice", "0123456789", 0), program("nohup", "", 0), program("nsenter", "muinpCTUFZ", 0),
-    program("numactl", "", 0), program("pkexec", "", 0), program("prlimit", "", 0),
-    program("proxychains", "q", 0), program("proxychains4", "q", 0), program("setarch", "", 1),
-    program("setpriv", "", 0), program("setsid", "cfw", 0), program("softlimit", "", 0),
-    program("stdbuf", "", 0), program("strace", "cCdfFhiqrtTvVwxyYz", 0),
-    program("sudo", "AbBEHkKlnNPSvV", 0), program("systemd-inhibit", "", 0),
-    program("systemd-run", "dGPqrStv", 0), program("taskset", "ac", 1),
-    program("time", "apqvV", 0), program("timeout", "vfp", 1), program("torsocks", "", 0),
-    program("toybox", "", 0), program("unbuffer", "p", 0), program("unshare", "muinpCTUfrc", 0),
-    program("valgrind", "qv", 0), program("xargs", "0rtxpo", 0),
-    program("tsocks", "", 0), program("eatmydata", "", 0), program("sem", "", 0),
-    program("choom", "", 0), program("uclampset", "", 0),
-    program("coresched", "", 0), program("rlwrap", "", 0), program("schroot", "", 0),
-    program("dumb-init", "cv", 0), program("tini", "gsv", 0), program("gosu", "", 1),
-    program("su-exec", "", 1), program("setuidgid", "", 1), program("envuidgid", "", 1),
-    program("run0", "", 0), program("runcon", "c", 1),
-    program("perf", "", 1), program("cpulimit", "bfz", 0), program("chronic", "ev", 0),
-    program("fakechroot", "", 0), program("proot", "", 0),
-    whole("at"), whole("batch"), whole("bwrap"), whole("capsh"), whole("entr"), whole("expect"),
-    whole("firejail"), whole("flock"), whole("gdb"), whole("mosh"), whole("parallel"),
-    whole("rsh"), whole("run-parts"), whole("runuser"), whole("script"), whole("sg"),
-    whole("ssh"), whole("ssh-agent"), whole("start-stop-daemon"), whole("su"), whole("watch"),
-    whole("autossh"), whole("sshpass"), whole("rlogin"), whole("rexec"), whole("pssh"),
-    whole("clush"), whole("pdsh"), whole("ld.so"), whole("ld-linux-x86-64.so.2"),
-    whole("ld-linux-aarch64.so.1"), whole("ld-linux.so.2"), whole("ld-musl-x86_64.so.1"),
-    whole("dtach"), whole("abduco"), whole("nsjail"), whole("lldb"),
-    whole("rr"), whole("bpftrace"), whole("stap"),
-    program("aa-exec", "div", 0), program("ifne", "n", 0), program("keep-one-running", "", 0),
-    program("run-one", "", 0), program("s6-setuidgid", "", 1), program("setlock", "nNxX", 1),
-    program("genv", "i0v", 0), program("gtimeout", "vfp", 1), program("gnice", "0123456789", 0),
-    program("gnohup", "", 0), program("gstdbuf", "", 0), program("gxargs", "0rtxpo", 0),
-    program("gchroot", "", 1), program("xvfb-run", "a", 0), program("i386", "", 0),
-    program("x86_64", "", 0), program("catchsegv", "", 0), program("s6-envdir", "", 1),
-    program("s6-softlimit", "", 0), program("sudo-rs", "AbBEHkKlnNPSvV", 0),
-    whole("hyperfine"), whole("watchexec"), whole("nodemon"), whole("trace-cmd"),
-    whole("distrobox"), whole("toolbox"), whole("direnv"), whole("execlineb"),
-    program("systemd-cat", "", 0), program("k3s", "", 0), program("microk8s", "", 0),
-    whole("daemon"), whole("daemonize"), whole("dbclient"),
-    whole("dbus-launch"), whole("lxc-attach"), whole("lxc-execute"), whole("pee"),
-    whole("plink"), whole("schedtool"), whole("slogin"), whole("sudoedit"),
-    whole("systemd-nspawn"), whole("systemd-socket-activate"),
+    program("aa-exec", "div", 0),
+    whole("abduco"),
+    whole("at"),
+    whole("autossh"),
+    whole("batch"),
+    whole("bpftrace"),
+    program("busybox", "", 0),
+    whole("bwrap"),
+    whole("capsh"),
+    program("catchsegv", "", 0),
+    program("cgexec", "", 0),
+    program("choom", "", 0),
+    program("chpst", "vVP012", 0),
+    program("chronic", "ev", 0),
+    program("chroot", "", 1),
+    program("chrt", "bfior", 1),
+    whole("clush"),
+    program("command", "p", 0),
+    program("coresched", "", 0),
+    program("cpulimit", "bfz", 0),
+    whole("daemon"),
+    whole("daemonize"),
+    whole("dbclient"),
+    whole("dbus-launch"),
+    program("dbus-run-session", "", 0),
+    whole("direnv"),
+    whole("distrobox"),
+    program("doas", "nL", 0),
+    whole("dtach"),
+    program("dumb-init", "cv", 0),
+    program("eatmydata", "", 0),
+    whole("entr"),
+    program("env", "i0v", 0),
+    program("envdir", "", 1),
+    program("envuidgid", "", 1),
+    program("exec", "cl", 0),
+    whole("execlineb"),
+    whole("expect"),
+    program("fakechroot", "", 0),
+    program("fakeroot", "", 0),
+    program("faketime", "f", 1),
+    whole("firejail"),
+    whole("flock"),
+    program("gchroot", "", 1),
+    whole("gdb"),
+    program("genv", "i0v", 0),
+    program("gnice", "0123456789", 0),
+    program("gnohup", "", 0),
+    program("gosu", "", 1),
+    program("gstdbuf", "", 0),
+    program("gtimeout", "vfp", 1),
+    program("gxargs", "0rtxpo", 0),
+    whole("hyperfine"),
+    program("i386", "", 0),
+    program("ifne", "n", 0),
+    program("ionice", "t", 0),
+    program("k3s", "", 0),
+    program("keep-one-running", "", 0),
+    whole("ld-linux-aarch64.so.1"),
+    whole("ld-linux-x86-64.so.2"),
+    whole("ld-linux.so.2"),
+    whole("ld-musl-x86_64.so.1"),
+    whole("ld.so"),
+    program("linux32", "", 0),
+    program("linux64", "", 0),
+    whole("lldb"),
+    program("logsave", "asv", 1),
+    program("ltrace", "cCfirS", 0),
+    whole("lxc-attach"),
+    whole("lxc-execute"),
+    program("microk8s", "", 0),
+    whole("mosh"),
+    program("nice", "0123456789", 0),
+    whole("nodemon"),
+    program("nohup", "", 0),
+    program("nsenter", "muinpCTUFZ", 0),
+    whole("nsjail"),
+    program("numactl", "", 0),
+    whole("parallel"),
+    whole("pdsh"),
+    whole("pee"),
+    program("perf", "", 1),
+    program("pkexec", "", 0),
+    whole("plink"),
+    program("prlimit", "", 0),
+    program("proot", "", 0),
+    program("proxychains", "q", 0),
+    program("proxychains4", "q", 0),
+    whole("pssh"),
+    whole("rexec"),
+    whole("rlogin"),
+    program("rlwrap", "", 0),
+    whole("rr"),
+    whole("rsh"),
+    program("run-one", "", 0),
+    whole("run-parts"),
+    program("run0", "", 0),
+    program("runcon", "c", 1),
+    whole("runuser"),
+    program("s6-envdir", "", 1),
+    program("s6-setuidgid", "", 1),
+    program("s6-softlimit", "", 0),
+    whole("schedtool"),
+    program("schroot", "", 0),
+    whole("script"),
+    program("sem", "", 0),
+    program("setarch", "", 1),
+    program("setlock", "nNxX", 1),
+    program("setpriv", "", 0),
+    program("setsid", "cfw", 0),
+    program("setuidgid", "", 1),
+    whole("sg"),
+    whole("slogin"),
+    program("softlimit", "", 0),
+    whole("ssh"),
+    whole("ssh-agent"),
+    whole("sshpass"),
+    whole("stap"),
+    whole("start-stop-daemon"),
+    program("stdbuf", "", 0),
+    program("strace", "cCdfFhiqrtTvVwxyYz", 0),
+    whole("su"),
+    program("su-exec", "", 1),
+    program("sudo", "AbBEHkKlnNPSvV", 0),
+    program("sudo-rs", "AbBEHkKlnNPSvV", 0),
+    whole("sudoedit"),
+    program("systemd-cat", "", 0),
+    program("systemd-inhibit", "", 0),
+    whole("systemd-nspawn"),
+    program("systemd-run", "dGPqrStv", 0),
+    whole("systemd-socket-activate"),
+    program("taskset", "ac", 1),
+    program("time", "apqvV", 0),
+    program("timeout", "vfp", 1),
+    program("tini", "gsv", 0),
+    whole("toolbox"),
+    program("torsocks", "", 0),
+    program("toybox", "", 0),
+    whole("trace-cmd"),
+    program("tsocks", "", 0),
+    program("uclampset", "", 0),
+    program("unbuffer", "p", 0),
+    program("unshare", "muinpCTUfrc", 0),
+    program("valgrind", "qv", 0),
+    whole("watch"),
+    whole("watchexec"),
+    program("x86_64", "", 0),
+    program("xargs", "0rtxpo", 0),
+    program("xvfb-run", "a", 0),
 ];
 
 const fn program(name: &'static str, flags: &'static str, operands: u8) -> Wrapper {
@@ -202,7 +275,7 @@ struct Lookup {
 }
 
 static LOOKUP: LazyLock<Lookup> = LazyLock::new(|| {
-    let set = |words: &'static str| words.split(' ').collect();
+    let set = |words: &'static str| words.split_ascii_whitespace().collect();
     let mut hazards: HashMap<&'static str, Hazards> = HashMap::new();
     for row in programs::rows() {
         for program in row.programs.split_ascii_whitespace() {
@@ -267,7 +340,7 @@ pub(crate) fn is_evaluating_builtin(word: &str) -> bool {
 /// `name` without its directory.
 pub(crate) fn is_interpreter(name: &str) -> bool {
     LOOKUP.interpreters.contains(name)
-        || VERSIONED_INTERPRETERS.split(' ').any(|known| {
+        || VERSIONED_INTERPRETERS.iter().any(|known| {
             name.strip_prefix(known).is_some_and(|version| {
                 !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
             })
@@ -306,7 +379,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_sorted_and_unique() {
+    fn rows_and_words_are_sorted_and_unique() {
         let of_row = |row: &'static programs::Row| row.programs.split(' ');
         let names: Vec<_> = programs::rows().flat_map(of_row).collect();
         let known: HashSet<_> = names.iter().collect();
@@ -314,8 +387,13 @@ mod tests {
         for row in programs::rows() {
             assert!(of_row(row).is_sorted_by(|a, b| a < b), "{row:?}");
         }
-        let wrappers: HashSet<_> = WRAPPERS.iter().map(|each| each.name).collect();
-        assert_eq!(wrappers.len(), WRAPPERS.len());
+        assert!(WRAPPERS.is_sorted_by(|a, b| a.name < b.name));
+        assert!(VERSIONED_INTERPRETERS.is_sorted_by(|a, b| a < b));
+        for words in [RESERVED_WORDS, EVALUATING_BUILTINS, INTERPRETERS] {
+            let lines: Vec<&str> = words.lines().collect();
+            assert!(lines.is_sorted_by(|a, b| a < b), "{words}");
+            assert!(lines.iter().all(|word| !word.contains(' ')), "{words}");
+        }
     }
 
     #[test]

@@ -30,7 +30,8 @@ fn tables() -> String {
         let _ = writeln!(out, "  {entry:?}");
     }
     let mut section = |name: &str, words: &str| {
-        let _ = writeln!(out, "\n{name}:\n  {words}");
+        let words: Vec<&str> = words.split_ascii_whitespace().collect();
+        let _ = writeln!(out, "\n{name}:\n  {}", words.join(" "));
     };
     section(
         "reserved words (refused as programs)",
@@ -46,7 +47,7 @@ fn tables() -> String {
     );
     section(
         "interpreters with a version behind the name",
-        wrappers::VERSIONED_INTERPRETERS,
+        &wrappers::VERSIONED_INTERPRETERS.join(" "),
     );
     section("always allowed", &wrappers::ALWAYS_ALLOWED.join(" "));
     section(
