@@ -31,6 +31,7 @@ pub enum ApprovalFailure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
     pub(crate) code: Code,
+    pub(crate) kind: Kind,
     pub(crate) hash: CommandHash,
     pub(crate) why: Box<str>,
     pub(crate) hint: Box<str>,
@@ -63,11 +64,13 @@ pub struct DenialFault {
 
 impl Denial {
     pub(crate) fn new(code: Code, hash: CommandHash, position: Option<usize>) -> Self {
+        let kind = code.kind();
         Self {
             code,
+            kind,
             hash,
             why: format!("{}.", code.why()).into(),
-            hint: format!("{}. {}.", code.hint(), code.kind().advice()).into(),
+            hint: format!("{}. {}.", code.hint(), kind.advice()).into(),
             details: Box::default(),
             program_known: None,
             denied_command: None,
@@ -76,6 +79,19 @@ impl Denial {
             entry: None,
             trail: Box::default(),
         }
+    }
+
+    /// The same, of a command whose words are all known and do more than a rule grants:
+    /// `phrases` as in "changes something".
+    pub(in crate::policy::decision) fn beyond_reading(&mut self, phrases: &str) {
+        self.kind = Kind::Narrow;
+        self.why = format!("No rule grants a command that {phrases}").into();
+        self.hint = format!(
+            "Find it out with a command that only reads, or ask the operator to allow exactly \
+             this one. {}.",
+            self.kind.advice()
+        )
+        .into();
     }
 
     /// The same, of a command that was allowed before.
@@ -99,7 +115,7 @@ impl Denial {
 
     /// What kind of answer this is: put it otherwise, narrow it or ask, stop.
     pub fn kind(&self) -> Kind {
-        self.code.kind()
+        self.kind
     }
 
     /// Everything that stands in the way, where that is more than one thing: of a text that

@@ -86,18 +86,39 @@ fn of_level(level: &Level<'_>, words: &[Word<'_>]) -> String {
     let Some(effects) = reading.effects() else {
         return format!("{title}: not all of its words are known");
     };
+    let does = phrases(effects).unwrap_or_else(|| "only reads".to_owned());
+    match objects.is_empty() {
+        true => format!("{title}: {does}"),
+        false => format!("{title}: {does} ({})", objects.join(", ")),
+    }
+}
+
+/// `None` of what only reads.
+fn phrases(effects: Effects) -> Option<String> {
     let phrases: Vec<&str> = PHRASES
         .iter()
         .filter(|(effect, _)| effects.has(*effect))
         .map(|(_, phrase)| *phrase)
         .collect();
-    let does = match phrases.is_empty() {
-        true => "only reads".to_owned(),
-        false => phrases.join(", "),
-    };
-    match objects.is_empty() {
-        true => format!("{title}: {does}"),
-        false => format!("{title}: {does} ({})", objects.join(", ")),
+    (!phrases.is_empty()).then(|| phrases.join(", "))
+}
+
+/// What a known word, or a program with all its words, does beside reading; `None` where the
+/// word is not known, or only reads.
+pub(in crate::policy::decision) fn beyond_reading(
+    words: &[Word<'_>],
+    word: usize,
+) -> Option<String> {
+    let arguments = arguments(words);
+    let invocation = Invocation::of(&arguments);
+    let (level, role) = invocation.role(word);
+    let role = role?;
+    let level = invocation.levels.get(level)?;
+    let reading = level.reading.as_ref()?;
+    match role.what {
+        What::Unknown(_) => None,
+        What::Program => phrases(reading.effects()?),
+        _ => phrases(role.effects),
     }
 }
 

@@ -54,7 +54,10 @@ impl Code {
     pub fn kind(self) -> Kind {
         match self {
             Self::DenyRule | Self::DenySubstring | Self::ApprovalDeclined => Kind::Stop,
-            Self::HazardInterpreter | Self::HazardWrapper => Kind::Narrow,
+            Self::HazardInterpreter
+            | Self::HazardWrapper
+            | Self::HazardPath
+            | Self::HazardUndescribed => Kind::Narrow,
             code if code.is_syntax() || code.as_str().starts_with("hazard:") => Kind::Rewrite,
             _ => Kind::Narrow,
         }

@@ -74,7 +74,9 @@ impl DeniedPaths {
         let path = NamedPath::new(text, from);
         self.paths.iter().any(|pattern| {
             pattern.may_meet(&path)
-                || (below && pattern.is_placed() && pattern.may_lie_below(&path))
+                || (below
+                    && (pattern.is_placed() || path.is_home())
+                    && pattern.may_lie_below(&path))
         })
     }
 }

@@ -119,6 +119,13 @@ impl NamedPath {
     }
 }
 
+impl NamedPath {
+    /// Whether it is the login's home itself, where keys are.
+    pub(crate) fn is_home(&self) -> bool {
+        self.base == Base::Home && self.components.is_empty()
+    }
+}
+
 /// The text of a word as [`NamedPath::new`] takes it: with a mark for what the host
 /// expands, and the `~` of the login's home as it is.
 pub(crate) fn text_of(word: &Word<'_>) -> String {
@@ -237,6 +244,15 @@ impl PathPattern {
                 .iter()
                 .any(|name| exact.is_literal() && exact.matches(name))
         {
+            return false;
+        }
+        // `**/.env` names a file somewhere; the home of a login is none.
+        let anywhere = matches!(
+            self.components.split_first(),
+            Some((Component::AnyDepth, rest))
+                if !rest.is_empty() && rest.iter().all(|each| matches!(each, Component::One { .. }))
+        );
+        if path.is_home() && anywhere && !below {
             return false;
         }
         if path.base == Base::Home && first.is_some_and(|first| takes(first, "~")) {

@@ -150,12 +150,20 @@ rules:
             "cat .env",
             "sudo cat /etc/shadow",
             "cat < /etc/shadow",
+            "grep -r x .",
+            "find",
         ],
     );
     all(
         policy,
         "allow",
-        &["cat /etc/passwd", "ls /etc/nginx", "cat env"],
+        &[
+            "cat /etc/passwd",
+            "ls /etc/nginx",
+            "cat env",
+            "ls",
+            "ls -l ~",
+        ],
     );
 }
 

@@ -287,11 +287,17 @@ impl Assessment<'_> {
             )
         {
             denial.position = Some(word.start);
+            denial.why = hazard.code.why().into();
+            if hazard.code != Code::HazardPath
+                && let Some(phrases) = does::beyond_reading(&command.words, hazard.word)
+            {
+                denial.beyond_reading(&phrases);
+            }
             denial.why = match hazard.word == hazard.program {
-                true => format!("{}: {}.", hazard.code.why(), quoted(&program.text)).into(),
+                true => format!("{}: {}.", denial.why, quoted(&program.text)).into(),
                 false => format!(
                     "{}: {} of {}.",
-                    hazard.code.why(),
+                    denial.why,
                     quoted(&word.shown()),
                     quoted(&program.text)
                 )
