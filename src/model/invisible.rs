@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 /// First and last code point, in order. Each has one of the properties
 /// Default_Ignorable_Code_Point, Bidi_Control, General_Category Cf, Zl or Zp
 /// (DerivedCoreProperties.txt, PropList.txt, UnicodeData.txt), or is among those that
-/// [`BLANK_LOOKING`] tells of. Blocks made for such characters are in it whole, so that what
+/// [`BLANK_LOOKING`] lists. Blocks made for such characters are in it whole, so that what
 /// a later version of Unicode assigns there is known already.
 const INVISIBLE: &[(u32, u32)] = &[
     (0x00AD, 0x00AD),   // soft hyphen

@@ -208,7 +208,7 @@ impl Client {
     }
 
     /// Whether a host's name resolves to an address that the policy allows, without
-    /// connecting: for an answer before a task is made. What it comes upon goes to `events`.
+    /// connecting: for an answer before a task is made. What it meets goes to `events`.
     ///
     /// # Errors
     /// [`SshError::Resolve`] or [`SshError::NoAddressAllowed`]; the time is up.

@@ -118,10 +118,12 @@ impl Ledger {
         let found = recover::read(&file)?;
         let mut state = State::new(file, found.tip, found.open, place.rotate_at(0));
         (state.length, state.torn) = (found.sound, found.torn > 0);
+        // What a crash tore off is cut away before anything is added to it.
         state.mend()?;
         if found.unfinished {
             state.raw(b"\n")?;
         }
+        // The first record says whether a chain begins or goes on.
         let mark = if state.tip == Tip::START {
             Mark::Genesis(origin)
         } else {
@@ -188,6 +190,7 @@ impl Ledger {
 
     /// Returns once every record before number `next` is on disk.
     pub(crate) fn reach_disk(&self, next: u64) -> Result<(), Failure> {
+        // One sync serves all that wait for records before it (group commit).
         let sync = || {
             let (file, tip) = {
                 let state = self.lock();
@@ -251,6 +254,7 @@ impl State {
 
     /// Writes what waits in memory and then `entry`.
     fn catch_up(&mut self, entry: Option<&Entry>, ledger: &Ledger) -> Result<(), Failure> {
+        // First: is this still the file whose name the operator knows?
         self.check(&ledger.place)?;
         self.mend()?;
         if self.length >= self.rotate_at
@@ -273,6 +277,7 @@ impl State {
             self.behind_bytes -= written;
         }
         let (ts, lost) = (Ts::now(), self.lost);
+        // What memory could not hold is counted in the chain, so that its absence is proved too.
         let gap = (lost > 0).then(|| Entry::report(Mark::Gap { ts, lost }.to_json()));
         let entries: Vec<&Entry> = gap.iter().chain(entry).collect();
         self.write(&entries, &ledger.boot)?;
@@ -318,6 +323,7 @@ impl State {
     fn write(&mut self, entries: &[&Entry], boot: &str) -> Result<(), Failure> {
         let (mut tip, mut lines) = (self.tip, Vec::new());
         for entry in entries {
+            // Sealed on a copy of the tip: if the write fails, the chain is where it was.
             tip.seal(&entry.body, boot, &mut lines);
         }
         self.raw(&lines)?;

@@ -1,4 +1,4 @@
-//! The audit file: records in a hash chain, on disk before what they tell of happens.
+//! The audit file: records in a hash chain, on disk before what they announce happens.
 //!
 //! `seal` links a record to the one before it, `ledger` appends and rotates, `committer` and
 //! `group_commit` wait for the disk once for many, `directory` holds the file's place,

@@ -85,8 +85,8 @@ impl ProtocolTasks {
         switch.map(|switch| switch.set()).is_some()
     }
 
-    /// Tells of the progress of this task, as long as it is not said to be over: a cancelled
-    /// one is before its command has ended.
+    /// Reports the progress of this task until its end was reported: a cancelled one
+    /// ends before its command does.
     pub(crate) fn while_working(&self, id: &str, tell: impl FnOnce()) {
         let table = self.lock();
         let entry = table.iter().find(|entry| entry.id == id);

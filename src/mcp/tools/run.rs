@@ -88,7 +88,7 @@ fn end_early(call: &Call, begun: Instant, answer: Answer) {
     call.reply.end(answer);
 }
 
-/// Answers the call when its task ends, and tells of its progress until then.
+/// Answers the call when its task ends, and reports its progress until then.
 struct Watch {
     call: Arc<Call>,
     alias: HostAlias,

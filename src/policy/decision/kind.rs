@@ -40,7 +40,7 @@ impl Kind {
             Self::Rewrite => {
                 "Then send it again: ssh_run judges it before anything runs; ssh_plan only judges"
             }
-            Self::Narrow => "ssh_plan tells of a narrower form whether it is allowed",
+            Self::Narrow => "ssh_plan says whether a narrower form is allowed",
             Self::Stop => {
                 "Stop here: tell the person what was denied, and try no other form of it; ssh_plan would \
                  say the same"

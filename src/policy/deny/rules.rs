@@ -182,6 +182,7 @@ impl DenyRules {
                 holds.then_some(entry.id)
             })
         };
+        // From the whole command to the shortest tail that a wrapper could run.
         for (from, start) in candidates.starts.iter().enumerate() {
             let text = candidates.text(start);
             let word = text.split(' ').next().unwrap_or(text);
@@ -190,6 +191,8 @@ impl DenyRules {
                 let all: Vec<usize> = (0..self.entries.len()).collect();
                 return run(&all, from);
             }
+            // Patterns whose first word has a wildcard are kept by what stands before it: one look-up
+            // for each length that occurs.
             let beginnings = self.beginnings.iter().filter_map(|length| {
                 let beginning = word.get(..*length)?;
                 self.by_beginning.get(beginning)
@@ -239,6 +242,7 @@ impl<'c> Candidates<'c> {
                 folded.push(' ');
             }
             let offset = folded.len();
+            // One text for all starts: each is a suffix of it, so that nothing is joined twice.
             glob::fold_into(&word.expanded(), &mut folded);
             if index == 0 || inner.contains(&index) {
                 let start = |offset| Start {
@@ -252,6 +256,7 @@ impl<'c> Candidates<'c> {
                     Some(b'/') => guess,
                     _ => folded.rfind('/').map_or(guess, |slash| slash + 1),
                 });
+                // `/bin/rm x` is tried as `rm x` too.
                 starts.extend(base.map(start));
             }
         }
@@ -292,6 +297,7 @@ impl What {
                 if candidates.expands {
                     return starts.any(|start| may_become(candidates.text(start), tokens));
                 }
+                // Most candidates differ in their first letters: compared before the glob is run.
                 let beginning = folded.literal_prefix();
                 for start in starts {
                     let text = candidates.text(start);
@@ -321,6 +327,7 @@ impl What {
 }
 
 fn may_become(text: &str, tokens: &[Token]) -> bool {
+    // What the shell expands may become anything: the pattern holds if some text fits both.
     let expanding: Vec<Token> = text
         .chars()
         .map(|c| match c {

@@ -107,6 +107,7 @@ impl Judged<'_> {
         let mut at = 0;
         let mut wrapped = false;
         loop {
+            // One program of the chain: `sudo`, then what it runs, then what that runs.
             let name = wrappers::base_name(self.text(at));
             let hazard = |code| {
                 Err(Hazard {
@@ -128,6 +129,7 @@ impl Judged<'_> {
                     hazard(Code::HazardWrapper)
                 };
             }
+            // The program that it runs must be spelled: a wildcard there would grant any.
             match inner_program(self.texts, at, wrapper) {
                 Some(inner) if inner < self.first => at = inner,
                 _ => return hazard(Code::HazardWrapper),
@@ -141,6 +143,7 @@ impl Judged<'_> {
     fn behind_verb(&self) -> Option<Hazard> {
         let name = wrappers::base_name(self.text(0));
         let verbs = wrappers::inner_program_after(name)?;
+        // Only a verb that the rule spells counts: what is free is refused as a word.
         let verb = (1..self.first).find(|index| verbs.contains(self.text(*index)))?;
         let wrapper = wrappers::Wrapper {
             name: "",
@@ -184,6 +187,7 @@ impl Judged<'_> {
         self.of_words(hazards, program)
             .or_else(|| {
                 let behind = program + 1..self.texts.len();
+                // `git branch x`: behind some words stand hazards of their own.
                 let mut verbs =
                     behind.filter_map(|index| Some((hazards.verbs.get(self.text(index))?, index)));
                 verbs.find_map(|(hazards, verb)| self.of_words(hazards, verb))
@@ -194,6 +198,7 @@ impl Judged<'_> {
                 is_verb.then_some((Code::HazardWord, first))
             })
             .or_else(|| {
+                // Without words that tell it what to do, it reads commands from its input.
                 let told = is_told(after, hazards.driven?);
                 (!told).then_some((Code::HazardInterpreter, program))
             })
@@ -261,6 +266,7 @@ impl Judged<'_> {
         };
         let is_hazard = match self.freedoms.get(index)? {
             Freedom::Spelled => false,
+            // The rule spells how it begins, so the table's `every argument` is settled by that.
             Freedom::Begun => is_hazardous(hazards, text),
             Freedom::Free => hazards.everything || is_hazardous(hazards, text),
         };

@@ -2,7 +2,7 @@
 //! algorithms that it has.
 //!
 //! Reads the first bytes of a connection, up to the host's offer of algorithms (RFC 4253
-//! sections 4.2 and 7.1), which are not encrypted. libssh2 tells of neither. Believes nothing
+//! sections 4.2 and 7.1), which are not encrypted. libssh2 reports neither. Believes nothing
 //! of it: it only makes an error say more. Called by [`crate::ssh::login`].
 
 use crate::ssh::encoding::take_string;

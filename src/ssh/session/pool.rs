@@ -63,7 +63,7 @@ struct Shared {
 struct State {
     /// The one parked last is at the back.
     sessions: VecDeque<(Key, Instant, Parked)>,
-    has_keeper: bool,
+    has_reaper: bool,
     /// Rises with each [`Pool::clear`]: what was in use then is not parked afterwards.
     era: u64,
 }
@@ -150,18 +150,18 @@ impl Pool {
     /// Sees to it that a thread waits for the sessions' time to be up; it ends with the
     /// last of them. Without it (no threads left) they still end at the next park.
     fn keep(&self, state: &mut State) {
-        if state.has_keeper {
+        if state.has_reaper {
             return;
         }
         let weak = Arc::downgrade(&self.0);
         let builder = thread::Builder::new()
             .name("idle-sessions".into())
             .stack_size(STACK);
-        state.has_keeper = builder.spawn(move || keeper(&weak)).is_ok();
+        state.has_reaper = builder.spawn(move || reap(&weak)).is_ok();
     }
 }
 
-fn keeper(weak: &Weak<Shared>) {
+fn reap(weak: &Weak<Shared>) {
     while let Some(shared) = weak.upgrade() {
         let mut state = shared.lock();
         let now = Instant::now();
@@ -176,7 +176,7 @@ fn keeper(weak: &Weak<Shared>) {
         }
         let next = state.sessions.iter().map(|(_, until, _)| *until).min();
         if next.is_none() {
-            state.has_keeper = false;
+            state.has_reaper = false;
         }
         let done = match next {
             Some(next) if over.is_empty() => {

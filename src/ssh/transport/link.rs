@@ -125,12 +125,15 @@ impl Link {
     ) -> Result<Result<T, Fault>, SshError> {
         loop {
             watch.check()?;
+            // libssh2 does what it can with the bytes that are there, and never waits.
             let step = match &self.carrier {
                 Carrier::Socket(stream) => call(&mut self.session, stream.as_fd()),
                 Carrier::Tunnel(outer) => call(&mut self.session, outer.socket().as_fd()),
             };
+            // What it wrote goes out before its result is used: the peer may wait for it.
             self.flush(watch.phase)?;
             if let Poll::Ready(result) = step {
+                // A key exchange may have happened within the call.
                 self.still_believed(watch.phase)?;
                 return Ok(result);
             }
@@ -145,6 +148,7 @@ impl Link {
     pub(crate) fn flush(&mut self, phase: Phase) -> Result<(), SshError> {
         while self.session.wire().has_outbound() {
             let wire = self.session.wire();
+            // A tunnel's bytes are data of a channel of the outer session, which has its own flush.
             let sent = match &mut self.carrier {
                 Carrier::Socket(stream) => wire
                     .drain(|bytes| retry(|| stream.write(bytes)))
@@ -191,6 +195,7 @@ impl Link {
                 }
                 return Ok(Filled::Bytes);
             }
+            // Nothing came: time to say that this side is there, and to send what was left.
             self.keep_alive(watch.phase)?;
             self.flush(watch.phase)?;
             if let Filled::Woken = self.wait(watch)? {
@@ -228,6 +233,7 @@ impl Link {
                 let mut ended = false;
                 let count = wire.fill(|space| match outer.session.read(Stream::Stdout, space) {
                     Poll::Ready(Ok(count)) => {
+                        // No bytes yet is not the end: only EOF on the outer channel is.
                         ended = count == 0 && outer.session.at_eof();
                         Ok(count)
                     }

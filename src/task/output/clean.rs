@@ -66,6 +66,7 @@ impl Cleaner {
         if self.partial.is_empty() {
             self.decode(bytes, clean);
         } else {
+            // A character was cut in two by the read before.
             let mut joined = std::mem::take(&mut self.partial);
             joined.extend_from_slice(bytes);
             self.decode(&joined, clean);
@@ -90,6 +91,7 @@ impl Cleaner {
             if chunk.invalid().is_empty() {
                 continue;
             }
+            // Invalid so far, but more bytes could make it a character: kept for the next read.
             let cut_short = chunks.peek().is_none()
                 && std::str::from_utf8(chunk.invalid()).is_err_and(|e| e.error_len().is_none());
             if cut_short {
@@ -104,6 +106,7 @@ impl Cleaner {
     fn text(&mut self, mut text: &str, clean: &mut String) {
         while !text.is_empty() {
             if self.state == State::Ground && self.marker == Marker::None && !self.carriage_return {
+                // The usual case, thousands of bytes at a time.
                 let plain = text.find(is_special).unwrap_or(text.len());
                 let (run, rest) = text.split_at(plain);
                 clean.push_str(run);
@@ -155,6 +158,7 @@ impl Cleaner {
     fn escape(&mut self, c: char, clean: &mut String) {
         self.state = match c {
             '[' => State::Csi,
+            // OSC (`]`), DCS, SOS, PM, APC, and screen's title: their text goes up to ST or BEL.
             ']' | 'P' | 'X' | '^' | '_' | 'k' => State::Text,
             ' '..='/' => State::Intermediate,
             '0'..='~' => State::Ground,
@@ -181,6 +185,7 @@ impl Cleaner {
         self.settle(Some(c), clean);
         match c {
             '\r' => self.carriage_return = true,
+            // `<|` is held back until it is known whether a name follows.
             '<' => self.marker = Marker::Less,
             '|' | '\u{ff5c}' if self.marker == Marker::Less => self.marker = Marker::Bar(c),
             '\n' | '\t' => clean.push(c),

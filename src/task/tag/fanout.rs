@@ -116,6 +116,7 @@ impl TagHandle {
                 Verdict::Ask(needs) => needs.refuse(ApprovalFailure::Unavailable),
                 Verdict::Deny(denial) => denial,
             };
+            // Denied before anything runs, and on record like any other denial.
             tasks.registry.audit.deny(&alias, hash);
             collected.denied(place, alias, denial);
         }
@@ -187,8 +188,10 @@ impl Fanout {
         if progress.beginning {
             return;
         }
+        // One thread begins hosts at a time: the order of the file is the order of the starts.
         progress.beginning = true;
         while let Some((place, alias, command)) = progress.next(self.width) {
+            // A start waits for the disk and may end at once: never with the lock held.
             drop(progress);
             let order = Order {
                 permit: Permit::new(&self.command, command),
@@ -217,6 +220,7 @@ impl Fanout {
                     progress.count(&alias);
                     progress.collected.denied(place, alias, denial);
                 }
+                // Cancelled while it was being started: nobody else has its handle.
                 Ok(handle) if progress.stop == Some(NotRun::Cancelled) => {
                     drop(progress);
                     handle.cancel();
@@ -225,6 +229,7 @@ impl Fanout {
                 Ok(handle) => progress.keep(place, handle),
             }
         }
+        // No host is begun any more; those that wait are told apart from those that failed.
         if let Some(why) = progress.stop {
             let left = std::mem::take(&mut progress.waiting);
             drop(progress);
