@@ -139,6 +139,12 @@ pub struct User {
     pub gid: u32,
 }
 
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.uid, self.gid)
+    }
+}
+
 /// A command line that was not understood, in words for the person who typed it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UsageError {

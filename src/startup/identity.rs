@@ -59,35 +59,24 @@ impl fmt::Display for StillRoot {
 }
 
 /// Why the process cannot go on as whom it should be.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityError {
     /// `--user` names another user, and only root may change.
+    #[error(
+        "--user: the server was started as uid {0}, which may not become another user; start it as root, or \
+         leave --user away"
+    )]
     NotRoot(u32),
     /// `--user` cannot be obeyed.
-    Become(User, PrivilegeError),
+    #[error(
+        "--user: cannot become {user} ({error}); give the container CAP_SETUID and CAP_SETGID, or start it as that user"
+    )]
+    Become { user: User, error: PrivilegeError },
     /// No way to be sure of what is left.
+    #[error("cannot give up privileges: {0}")]
     Privileges(PrivilegeError),
+    #[error("cannot forbid memory dumps: {0}")]
     Dumps(io::Error),
-}
-
-impl fmt::Display for IdentityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotRoot(uid) => write!(
-                f,
-                "--user: the server was started as uid {uid}, which may not become another \
-                 user; start it as root, or leave --user away"
-            ),
-            Self::Become(user, error) => write!(
-                f,
-                "--user: cannot become {}:{} ({error}); give the container CAP_SETUID and \
-                 CAP_SETGID, or start it as that user",
-                user.uid, user.gid
-            ),
-            Self::Privileges(error) => write!(f, "cannot give up privileges: {error}"),
-            Self::Dumps(error) => write!(f, "cannot forbid memory dumps: {error}"),
-        }
-    }
 }
 
 /// Becomes the user that `wanted` and `readable` lead to, without any capability.
@@ -130,7 +119,7 @@ fn settle_root(
         Some(User { uid: 0, .. }) => Ok(Some(StillRoot::Asked)),
         Some(user) => {
             privileges::become_user(user.uid, user.gid)
-                .map_err(|error| IdentityError::Become(user, error))?;
+                .map_err(|error| IdentityError::Become { user, error })?;
             Ok(None)
         }
         None => settle_by_default(readable),

@@ -5,7 +5,6 @@
 //! not enforced is an error here, never a silence. Which level is enough is decided by
 //! `startup`, the only caller, while there is one thread.
 
-use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
@@ -63,64 +62,39 @@ pub struct Enforced {
 }
 
 /// Why there is no Landlock at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// EPERM: a filter around this process forbids the calls.
+    #[error(
+        "the container's seccomp profile blocks Landlock: use a profile that allows landlock_create_ruleset, \
+         landlock_add_rule and landlock_restrict_self (the default ones of Docker 23 and Podman 4 do)"
+    )]
     Blocked,
     /// ENOSYS: the kernel was built without it, or is older than 5.13.
+    #[error(
+        "this kernel lacks Landlock: use Linux 5.13 or newer (6.7 for all of it) with CONFIG_SECURITY_LANDLOCK"
+    )]
     NotInKernel,
     /// EOPNOTSUPP: built in, but not in the list of active security modules.
+    #[error(
+        "Landlock is disabled at boot: add 'landlock' to the kernel parameter lsm= (see /sys/kernel/security/lsm)"
+    )]
     DisabledAtBoot,
+    #[error("Landlock does not answer: {0}")]
     Other(Errno),
 }
 
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Blocked => f.write_str(
-                "the container's seccomp profile blocks Landlock: use a profile that allows \
-                 landlock_create_ruleset, landlock_add_rule and landlock_restrict_self \
-                 (the default ones of Docker 23 and Podman 4 do)",
-            ),
-            Self::NotInKernel => f.write_str(
-                "this kernel lacks Landlock: use Linux 5.13 or newer (6.7 for all of it) with \
-                 CONFIG_SECURITY_LANDLOCK",
-            ),
-            Self::DisabledAtBoot => f.write_str(
-                "Landlock is disabled at boot: add 'landlock' to the kernel parameter lsm= \
-                 (see /sys/kernel/security/lsm)",
-            ),
-            Self::Other(error) => write!(f, "Landlock does not answer: {error}"),
-        }
-    }
-}
-
 /// A rule that could not be made or enforced.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum LandlockError {
     /// A file exists and cannot be opened.
-    Open(PathBuf, PathFdError),
-    Rules(RulesetError),
+    #[error("Landlock: {path}: {error}", path = .path.display())]
+    Open { path: PathBuf, error: PathFdError },
+    #[error("Landlock: {0}")]
+    Rules(#[from] RulesetError),
     /// The calls succeeded and the kernel still does not enforce all that was asked.
+    #[error("Landlock: only {0:?}")]
     NotEnforced(RulesetStatus),
-}
-
-impl fmt::Display for LandlockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open(path, error) => write!(f, "Landlock: {}: {error}", path.display()),
-            Self::Rules(error) => write!(f, "Landlock: {error}"),
-            Self::NotEnforced(status) => write!(f, "Landlock: only {status:?}"),
-        }
-    }
-}
-
-impl std::error::Error for LandlockError {}
-
-impl From<RulesetError> for LandlockError {
-    fn from(error: RulesetError) -> Self {
-        Self::Rules(error)
-    }
 }
 
 /// The kernel's ABI version, 1 or more. Asked of the system call itself: the crate does
@@ -175,7 +149,10 @@ pub fn restrict(grants: &Grants<'_>, version: u32) -> Result<Enforced, LandlockE
         created = created.add_rule(PathBeneath::new(directory, read))?;
     }
     for path in grants.read_files.iter().filter(|path| path.exists()) {
-        let failed = |error| LandlockError::Open(path.to_path_buf(), error);
+        let failed = |error| LandlockError::Open {
+            path: path.to_path_buf(),
+            error,
+        };
         let file = PathFd::new(path).map_err(failed)?;
         created = created.add_rule(PathBeneath::new(file, AccessFs::ReadFile))?;
     }

@@ -4,36 +4,27 @@
 //! the kernel says afterwards and fail if anything is left. Which user, and whether a
 //! failure is fatal, is decided by `startup`, the only caller, while there is one thread.
 
-use std::{fmt, io};
+use std::io;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgroups};
 
 /// A step of giving up privileges that failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum PrivilegeError {
     /// setgroups(2), setresgid(2) or setresuid(2): the process lacks the capability.
+    #[error("{0}: {1}")]
     Change(&'static str, Errno),
     /// The kernel reports another identity than the one asked for.
+    #[error("the {0} did not change")]
     Kept(&'static str),
+    #[error("capabilities: {0}")]
     Capabilities(io::Error),
     /// A set of capabilities is not empty afterwards.
+    #[error("capabilities are left in the {0} set")]
     Left(&'static str),
 }
-
-impl fmt::Display for PrivilegeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Change(call, error) => write!(f, "{call}: {error}"),
-            Self::Kept(what) => write!(f, "the {what} did not change"),
-            Self::Capabilities(error) => write!(f, "capabilities: {error}"),
-            Self::Left(set) => write!(f, "capabilities are left in the {set} set"),
-        }
-    }
-}
-
-impl std::error::Error for PrivilegeError {}
 
 pub(crate) fn is_root() -> bool {
     Uid::effective().is_root()

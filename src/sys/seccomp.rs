@@ -5,7 +5,6 @@
 //! server starts without it is decided by `startup`, the only caller.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -17,39 +16,29 @@ use seccompiler::{
 use crate::sys::syscalls::{AGENT_SOCKET, CALLS, Call, Otherwise, Test, Value, Verdict};
 
 /// Why the filter is not in force.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum SeccompError {
     /// EPERM: a filter around this process forbids further ones.
+    #[error(
+        "the container's seccomp profile blocks seccomp: use a profile that allows the seccomp system call \
+         (the default ones of Docker and Podman do)"
+    )]
     Blocked,
     /// ENOSYS or EINVAL: the kernel was built without filters.
+    #[error(
+        "this kernel lacks seccomp filters: use one with CONFIG_SECCOMP_FILTER (Linux 4.14 or newer)"
+    )]
     NotInKernel,
     /// No table for this processor.
+    #[error("there is no seccomp table for {0}")]
     Architecture(&'static str),
+    #[error("seccomp: {0}")]
     Compile(BackendError),
+    #[error("seccomp: {0}")]
     Apply(seccompiler::Error),
+    #[error("seccomp does not answer: {0}")]
     Probe(Errno),
 }
-
-impl fmt::Display for SeccompError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Blocked => f.write_str(
-                "the container's seccomp profile blocks seccomp: use a profile that allows the \
-                 seccomp system call (the default ones of Docker and Podman do)",
-            ),
-            Self::NotInKernel => f.write_str(
-                "this kernel lacks seccomp filters: use one with CONFIG_SECCOMP_FILTER \
-                 (Linux 4.14 or newer)",
-            ),
-            Self::Architecture(name) => write!(f, "there is no seccomp table for {name}"),
-            Self::Compile(error) => write!(f, "seccomp: {error}"),
-            Self::Apply(error) => write!(f, "seccomp: {error}"),
-            Self::Probe(error) => write!(f, "seccomp does not answer: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for SeccompError {}
 
 /// What differs between two configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

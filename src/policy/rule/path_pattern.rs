@@ -28,24 +28,17 @@ enum Component {
 }
 
 /// Why a text is no pattern of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PathPatternError {
     /// Neither `/`, nor `~/`, nor `**` at the beginning.
+    #[error("the path begins neither with / nor with ~/ nor with **")]
     Relative,
     /// A `..`, `.` or empty component.
+    #[error("the path has an empty, . or .. component")]
     Climbs,
     /// A piece with `?` or `[…]` that is too long.
+    #[error("? or [...] within a very long piece without a *")]
     TooLong,
-}
-
-impl std::fmt::Display for PathPatternError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Relative => "the path begins neither with / nor with ~/ nor with **",
-            Self::Climbs => "the path has an empty, . or .. component",
-            Self::TooLong => "? or [...] within a very long piece without a *",
-        })
-    }
 }
 
 /// A file that a command names, as far as the words tell.

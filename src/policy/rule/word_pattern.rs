@@ -60,36 +60,27 @@ pub enum Freedom {
 }
 
 /// Why a text is no pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
+    #[error("the pattern is empty")]
     Empty,
+    #[error("the pattern is longer than {MAX_BYTES} bytes")]
     TooLong,
+    #[error(
+        "the pattern holds the operator {0:?}: each command is matched by itself, and redirections to \
+         /dev/null need no rule (put a literal {0:?} in quotes)"
+    )]
     Operator(char),
+    #[error("a quote is not closed")]
     UnterminatedQuote,
     /// `?` or `[…]` within more than [`glob::MIXED_MAX`] characters without a `*`.
+    #[error(
+        "? or [...] within more than {} characters without a *",
+        glob::MIXED_MAX
+    )]
     LongPiece,
+    #[error("the pattern holds a control character")]
     ControlCharacter,
-}
-
-impl std::fmt::Display for PatternError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the pattern is empty"),
-            Self::TooLong => write!(f, "the pattern is longer than {MAX_BYTES} bytes"),
-            Self::Operator(c) => write!(
-                f,
-                "the pattern holds the operator {c:?}: each command is matched by itself, and \
-                 redirections to /dev/null need no rule (put a literal {c:?} in quotes)"
-            ),
-            Self::UnterminatedQuote => f.write_str("a quote is not closed"),
-            Self::LongPiece => write!(
-                f,
-                "? or [...] within more than {} characters without a *",
-                glob::MIXED_MAX
-            ),
-            Self::ControlCharacter => f.write_str("the pattern holds a control character"),
-        }
-    }
 }
 
 impl Pattern {
