@@ -31,7 +31,6 @@ pub enum ApprovalFailure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
     pub(crate) code: Code,
-    pub(crate) kind: Kind,
     pub(crate) hash: CommandHash,
     pub(crate) why: Box<str>,
     pub(crate) hint: Box<str>,
@@ -50,6 +49,8 @@ pub(crate) struct Details {
     /// All reasons, in the order of the text.
     pub(crate) faults: Vec<DenialFault>,
     pub(crate) rewrite: Option<Rewrite>,
+    /// Where it is not the one that the code stands for.
+    pub(crate) kind: Option<Kind>,
 }
 
 /// One of several reasons for a denial.
@@ -67,7 +68,6 @@ impl Denial {
         let kind = code.kind();
         Self {
             code,
-            kind,
             hash,
             why: format!("{}.", code.why()).into(),
             hint: format!("{}. {}.", code.hint(), kind.advice()).into(),
@@ -84,12 +84,12 @@ impl Denial {
     /// The same, of a command whose words are all known and do more than a rule grants:
     /// `phrases` as in "changes something".
     pub(in crate::policy::decision) fn beyond_reading(&mut self, phrases: &str) {
-        self.kind = Kind::Narrow;
+        self.details.kind = Some(Kind::Narrow);
         self.why = format!("No rule grants a command that {phrases}").into();
         self.hint = format!(
             "Find it out with a command that only reads, or ask the operator to allow exactly \
              this one. {}.",
-            self.kind.advice()
+            Kind::Narrow.advice()
         )
         .into();
     }
@@ -115,7 +115,7 @@ impl Denial {
 
     /// What kind of answer this is: put it otherwise, narrow it or ask, stop.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.details.kind.unwrap_or_else(|| self.code.kind())
     }
 
     /// Everything that stands in the way, where that is more than one thing: of a text that
