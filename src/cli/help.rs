@@ -14,6 +14,10 @@ Commands:
                               the word 'stdio' means the same)
   check [--json]              say whether the configuration and this machine would do
   init DIR                    write a commented starting configuration into DIR
+  import ssh-config [FILE] [--credentials]
+                              print servers.yml from an ssh_config (~/.ssh/config)
+  import ansible [FILE] [--credentials]
+                              print servers.yml from an inventory (/etc/ansible/hosts)
   plan ALIAS COMMAND [--json] judge a command as the server would, with the deciding rule
   policy explain COMMAND      say what each word of a command is, and what it does
   policy sets                 list the ready-made sets of programs

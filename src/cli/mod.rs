@@ -20,6 +20,7 @@ pub(crate) use sandbox::{Right, Sandbox};
 use crate::audit;
 
 use crate::cli::args::{Line, Name, spelling, split, utf8};
+use crate::cli::commands::import::Source;
 use crate::cli::sandbox::{parse_floor, parse_level};
 
 /// The variables that stand for an absent flag, and the one that has none.
@@ -69,6 +70,12 @@ pub enum Command {
     },
     Init {
         dir: PathBuf,
+    },
+    Import {
+        source: Source,
+        /// The person's own, or the system's, where none is named.
+        file: Option<PathBuf>,
+        credentials: bool,
     },
     Plan {
         alias: String,
@@ -237,6 +244,16 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
         (Name::Serve, []) => Command::Serve,
         (Name::Check, []) => Command::Check { json },
         (Name::Init, [dir]) => Command::Init { dir: dir.into() },
+        (Name::ImportSshConfig, files @ ([] | [_])) => Command::Import {
+            source: Source::SshConfig,
+            file: files.first().map(PathBuf::from),
+            credentials: line.has("credentials"),
+        },
+        (Name::ImportAnsible, files @ ([] | [_])) => Command::Import {
+            source: Source::Ansible,
+            file: files.first().map(PathBuf::from),
+            credentials: line.has("credentials"),
+        },
         (Name::Plan, [alias, command]) => Command::Plan {
             alias: text(alias)?,
             command: text(command)?,

@@ -46,6 +46,11 @@ fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -
             check::rehearse(&alone, &settings, &environment).print(json, colour)
         }
         Command::Init { dir } => commands::init::run(&dir),
+        Command::Import {
+            source,
+            file,
+            credentials,
+        } => commands::import::run(source, file.as_deref(), credentials, &environment),
         Command::Trust { alias, fingerprint } => trust::run(
             alone,
             &settings,

@@ -9,6 +9,7 @@ pub(crate) mod audit_show;
 pub(crate) mod audit_verify;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod manual;
 pub(crate) mod output;

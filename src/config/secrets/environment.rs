@@ -18,6 +18,8 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::config::schema::problem::nearest;
 use crate::config::secrets::value::{NAME_MAX, SECRET_MAX, Secret};
 
+/// Others that are settings: where the agent is, and who types, for the subcommands.
+const KEPT: [&str; 4] = ["HOME", "LOGNAME", "SSH_AUTH_SOCK", "USER"];
 /// What the names of the server's own settings begin with.
 const OWN: &str = "MCP_SSH_";
 /// Where a secret's value is looked for after the variable of its own name.
@@ -105,7 +107,7 @@ impl Environment {
             if let Some(value) = secret_value(secret, value) {
                 self.prefixed.insert(secret.to_owned(), value);
             }
-        } else if name.starts_with(OWN) || name == "SSH_AUTH_SOCK" {
+        } else if name.starts_with(OWN) || KEPT.contains(&name.as_str()) {
             self.settings.insert(name, value);
         } else if !is_not_secret(&name)
             && let Some(value) = secret_value(&name, value)
@@ -114,7 +116,7 @@ impl Environment {
         }
     }
 
-    /// A setting of the server's own, such as `MCP_SSH_CONFIG_DIR`. An empty one counts
+    /// A setting of the server's own, such as `MCP_SSH_CONFIG_DIR`, or one of [`KEPT`]. An empty one counts
     /// as not set.
     pub fn setting(&self, name: &str) -> Option<&OsStr> {
         self.settings

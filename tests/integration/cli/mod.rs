@@ -2,4 +2,5 @@
 
 mod check_and_init;
 mod commands;
+mod import;
 mod policy_cli;
