@@ -35,8 +35,9 @@ impl Phase {
     /// run'.
     pub fn limit(self) -> Option<Duration> {
         match self {
-            Self::Resolve => Some(Duration::from_secs(5)),
-            Self::Connect | Self::Handshake => Some(Duration::from_secs(15)),
+            // Outlasts the C library's own patience with two name servers that say nothing
+            // (resolv.conf(5): 5 s each).
+            Self::Resolve | Self::Connect | Self::Handshake => Some(Duration::from_secs(15)),
             // Not less than PAM's usual delay after a wrong password, several times.
             Self::Authenticate => Some(Duration::from_secs(30)),
             Self::Run => None,

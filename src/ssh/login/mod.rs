@@ -268,7 +268,11 @@ impl Hop<'_> {
     ) -> Result<(Link, Permit, Verified), SshError> {
         let (before, passed) = before.unzip();
         let (carrier, address, permit) = self.connect(before, addresses)?;
-        seen.address = Some(address.socket_addr().ip());
+        let ip = address.socket_addr().ip();
+        seen.address = Some(ip);
+        if let HostAddress::Name(name) = &self.host.address {
+            self.means.resolver.worked(name.as_str(), ip);
+        }
         // The host before has answered on a channel.
         drop(passed);
         match self.enter(carrier, seen) {
@@ -324,36 +328,25 @@ impl Hop<'_> {
         before: Option<Link>,
         addresses: &[PinnedAddress],
     ) -> Result<(Carrier, PinnedAddress, Permit), SshError> {
+        let logins = self.means.logins;
+        let acquire = |address: PinnedAddress| {
+            logins.acquire(address.socket_addr(), self.onward, self.control)
+        };
+        let Some(mut outer) = before else {
+            let (stream, address, permit) = connect(addresses, self.control, acquire)?;
+            return Ok((Carrier::Socket(stream), address, permit));
+        };
+        // Through a host, one after the other: a tunnel that was asked for and not answered is
+        // still being asked for, and the next call would go on with that one, whatever address
+        // it names.
         let mut last = SshError::NoAddressAllowed {
             refused: Vec::new(),
         };
-        let mut before = before;
         for &address in addresses {
-            let logins = self.means.logins;
-            let permit = logins.acquire(address.socket_addr(), self.onward, self.control)?;
-            let result = match before.as_mut() {
-                None => {
-                    let watch = self.control.begin(Phase::Connect);
-                    connect(address, &watch).map(|stream| Some(Carrier::Socket(stream)))
-                }
-                Some(outer) => self.tunnel(outer, address).map(|()| None),
-            };
-            match result {
-                Ok(Some(carrier)) => return Ok((carrier, address, permit)),
-                Ok(None) => match before.take() {
-                    Some(outer) => {
-                        return Ok((Carrier::Tunnel(Box::new(outer)), address, permit));
-                    }
-                    None => return Err(last),
-                },
-                Err(error @ (SshError::Connect { .. } | SshError::Tunnel { .. })) => last = error,
-                // A tunnel that was asked for and not answered is still being asked for:
-                // the next call would go on with that one, whatever address it names.
-                Err(
-                    error @ SshError::Timeout {
-                        whole_run: false, ..
-                    },
-                ) if before.is_none() => last = error,
+            let permit = acquire(address)?;
+            match self.tunnel(&mut outer, address) {
+                Ok(()) => return Ok((Carrier::Tunnel(Box::new(outer)), address, permit)),
+                Err(error @ SshError::Tunnel { .. }) => last = error,
                 Err(error) => return Err(error),
             }
         }

@@ -339,14 +339,25 @@ pub(crate) fn wait_for(
     watch: &Watch<'_>,
     most: Duration,
 ) -> Result<Filled, SshError> {
+    wait_for_any(&[descriptor], interest, watch, most)
+}
+
+/// The same until any of them is.
+///
+/// # Errors
+/// As [`wait_for`].
+pub(crate) fn wait_for_any(
+    descriptors: &[BorrowedFd<'_>],
+    interest: PollFlags,
+    watch: &Watch<'_>,
+    most: Duration,
+) -> Result<Filled, SshError> {
     watch.check()?;
     let left = watch.left().map_or(most, |left| left.min(most));
     // Rounded up, so that a deadline is past when the wait for it ends.
     let millis = u16::try_from(left.as_millis().saturating_add(1)).unwrap_or(u16::MAX);
-    let mut set = [
-        PollFd::new(descriptor, interest),
-        PollFd::new(watch.cancel().as_fd(), PollFlags::POLLIN),
-    ];
+    let mut set = vec![PollFd::new(watch.cancel().as_fd(), PollFlags::POLLIN)];
+    set.extend(descriptors.iter().map(|each| PollFd::new(*each, interest)));
     match poll(&mut set, PollTimeout::from(millis)) {
         Ok(_) | Err(Errno::EINTR) => {}
         // The kernel is short of memory for the moment. A moment later is as good.
@@ -358,8 +369,8 @@ pub(crate) fn wait_for(
             });
         }
     }
-    let [_, wake] = set;
-    if wake.any().unwrap_or(false) {
+    let woken = set.first().and_then(PollFd::any).unwrap_or(false);
+    if woken {
         watch.cancel().settle();
         watch.check()?;
         return Ok(Filled::Woken);

@@ -58,6 +58,8 @@ struct Name {
     waiting: Option<Vec<Cancel>>,
     /// When the last look-ups started, within a second.
     recent: VecDeque<Instant>,
+    /// The address that was connected to last.
+    worked: Option<IpAddr>,
 }
 
 impl Resolver {
@@ -85,7 +87,9 @@ impl Resolver {
         }
     }
 
-    /// The addresses of `name`, in the C library's order (RFC 6724); at least one.
+    /// The addresses of `name`; at least one. The one that was last connected to comes first,
+    /// then they are in the C library's order (RFC 6724), the families by turns (RFC 8305,
+    /// section 4).
     ///
     /// # Errors
     /// There is none, too many look-ups a second, all helpers are busy for as long as the
@@ -98,7 +102,10 @@ impl Resolver {
         loop {
             let mut state = self.shared.lock();
             if let Some(answer) = state.fresh(name) {
-                return answer.map_err(|cause| fail(ResolveFailure::Lookup(cause.to_string())));
+                let worked = state.names.get(name).and_then(|name| name.worked);
+                return answer
+                    .map(|found| in_order(&found, worked))
+                    .map_err(|cause| fail(ResolveFailure::Lookup(cause.to_string())));
             }
             let all_busy = !state.is_under_way(name) && state.at_work >= LOOKUPS_AT_ONCE;
             if all_busy {
@@ -126,6 +133,13 @@ impl Resolver {
         }
     }
 
+    /// `address` is the one of `name` that could be connected to.
+    pub(crate) fn worked(&self, name: &str, address: IpAddr) {
+        if let Some(name) = self.shared.lock().names.get_mut(name) {
+            name.worked = Some(address);
+        }
+    }
+
     /// Forgets all answers: the next run asks again.
     pub(crate) fn forget(&self) {
         for name in self.shared.lock().names.values_mut() {
@@ -149,6 +163,21 @@ impl Resolver {
             .stack_size(STACK);
         builder.spawn(work).map(drop).map_err(|e| e.to_string())
     }
+}
+
+fn in_order(found: &[IpAddr], worked: Option<IpAddr>) -> Arc<[IpAddr]> {
+    let first_family = found.first().is_some_and(IpAddr::is_ipv4);
+    let (first, second): (Vec<IpAddr>, Vec<IpAddr>) = found
+        .iter()
+        .partition(|address| address.is_ipv4() == first_family);
+    let mut turns = Vec::with_capacity(found.len());
+    for place in 0..first.len().max(second.len()) {
+        turns.extend(first.get(place));
+        turns.extend(second.get(place));
+    }
+    // Stable: all others keep their order.
+    turns.sort_by_key(|address| Some(*address) != worked);
+    turns.into()
 }
 
 impl Shared {
@@ -363,5 +392,16 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn what_worked_comes_first_and_families_take_turns() {
+        let list =
+            |text: &str| -> Vec<IpAddr> { text.split(' ').map(|ip| ip.parse().unwrap()).collect() };
+        let found = list("::1 ::2 ::3 1.1.1.1 1.1.1.2");
+        let turns = in_order(&found, None);
+        assert_eq!(*turns, list("::1 1.1.1.1 ::2 1.1.1.2 ::3"));
+        let worked = in_order(&found, Some("1.1.1.2".parse().unwrap()));
+        assert_eq!(*worked, list("1.1.1.2 ::1 1.1.1.1 ::2 ::3"));
     }
 }
