@@ -120,6 +120,7 @@ pub(crate) fn of_command(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) 
         let listed = format!("{} -printf '%M %u %g %s %p\\n'", meaning::readable(&found));
         attempts.extend(with(listed));
     }
+    attempts.extend(behind_cd(text, parsed));
     // `PROGRAM … FILE` → `cat FILE | PROGRAM …`.
     if let ([rest @ .., file], true) = (command.words.as_slice(), filter::is_named(&command.words))
         && rest.len() > 1
@@ -130,6 +131,31 @@ pub(crate) fn of_command(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) 
         attempts.extend(with(format!("cat {file} | {}", meaning::readable(rest))));
     }
     attempts
+}
+
+/// `cd /x; …` → `cd /x && { …; }`: what follows starts in `/x` or not at all.
+pub(crate) fn behind_cd(text: &str, parsed: &Parsed<'_>) -> Option<Rewrite> {
+    let first = parsed
+        .commands
+        .first()
+        .filter(|first| first.words.len() == 2)?;
+    if first.words.first()?.text != "cd" || first.start != 0 {
+        return None;
+    }
+    let (cd, rest) = text.split_at_checked(first.text.len())?;
+    let rest = rest
+        .trim_start_matches(' ')
+        .strip_prefix([';', '\n'])?
+        .trim();
+    let rest = rest.trim_end_matches([';', '\n', ' ']);
+    let group = match rest.contains(['\n', '#']) {
+        true => format!("{{\n{rest}\n}}"),
+        false => format!("{{ {rest}; }}"),
+    };
+    Some(Rewrite {
+        tool: None,
+        command: format!("{cd} && {group}"),
+    })
 }
 
 #[cfg(test)]

@@ -41,21 +41,26 @@ impl Rules {
         let words = &command.words;
         let arguments = arguments(words);
         let invocation = Invocation::of(&arguments);
-        let from = match &command.directory {
-            Directory::Home => From::Home,
-            Directory::Known(directory) => From::Directory(directory),
-            Directory::Unknown => From::Somewhere,
-        };
-        if let Some(id) = self.denial(subject, words, &invocation, from) {
+        let mut places = command.directory.alternatives().iter().map(place);
+        let denial = places.find_map(|from| self.denial(subject, words, &invocation, from));
+        if let Some(id) = denial {
             return Finding::denied(self.denials.get(id).map(|denied| denied.line));
         }
-        let case = Case {
-            words,
-            invocation: &invocation,
-            from,
-            sudo: false,
-        };
-        let found = self.grant(subject, &case);
+        // Wherever it may start, it has to be granted.
+        let mut found: Option<Finding> = None;
+        for from in command.directory.alternatives().iter().map(place) {
+            let case = Case {
+                words,
+                invocation: &invocation,
+                from,
+                sudo: false,
+            };
+            let here = self.grant(subject, &case);
+            if found.is_none_or(|known| strictness(here.action) > strictness(known.action)) {
+                found = Some(here);
+            }
+        }
+        let found = found.unwrap_or_else(|| Finding::plain(Action::Deny, Code::NoRule, None));
         if found.action != Action::Deny {
             return found;
         }
@@ -225,6 +230,23 @@ impl Finding {
 
     fn denied(line: Option<Line>) -> Self {
         Self::plain(Action::Deny, Code::DenyRule, line)
+    }
+}
+
+fn place(directory: &Directory) -> From<'_> {
+    match directory {
+        Directory::Home => From::Home,
+        Directory::Known(directory) => From::Directory(directory),
+        Directory::OneOf(_) | Directory::Unknown => From::Somewhere,
+    }
+}
+
+/// Deny beats ask beats allow.
+pub(crate) fn strictness(action: Action) -> u8 {
+    match action {
+        Action::Allow => 0,
+        Action::Ask => 1,
+        Action::Deny => 2,
     }
 }
 

@@ -111,8 +111,20 @@ pub enum Directory {
     Home,
     /// This one: a `cd` that succeeded stands before it.
     Known(String),
-    /// One of several, or one that only the host knows.
+    /// One of these, each of the kinds above: a `cd` that may have failed stands before it.
+    OneOf(Vec<Directory>),
+    /// One that only the host knows.
     Unknown,
+}
+
+impl Directory {
+    /// Each that it may be.
+    pub fn alternatives(&self) -> &[Directory] {
+        match self {
+            Self::OneOf(several) => several,
+            one => std::slice::from_ref(one),
+        }
+    }
 }
 
 /// `NAME=value` before a program.

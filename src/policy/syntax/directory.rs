@@ -1,12 +1,15 @@
 //! In which directory each command starts, as far as the text tells.
 //!
 //! Owns the walk that follows `cd` through a tree: behind `cd /x &&` a command starts in
-//! `/x`, behind `cd /x ;` in one of two directories, which is no answer. Refuses nothing.
+//! `/x`, behind `cd /x ;` in one of two directories. Refuses nothing.
 //! Called by the lexer at the end.
 
 use crate::policy::syntax::command::{
     AndOr, Command, Compound, Connective, Directory, List, Parsed, Pipeline, Simple,
 };
+
+/// Most directories that a command is said to start in one of.
+const ALTERNATIVES_MAX: usize = 4;
 
 /// The directory behind a command that succeeded, and behind one that failed.
 #[derive(Clone)]
@@ -151,9 +154,16 @@ fn target(operand: Option<&std::borrow::Cow<'_, str>>) -> Directory {
 }
 
 fn either(one: &Directory, other: &Directory) -> Directory {
-    match one == other {
-        true => one.clone(),
-        false => Directory::Unknown,
+    let mut several = one.alternatives().to_vec();
+    for directory in other.alternatives() {
+        if !several.contains(directory) {
+            several.push(directory.clone());
+        }
+    }
+    match several.len() {
+        1 => one.clone(),
+        2..=ALTERNATIVES_MAX if !several.contains(&Directory::Unknown) => Directory::OneOf(several),
+        _ => Directory::Unknown,
     }
 }
 

@@ -167,6 +167,28 @@ rules:
     );
 }
 
+/// Behind `cd /x;` a command starts in `/x` or where it was: both count.
+#[test]
+fn a_directory_that_may_not_have_been_entered() {
+    let policy = |paths: &str| {
+        format!(
+            "{{limits: {{deny_substrings: []}}, rules: [{{action: allow, reads: [linux, text], \
+             paths: [{paths}]}}, {{action: deny, paths: ['/etc/shadow*']}}]}}"
+        )
+    };
+    let text = "cd /opt/app; ls -la; cat VERSION";
+    let closed = load(&policy("'/opt/**'")).unwrap();
+    let host = Host::new("h", []);
+    let Verdict::Deny(denial) = closed.policy().judge_text(&host.subject(), text) else {
+        panic!("the home is not open");
+    };
+    let rewrite = denial.rewrite().map(|rewrite| rewrite.command.as_str());
+    assert_eq!(rewrite, Some("cd /opt/app && { ls -la; cat VERSION; }"));
+    let open = policy("'/opt/**', '~/**'");
+    all(&open, "allow", &[text, "cd /opt/app && ls; cat x"]);
+    all(&open, "deny", &["cd /etc; cat shadow", "cd /srv; ls"]);
+}
+
 /// The spellings that an earlier version let through.
 #[test]
 fn denies_hold_by_meaning() {

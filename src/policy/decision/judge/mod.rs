@@ -19,6 +19,7 @@ use crate::policy::decision::verdict::Verdict;
 use crate::policy::deny::hit::Hit;
 use crate::policy::identity::PolicyId;
 use crate::policy::rule::Finding;
+use crate::policy::rule::decide::strictness;
 use crate::policy::source::{Action, Line};
 use crate::policy::syntax::command::{Input, Parsed, Refusal, Simple, Word};
 use crate::policy::syntax::{lexer, render, shell_text};
@@ -175,6 +176,8 @@ impl Policy {
                         found: shortened(&command.text),
                     });
                     denial.details.faults = faults.collect();
+                    let attempts = remedy::behind_cd(text, parsed).into_iter().collect();
+                    denial.details.rewrite = self.rewrite(subject, attempts);
                 }
             }
         }
@@ -212,14 +215,6 @@ fn filters_need_a_rule_before_them(commands: &[Simple<'_>], findings: &mut [Find
                 ..*finding
             };
         }
-    }
-}
-
-fn strictness(action: Action) -> u8 {
-    match action {
-        Action::Allow => 0,
-        Action::Ask => 1,
-        Action::Deny => 2,
     }
 }
 
