@@ -24,6 +24,19 @@ fn openssl_loads_nothing() {
     assert!(!binary_holds("dlfcn_load"));
 }
 
+/// By the names under which its providers offer algorithms.
+#[test]
+fn openssl_has_what_ssh_uses_and_little_else() {
+    assert!(binary_holds("AES-256-GCM:id-aes256-GCM:"));
+    for unused in ["SM4-GCM:1.2.", "ARIA-256-GCM:1.2.", "SLH-DSA-SHA2-128s:"] {
+        assert!(
+            !binary_holds(unused),
+            "{unused} OpenSSL was built before scripts/openssl-configure changed: \
+             cargo clean -p openssl-sys"
+        );
+    }
+}
+
 #[test]
 fn libssh2_asserts_nothing() {
     assert!(
