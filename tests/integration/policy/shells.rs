@@ -1,5 +1,5 @@
 //! Promise: what was judged is what the shell sees. For thousands of generated commands
-//! and every one of the corpora, programs that record their arguments are run by eleven
+//! and every one of the corpora, programs that record their arguments are run by twelve
 //! shells, and the words they saw are compared with the words that were judged:
 //!
 //! - P1: the canonical form, in every shell;
@@ -71,6 +71,13 @@ const SHELLS: &[Shell] = &[
         name: "tcsh",
         package: "tcsh",
         argv: &["tcsh", "-f"],
+        setenv: "setenv RECORD_ID %",
+        posix: false,
+    },
+    Shell {
+        name: "csh",
+        package: "csh",
+        argv: &["bsd-csh", "-f"],
         setenv: "setenv RECORD_ID %",
         posix: false,
     },
@@ -421,6 +428,8 @@ const OTHERS: &[(&str, &str, &[&str])] = &[
     ("rc of Plan 9", "9base", &["/usr/lib/plan9/bin/rc"]),
     ("elvish", "elvish", &["elvish"]),
     ("xonsh", "xonsh", &["xonsh", "--no-rc"]),
+    // Puts variables in the place of `$(…)`, in quotes too.
+    ("sash", "sash", &["sash"]),
 ];
 
 /// Texts that such a shell takes apart: what stands inside quotes here stands outside there.
@@ -434,6 +443,8 @@ const TAKEN_APART: &[&str] = &[
     "' ; s1 '",
     "' ; s1 #",
     "$(s1)",
+    "$(RECORD_ID)",
+    "$(",
     "`{s1}",
     "{s1}",
     "&& s1",
