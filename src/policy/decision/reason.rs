@@ -447,8 +447,8 @@ impl Code {
             Self::PlainLists => (
                 "syntax:plain-lists",
                 "This host's login shell gets simple commands joined by | ; && || only",
-                "Leave out groups, if, for, !, assignments, $(…), and redirections but 2>&1 and \
-                 >/dev/null",
+                "Leave out groups, if, for, !, assignments, $(…), && beside ||, and redirections but \
+                 >/dev/null behind a single command: both outputs are returned",
             ),
             Self::EvalBuiltin => (
                 "syntax:eval-builtin",

@@ -176,20 +176,35 @@ pub(crate) fn quote(text: &str, out: &mut String) {
 }
 
 /// The tree for a login shell that may be no POSIX one: simple commands in a list, or
-/// nothing.
+/// nothing. To a C shell `2>&1` is a word and a file, `&&` binds tighter than `||`, and a
+/// redirection within a pipeline is an error.
 pub(crate) fn plain(parsed: &Parsed<'_>) -> Option<String> {
-    let simple = |command: &Command<'_>| matches!(command, Command::Simple(_));
-    let pipeline = |each: &Pipeline<'_>| !each.negated && each.commands.iter().all(simple);
-    let lists = parsed
-        .tree
-        .items
-        .iter()
-        .all(|item| pipeline(&item.first) && item.rest.iter().all(|(_, each)| pipeline(each)));
+    let simple = |command: &Command<'_>| match command {
+        Command::Simple(index) => parsed.commands.get(*index),
+        Command::Compound(..) => None,
+    };
+    let null =
+        |each: &Redirect<'_>| matches!(each, Redirect::OutputToNull | Redirect::InputFromNull);
+    let pipeline = |each: &Pipeline<'_>| {
+        let alone = each.commands.len() == 1;
+        !each.negated
+            && each.commands.iter().all(|command| {
+                simple(command).is_some_and(|simple| {
+                    simple.redirects.is_empty() || alone && simple.redirects.iter().all(null)
+                })
+            })
+    };
+    let lists = parsed.tree.items.iter().all(|item| {
+        let first = item.rest.first().map(|(connective, _)| *connective);
+        pipeline(&item.first)
+            && item
+                .rest
+                .iter()
+                .all(|(connective, each)| Some(*connective) == first && pipeline(each))
+    });
     let words = parsed.commands.iter().all(|command| {
         let literal = |word: &Word<'_>| word.outputs.is_empty() && !word.text.contains(STATUS);
-        command.assignments.is_empty()
-            && command.words.iter().all(literal)
-            && command.read_by_redirect().next().is_none()
+        command.assignments.is_empty() && command.words.iter().all(literal)
     });
     (lists && words).then(|| canonical(parsed))
 }

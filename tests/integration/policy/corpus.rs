@@ -432,8 +432,15 @@ fn hosts_without_a_shell_of_ours() {
         login("df '-h' && id"),
         r"true '$(' \) '& exit & & &' ; 'df' '-h' && 'id'"
     );
+    assert!(login("df >/dev/null || id").ends_with("'df' >/dev/null || 'id'"));
     for text in [
         "( df )",
+        "df 2>&1",
+        "df 2>/dev/null",
+        "df &>/dev/null",
+        "df >/dev/null | cat",
+        "df || id && uptime",
+        "df < /x",
         "TZ=UTC df",
         "echo \"$(id)\"",
         "! df",

@@ -4,7 +4,7 @@
 //!
 //! - P1: the canonical form, in every shell;
 //! - P2: the text as it came in, in the POSIX shells;
-//! - P3: the line that is sent, in every shell.
+//! - P3: the line that is sent, in every shell, to hosts with `shell: login` too.
 //!
 //! `POLICY_SHELLS_COMMANDS` sets how many commands are generated, `POLICY_SHELLS_SEED`
 //! where the generator starts.
@@ -30,7 +30,7 @@ use mcp_ssh_orchestrator::testing::policy::syntax::command::{
     AndOr, Command as Part, Connective, Parsed, Pipeline, Simple,
 };
 use mcp_ssh_orchestrator::testing::policy::syntax::lexer;
-use mcp_ssh_orchestrator::testing::policy::{Policy, Verdict};
+use mcp_ssh_orchestrator::testing::policy::{Policy, ShellMode, Subject, Verdict};
 
 /// Programs of the corpora that a shell has itself.
 const BUILTINS: &[&str] = &[
@@ -240,6 +240,8 @@ struct Trial {
     raw: String,
     canonical: String,
     wrapped: String,
+    /// What a host with `shell: login` gets, if it takes this.
+    login: Option<String>,
     expected: Vec<Vec<String>>,
     /// Whether a C shell reads the list as others do.
     in_csh: bool,
@@ -261,8 +263,17 @@ fn trial(stage: &Stage, policy: &Policy, host: &Host, raw: &str) -> Option<Trial
     let Verdict::Allow(authorised) = policy.judge_text(&host.subject(), raw) else {
         panic!("an understood command under full trust is not allowed: {raw}");
     };
+    let to_login = Subject {
+        shell: ShellMode::Login,
+        ..host.subject()
+    };
+    let login = match policy.judge_text(&to_login, raw) {
+        Verdict::Allow(authorised) => Some(authorised.exec_line()),
+        _ => None,
+    };
     Some(Trial {
         raw: raw.to_owned(),
+        login,
         canonical: authorised.canonical().to_owned(),
         wrapped: authorised.exec_line(),
         expected: expected(stage, &parsed),
@@ -341,6 +352,8 @@ enum Form {
     Canonical,
     Raw,
     Wrapped,
+    /// What is sent with `shell: login`.
+    Login,
 }
 
 /// Runs every trial in every shell in the forms promised for it.
@@ -405,6 +418,7 @@ fn promised(shell: &Shell, form: Form, trial: &Trial) -> bool {
         }
         Form::Raw => shell.posix,
         Form::Wrapped => true,
+        Form::Login => trial.login.is_some(),
     }
 }
 
@@ -412,6 +426,7 @@ fn line(form: Form, trial: &Trial) -> String {
     match form {
         Form::Canonical => trial.canonical.clone(),
         Form::Raw => trial.raw.clone(),
+        Form::Login => trial.login.clone().unwrap_or_default(),
         // The batch goes on: `exec` would take its place.
         Form::Wrapped => trial.wrapped.replacen("exec ", "", 1),
     }
@@ -579,7 +594,12 @@ fn generated_commands() {
         let raw = generate::command(&mut random, &stage.programs);
         trials.extend(trial(&stage, snapshot.policy(), &host, &raw));
     }
-    let forms = [Form::Canonical, Form::Raw, Form::Wrapped];
+    let to_login = trials.iter().filter(|trial| trial.login.is_some()).count();
+    assert!(
+        to_login * 5 > trials.len(),
+        "only {to_login} for a login shell"
+    );
+    let forms = [Form::Canonical, Form::Raw, Form::Wrapped, Form::Login];
     compare(&stage, &trials, &forms);
 }
 
