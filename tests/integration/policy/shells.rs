@@ -34,7 +34,7 @@ use mcp_ssh_orchestrator::testing::policy::{Policy, ShellMode, Subject, Verdict}
 
 /// Programs of the corpora that a shell has itself.
 const BUILTINS: &[&str] = &[
-    "cd", "command", "echo", "false", "kill", "pwd", "true", "type",
+    "cd", "command", "echo", "false", "kill", "pwd", "true", "type", "ulimit",
 ];
 
 /// Commands that one process of a shell runs.
