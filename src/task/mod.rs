@@ -289,6 +289,11 @@ impl Tasks {
         permit::judge(&self.registry.audit, snapshot, host, command)
     }
 
+    /// The same for a call that waits for the command's end.
+    pub fn judge_waited(&self, snapshot: &Snapshot, host: &Host, command: &CommandText) -> Verdict {
+        permit::judge_waited(&self.registry.audit, snapshot, host, command)
+    }
+
     /// Judges a command for each of these hosts, as far as the configuration has them.
     pub fn plan(
         &self,
@@ -296,7 +301,10 @@ impl Tasks {
         aliases: &[HostAlias],
         command: &CommandText,
     ) -> TagPlan {
-        let judge = |host: &Host| (host.alias.clone(), self.judge(&snapshot, host, command));
+        let judge = |host: &Host| {
+            let verdict = self.judge_waited(&snapshot, host, command);
+            (host.alias.clone(), verdict)
+        };
         let hosts = aliases.iter().filter_map(|alias| snapshot.host(alias));
         TagPlan {
             hosts: hosts.map(judge).collect(),

@@ -110,6 +110,22 @@ impl Runnable {
     }
 }
 
+/// The same for a call that waits for the end: what has none is denied.
+pub(crate) fn judge_waited(
+    audit: &Audit,
+    snapshot: &Snapshot,
+    host: &Host,
+    command: &CommandText,
+) -> Verdict {
+    match judge(audit, snapshot, host, command) {
+        denied @ Verdict::Deny(_) => denied,
+        verdict => match snapshot.policy().endless(command.as_str()) {
+            Some(denial) => Verdict::Deny(denial),
+            None => verdict,
+        },
+    }
+}
+
 /// Judges a command for one host, and puts on record what the security log is to be told
 /// of it.
 pub(crate) fn judge(

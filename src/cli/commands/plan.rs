@@ -161,6 +161,23 @@ impl Plan<'_> {
                 })
             })
             .collect();
+        let faults = denial.map_or(&[][..], Denial::faults).iter();
+        let faults: Vec<Value> = faults
+            .map(|fault| {
+                json!({
+                    "code": fault.code.as_str(),
+                    "position": fault.position,
+                    "found": fault.found,
+                    "hint": fault.code.hint(),
+                })
+            })
+            .collect();
+        let rewrite = denial.and_then(Denial::rewrite).map(|rewrite| {
+            json!({
+                "tool": rewrite.tool.unwrap_or("ssh_run"),
+                "command": rewrite.command,
+            })
+        });
         let plan = json!({
             "alias": self.subject.alias.as_str(),
             "command": self.command,
@@ -169,6 +186,9 @@ impl Plan<'_> {
             "verdict": verdict.name(),
             "code": verdict.code().as_str(),
             "canonical": self.canonical(),
+            "canonical_hash": self
+                .canonical()
+                .map(|sent| crate::model::names::CommandHash::of(sent).to_string()),
             "does": self.does,
             "why": denial.map(Denial::why),
             "hint": denial.map(Denial::hint),
@@ -177,6 +197,9 @@ impl Plan<'_> {
             "line": denial.and_then(Denial::rule),
             "deny_substring": self.explanation.entry,
             "kind": denial.map(|denial| denial.kind().as_str()),
+            "faults": faults,
+            "rewrite": rewrite,
+            "program_allowed_otherwise": denial.and_then(Denial::program_known),
             "found_in": self.explanation.hidden_in,
             "commands": commands,
             "limits": {

@@ -21,7 +21,7 @@ static PROMPTS: [Prompt; 6] = [
     Prompt {
         name: "ssh_orchestrator_usage",
         title: "Using the SSH Orchestrator",
-        description: "How to work with these tools: plan first, read first, stay inside the policy",
+        description: "How to work with these tools: read first, what each kind of denial asks for, stay inside the policy",
         text: USAGE,
     },
     Prompt {

@@ -12,7 +12,7 @@ use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
 use crate::mcp::wire::json::{Json, Object};
 use crate::model::names::CommandText;
-use crate::policy::Verdict;
+use crate::policy::{Denial, Verdict};
 
 const ASK_WHY: &str = "A rule of the policy wants a person's approval before this runs.";
 const CANNOT_ASK: &str = "This client cannot ask a person, so ssh_run will be denied here. A person can run it from a client that \
@@ -54,9 +54,13 @@ fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText, can_ask: bool)
         .field("code", verdict.code().as_str())
         .maybe("does", snapshot.policy().does(command.as_str()).as_deref());
     let planned = match &verdict {
-        Verdict::Allow(authorised) => planned
-            .field("canonical", authorised.canonical())
-            .field("canonical_hash", &authorised.canonical_hash().to_string()),
+        Verdict::Allow(authorised) => {
+            let endless = snapshot.policy().endless(command.as_str());
+            planned
+                .field("canonical", authorised.canonical())
+                .field("canonical_hash", &authorised.canonical_hash().to_string())
+                .maybe("hint", endless.as_ref().map(Denial::hint))
+        }
         Verdict::Ask(question) => planned
             .field("canonical", question.canonical())
             .field("canonical_hash", &question.canonical_hash().to_string())

@@ -37,7 +37,7 @@ pub(crate) fn run(call: &Arc<Call>) {
     );
     call.reply.tell(&start);
     // Verdict.
-    match target.judge(call) {
+    match target.judge_waited(call) {
         Ok(Verdict::Allow(authorised)) => order(call, &target, authorised),
         Ok(Verdict::Deny(denial)) => call.reply.end(target.deny(call, &denial)),
         // Approval. A person takes their time, so a thread of its own waits for them.

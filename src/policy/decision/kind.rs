@@ -58,6 +58,7 @@ impl Code {
             | Self::HazardWrapper
             | Self::HazardPath
             | Self::HazardUndescribed => Kind::Narrow,
+            Self::Follows => Kind::Rewrite,
             code if code.is_syntax() || code.as_str().starts_with("hazard:") => Kind::Rewrite,
             _ => Kind::Narrow,
         }

@@ -21,6 +21,7 @@
 //! | `hazard:sed-script` | a sed script or option beyond the read-only ones |
 //! | `hazard:path` | the program is in a set, and this file in none of its `paths` |
 //! | `hazard:undescribed` | a word that is no plain name, of a program that nothing is known of |
+//! | `follows` | it goes on until it is ended, and the call would wait for its end |
 //! | `approval:unavailable` | the rule asks a person and the client cannot |
 //! | `approval:declined` | the person said no, or gave no clear yes |
 //! | `approval:timeout` | no answer in time |
@@ -68,6 +69,7 @@ pub enum Code {
     HazardSedScript,
     HazardPath,
     HazardUndescribed,
+    Follows,
     ApprovalUnavailable,
     ApprovalDeclined,
     ApprovalTimeout,
@@ -215,6 +217,12 @@ impl Code {
                 "hazard:undescribed",
                 "Nothing is known of this program's words, so that a wildcard grants plain names only",
                 "Leave out options, paths and NAME=VALUE, or ask the operator to allow exactly this command",
+            ),
+            Self::Follows => (
+                "follows",
+                "This command goes on until somebody ends it, and this call would wait for that",
+                "Start it with ssh_run_async, read with ssh_get_task_output, end it with ssh_cancel; or leave \
+                 the option out, or put timeout SECONDS before it",
             ),
             Self::ApprovalUnavailable => (
                 "approval:unavailable",
@@ -439,8 +447,8 @@ impl Code {
             Self::PlainLists => (
                 "syntax:plain-lists",
                 "This host's login shell gets simple commands joined by | ; && || only",
-                "Leave out groups, if, for, !, assignments, $(…), and redirections but 2>&1 and \
-                 >/dev/null",
+                "Leave out groups, if, for, !, assignments, $(…), && beside ||, and redirections but \
+                 >/dev/null behind a single command: both outputs are returned",
             ),
             Self::EvalBuiltin => (
                 "syntax:eval-builtin",

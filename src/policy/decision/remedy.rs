@@ -1,14 +1,15 @@
 //! A command that would do the same as one that was denied.
 //!
-//! Owns the search for another spelling: words put into quotes, a filter that reads a file behind `cat`, a long command
-//! without `nohup` and `&`. Refuses to offer what was not judged and let through, and what
+//! Owns the search for another spelling: words put into quotes, a filter that reads a file
+//! behind `cat`, a long command without `nohup` and `&`, `[ … ]` for `[[ … ]]`, `--` before
+//! the words that `xargs` adds, one look for `watch`. Refuses to offer what was not judged and let through, and what
 //! would do something else. Called by the judgement once it denies.
 
 use crate::policy::decision::kind::Rewrite;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::Subject;
 use crate::policy::decision::verdict::Verdict;
-use crate::policy::syntax::command::{Fault, Parsed, Simple};
+use crate::policy::syntax::command::{Fault, Input, Parsed, Redirect, Simple, Word};
 use crate::policy::syntax::meaning;
 use crate::policy::{Policy, filter};
 
@@ -28,6 +29,12 @@ pub(crate) fn of_faults(text: &str, faults: &[Fault]) -> Vec<Rewrite> {
         attempts.push(Rewrite {
             tool: Some("ssh_run_async"),
             command,
+        });
+    }
+    if text.contains("[[ ") {
+        attempts.push(Rewrite {
+            tool: None,
+            command: text.replace("[[ ", "[ ").replace(" ]]", " ]"),
         });
     }
     let mut quoted = text.to_owned();
@@ -100,18 +107,21 @@ fn respelled(text: &str, fault: Fault) -> Option<String> {
 
 /// Another spelling of a list of which one command is not allowed.
 pub(crate) fn of_command(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) -> Vec<Rewrite> {
-    let with = |new: String| {
+    let put = |new: String| {
         let written: &str = &command.text;
         let end = command.start + written.len();
         let same = text.get(command.start..end) == Some(written);
         let (before, after) = (text.get(..command.start)?, text.get(end..)?);
-        // Only a list of its own can take a pipe in its place.
-        let alone = parsed.commands.len() == 1 || !before.trim_end().ends_with('|');
-        (same && alone).then(|| Rewrite {
+        same.then(|| Rewrite {
             tool: None,
             command: format!("{before}{new}{after}"),
         })
     };
+    // Only a list of its own can take a pipe in its place.
+    let behind_pipe = text
+        .get(..command.start)
+        .is_some_and(|before| before.trim_end().ends_with('|'));
+    let with = |new: String| put(new).filter(|_| parsed.commands.len() == 1 || !behind_pipe);
     let mut attempts = Vec::new();
     let words: Vec<&str> = command.words.iter().map(|word| &*word.text).collect();
     if words.contains(&"-exec") && words.iter().any(|word| matches!(*word, "ls" | "/bin/ls")) {
@@ -121,6 +131,13 @@ pub(crate) fn of_command(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) 
         attempts.extend(with(listed));
     }
     attempts.extend(behind_cd(text, parsed));
+    if words.first() == Some(&"xargs") && !words.contains(&"--") && command.redirects.is_empty() {
+        attempts.extend(put(format!("{} --", command.text)));
+    }
+    attempts.extend(with_exec(text, parsed, command));
+    if words.first() == Some(&"watch") {
+        attempts.extend(watched(&command.words).and_then(put));
+    }
     // `PROGRAM … FILE` → `cat FILE | PROGRAM …`.
     if let ([rest @ .., file], true) = (command.words.as_slice(), filter::is_named(&command.words))
         && rest.len() > 1
@@ -156,6 +173,76 @@ pub(crate) fn behind_cd(text: &str, parsed: &Parsed<'_>) -> Option<Rewrite> {
         tool: None,
         command: format!("{cd} && {group}"),
     })
+}
+
+/// `find … | xargs PROGRAM` → `find … -exec PROGRAM {} +`, which takes the files from the
+/// places that find was given and no words of any text.
+fn with_exec(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) -> Option<Rewrite> {
+    let Input::Pipe(from) = &command.input else {
+        return None;
+    };
+    let found = parsed
+        .commands
+        .get(from.start)
+        .filter(|_| from.len() == 1)?;
+    let name = |simple: &Simple<'_>| Some(simple.words.first()?.text.clone().into_owned());
+    let whole = |simple: &Simple<'_>| {
+        let end = simple.start + simple.text.len();
+        (text.get(simple.start..end) == Some(&*simple.text)).then_some(end)
+    };
+    if name(found)? != "find" || name(command)? != "xargs" {
+        return None;
+    }
+    let mut rest = command.words.get(1..)?;
+    while let [option, after @ ..] = rest
+        && option.text.starts_with('-')
+    {
+        if !matches!(&*option.text, "-0" | "-r" | "-0r" | "-r0" | "-n1" | "-x") {
+            return None;
+        }
+        rest = after;
+    }
+    let program: Vec<Word<'_>> = rest
+        .iter()
+        .filter(|word| word.text != "--")
+        .cloned()
+        .collect();
+    let listed = found.words.iter().filter(|word| word.text != "-print0");
+    let listed: Vec<Word<'_>> = listed.cloned().collect();
+    whole(found)?;
+    let (before, after) = (text.get(..found.start)?, text.get(whole(command)?..)?);
+    let silent = match found.redirects.as_slice() {
+        [] => "",
+        [Redirect::ErrorsToNull] => " 2>/dev/null",
+        _ => return None,
+    };
+    if program.is_empty() || !command.redirects.is_empty() {
+        return None;
+    }
+    let (listed, program) = (meaning::readable(&listed), meaning::readable(&program));
+    Some(Rewrite {
+        tool: None,
+        command: format!("{before}{listed} -exec {program} {{}} +{silent}{after}"),
+    })
+}
+
+/// What `watch` runs, once: it needs a terminal, and nobody looks at one here.
+fn watched(words: &[Word<'_>]) -> Option<String> {
+    let mut rest = words.get(1..)?;
+    while let [option, after @ ..] = rest
+        && option.text.starts_with('-')
+    {
+        let valued = matches!(&*option.text, "-n" | "--interval");
+        rest = match valued {
+            true => after.get(1..)?,
+            false => after,
+        };
+    }
+    match rest {
+        [] => None,
+        [text] => Some(text.text.clone().into_owned()),
+        words => Some(meaning::readable(words)),
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::policy::programs::reading::{Argument, Reading, Role, What};
 use crate::policy::programs::walk::read;
-use crate::policy::syntax::command::{OUTPUT, STATUS, Word};
+use crate::policy::syntax::command::{OUTPUT, Word};
 
 /// Longest chain of programs that is followed.
 const DEEPEST: usize = 8;
@@ -107,7 +107,8 @@ pub(crate) fn arguments<'a>(words: &'a [Word<'_>]) -> Vec<Argument<'a>> {
             Argument {
                 text: &word.text,
                 spreads: word.globs.iter().any(wild),
-                open: word.text.contains([OUTPUT, STATUS]),
+                // A status is a number, and the lexer lets it stand where a number can do nothing.
+                open: word.text.contains(OUTPUT),
             }
         })
         .collect()

@@ -165,6 +165,14 @@ impl<'t> Reader<'t> {
                 self.at += 3;
                 Compound::Group(self.deeper(|reader| reader.rounds(start)))
             }
+            "[[" => {
+                // To ksh and its heirs a language of its own, up to `]]`.
+                self.fault(Code::Bracket, start);
+                let rest = self.rest();
+                self.at += rest.find("]]").map_or(rest.len(), |end| end + 2);
+                self.blanks();
+                return Some(Command::Simple(self.commands.len()));
+            }
             "case" | "while" | "until" | "select" | "function" => {
                 self.refuse_compound(start);
                 return Some(Command::Simple(self.commands.len()));
@@ -270,6 +278,7 @@ impl<'t> Reader<'t> {
             return List::default();
         }
         let mut values = Vec::new();
+        let known = self.faults.len();
         loop {
             self.blanks();
             if Self::ends_word(self.byte(0)) {
@@ -283,6 +292,10 @@ impl<'t> Reader<'t> {
             self.fault(Code::Unclosed, open);
             self.at = self.text.len();
             return List::default();
+        }
+        if self.faults.len() > known {
+            // The rounds of such a loop are told nothing of it: a word that needs no quotes.
+            values = vec!["x".to_owned()];
         }
         let body = self.at;
         let mut all = List::default();

@@ -97,7 +97,13 @@ fn screen(reader: &mut Reader<'_>) {
 fn refusal(mut faults: Vec<Fault>) -> Refusal {
     let rank = |fault: &Fault| (fault.code.syntax_rank(), fault.position);
     let first = faults.iter().copied().min_by_key(rank);
-    faults.sort_by_key(|fault| fault.position);
+    if first.is_some_and(|first| first.code == Code::Limit) {
+        // What was not read is not missing.
+        faults.retain(|fault| !matches!(fault.code, Code::Unclosed | Code::EmptyCommand));
+    }
+    faults.sort_by_key(|fault| (fault.position, rank(fault)));
+    // One thing at one place: the first that names it.
+    faults.dedup_by_key(|fault| fault.position);
     let first = first.unwrap_or(Fault {
         code: Code::Empty,
         position: 0,

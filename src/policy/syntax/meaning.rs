@@ -14,6 +14,23 @@ const PATTERN_FIRST: &[&str] = &[
     "egrep", "fgrep", "grep", "pgrep", "pidof", "pkill", "rg", "tr", "zgrep",
 ];
 
+/// Programs, each with the word behind it if only that one counts, whose operands are names
+/// of packages, units, keys or containers, or patterns of such.
+const NAMES_ONLY: &[(&str, &str)] = &[
+    ("apt", "list"),
+    ("apt-cache", ""),
+    ("dnf", "list"),
+    ("docker", "ps"),
+    ("dpkg", "-l"),
+    ("dpkg-query", ""),
+    ("journalctl", ""),
+    ("podman", "ps"),
+    ("redis-cli", ""),
+    ("rpm", "-qa"),
+    ("systemctl", ""),
+    ("yum", "list"),
+];
+
 /// Options of `find` and `locate` that a pattern follows.
 const PATTERN_OPTIONS: &[&str] = &[
     "-name",
@@ -31,17 +48,26 @@ const PATTERN_OPTIONS: &[&str] = &[
 /// Whether the word at `index` is a pattern that the program itself applies.
 pub(crate) fn is_pattern(words: &[Word<'_>], index: usize) -> bool {
     let text = |index: usize| words.get(index).map_or("", |word| &*word.text);
-    let program = wrappers::base_name(text(0));
-    if index == 0 || text(index).contains('/') {
+    let at = match (text(0), text(1)) {
+        ("sudo", "-n") => 2,
+        ("sudo", _) => 1,
+        _ => 0,
+    };
+    let program = wrappers::base_name(text(at));
+    if index <= at || text(index).contains('/') {
         return false;
     }
     if program == "find" {
         return PATTERN_OPTIONS.contains(&text(index - 1));
     }
+    let first = text(at + 1);
+    if NAMES_ONLY.contains(&(program, "")) || NAMES_ONLY.contains(&(program, first)) {
+        return true;
+    }
     // The first word that is no option; with an option's value before it, that is refused.
     PATTERN_FIRST.contains(&program)
         && !text(index).starts_with('-')
-        && (1..index).all(|before| text(before).starts_with('-') && text(before) != "--")
+        && (at + 1..index).all(|before| text(before).starts_with('-') && text(before) != "--")
 }
 
 /// Wildcards only in a path that starts with `/` or `./` (so that no result is an option),
@@ -55,7 +81,10 @@ pub(crate) fn globs_are_plain(word: &Word<'_>) -> bool {
             let range = offset..=offset + component.len();
             offset += component.len() + 1;
             let globbed = word.globs.iter().any(|at| range.contains(at));
-            component != ".." && !(globbed && component.starts_with('.'))
+            // `**` goes down to every depth in fish and zsh.
+            component != ".."
+                && !component.contains("**")
+                && !(globbed && component.starts_with('.'))
         })
 }
 
@@ -80,7 +109,9 @@ pub(crate) fn loose_outputs(words: &[Word<'_>]) -> Vec<usize> {
     let is_loose = |(index, word): &(usize, &Word<'_>)| {
         let begins = !word.text.starts_with([OUTPUT, '-']);
         let output = word.text.contains(OUTPUT) && !begins && !prints(*index);
-        let status = word.text.contains(STATUS) && program != "echo" && !prints(*index);
+        // A number is no danger to what compares numbers.
+        let compares = matches!(program, "test" | "[") && word.text.chars().eq([STATUS]);
+        let status = word.text.contains(STATUS) && !prints(*index) && !compares;
         output || status
     };
     let words = words.iter().enumerate();

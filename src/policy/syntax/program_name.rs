@@ -2,9 +2,9 @@
 //!
 //! Owns the form of a program's name and refuses the words that a shell would take for
 //! its own: keywords of any shell, assignments, and builtins that evaluate operands as
-//! code (`printf -v 'a[$(id)]'`, `test -v …`, `read`) or change the shell. They are
-//! compared by value, because fish takes a quoted keyword for a keyword. Called by the
-//! lexer once the words are known.
+//! code (`printf -v 'a[$(id)]'`, `test -v …`, `read`) or change the shell. They
+//! are compared by value, because fish takes a quoted keyword for a keyword. `time` is sent
+//! as the program of that name. Called by the lexer once the words are known.
 
 use crate::policy::decision::reason::Code;
 use crate::policy::hazard::wrappers;
@@ -18,8 +18,12 @@ pub(crate) fn refusal(words: &[Word<'_>]) -> Option<(Code, usize)> {
         name @ ("[" | "printf" | "test") if !program.quoted => {
             return evaluated(name, words).map(|word| (Code::EvalBuiltin, word.start));
         }
+        "ulimit" if !program.quoted && only_shows_limits(words) => return None,
+        "time" if !program.quoted && words.len() > 1 => {
+            runs_a_builtin(words).then_some(Code::EvalBuiltin)?
+        }
         name => of_program(name, program.quoted)
-            .or_else(|| evaluates_behind_command(words).then_some(Code::EvalBuiltin))?,
+            .or_else(|| runs_a_builtin(words).then_some(Code::EvalBuiltin))?,
     };
     Some((code, program.start))
 }
@@ -53,16 +57,29 @@ fn of_program(name: &str, quoted: bool) -> Option<Code> {
     }
 }
 
-/// `command` runs builtins too, unless it only asks (`-v`, `-V`).
-fn evaluates_behind_command(words: &[Word<'_>]) -> bool {
+/// `ulimit` with options alone, each with one letter of what to show: ksh evaluates an
+/// operand, and bash takes one right behind its letter.
+fn only_shows_limits(words: &[Word<'_>]) -> bool {
+    words.iter().skip(1).all(|word| {
+        let letters = word.text.strip_prefix('-').unwrap_or_default();
+        let shown = letters.trim_start_matches(['H', 'S']);
+        !letters.is_empty() && shown.len() < 2 && shown.bytes().all(|b| b.is_ascii_lowercase())
+    })
+}
+
+/// `command` runs builtins too, unless it only asks (`-v`, `-V`); so does `time` where a
+/// login shell has it itself.
+fn runs_a_builtin(words: &[Word<'_>]) -> bool {
+    let through = |text: &str| matches!(text, "command" | "time");
     let mut texts = words.iter().map(|word| &*word.text);
-    if texts.next() != Some("command") {
+    if !texts.next().is_some_and(through) {
         return false;
     }
     for text in texts {
         match text.strip_prefix('-') {
             Some(letters) if letters.contains(['v', 'V']) => return false,
             Some(_) => {}
+            None if through(text) => {}
             None => {
                 return wrappers::is_evaluating_builtin(text) || wrappers::is_reserved_word(text);
             }

@@ -176,20 +176,35 @@ pub(crate) fn quote(text: &str, out: &mut String) {
 }
 
 /// The tree for a login shell that may be no POSIX one: simple commands in a list, or
-/// nothing.
+/// nothing. To a C shell `2>&1` is a word and a file, `&&` binds tighter than `||`, and a
+/// redirection within a pipeline is an error.
 pub(crate) fn plain(parsed: &Parsed<'_>) -> Option<String> {
-    let simple = |command: &Command<'_>| matches!(command, Command::Simple(_));
-    let pipeline = |each: &Pipeline<'_>| !each.negated && each.commands.iter().all(simple);
-    let lists = parsed
-        .tree
-        .items
-        .iter()
-        .all(|item| pipeline(&item.first) && item.rest.iter().all(|(_, each)| pipeline(each)));
+    let simple = |command: &Command<'_>| match command {
+        Command::Simple(index) => parsed.commands.get(*index),
+        Command::Compound(..) => None,
+    };
+    let null =
+        |each: &Redirect<'_>| matches!(each, Redirect::OutputToNull | Redirect::InputFromNull);
+    let pipeline = |each: &Pipeline<'_>| {
+        let alone = each.commands.len() == 1;
+        !each.negated
+            && each.commands.iter().all(|command| {
+                simple(command).is_some_and(|simple| {
+                    simple.redirects.is_empty() || alone && simple.redirects.iter().all(null)
+                })
+            })
+    };
+    let lists = parsed.tree.items.iter().all(|item| {
+        let first = item.rest.first().map(|(connective, _)| *connective);
+        pipeline(&item.first)
+            && item
+                .rest
+                .iter()
+                .all(|(connective, each)| Some(*connective) == first && pipeline(each))
+    });
     let words = parsed.commands.iter().all(|command| {
         let literal = |word: &Word<'_>| word.outputs.is_empty() && !word.text.contains(STATUS);
-        command.assignments.is_empty()
-            && command.words.iter().all(literal)
-            && command.read_by_redirect().next().is_none()
+        command.assignments.is_empty() && command.words.iter().all(literal)
     });
     (lists && words).then(|| canonical(parsed))
 }
@@ -213,11 +228,17 @@ pub(crate) fn bare(parsed: &Parsed<'_>) -> Option<String> {
     all.then_some(quoted)
 }
 
-/// Stands before every line that is sent to a shell. To a supported one it is nothing. One
-/// that reads quotes otherwise, such as rc, elvish or xonsh, finds a parenthesis that was
-/// never opened, before anything of the command, and refuses the whole line: what it would
-/// have taken for operators never runs (measured with rc, Plan 9's rc, elvish and xonsh).
-const GUARD: &str = r"true \) ; ";
+/// Stands before every line that is sent to a shell. To a supported one it is nothing. Any
+/// other finds a fault in it before it has read anything of the command, and refuses the
+/// whole line, so that what it would have taken for operators never runs:
+///
+/// - `\)`, to shells in which a backslash is a letter (rc, Plan 9's rc, elvish, xonsh,
+///   nushell, all measured; PowerShell), is a parenthesis that was never opened;
+/// - `'$('`: sash puts the value of a variable in the place of all up to the next `)`, in
+///   quotes too, before it hands the line to /bin/sh. With that the quotes no longer pair;
+/// - `'& exit & & &'`, to a shell without single quotes, ends it (cmd.exe; measured with
+///   wine's) or is an operator with nothing on either side (/bin/sh behind sash).
+pub(crate) const GUARD: &str = r"true '$(' \) '& exit & & &' ; ";
 
 /// The line that hands a canonical command to the login shell.
 pub(crate) fn login_line(canonical: &str) -> String {
@@ -228,8 +249,8 @@ pub(crate) fn login_line(canonical: &str) -> String {
 /// name belongs here: it costs one process, and nothing else.
 const BUILTINS: &[&str] = &[
     "array", "cat", "cd", "chdir", "command", "echo", "false", "getconf", "help", "kill", "mknod",
-    "nohup", "pwd", "realpath", "sleep", "strftime", "true", "type", "umask", "uname", "which",
-    "zftp",
+    "nohup", "pwd", "realpath", "sleep", "strftime", "true", "type", "ulimit", "umask", "uname",
+    "which", "zftp",
 ];
 
 /// Whether the list is one program that can take the shell's place. With an assignment it
@@ -297,12 +318,12 @@ mod tests {
         let line = exec_line("'id' '-u'", true);
         assert_eq!(
             line,
-            r"true \) ; exec /bin/sh -c 'exec '\''id'\'' '\''-u'\'"
+            r"true '$(' \) '& exit & & &' ; exec /bin/sh -c 'exec '\''id'\'' '\''-u'\'"
         );
         let line = exec_line("'a' ; 'b'", false);
         assert_eq!(
             line,
-            r#"true \) ; exec /bin/sh -c 'trap "exit 143" TERM; '\''a'\'' ; '\''b'\'"#
+            r#"true '$(' \) '& exit & & &' ; exec /bin/sh -c 'trap "exit 143" TERM; '\''a'\'' ; '\''b'\'"#
         );
     }
 }

@@ -92,7 +92,12 @@ impl<'t> Reader<'t> {
             true => Cow::Borrowed(self.text.get(start..end).unwrap_or_default()),
             false => Cow::Owned(meaning::readable(&words)),
         };
-        if let Some(list) = self.shell_text(&assignments, &words) {
+        // A file that is given to a shell is given to the commands of its text: which of them
+        // reads it nobody can tell, so such a shell is judged as it stands.
+        let takes_file = |each: &Redirect<'_>| matches!(each, Redirect::InputFrom(_));
+        if !redirects.iter().any(takes_file)
+            && let Some(list) = self.shell_text(&assignments, &words)
+        {
             return Some(Command::Compound(Compound::Subshell(list), redirects));
         }
         if self.commands.len() == MAX_COMMANDS {

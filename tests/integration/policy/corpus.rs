@@ -240,11 +240,62 @@ fn all_faults_are_told_at_once() {
     assert_eq!(found, ["uptime", "df -h"]);
 }
 
+/// What follows of another fault is none, and nothing is named twice at one place.
+#[test]
+fn a_fault_is_told_once() {
+    let snapshot = load("rules: []").unwrap();
+    let host = Host::new("h", []);
+    let words: Vec<String> = (0..33).map(|word| word.to_string()).collect();
+    let long = format!("for i in {}; do echo $i; done", words.join(" "));
+    for (text, code) in [
+        ("for i in {1..3}; do echo $i; done", "syntax:brace"),
+        ("for i in $(id); do echo $i; done", "syntax:dollar"),
+        ("[[ -f /x ]] && uptime", "syntax:bracket"),
+        ("[[ -f /x ]]", "syntax:bracket"),
+        (&long, "syntax:limit"),
+    ] {
+        let verdict = snapshot.policy().judge_text(&host.subject(), text);
+        assert_eq!(verdict.code().as_str(), code, "{text}");
+        assert!(denial(&verdict).faults().is_empty(), "{verdict:?}");
+    }
+}
+
+/// What a shell is given to read is judged, whatever its text is: which of its commands
+/// reads it, nobody can tell.
+#[test]
+fn a_file_for_a_shell_is_judged() {
+    let snapshot = load(
+        "{limits: {deny_substrings: []}, \
+         rules: [{action: allow, reads: [linux, text], paths: ['/var/log/**']}]}",
+    )
+    .unwrap();
+    let host = Host::new("h", []);
+    let name = |text: &str| snapshot.policy().judge_text(&host.subject(), text).name();
+    for text in [
+        "cat < /var/log/x",
+        "sh -c 'cat /var/log/x'",
+        "sh -c 'cat < /var/log/x'",
+    ] {
+        assert_eq!(name(text), "allow", "{text}");
+    }
+    for text in [
+        "cat < /etc/shadow",
+        "sh -c 'cat' < /etc/shadow",
+        "sh -c 'df; cat' < /etc/shadow",
+        "sh -c 'cat < /etc/shadow'",
+        "bash -c 'sh -c cat' < /etc/shadow",
+        "df; sh -c 'wc -l' 2>&1 < /etc/shadow",
+    ] {
+        assert_eq!(name(text), "deny", "{text}");
+    }
+}
+
 /// The three kinds, and the rewrite, which is offered only where it is let through.
 #[test]
 fn a_denial_says_what_to_do() {
     let snapshot = load(
-        "rules: [{action: allow, commands: ['cat /var/log/*', 'ls', '/opt/x.sh*', 'find /x *']}, \
+        "rules: [{action: allow, commands: ['cat /var/log/*', 'ls', '/opt/x.sh*', 'find /x *', \
+         '/usr/bin/test -f *']}, \
          {action: deny, commands: ['rm *']}]",
     )
     .unwrap();
@@ -267,6 +318,10 @@ fn a_denial_says_what_to_do() {
             Some("ssh_run: cat /var/log/x | awk '{print $1}'"),
         ),
         ("awk '{print $1}' /etc/x", "narrow", None),
+        ("[[ -f /x ]]", "rewrite", Some("ssh_run: [ -f /x ]")),
+        ("[[ -f /x && -f /y ]]", "rewrite", None),
+        ("watch -n 5 'ls'", "narrow", Some("ssh_run: ls")),
+        ("watch -d -n 5 uptime", "narrow", None),
     ] {
         let verdict = judge(text);
         let denial = denial(&verdict);
@@ -284,6 +339,45 @@ fn a_denial_says_what_to_do() {
     }
     assert_eq!(denial(&judge("cat /etc/x")).program_known(), Some(true));
     assert_eq!(denial(&judge("uptime")).program_known(), Some(false));
+}
+
+/// What is said of sets: words that `xargs` adds, and what goes on until it is ended.
+#[test]
+fn a_denial_of_a_set_says_what_to_do() {
+    let load = |also: &str| {
+        let policy = format!(
+            "{{limits: {{deny_substrings: []}}, rules: [{{action: allow, \
+             reads: [linux, text, systemd], also: [{also}], paths: ['/var/log/**']}}]}}"
+        );
+        load(&policy).unwrap()
+    };
+    let (without, with) = (load(""), load("follows"));
+    let host = Host::new("h", []);
+    let judge = |text: &str| without.policy().judge_text(&host.subject(), text);
+    for (text, rewrite) in [
+        (
+            "find /var/log -name '*.gz' -print0 2>/dev/null | xargs -0 ls -lt | head -5",
+            Some("find /var/log -name '*.gz' -exec ls -lt {} + 2>/dev/null | head -5"),
+        ),
+        (
+            "echo nginx cron | xargs -n1 systemctl is-active",
+            Some("echo nginx cron | xargs -n1 systemctl is-active --"),
+        ),
+        ("find /var/log | xargs -P 4 ls -l", None),
+        ("find /var/log | xargs rm", None),
+    ] {
+        let verdict = judge(text);
+        let found = denial(&verdict).rewrite().map(|rewrite| &*rewrite.command);
+        assert_eq!(found, rewrite, "{text}");
+    }
+    for text in ["tail -f /var/log/x", "journalctl -f -u nginx", "vmstat 1"] {
+        assert!(
+            denial(&judge(text)).hint().contains("ssh_run_async"),
+            "{text}"
+        );
+        let verdict = with.policy().judge_text(&host.subject(), text);
+        assert_eq!(verdict.name(), "allow", "{text}");
+    }
 }
 
 /// What is sent has one hash, however it was written; another word is another command.
@@ -334,9 +428,19 @@ fn hosts_without_a_shell_of_ours() {
         assert_eq!(direct(text), "syntax:bare-words", "{text}");
     }
     let login = |text: &str| sent(text, ShellMode::Login);
-    assert_eq!(login("df '-h' && id"), r"true \) ; 'df' '-h' && 'id'");
+    assert_eq!(
+        login("df '-h' && id"),
+        r"true '$(' \) '& exit & & &' ; 'df' '-h' && 'id'"
+    );
+    assert!(login("df >/dev/null || id").ends_with("'df' >/dev/null || 'id'"));
     for text in [
         "( df )",
+        "df 2>&1",
+        "df 2>/dev/null",
+        "df &>/dev/null",
+        "df >/dev/null | cat",
+        "df || id && uptime",
+        "df < /x",
         "TZ=UTC df",
         "echo \"$(id)\"",
         "! df",

@@ -1,10 +1,10 @@
 //! Promise: what was judged is what the shell sees. For thousands of generated commands
-//! and every one of the corpora, programs that record their arguments are run by eleven
+//! and every one of the corpora, programs that record their arguments are run by twelve
 //! shells, and the words they saw are compared with the words that were judged:
 //!
 //! - P1: the canonical form, in every shell;
 //! - P2: the text as it came in, in the POSIX shells;
-//! - P3: the line that is sent, in every shell.
+//! - P3: the line that is sent, in every shell, to hosts with `shell: login` too.
 //!
 //! `POLICY_SHELLS_COMMANDS` sets how many commands are generated, `POLICY_SHELLS_SEED`
 //! where the generator starts.
@@ -30,11 +30,11 @@ use mcp_ssh_orchestrator::testing::policy::syntax::command::{
     AndOr, Command as Part, Connective, Parsed, Pipeline, Simple,
 };
 use mcp_ssh_orchestrator::testing::policy::syntax::lexer;
-use mcp_ssh_orchestrator::testing::policy::{Policy, Verdict};
+use mcp_ssh_orchestrator::testing::policy::{Policy, ShellMode, Subject, Verdict};
 
 /// Programs of the corpora that a shell has itself.
 const BUILTINS: &[&str] = &[
-    "cd", "command", "echo", "false", "kill", "pwd", "true", "type",
+    "cd", "command", "echo", "false", "kill", "pwd", "true", "type", "ulimit",
 ];
 
 /// Commands that one process of a shell runs.
@@ -71,6 +71,13 @@ const SHELLS: &[Shell] = &[
         name: "tcsh",
         package: "tcsh",
         argv: &["tcsh", "-f"],
+        setenv: "setenv RECORD_ID %",
+        posix: false,
+    },
+    Shell {
+        name: "csh",
+        package: "csh",
+        argv: &["bsd-csh", "-f"],
         setenv: "setenv RECORD_ID %",
         posix: false,
     },
@@ -233,6 +240,8 @@ struct Trial {
     raw: String,
     canonical: String,
     wrapped: String,
+    /// What a host with `shell: login` gets, if it takes this.
+    login: Option<String>,
     expected: Vec<Vec<String>>,
     /// Whether a C shell reads the list as others do.
     in_csh: bool,
@@ -254,8 +263,17 @@ fn trial(stage: &Stage, policy: &Policy, host: &Host, raw: &str) -> Option<Trial
     let Verdict::Allow(authorised) = policy.judge_text(&host.subject(), raw) else {
         panic!("an understood command under full trust is not allowed: {raw}");
     };
+    let to_login = Subject {
+        shell: ShellMode::Login,
+        ..host.subject()
+    };
+    let login = match policy.judge_text(&to_login, raw) {
+        Verdict::Allow(authorised) => Some(authorised.exec_line()),
+        _ => None,
+    };
     Some(Trial {
         raw: raw.to_owned(),
+        login,
         canonical: authorised.canonical().to_owned(),
         wrapped: authorised.exec_line(),
         expected: expected(stage, &parsed),
@@ -334,6 +352,8 @@ enum Form {
     Canonical,
     Raw,
     Wrapped,
+    /// What is sent with `shell: login`.
+    Login,
 }
 
 /// Runs every trial in every shell in the forms promised for it.
@@ -398,6 +418,7 @@ fn promised(shell: &Shell, form: Form, trial: &Trial) -> bool {
         }
         Form::Raw => shell.posix,
         Form::Wrapped => true,
+        Form::Login => trial.login.is_some(),
     }
 }
 
@@ -405,6 +426,7 @@ fn line(form: Form, trial: &Trial) -> String {
     match form {
         Form::Canonical => trial.canonical.clone(),
         Form::Raw => trial.raw.clone(),
+        Form::Login => trial.login.clone().unwrap_or_default(),
         // The batch goes on: `exec` would take its place.
         Form::Wrapped => trial.wrapped.replacen("exec ", "", 1),
     }
@@ -421,6 +443,8 @@ const OTHERS: &[(&str, &str, &[&str])] = &[
     ("rc of Plan 9", "9base", &["/usr/lib/plan9/bin/rc"]),
     ("elvish", "elvish", &["elvish"]),
     ("xonsh", "xonsh", &["xonsh", "--no-rc"]),
+    // Puts variables in the place of `$(…)`, in quotes too.
+    ("sash", "sash", &["sash"]),
 ];
 
 /// Texts that such a shell takes apart: what stands inside quotes here stands outside there.
@@ -434,6 +458,8 @@ const TAKEN_APART: &[&str] = &[
     "' ; s1 '",
     "' ; s1 #",
     "$(s1)",
+    "$(RECORD_ID)",
+    "$(",
     "`{s1}",
     "{s1}",
     "&& s1",
@@ -568,7 +594,12 @@ fn generated_commands() {
         let raw = generate::command(&mut random, &stage.programs);
         trials.extend(trial(&stage, snapshot.policy(), &host, &raw));
     }
-    let forms = [Form::Canonical, Form::Raw, Form::Wrapped];
+    let to_login = trials.iter().filter(|trial| trial.login.is_some()).count();
+    assert!(
+        to_login * 5 > trials.len(),
+        "only {to_login} for a login shell"
+    );
+    let forms = [Form::Canonical, Form::Raw, Form::Wrapped, Form::Login];
     compare(&stage, &trials, &forms);
 }
 

@@ -71,6 +71,12 @@ impl Target {
         Ok(tasks.judge(&self.snapshot, self.host()?, &self.command))
     }
 
+    /// The same for a call that waits for the command's end.
+    pub(crate) fn judge_waited(&self, call: &Call) -> Result<Verdict, Answer> {
+        let tasks = &call.session.server.tasks;
+        Ok(tasks.judge_waited(&self.snapshot, self.host()?, &self.command))
+    }
+
     /// What a denial is answered, put on the record first.
     pub(crate) fn deny(&self, call: &Call, denial: &Denial) -> Answer {
         let tasks = &call.session.server.tasks;

@@ -10,6 +10,7 @@ pub(crate) mod authorised;
 use crate::model::names::CommandHash;
 use crate::policy::decision::denial::{Chain, ChainPart, Denial, DenialFault, Trail};
 use crate::policy::decision::does;
+use crate::policy::decision::endless;
 use crate::policy::decision::judge::authorised::{Authorised, Judged, NeedsApproval};
 use crate::policy::decision::kind::Kind;
 use crate::policy::decision::reason::Code;
@@ -27,6 +28,9 @@ use crate::policy::{Policy, filter};
 
 /// Longest quotation of a command in a sentence, in characters.
 const QUOTE_MAX: usize = 200;
+/// What helps where a rule lets a program read, and not go on for ever.
+const FOLLOWS_HINT: &str = "It goes on until it is ended: ask for what there is now (tail -n 50, journalctl -n 50, vmstat 1 5), \
+    or ask the operator to allow that (also: [follows] in the rule), then start it with ssh_run_async.";
 /// Longest quotation of what stands at one of several faults.
 const FOUND_MAX: usize = 40;
 
@@ -166,6 +170,11 @@ impl Policy {
                 if let [(command, finding)] = denied.as_slice() {
                     let attempts = remedy::of_command(text, parsed, command);
                     denial.details.rewrite = self.rewrite(subject, attempts);
+                    if matches!(finding.code, Code::HazardOption | Code::HazardWord)
+                        && endless::follows(command)
+                    {
+                        denial.hint = FOLLOWS_HINT.into();
+                    }
                     if finding.code == Code::NoRule {
                         denial.program_known = Some(self.rules.names(subject, &command.words));
                     }
