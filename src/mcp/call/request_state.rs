@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use crate::mcp::keys::TagKey;
+use crate::model::keys::TagKey;
 use crate::policy::Shown;
 
 /// Most states that are out at one time; the oldest is given up for a new one.

@@ -9,7 +9,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::Ts;
 use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
@@ -129,14 +128,14 @@ fn start(call: &Arc<Call>, request: Request, plan: TagPlan) {
         "tag:{}:{}:{}",
         request.selection.name(),
         plan.hash(),
-        Ts::now().micros()
+        call.session.server.tasks.token()
     );
     // As long as the slowest of its hosts may take.
     let most = |of: fn(&EffectiveLimits) -> u32| {
         let all = request.limits.iter().map(of);
         all.max().unwrap_or_default()
     };
-    call.reply.began(Work {
+    call.began(Work {
         id,
         max_seconds: most(|limits| limits.max_seconds),
         keep_seconds: most(|limits| limits.task_result_ttl),

@@ -23,7 +23,7 @@ use std::fs::File;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-const TS: Ts = Ts::from_micros(1_761_489_054_143_455);
+const TS: Ts = Ts::from_micros(1_761_489_054_143_455_u64);
 
 fn alias() -> HostAlias {
     HostAlias::parse("web1").unwrap()
@@ -34,7 +34,7 @@ fn hash() -> CommandHash {
 }
 
 fn task() -> TaskId {
-    TaskId::new(&alias(), hash(), 1_761_489_054_143_455)
+    TaskId::new(&alias(), hash(), 1_761_489_054_143_455_u64)
 }
 
 /// The record with the moments of now blanked out: `"ts":T` and `"timestamp":"T"`.
