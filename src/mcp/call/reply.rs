@@ -112,8 +112,7 @@ impl Reply {
             entry.end(answer);
             self.create(entry);
         } else {
-            let result = answer.to_result(&self.caller, Object::new());
-            self.answer(Ok(result));
+            self.answer(answer.outcome(&self.caller));
         }
     }
 

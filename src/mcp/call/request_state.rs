@@ -79,6 +79,15 @@ impl RequestStates {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
+    /// Whether this is a state that is out, for whatever call.
+    pub(crate) fn knows(&self, state: &str) -> bool {
+        let number = URL_SAFE_NO_PAD.decode(state).ok().and_then(|bytes| {
+            let (number, _) = bytes.split_at_checked(8)?;
+            Some(u64::from_be_bytes(number.try_into().ok()?))
+        });
+        number.is_some_and(|number| self.lock().states.contains_key(&number))
+    }
+
     /// Takes a state back for the call with this digest; what was issued with it.
     ///
     /// # Errors

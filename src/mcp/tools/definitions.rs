@@ -160,7 +160,7 @@ pub(crate) static TOOLS: [Tool; 13] = [
         description: "Ask whether the policy lets a command run on a host, without running it. ssh_run judges by itself: plan before \
             work on many hosts. verdict 'ask' means a person must approve. kind says what to do about a denial: rewrite, narrow, or stop.",
         params: &[ALIAS, COMMAND],
-        output: "alias:s,command:s,hash:s,allowed:b,verdict:s,code:s?,canonical:s?,canonical_hash:s?,limits:o,network:o?,why:s?,hint:s?,denied_command:s?,position:i?,kind:s?,faults:a?,rewrite:o?,program_allowed_otherwise:b?,config_warning:s?",
+        output: "alias:s,command:s,hash:s,allowed:b,verdict:s,code:s?,does:s?,canonical:s?,canonical_hash:s?,limits:o,network:o?,why:s?,hint:s?,denied_command:s?,position:i?,kind:s?,faults:a?,rewrite:o?,program_allowed_otherwise:b?,config_warning:s?",
         hints: READS, as_task: false,
     },
     Tool {
@@ -199,7 +199,7 @@ pub(crate) static TOOLS: [Tool; 13] = [
     Tool {
         id: Id::ReloadConfig, name: "ssh_reload_config", title: "Reload configuration",
         description: "Re-read the configuration files after a person edited them. A broken file changes nothing and is reported.",
-        params: &[], output: "status:s,error:s?,problems:a?,warnings:a?", hints: RELOADS, as_task: false,
+        params: &[], output: "status:s,error:s?,problems:a?,warnings:a?,warnings_omitted:i?", hints: RELOADS, as_task: false,
     },
     Tool {
         id: Id::RunAsync, name: "ssh_run_async", title: "Start a command",

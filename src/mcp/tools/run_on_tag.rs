@@ -7,7 +7,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Snapshot;
 use crate::mcp::call::Call;
@@ -107,6 +107,7 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
 /// # Errors
 /// The question, for a modern client to put.
 fn settle(call: &Arc<Call>, plan: TagPlan, wait: Duration) -> Result<TagPlan, Answer> {
+    let begun = Instant::now();
     let ruling = {
         let questions: Vec<&NeedsApproval> = plan.asks();
         if questions.is_empty() {
@@ -118,6 +119,13 @@ fn settle(call: &Arc<Call>, plan: TagPlan, wait: Duration) -> Result<TagPlan, An
     match ruling {
         None => Ok(plan),
         Some(Ruling::Ask(answer)) => Err(answer),
+        Some(Ruling::Invalid(_, answer)) => {
+            let (tasks, hash) = (&call.session.server.tasks, plan.hash());
+            for question in plan.asks() {
+                tasks.record_denial(question.alias(), hash, begun);
+            }
+            Err(answer)
+        }
         Some(Ruling::Approved(mut given)) => Ok(plan.settle(|question| given.spend(question))),
         Some(Ruling::Refused(failure)) => Ok(plan.settle(|question| Err(question.refuse(failure)))),
     }

@@ -82,6 +82,43 @@ const PREFIXES: &[(&str, usize)] = &[
     ("ASIA", 16),
 ];
 
+/// Without one of these there is nothing to find in a line.
+const SIGNS: &[&str] = &[
+    "pass",
+    "PASS",
+    "Pass",
+    "secret",
+    "SECRET",
+    "Secret",
+    "token",
+    "TOKEN",
+    "Token",
+    "key",
+    "KEY",
+    "Key",
+    "pwd",
+    "PWD",
+    "Pwd",
+    "uthorization",
+    "UTHORIZATION",
+    "earer",
+    "EARER",
+    "eyJ",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "AKIA",
+    "ASIA",
+    "BEGIN",
+    "://",
+];
+
 /// What the next word is, by those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -141,7 +178,7 @@ impl Guard {
             self.held.push_str(text);
             if self.held.len() > LONGEST {
                 let held = std::mem::take(&mut self.held);
-                self.word(&held, out);
+                self.line(&held, out);
             }
             return;
         };
@@ -149,7 +186,19 @@ impl Guard {
         let mut all = std::mem::take(&mut self.held);
         all.push_str(whole);
         rest.clone_into(&mut self.held);
-        for piece in all.split_inclusive(is_between) {
+        for line in all.split_inclusive('\n') {
+            self.line(line, out);
+        }
+    }
+
+    /// A line or a part of one, of whole words.
+    fn line(&mut self, line: &str, out: &mut String) {
+        // Almost every line is nothing but what it is.
+        if self.next == Next::Anything && !SIGNS.iter().any(|sign| line.contains(sign)) {
+            out.push_str(line);
+            return;
+        }
+        for piece in line.split_inclusive(is_between) {
             let word = piece.trim_end_matches(is_between);
             if !word.is_empty() {
                 self.word(word, out);

@@ -327,6 +327,7 @@ fn events_about_the_server() {
         (ApprovalOutcome::Unsupported, "unsupported"),
         (ApprovalOutcome::ClientLost, "client_lost"),
         (ApprovalOutcome::Forged, "forged"),
+        (ApprovalOutcome::Malformed, "malformed"),
         (ApprovalOutcome::Replayed, "replayed"),
         (ApprovalOutcome::Expired, "expired"),
     ];
