@@ -11,6 +11,7 @@
 pub(crate) mod clean;
 pub(crate) mod credentials;
 pub(crate) mod excerpt;
+pub(crate) mod forms;
 pub(crate) mod read;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
