@@ -10,8 +10,8 @@
 
 use crate::audit::REDACTED;
 use crate::task::output::forms::{
-    SIGNS, is_between, is_key_line, is_name, is_plain, is_strong, is_token, known_token, login_of,
-    name_of, names_a_secret, web_token,
+    has_sign, is_between, is_key_line, is_name, is_plain, is_strong, is_token, known_token,
+    login_of, name_of, names_a_secret, web_token,
 };
 
 /// Bytes of an unfinished word that are waited with.
@@ -90,6 +90,11 @@ impl Guard {
         let mut all = std::mem::take(&mut self.held);
         all.push_str(whole);
         rest.clone_into(&mut self.held);
+        // Looked at as one first: short lines by the million would cost their time otherwise.
+        if self.next == Next::Anything && !has_sign(&all) {
+            out.push_str(&all);
+            return;
+        }
         for line in all.split_inclusive('\n') {
             self.line(line, out);
         }
@@ -98,7 +103,7 @@ impl Guard {
     /// A line or a part of one, of whole words.
     fn line(&mut self, line: &str, out: &mut String) {
         // Almost every line is nothing but what it is.
-        if self.next == Next::Anything && !SIGNS.iter().any(|sign| line.contains(sign)) {
+        if self.next == Next::Anything && !has_sign(line) {
             out.push_str(line);
             return;
         }

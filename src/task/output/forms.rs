@@ -67,7 +67,7 @@ const PREFIXES: &[(&str, usize)] = &[
 ];
 
 /// Without one of these there is nothing to find in a line.
-pub(crate) const SIGNS: &[&str] = &[
+const SIGNS: &[&str] = &[
     "pass",
     "PASS",
     "Pass",
@@ -102,6 +102,11 @@ pub(crate) const SIGNS: &[&str] = &[
     "BEGIN",
     "://",
 ];
+
+/// Whether there may be anything to find in a text.
+pub(crate) fn has_sign(text: &str) -> bool {
+    SIGNS.iter().any(|sign| text.contains(sign))
+}
 
 /// Between two words: blanks, and what separates members of lists and of queries.
 pub(crate) fn is_between(c: char) -> bool {
