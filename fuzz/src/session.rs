@@ -146,7 +146,12 @@ fn server() -> &'static Server {
         let audit = Audit::to(silence);
         let admit = Box::new(|_: &Snapshot| Ok(()));
         let store = Arc::new(Store::new(Environment::default(), snapshot, admit));
-        let tasks = Tasks::new(audit.clone(), Client::new(None), Arc::clone(&store));
+        let tasks = Tasks::new(
+            audit.clone(),
+            Client::new(None),
+            Arc::clone(&store),
+            &[7; 64],
+        );
         Server {
             store,
             tasks: tasks.expect("a thread can be started"),

@@ -57,7 +57,7 @@ fn answer(
             pager.page::<()>("prompts", params, Vec::new())?;
             Ok(prompts::list(caller))
         }
-        "prompts/get" => prompts::read(caller, params),
+        "prompts/get" => prompts::read(&snapshot, caller, params),
         "completion/complete" => completion::complete(&snapshot, &server.tasks, caller, params),
         _ if caller.version.is_modern() => answer_modern(session, caller, method, params),
         _ => answer_legacy(session, caller, method, params),
@@ -71,7 +71,10 @@ fn answer_modern(
     params: &Params,
 ) -> Result<Json, RpcError> {
     match method {
-        "server/discover" => Ok(handshake::discover(caller)),
+        "server/discover" => {
+            let asks = session.server.store.current().policy().asks();
+            Ok(handshake::discover(caller, asks))
+        }
         "tasks/get" | "tasks/update" | "tasks/cancel" => {
             session.protocol_tasks.answer_modern(caller, method, params)
         }
@@ -87,7 +90,10 @@ fn answer_legacy(
 ) -> Result<Json, RpcError> {
     let done = Json::empty_object();
     match method {
-        "initialize" => Ok(handshake::initialize(&session.initialize(params)?)),
+        "initialize" => {
+            let asks = session.server.store.current().policy().asks();
+            Ok(handshake::initialize(&session.initialize(params)?, asks))
+        }
         "ping" => Ok(done),
         "logging/setLevel" => {
             session.set_level(params.get("level").unwrap_or(&Value::Null))?;

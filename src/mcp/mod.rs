@@ -13,7 +13,6 @@ pub(crate) mod call;
 pub(crate) mod connection;
 pub(crate) mod dispatch;
 pub(crate) mod feature;
-pub(crate) mod keys;
 pub(crate) mod protocol;
 pub(crate) mod session;
 pub(crate) mod tools;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::audit::{Audit, Record, Sandbox};
 use crate::config::{Snapshot, Store};
+use crate::mcp::call::grace::Grace;
 use crate::mcp::call::inflight::Inflight;
 use crate::mcp::call::request_state::RequestStates;
 use crate::mcp::call::server_requests::Questions;
@@ -19,10 +20,10 @@ use crate::mcp::feature::cursor::Pager;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::feature::subscriptions::{MAX_WATCHED, Subscriptions};
 use crate::mcp::feature::tasks::ProtocolTasks;
-use crate::mcp::keys::TagKey;
 use crate::mcp::protocol::peer::Handshake;
 use crate::mcp::wire::message::{Params, RpcError};
 use crate::mcp::wire::outbox::Outbox;
+use crate::model::keys::TagKey;
 use crate::task::Tasks;
 
 /// Longest piece of a bad line's explanation that is logged, in characters.
@@ -45,6 +46,7 @@ pub struct Server {
 pub struct Session {
     pub(crate) server: Server,
     pub(crate) inflight: Arc<Inflight>,
+    pub(crate) grace: Arc<Grace>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) pager: Pager,
     pub(crate) questions: Questions,
@@ -83,6 +85,7 @@ impl Session {
         let subscriptions = Arc::new(Subscriptions::default());
         Arc::new(Self {
             inflight: Inflight::new(Arc::clone(&outbox)),
+            grace: Arc::default(),
             pager: Pager::new(TagKey::derive(&server.key, "cursor")),
             questions: Questions::default(),
             request_states: RequestStates::new(TagKey::derive(&server.key, "requestState")),

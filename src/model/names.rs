@@ -121,7 +121,7 @@ name_type!(
     Tag
 );
 name_type!(
-    /// The name of a task, `alias:hash:microseconds`: 1 to 200 of `A-Z a-z 0-9 . : _ -`.
+    /// The name of a task, `alias:hash:token`: 1 to 200 of `A-Z a-z 0-9 . : _ -`.
     TaskId
 );
 name_type!(
@@ -178,9 +178,9 @@ impl TaskId {
         .map(Self)
     }
 
-    /// The id of a task that starts now: `alias:hash:microseconds` since the Unix epoch.
-    pub fn new(alias: &HostAlias, hash: CommandHash, microseconds: u64) -> Self {
-        Self(format!("{alias}:{hash}:{microseconds}").into())
+    /// The id of a new task: `alias:hash:` and a part that cannot be guessed.
+    pub fn new(alias: &HostAlias, hash: CommandHash, token: impl fmt::Display) -> Self {
+        Self(format!("{alias}:{hash}:{token}").into())
     }
 }
 

@@ -31,6 +31,8 @@ pub struct EffectiveLimits {
     pub task_progress_interval: u32,
     /// Seconds an idle session is kept; 0 means not at all.
     pub session_idle_seconds: u32,
+    /// Whether what looks like a credential is taken out of outputs.
+    pub redact: bool,
     /// Texts denied everywhere.
     pub deny_substrings: Arc<[String]>,
 }
@@ -67,6 +69,7 @@ impl Limits {
             task_result_ttl: 3_600,
             task_progress_interval: 5,
             session_idle_seconds: 60,
+            redact: true,
             deny_substrings: BUILT_IN_DENY_SUBSTRINGS.map(String::from).into(),
         };
         base.apply(global);
@@ -150,6 +153,7 @@ impl EffectiveLimits {
             &source.task_progress_interval,
         );
         set(&mut self.session_idle_seconds, &source.session_idle_seconds);
+        set(&mut self.redact, &source.redact);
         set(&mut self.deny_substrings, &source.deny_substrings);
     }
 }

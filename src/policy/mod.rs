@@ -77,6 +77,12 @@ impl Policy {
         compile::compile(source)
     }
 
+    /// Whether any rule wants a person's approval.
+    pub fn asks(&self) -> bool {
+        let mut rules = self.rules.rules.iter();
+        rules.any(|rule| rule.action == source::Action::Ask)
+    }
+
     /// Which policy this is: no two that were compiled are the same.
     pub fn id(&self) -> PolicyId {
         self.id

@@ -41,6 +41,8 @@ pub struct LimitsSource {
     pub task_progress_interval: Option<u32>,
     /// Seconds an idle session is kept, 0 (off) to 3,600.
     pub session_idle_seconds: Option<u32>,
+    /// Whether what looks like a credential is taken out of outputs.
+    pub redact: Option<bool>,
     /// Replaces the built-in list, as a whole.
     pub deny_substrings: Option<Arc<[String]>>,
 }

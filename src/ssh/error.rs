@@ -200,6 +200,23 @@ impl SshError {
         }
     }
 
+    /// What the host offered where it and this server do not come together, for the
+    /// assistant: names of algorithms or of ways to log in, and nothing else.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Self::NoCommon { part, host, ours } => Some(format!(
+                "no {part} in common; the host has: {}; this server: {}",
+                names_in(host),
+                names_in(ours)
+            )),
+            Self::NotTaken { offered, .. } => {
+                Some(format!("the host takes: {}", names_in(offered)))
+            }
+            Self::Hop { error, .. } => error.detail(),
+            _ => None,
+        }
+    }
+
     /// The cause, for the log.
     pub fn for_operator(&self) -> String {
         self.to_string()
@@ -223,6 +240,21 @@ impl SshError {
             Self::Local { .. } => None,
             Self::Hop { error, .. } => error.phase(),
         }
+    }
+}
+
+/// Of a list of names (RFC 4251 section 5) those that are such, up to a bound: who wrote it
+/// is not trusted.
+fn names_in(list: &str) -> String {
+    let is_name = |name: &&str| {
+        let accept = |byte: u8| byte.is_ascii_alphanumeric() || b"@.-_+".contains(&byte);
+        (1..=64).contains(&name.len()) && name.bytes().all(accept)
+    };
+    let names = list.split([',', ' ']).filter(is_name).take(40);
+    let names: Vec<&str> = names.collect();
+    match names.is_empty() {
+        true => "nothing".to_owned(),
+        false => names.join(", "),
     }
 }
 

@@ -172,6 +172,8 @@ pub struct RunReport {
     pub terminated: Option<Terminated>,
     /// The command may have run to its end, in part or not at all.
     pub outcome_unknown: bool,
+    /// The command has ended, and something that it left behind still holds its output.
+    pub left_running: bool,
     /// Bytes that were read after the sink had had enough.
     pub bytes_not_given: u64,
     pub error: Option<SshError>,
@@ -193,6 +195,7 @@ impl RunReport {
             target_ip: None,
             terminated: None,
             outcome_unknown: false,
+            left_running: false,
             bytes_not_given: 0,
             error: None,
             events: Vec::new(),

@@ -138,13 +138,14 @@ fn converse(
     let output = stdio::Output::new(client.output);
     let gone = stdio::Gone::watching(&input).map_err(StartError::Descriptors)?;
     let client = ssh::Client::new(agent);
-    let tasks = Tasks::new(audit.clone(), client, Arc::clone(&store));
+    let key = random::key().map_err(StartError::Random)?;
+    let tasks = Tasks::new(audit.clone(), client, Arc::clone(&store), &key);
     let server = mcp::Server {
         store,
         tasks: tasks.map_err(StartError::Threads)?,
         audit: audit.clone(),
         sandbox: confined.report.clone(),
-        key: random::key().map_err(StartError::Random)?,
+        key,
     };
     mcp::serve(server, input, output, || gone.now()).map_err(StartError::Threads)
 }

@@ -51,6 +51,7 @@ pub(crate) use unreached::Unreached;
 
 use crate::audit::{Audit, Record};
 use crate::config::{Host, Snapshot, Store};
+use crate::model::keys::TagKey;
 use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId};
 use crate::policy::{EffectiveLimits, Verdict};
 use crate::ssh::Client;
@@ -110,15 +111,22 @@ pub enum CancelError {
 
 impl Tasks {
     /// Starts the timer's thread, so call it after the process was confined. Whatever
-    /// runs, runs by the configuration that `store` has then.
+    /// runs, runs by the configuration that `store` has then. Names of tasks are made with
+    /// `key`, so that nobody guesses one.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn new(audit: Audit, client: Client, store: Arc<Store>) -> io::Result<Self> {
+    pub fn new(
+        audit: Audit,
+        client: Client,
+        store: Arc<Store>,
+        key: &[u8; 64],
+    ) -> io::Result<Self> {
         let registry = Arc::new(Registry::new(
             audit,
             client,
             Arc::clone(&store),
+            TagKey::derive(key, "task"),
             OUTPUT_BUDGET,
         ));
         let clock = timer::start(&registry.timer, registry.audit.clone(), {
@@ -277,6 +285,11 @@ impl Tasks {
     pub fn list(&self) -> Vec<Status> {
         let all = self.registry.all();
         all.iter().map(|task| self.describe(task)).collect()
+    }
+
+    /// A part for the name of work that is more than one task, which nobody can guess.
+    pub(crate) fn token(&self) -> String {
+        self.registry.token()
     }
 
     pub fn counts(&self) -> Counts {

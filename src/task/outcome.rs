@@ -76,6 +76,9 @@ pub struct Failure {
     pub unreached: Option<Unreached>,
     /// Set if the network policy, or a name without an address, kept it from connecting.
     pub network: Option<&'static str>,
+    /// What the host had to say to it, where that helps: names of algorithms or of ways to
+    /// log in.
+    pub detail: Option<String>,
 }
 
 /// What is known of a finished task, without its output.
@@ -100,6 +103,8 @@ pub struct Facts {
     pub terminated: Option<Terminated>,
     /// The command was sent, and may have run to its end or not.
     pub outcome_unknown: bool,
+    /// The command has ended; something that it left behind goes on and holds its output.
+    pub left_running: bool,
     /// The host closed the channel in order and said nothing of the end.
     pub closed_without_status: bool,
     /// The address that was connected to.
@@ -108,6 +113,8 @@ pub struct Facts {
     pub bytes_out: u64,
     /// Bytes of stderr as read from the host.
     pub bytes_err: u64,
+    /// How many that looked like credentials were taken out of the output.
+    pub redacted: u64,
     pub error: Option<Failure>,
     /// Set if it was denied when its turn came: the configuration had changed.
     pub overruled: Option<Box<Overruled>>,
@@ -123,6 +130,7 @@ impl Failure {
             text: text.to_owned(),
             unreached,
             network: None,
+            detail: None,
         }
     }
 }
@@ -182,9 +190,8 @@ impl Facts {
         if self.timeout {
             let phase = self.timeout_phase.map_or("run", Phase::as_str);
             notes.push(format!(
-                "Timed out after {} s (limit {} s) in phase {phase}; the output until then is kept. \
+                "Timed out at the limit of {} s, in phase {phase}; the output until then is kept. \
                  For longer work use ssh_run_async, whose limit is max_async_seconds.",
-                self.duration_ms / 1_000,
                 self.max_seconds
             ));
         }
@@ -205,6 +212,20 @@ impl Facts {
                 "Outcome unknown: {cause}. It was not sent again; check the host before you \
                  repeat it."
             ));
+        }
+        if self.redacted > 0 {
+            notes.push(format!(
+                "{} taken out that looked like credentials ([redacted]); the operator can turn \
+                 this off for a host with redact: [].",
+                self.redacted
+            ));
+        }
+        if self.left_running {
+            notes.push(
+                "The command has ended, but something that it started still runs on the host and \
+                 holds its output; what that says is not read any more."
+                    .into(),
+            );
         }
         if self.terminated == Some(Terminated::Unconfirmed) {
             notes.push(

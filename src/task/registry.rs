@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::audit::Audit;
 use crate::config::{Snapshot, Store};
+use crate::model::keys::TagKey;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 use crate::ssh::Client;
 use crate::task::output::{Budget, Output};
@@ -92,6 +93,7 @@ struct Tables {
     tasks: HashMap<TaskId, Arc<Task>>,
     queue: Queue<TaskId>,
     results: Results,
+    names: TagKey,
     last_id: u64,
     closing: bool,
 }
@@ -119,7 +121,13 @@ impl From<Refused> for NotTaken {
 }
 
 impl Registry {
-    pub(crate) fn new(audit: Audit, client: Client, store: Arc<Store>, budget: usize) -> Self {
+    pub(crate) fn new(
+        audit: Audit,
+        client: Client,
+        store: Arc<Store>,
+        names: TagKey,
+        budget: usize,
+    ) -> Self {
         Self {
             audit,
             client,
@@ -130,6 +138,7 @@ impl Registry {
                 tasks: HashMap::new(),
                 queue: Queue::default(),
                 results: Results::default(),
+                names,
                 last_id: 0,
                 closing: false,
             }),
@@ -246,6 +255,10 @@ impl Registry {
         self.tables().queue.ahead(&task.alias, &task.id)
     }
 
+    pub(crate) fn token(&self) -> String {
+        self.tables().token()
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let tables = self.tables();
         Counts {
@@ -285,15 +298,15 @@ pub struct Counts {
 }
 
 impl Tables {
-    /// A name that no other task has: the time of its creation in microseconds, later
-    /// than that of the task before.
+    /// A name that no other task has.
     fn name(&mut self, alias: &HostAlias, hash: CommandHash) -> TaskId {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-        self.last_id = now.max(self.last_id.saturating_add(1));
-        TaskId::new(alias, hash, self.last_id)
+        TaskId::new(alias, hash, self.token())
+    }
+
+    /// A part of a name that nobody can guess who has seen others.
+    fn token(&mut self) -> String {
+        self.last_id += 1;
+        self.names.token(self.last_id)
     }
 
     fn insert(&mut self, task: &Arc<Task>) -> Result<(), Refused> {

@@ -114,7 +114,8 @@ fn come_under(registry: &Registry, task: &Task, runnable: &Runnable) -> bool {
     };
     task.set_terms(Terms::of(runnable, host, task.kind, task.seconds));
     // The patterns in force hold those of this configuration, and it is in force.
-    task.output().redact(&registry.audit.secrets());
+    let credentials = task.terms().limits.redact;
+    task.output().redact(&registry.audit.secrets(), credentials);
     true
 }
 
@@ -206,6 +207,7 @@ fn end(registry: &Registry, task: &Task, facts: Facts) {
 fn settle(registry: &Registry, task: &Task, claim: Claim, mut facts: Facts) {
     let output = task.output();
     output.finish();
+    facts.redacted = output.credentials();
     (facts.bytes_out, facts.bytes_err) = output.bytes_read();
     match claim {
         Claim::Pending(decided) => decided.not_started(facts.audit_end()),
@@ -351,11 +353,13 @@ fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts 
     facts.truncated = truncated;
     facts.terminated = report.terminated;
     facts.outcome_unknown = report.outcome_unknown;
+    facts.left_running = report.left_running;
     facts.closed_without_status = matches!(report.error, Some(SshError::NoStatus));
     facts.error = report.error.map(|error| Failure {
         text: error.for_assistant().to_owned(),
         unreached: Unreached::of(&error),
         network: error.network_denial(),
+        detail: error.detail(),
     });
     facts
 }
@@ -378,10 +382,12 @@ impl Facts {
             truncated: None,
             terminated: None,
             outcome_unknown: false,
+            left_running: false,
             closed_without_status: false,
             target_ip: None,
             bytes_out: 0,
             bytes_err: 0,
+            redacted: 0,
             error: None,
             overruled: None,
             hostname: Arc::clone(&terms.hostname),

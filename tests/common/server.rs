@@ -178,6 +178,10 @@ impl Server {
         self.notify("notifications/initialized", json!({}));
     }
 
+    pub(crate) fn era(&self) -> Era {
+        self.era
+    }
+
     /// Writes bytes as they are.
     pub(crate) fn send_raw(&self, bytes: &[u8]) {
         let mut stdin = self.stdin.lock().unwrap();

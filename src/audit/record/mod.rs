@@ -251,6 +251,8 @@ pub enum ApprovalOutcome {
     Accepted,
     Declined,
     Cancelled,
+    /// The client's answer is none that the protocol knows.
+    Malformed,
     Timeout,
     /// The client cannot ask a person.
     Unsupported,

@@ -173,8 +173,24 @@ fn limits(section: &Section<'_>, findings: &mut Findings, alias: Option<&str>) -
             Some(_) => Some(OutputCap::Discard),
             None => None,
         },
+        redact: redact(section, findings),
         deny_substrings: deny_substrings(section, findings),
     }
+}
+
+/// Whether what looks like a credential is taken out of outputs.
+fn redact(section: &Section<'_>, findings: &mut Findings) -> Option<bool> {
+    let texts = findings.texts(section, "redact")?;
+    for text in texts.iter().filter(|text| text.value != "builtin") {
+        findings.problem(
+            text.at,
+            section.key("redact"),
+            Fault::BadValue,
+            format!("found the text '{}'", text.value),
+            "builtin, or an empty list for none",
+        );
+    }
+    Some(!texts.is_empty())
 }
 
 fn deny_substrings(section: &Section<'_>, findings: &mut Findings) -> Option<Arc<[String]>> {

@@ -135,6 +135,12 @@ pub const LIMITS: Table = Table {
             "",
         ),
         key(
+            "redact",
+            Kind::Texts,
+            Need::Default("[builtin]"),
+            "builtin, or an empty list for none",
+        ),
+        key(
             "deny_substrings",
             Kind::Texts,
             Need::Default("the built-in list"),

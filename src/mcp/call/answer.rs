@@ -9,11 +9,15 @@
 
 use crate::mcp::protocol::peer::Caller;
 use crate::mcp::wire::json::{Json, Object, array};
+use crate::mcp::wire::message::RpcError;
 use crate::mcp::wire::outbox::MAX_FRAME;
 
 /// What the parts of a list may weigh in one answer, in bytes: a frame less the room for
 /// everything beside them.
 const OUTPUT_BUDGET: usize = MAX_FRAME - 96 * 1024;
+
+/// Where `_meta` says which members a host wrote.
+const UNTRUSTED: &str = "io.github.mcp-ssh-orchestrator/untrusted";
 
 /// A tool's answer, before it is put into the words of a revision.
 #[derive(Debug, Clone)]
@@ -37,6 +41,8 @@ enum Body {
     Sentence(String),
     /// A whole result in the words of the modern revision: a question to the client.
     Question(Json),
+    /// No result at all: the call itself is wrong.
+    Error(RpcError),
 }
 
 impl Answer {
@@ -66,6 +72,19 @@ impl Answer {
         Self::new(Body::Question(result), false)
     }
 
+    /// A call that the protocol does not know, answered with an error of its own.
+    pub(crate) fn protocol_error(error: RpcError) -> Self {
+        Self::new(Body::Error(error), true)
+    }
+
+    /// The answer in the words of JSON-RPC: its result, or its error.
+    pub(crate) fn outcome(&self, caller: &Caller) -> Result<Json, RpcError> {
+        match &self.body {
+            Body::Error(error) => Err(error.clone()),
+            _ => Ok(self.to_result(caller, Object::new())),
+        }
+    }
+
     fn new(body: Body, is_error: bool) -> Self {
         Self {
             body,
@@ -93,6 +112,7 @@ impl Answer {
             Body::Structure(json) | Body::Question(json) => json.len(),
             Body::Readable { text, structure } => text.len() + structure.len(),
             Body::Sentence(text) => text.len(),
+            Body::Error(error) => error.message.len(),
         }
     }
 
@@ -104,10 +124,11 @@ impl Answer {
             Body::Readable { text, structure } if structured => (text.as_str(), Some(structure)),
             Body::Readable { structure, .. } => (structure.as_str(), None),
             Body::Sentence(text) => (text.as_str(), None),
+            Body::Error(error) => (error.message.as_str(), None),
             Body::Question(result) => return result.clone(),
         };
         let meta = meta.when(!self.untrusted.is_empty(), |meta| {
-            meta.json("mcp-ssh-orchestrator/untrusted", &self.warning())
+            meta.json(UNTRUSTED, &self.warning())
         });
         let content = Object::new().field("type", "text").field("text", text);
         let content = array([&content.end()]);

@@ -1,9 +1,9 @@
 //! A person's approval of commands that a rule asks about.
 //!
 //! Owns the question, the ways to put it (a request to a legacy client, an
-//! `input_required` result to a modern one), and what counts as a yes: `accept` with
-//! `approve: true`, in time, for exactly what was shown, once. Everything else is a no,
-//! and each end is on the record. What it cannot show is that there was a person: a
+//! `input_required` result to a modern one), and what counts as a yes: `accept`, in time,
+//! for exactly what was shown, once. Without that nothing runs, and each end is on the
+//! record: a no, no answer, nonsense and a forged state are told apart. What it cannot show is that there was a person: a
 //! client answers for one, so an approval is friction, not proof. Called by the tools
 //! that run commands, on threads of their own.
 
@@ -16,10 +16,10 @@ use sha2::{Digest, Sha256};
 use crate::audit::{self, ApprovalOutcome, Record, Ts};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::call::elicitation_result::{APPROVE, KEY, Retry, read_reply};
+use crate::mcp::call::elicitation_result::{KEY, Retry, read_reply};
 use crate::mcp::call::request_state::Fault;
 use crate::mcp::wire::json::{Json, Object};
-use crate::mcp::wire::message::{self, RequestId};
+use crate::mcp::wire::message::{self, RequestId, RpcError};
 use crate::model::names::HostAlias;
 use crate::model::text::{ascii, hex};
 use crate::policy::{Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown};
@@ -35,6 +35,8 @@ pub(crate) enum Ruling {
     Refused(ApprovalFailure),
     /// To be answered now; the client asks, and calls again.
     Ask(Answer),
+    /// What the client brought back is none of the protocol: an error of the call.
+    Invalid(ApprovalFailure, Answer),
 }
 
 /// A person's yes to each command that they were shown, in the order of the questions.
@@ -69,6 +71,13 @@ pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Durat
     } else {
         match &call.retry {
             None => return Ruling::Ask(ask_modern(call, questions, wait)),
+            // Half of a second attempt: the question is put again.
+            Some(Retry {
+                state: Some(state),
+                reply: None,
+            }) if call.session.request_states.knows(state) => {
+                return Ruling::Ask(ask_modern(call, questions, wait));
+            }
             Some(retry) => check_retry(call, retry, questions),
         }
     };
@@ -80,14 +89,32 @@ pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Durat
         ApprovalOutcome::Timeout | ApprovalOutcome::Expired => {
             Ruling::Refused(ApprovalFailure::Timeout)
         }
-        ApprovalOutcome::Forged | ApprovalOutcome::Replayed => {
-            Ruling::Refused(ApprovalFailure::Mismatch)
+        ApprovalOutcome::Forged => invalid(
+            ApprovalFailure::Mismatch,
+            "requestState was not made by this server for this call: begin anew without it",
+        ),
+        ApprovalOutcome::Replayed => invalid(
+            ApprovalFailure::Mismatch,
+            "requestState was used already, or given up: begin anew without it",
+        ),
+        ApprovalOutcome::Malformed if call.caller().version.is_modern() => {
+            invalid(ApprovalFailure::Malformed, MALFORMED)
         }
-        ApprovalOutcome::Declined | ApprovalOutcome::Cancelled | ApprovalOutcome::ClientLost => {
-            Ruling::Refused(ApprovalFailure::Declined)
+        ApprovalOutcome::Malformed => Ruling::Refused(ApprovalFailure::Malformed),
+        ApprovalOutcome::Declined => Ruling::Refused(ApprovalFailure::Declined),
+        ApprovalOutcome::Cancelled | ApprovalOutcome::ClientLost => {
+            Ruling::Refused(ApprovalFailure::Cancelled)
         }
     }
 }
+
+fn invalid(failure: ApprovalFailure, text: &str) -> Ruling {
+    let error = RpcError::invalid_params(text);
+    Ruling::Invalid(failure, Answer::protocol_error(error))
+}
+
+const MALFORMED: &str = "inputResponses must hold approval, with action accept, decline or cancel; \
+    the same requestState is still good";
 
 /// What came back for a question, and what had been shown with it.
 struct Reply {
@@ -186,15 +213,18 @@ fn ask_modern(call: &Call, questions: &[&NeedsApproval], wait: Duration) -> Answ
     Answer::question(result)
 }
 
-/// Reads the second attempt of a modern client. Its state is used up whatever it says.
+/// Reads the second attempt of a modern client. Its state is used up by a yes and by a no.
 fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Reply {
-    match call
-        .session
-        .request_states
-        .redeem(&retry.state, &digest(call, questions))
-    {
+    // A no would end it, and this is none: the state stays good for an answer.
+    if retry.reply == Some(ApprovalOutcome::Malformed) {
+        return Reply::without(ApprovalOutcome::Malformed);
+    }
+    match call.session.request_states.redeem(
+        retry.state.as_deref().unwrap_or_default(),
+        &digest(call, questions),
+    ) {
         Ok(issued) => Reply {
-            outcome: retry.reply,
+            outcome: retry.reply.unwrap_or(ApprovalOutcome::Cancelled),
             since: Some(issued.since),
             shown: issued.shown,
         },
@@ -207,16 +237,10 @@ fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Repl
 /// The parameters of `elicitation/create`, and what they show.
 fn form(questions: &[&NeedsApproval], with_mode: bool) -> (Json, Vec<Shown>) {
     let (message, shown) = wording(questions);
-    let approve = Object::new()
-        .field("type", "boolean")
-        .field("title", "Approve")
-        .field("description", "Run exactly this, once")
-        .field("default", &false)
-        .end();
+    // Nothing to fill in: to accept is to approve.
     let schema = Object::new()
         .field("type", "object")
-        .json("properties", &Object::new().json(APPROVE, &approve).end())
-        .field("required", &[APPROVE])
+        .json("properties", &Json::empty_object())
         .end();
     let params = Object::new()
         .when(with_mode, |params| params.field("mode", "form"))
@@ -250,8 +274,15 @@ fn wording(questions: &[&NeedsApproval]) -> (String, Vec<Shown>) {
     rules.dedup();
     let rules: Vec<String> = rules.iter().map(usize::to_string).collect();
     let does = questions.first().map_or("", |question| question.does());
+    let (host, ask) = match questions.len() {
+        1 => ("Host".to_owned(), "Accept to run exactly this, once."),
+        count => (
+            format!("{count} hosts"),
+            "Accept to run exactly this, once on each of them.",
+        ),
+    };
     let text = format!(
-        "Approve this command?\n\nHost: {listed}\nCommand: {}\nIt does: {}\nAsked for by policy.yml, line {}",
+        "Approve this command? {ask}\n\n{host}: {listed}\nCommand: {}\nIt does: {}\nAsked for by policy.yml, line {}",
         commands.join("\nor: "),
         ascii(does),
         rules.join(", ")

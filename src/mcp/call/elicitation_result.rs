@@ -1,7 +1,7 @@
 //! What a client says that a person said to a question of ours.
 //!
-//! Owns what counts as a yes: `accept` with `approve: true` and nothing else; and how the
-//! second attempt of a modern client is read. Called by `call` when a call comes in, and by
+//! Owns what counts as a yes: `accept`, which is the one act that the question asks for,
+//! unless its content says otherwise; and how the second attempt of a modern client is read. Called by `call` when a call comes in, and by
 //! `approval`.
 
 use serde_json::Value;
@@ -11,8 +11,8 @@ use crate::mcp::wire::message::Params;
 
 /// The name of our question in `inputRequests`, and of the answer in `inputResponses`.
 pub(crate) const KEY: &str = "approval";
-/// The member of the form that must be true.
-pub(crate) const APPROVE: &str = "approve";
+/// The member by which earlier forms asked: a client may still send it.
+const APPROVE: &str = "approve";
 /// Characters of a state that are looked at: more than there are in one.
 const LONGEST_STATE: usize = 100;
 
@@ -20,8 +20,9 @@ const LONGEST_STATE: usize = 100;
 /// Read when it comes: what else there is in it is not held for as long as the call takes.
 #[derive(Debug)]
 pub(crate) struct Retry {
-    pub(crate) state: String,
-    pub(crate) reply: ApprovalOutcome,
+    pub(crate) state: Option<String>,
+    /// `None` where there is no answer to our question.
+    pub(crate) reply: Option<ApprovalOutcome>,
 }
 
 impl Retry {
@@ -33,24 +34,35 @@ impl Retry {
             return None;
         }
         let reply = responses.and_then(|responses| responses.get(KEY));
-        let state = state.and_then(Value::as_str).unwrap_or_default();
-        Some(Self {
-            // A longer one was not made here.
-            state: state.chars().take(LONGEST_STATE).collect(),
-            reply: reply.map_or(ApprovalOutcome::Cancelled, read_reply),
-        })
+        // A longer one was not made here, and neither was one that is no text.
+        let state = state.map(|state| {
+            let text = state.as_str().unwrap_or_default();
+            text.chars().take(LONGEST_STATE).collect()
+        });
+        let reply = match responses {
+            Some(responses) if !responses.is_object() => Some(ApprovalOutcome::Malformed),
+            _ => reply.map(read_reply),
+        };
+        Some(Self { state, reply })
     }
 }
 
-/// What a client says that a person said. Only a clear yes is one.
+/// What a client says that a person said. To accept is to approve: there is no box beside
+/// it that could be left unticked.
 pub(crate) fn read_reply(reply: &Value) -> ApprovalOutcome {
-    let approved = reply
-        .get("content")
-        .and_then(|content| content.get(APPROVE));
-    match reply.get("action").and_then(Value::as_str) {
-        Some("accept") if approved == Some(&Value::Bool(true)) => ApprovalOutcome::Accepted,
-        Some("accept" | "decline") => ApprovalOutcome::Declined,
-        _ => ApprovalOutcome::Cancelled,
+    let approved = match reply.get("content") {
+        None | Some(Value::Null) => Some(true),
+        Some(Value::Object(content)) => match content.get(APPROVE) {
+            None => Some(true),
+            Some(approved) => approved.as_bool(),
+        },
+        Some(_) => None,
+    };
+    match (reply.get("action").and_then(Value::as_str), approved) {
+        (Some("accept"), Some(true)) => ApprovalOutcome::Accepted,
+        (Some("accept"), Some(false)) | (Some("decline"), _) => ApprovalOutcome::Declined,
+        (Some("cancel"), _) => ApprovalOutcome::Cancelled,
+        _ => ApprovalOutcome::Malformed,
     }
 }
 
@@ -61,26 +73,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_clear_yes_is_one() {
-        let read = |value: Value| read_reply(&value);
-        let yes = json!({"action": "accept", "content": {"approve": true}});
-        assert_eq!(read(yes), ApprovalOutcome::Accepted);
-        for no in [
-            json!({"action": "accept", "content": {"approve": false}}),
-            json!({"action": "accept", "content": {"approve": "true"}}),
-            json!({"action": "accept", "content": {}}),
-            json!({"action": "accept"}),
-            json!({"action": "decline", "content": {"approve": true}}),
+    fn a_yes_a_no_neither_and_nonsense_are_told_apart() {
+        for (outcome, replies) in [
+            (
+                ApprovalOutcome::Accepted,
+                [
+                    json!({"action": "accept", "content": {"approve": true}}),
+                    json!({"action": "accept", "content": {}}),
+                    json!({"action": "accept"}),
+                ],
+            ),
+            (
+                ApprovalOutcome::Declined,
+                [
+                    json!({"action": "accept", "content": {"approve": false}}),
+                    json!({"action": "decline", "content": {"approve": true}}),
+                    json!({"action": "decline"}),
+                ],
+            ),
+            (
+                ApprovalOutcome::Cancelled,
+                [
+                    json!({"action": "cancel"}),
+                    json!({"action": "cancel", "content": null}),
+                    json!({"action": "cancel", "content": {"approve": true}}),
+                ],
+            ),
+            (
+                ApprovalOutcome::Malformed,
+                [
+                    json!({}),
+                    json!("accept"),
+                    json!({"action": "accept", "content": 7}),
+                ],
+            ),
         ] {
-            assert_eq!(read(no), ApprovalOutcome::Declined);
-        }
-        for nothing in [
-            json!({"action": "cancel"}),
-            json!({}),
-            json!(null),
-            json!("accept"),
-        ] {
-            assert_eq!(read(nothing), ApprovalOutcome::Cancelled);
+            for reply in replies {
+                assert_eq!(read_reply(&reply), outcome, "{reply}");
+            }
         }
     }
 }

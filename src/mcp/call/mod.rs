@@ -7,6 +7,7 @@
 pub(crate) mod answer;
 pub(crate) mod approval;
 pub(crate) mod elicitation_result;
+pub(crate) mod grace;
 pub(crate) mod inflight;
 pub(crate) mod reply;
 pub(crate) mod request_state;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use crate::mcp::call::elicitation_result::Retry;
 use crate::mcp::call::inflight::Ticket;
 use crate::mcp::call::reply::Reply;
+use crate::mcp::feature::task::Work;
 use crate::mcp::protocol::peer::Caller;
 use crate::mcp::session::Session;
 use crate::mcp::tools::definitions::Tool;
@@ -61,6 +63,20 @@ impl Call {
             arguments,
             reply: Reply::new(session, caller, ticket, as_task),
         }))
+    }
+
+    /// The work behind it has a name and goes on. Told before its end is. A client that takes
+    /// tasks gets one: a legacy one, which asked for it, now; a modern one if the end does not
+    /// come soon.
+    pub(crate) fn began(self: &Arc<Self>, work: Work) {
+        if self.reply.began(work) {
+            let call = Arc::downgrade(self);
+            self.session.grace.after(move || {
+                if let Some(call) = call.upgrade() {
+                    call.reply.becomes_task();
+                }
+            });
+        }
     }
 
     /// Who asks.

@@ -6,9 +6,8 @@
 //! token and strictly increasing, events only to who wants them, one answer, nothing after
 //! it. Made by [`crate::mcp::call::Call::new`], where the call is made.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::audit::Ts;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::call::inflight::{Cancel, Ticket};
 use crate::mcp::feature::logging::Event;
@@ -28,14 +27,23 @@ pub(crate) struct Reply {
     session: Arc<Session>,
     /// The call is to be answered with a task of the protocol.
     as_task: bool,
-    /// The id of that task, once the work behind it has begun.
-    task: OnceLock<String>,
+    stage: Mutex<Stage>,
     /// Thrown when the client takes the call back, or ends its task.
     cancel: Arc<Cancel>,
     /// Gone once the call is answered.
     ticket: Mutex<Option<Ticket>>,
     /// The last progress that was reported.
     reported: Mutex<Option<f64>>,
+}
+
+/// What becomes of a call that may be answered with a task.
+enum Stage {
+    /// It is answered by itself.
+    Plain,
+    /// It becomes a task if it does not end soon.
+    Early(Box<Entry>),
+    /// This one, since then.
+    Task(String),
 }
 
 impl Reply {
@@ -49,34 +57,52 @@ impl Reply {
             caller,
             session: Arc::clone(session),
             as_task,
-            task: OnceLock::new(),
+            stage: Mutex::new(Stage::Plain),
             cancel: ticket.cancellation(),
             ticket: Mutex::new(Some(ticket)),
             reported: Mutex::new(None),
         }
     }
 
-    /// The work behind the call has a name and goes on. Told before its end is.
-    pub(crate) fn began(&self, work: Work) {
+    /// The work behind the call goes on; whether it is yet to become a task, if it is not
+    /// over soon. See [`crate::mcp::call::Call::began`].
+    pub(crate) fn began(&self, work: Work) -> bool {
         if !self.as_task {
-            return;
+            return false;
         }
-        let id = work.id.clone();
         let entry = Entry::new(self.caller.clone(), work, Arc::clone(&self.cancel));
+        let mut stage = self.stage();
+        if self.caller.version.is_modern() {
+            *stage = Stage::Early(Box::new(entry));
+            return true;
+        }
+        *stage = Stage::Task(entry.id.clone());
         self.create(entry);
-        // Its progress and its end belong to the task from now on.
-        let _ = self.task.set(id);
+        false
+    }
+
+    /// It was not over soon: its progress and its end belong to the task from now on.
+    pub(crate) fn becomes_task(&self) {
+        let mut stage = self.stage();
+        match std::mem::replace(&mut *stage, Stage::Plain) {
+            // Nobody would ever learn the name of one that was taken back.
+            Stage::Early(entry) if !self.is_cancelled() => {
+                *stage = Stage::Task(entry.id.clone());
+                self.create(*entry);
+            }
+            other => *stage = other,
+        }
     }
 
     /// The one end of the call; only the first counts.
     pub(crate) fn end(&self, answer: Answer) {
-        if let Some(id) = self.task.get() {
-            self.session.protocol_tasks.end(id, answer);
+        if let Some(id) = self.settle() {
+            self.session.protocol_tasks.end(&id, answer);
         } else if self.as_task && !self.caller.version.is_modern() {
             // A legacy client that asked for a task expects nothing else: it gets one that
             // is over already.
             let work = Work {
-                id: format!("denied:{}", Ts::now().micros()),
+                id: format!("denied:{}", self.session.server.tasks.token()),
                 max_seconds: 0,
                 keep_seconds: KEEP_SECONDS,
                 poll_seconds: 5,
@@ -86,8 +112,7 @@ impl Reply {
             entry.end(answer);
             self.create(entry);
         } else {
-            let result = answer.to_result(&self.caller, Object::new());
-            self.answer(Ok(result));
+            self.answer(answer.outcome(&self.caller));
         }
     }
 
@@ -126,6 +151,10 @@ impl Reply {
     /// is known. What does not increase is lifted to
     /// the least that does.
     pub(crate) fn progress(&self, progress: f64, total: Option<f64>, text: &str) {
+        let task = self.task();
+        if let Some(id) = &task {
+            self.session.protocol_tasks.note(id, text);
+        }
         let Some(token) = &self.caller.progress_token else {
             return;
         };
@@ -140,9 +169,9 @@ impl Reply {
             let total = total.map(|total| total.max(progress));
             self.send_progress(self.progress_frame(token, progress, total, text));
         };
-        match self.task.get() {
+        match task {
             // A cancelled task is over for its client before its command has ended.
-            Some(id) => self.session.protocol_tasks.while_working(id, report),
+            Some(id) => self.session.protocol_tasks.while_working(&id, report),
             None => report(),
         }
     }
@@ -189,6 +218,30 @@ impl Reply {
         if let Some(ticket) = ticket {
             ticket.answer(result);
         }
+    }
+
+    /// The id of the task, if there is one. What is none yet will be none.
+    fn settle(&self) -> Option<String> {
+        let mut stage = self.stage();
+        if let Stage::Early(_) = *stage {
+            *stage = Stage::Plain;
+        }
+        match &*stage {
+            Stage::Task(id) => Some(id.clone()),
+            Stage::Plain | Stage::Early(_) => None,
+        }
+    }
+
+    fn task(&self) -> Option<String> {
+        match &*self.stage() {
+            Stage::Task(id) => Some(id.clone()),
+            Stage::Plain | Stage::Early(_) => None,
+        }
+    }
+
+    /// Taken before the locks of the tasks' table and of the ticket.
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ticket(&self) -> MutexGuard<'_, Option<Ticket>> {

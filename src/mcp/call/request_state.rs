@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use crate::mcp::keys::TagKey;
+use crate::model::keys::TagKey;
 use crate::policy::Shown;
 
 /// Most states that are out at one time; the oldest is given up for a new one.
@@ -77,6 +77,15 @@ impl RequestStates {
         let mut bytes = number.to_be_bytes().to_vec();
         bytes.extend(self.tag(number, &call).finalize().into_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Whether this is a state that is out, for whatever call.
+    pub(crate) fn knows(&self, state: &str) -> bool {
+        let number = URL_SAFE_NO_PAD.decode(state).ok().and_then(|bytes| {
+            let (number, _) = bytes.split_at_checked(8)?;
+            Some(u64::from_be_bytes(number.try_into().ok()?))
+        });
+        number.is_some_and(|number| self.lock().states.contains_key(&number))
     }
 
     /// Takes a state back for the call with this digest; what was issued with it.

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac as _;
 use serde_json::Value;
 
-use crate::mcp::keys::TagKey;
 use crate::mcp::wire::message::{Params, RpcError};
+use crate::model::keys::TagKey;
 
 /// Entries of one page.
 pub(crate) const PAGE: usize = 100;

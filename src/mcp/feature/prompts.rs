@@ -1,19 +1,24 @@
 //! The six prompts: guidance a person can hand to an assistant.
 //!
-//! Owns their texts, which teach the rule forms and files that this program reads. None
-//! takes arguments. Refuses to claim that anything was changed: a person edits the files.
+//! Owns their texts, which teach the rule forms and files that this program reads; where
+//! host and command are given, what the policy in force says of them comes first. Refuses to claim that anything was changed: a person edits the files.
 //! Called by `dispatch`.
 
 use serde_json::Value;
 
+use crate::config::Snapshot;
 use crate::mcp::protocol::peer::Caller;
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::mcp::wire::message::{Params, RpcError};
+use crate::model::names::{CommandText, HostAlias, InputError};
+use crate::policy::Verdict;
 
 struct Prompt {
     name: &'static str,
     title: &'static str,
     description: &'static str,
+    /// What it can be told, all optional.
+    arguments: &'static [&'static str],
     text: &'static str,
 }
 
@@ -22,36 +27,42 @@ static PROMPTS: [Prompt; 6] = [
         name: "ssh_orchestrator_usage",
         title: "Using the SSH Orchestrator",
         description: "How to work with these tools: read first, what each kind of denial asks for, stay inside the policy",
+        arguments: &[],
         text: USAGE,
     },
     Prompt {
         name: "ssh_policy_denied_guidance",
         title: "When the policy denies a command",
         description: "What to do after a denial with reason policy",
+        arguments: &["alias", "command"],
         text: POLICY_DENIED,
     },
     Prompt {
         name: "ssh_network_denied_guidance",
         title: "When the network policy denies a host",
         description: "What to do after a denial with reason network",
+        arguments: &["alias"],
         text: NETWORK_DENIED,
     },
     Prompt {
         name: "ssh_missing_host_guidance",
         title: "When a host is unknown",
         description: "How to propose a new entry for servers.yml",
+        arguments: &["alias"],
         text: MISSING_HOST,
     },
     Prompt {
         name: "ssh_missing_credentials_guidance",
         title: "When credentials are missing",
         description: "How to propose a new entry for credentials.yml",
+        arguments: &["alias"],
         text: MISSING_CREDENTIALS,
     },
     Prompt {
         name: "ssh_config_change_workflow",
         title: "Proposing a configuration change",
         description: "How to propose changes to the three files for a person to apply",
+        arguments: &["alias", "command"],
         text: CONFIG_CHANGE,
     },
 ];
@@ -199,7 +210,98 @@ A rule with neither form, or with an unknown key, is an error. Deny beats ask be
 6. Remind the person to run 'mcp-ssh-orchestrator check' and then call ssh_reload_config. A broken file changes nothing \
 and the answer says what is wrong.";
 
-/// Whether there is a prompt of this name (none has arguments to complete).
+impl Prompt {
+    fn listed_arguments(&self) -> Json {
+        let arguments: Vec<Json> = self
+            .arguments
+            .iter()
+            .map(|name| {
+                let description = match *name {
+                    "command" => "The command that it is about",
+                    _ => "The host that it is about",
+                };
+                Object::new()
+                    .field("name", name)
+                    .field("description", description)
+                    .field("required", &false)
+                    .end()
+            })
+            .collect();
+        array(&arguments)
+    }
+
+    /// The arguments that were given and say something.
+    fn given(&self, params: &Params) -> Result<Vec<(&'static str, String)>, RpcError> {
+        let arguments = match params.get("arguments") {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Object(arguments)) => arguments,
+            Some(_) => return Err(RpcError::invalid_params("arguments must be an object")),
+        };
+        let mut given = Vec::new();
+        for (name, value) in arguments {
+            let known = self.arguments.iter().find(|known| *known == name);
+            let (Some(known), Some(value)) = (known, value.as_str()) else {
+                let accepted = match self.arguments.is_empty() {
+                    true => "none".to_owned(),
+                    false => self.arguments.join(", "),
+                };
+                let text = format!("arguments of {} are texts: {accepted}", self.name);
+                return Err(RpcError::invalid_params(&text));
+            };
+            if !value.trim().is_empty() {
+                given.push((*known, value.to_owned()));
+            }
+        }
+        Ok(given)
+    }
+}
+
+/// What is so about this host and command now.
+fn about(snapshot: &Snapshot, given: &[(&str, String)]) -> Result<Option<String>, RpcError> {
+    let of = |name: &str| {
+        let found = given.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    let wrong = |error: InputError| RpcError::invalid_params(&error.to_string());
+    let alias = of("alias")
+        .map(HostAlias::parse)
+        .transpose()
+        .map_err(wrong)?;
+    let command = of("command")
+        .map(CommandText::parse)
+        .transpose()
+        .map_err(wrong)?;
+    let host = alias.as_ref().map(|alias| (alias, snapshot.host(alias)));
+    Ok(match (host, command) {
+        (None, None) => None,
+        (None, Some(command)) => Some(format!("This is about the command: {command}")),
+        (Some((alias, None)), _) => Some(format!(
+            "This is about the host {alias}, which servers.yml does not have."
+        )),
+        (Some((alias, Some(_))), None) => Some(format!(
+            "This is about the host {alias}, which servers.yml has."
+        )),
+        (Some((alias, Some(host))), Some(command)) => {
+            let verdict = snapshot.policy().judge(&host.subject(), &command);
+            let now = match &verdict {
+                Verdict::Allow(_) => "it is allowed".to_owned(),
+                Verdict::Ask(_) => "a person has to approve it".to_owned(),
+                Verdict::Deny(denial) => format!(
+                    "it is denied (code {}, kind {}): {} {}",
+                    denial.code().as_str(),
+                    denial.kind().as_str(),
+                    denial.why(),
+                    denial.hint()
+                ),
+            };
+            Some(format!(
+                "This is about the command on the host {alias}: {command}\nBy the policy in force now {now}"
+            ))
+        }
+    })
+}
+
+/// Whether there is a prompt of this name.
 pub(crate) fn exists(name: &str) -> bool {
     PROMPTS.iter().any(|prompt| prompt.name == name)
 }
@@ -215,6 +317,9 @@ pub(crate) fn list(caller: &Caller) -> Json {
                     entry.field("title", prompt.title)
                 })
                 .field("description", prompt.description)
+                .when(!prompt.arguments.is_empty(), |entry| {
+                    entry.json("arguments", &prompt.listed_arguments())
+                })
                 .end()
         })
         .collect();
@@ -227,19 +332,26 @@ pub(crate) fn list(caller: &Caller) -> Json {
 /// `prompts/get`.
 ///
 /// # Errors
-/// No name, or not one of the six, or arguments that are none.
-pub(crate) fn read(caller: &Caller, params: &Params) -> Result<Json, RpcError> {
+/// No name, or not one of the six, or arguments that it does not have.
+pub(crate) fn read(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    params: &Params,
+) -> Result<Json, RpcError> {
     let name = params.get("name").and_then(Value::as_str);
     let prompt = PROMPTS.iter().find(|prompt| Some(prompt.name) == name);
-    let unknown = || RpcError::invalid_params("Unknown prompt: prompts/list tells which there are");
-    let prompt = prompt.ok_or_else(unknown)?;
-    let arguments = params.get("arguments").unwrap_or(&Value::Null);
-    if !arguments.is_object() && !arguments.is_null() {
-        return Err(RpcError::invalid_params("arguments must be an object"));
-    }
+    let prompt = prompt.ok_or_else(|| {
+        let names: Vec<&str> = PROMPTS.iter().map(|prompt| prompt.name).collect();
+        RpcError::invalid_params(&format!("Unknown prompt; there are: {}", names.join(", ")))
+    })?;
+    let given = prompt.given(params)?;
+    let text = match about(snapshot, &given)? {
+        Some(about) => format!("{about}\n\n{}", prompt.text),
+        None => prompt.text.to_owned(),
+    };
     let content = Object::new()
         .field("type", "text")
-        .field("text", prompt.text)
+        .field("text", &text)
         .end();
     let message = Object::new()
         .field("role", "user")

@@ -111,6 +111,7 @@ pub(crate) fn list(
             .when(structured, |entry| entry.field("title", title))
             .field("description", description)
             .field("mimeType", MIME)
+            .json("annotations", &for_assistant())
             .end()
     };
     // None stands for the list of all hosts; only a page of entries is made.
@@ -146,11 +147,17 @@ pub(crate) fn templates(pager: &Pager, caller: &Caller, params: &Params) -> Resu
                 .when(structured, |entry| entry.field("title", template.title))
                 .field("description", template.description)
                 .field("mimeType", MIME)
+                .json("annotations", &for_assistant())
                 .end()
         })
         .collect();
     let result = caller.result().json("resourceTemplates", &array(&entries));
     Ok(caller.keep_for(STATIC_MS, result).end())
+}
+
+/// Whom the resources are for.
+fn for_assistant() -> Json {
+    Object::new().field("audience", &["assistant"]).end()
 }
 
 /// `resources/read`.

@@ -37,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) waiting: Vec<(Caller, Ticket)>,
     cancel: Arc<Cancel>,
     cancelled: bool,
+    /// How far it has come, in words.
+    message: String,
     done: Option<Done>,
     created: Ts,
     updated: Ts,
@@ -86,6 +88,7 @@ impl Entry {
             keep: Duration::from_secs(work.keep_seconds.into()),
             poll_most_ms: u64::from(work.poll_seconds) * 1000,
             cancelled: false,
+            message: String::new(),
             done: None,
             waiting: Vec::new(),
         }
@@ -100,6 +103,14 @@ impl Entry {
             answer,
             after: self.begun.elapsed(),
         });
+    }
+
+    /// It has come so far.
+    pub(crate) fn note(&mut self, text: &str) {
+        if self.done.is_none() {
+            text.clone_into(&mut self.message);
+            self.updated = Ts::now();
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -182,6 +193,7 @@ impl Entry {
     fn members(&self, object: Object, caller: &Caller) -> Object {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let elapsed = millis(self.begun.elapsed());
+        let working = self.state() == State::Working;
         let poll = (elapsed / 4).clamp(POLL_LEAST_MS, self.poll_most_ms.max(POLL_LEAST_MS));
         let (ttl, interval) = if caller.version.is_modern() {
             ("ttlMs", "pollIntervalMs")
@@ -195,6 +207,9 @@ impl Entry {
             .field("lastUpdatedAt", &time(self.updated))
             .field(ttl, &millis(self.kept_for()))
             .field(interval, &poll)
+            .when(working && !self.message.is_empty(), |task| {
+                task.field("statusMessage", &self.message)
+            })
     }
 }
 

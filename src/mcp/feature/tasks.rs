@@ -85,6 +85,14 @@ impl ProtocolTasks {
         switch.map(|switch| switch.set()).is_some()
     }
 
+    /// Keeps how far this task has come, for who asks.
+    pub(crate) fn note(&self, id: &str, text: &str) {
+        let mut table = self.lock();
+        if let Some(entry) = table.iter_mut().find(|entry| entry.id == id) {
+            entry.note(text);
+        }
+    }
+
     /// Reports the progress of this task until its end was reported: a cancelled one
     /// ends before its command does.
     pub(crate) fn while_working(&self, id: &str, tell: impl FnOnce()) {

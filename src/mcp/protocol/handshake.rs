@@ -5,10 +5,16 @@
 
 use crate::mcp::protocol::peer::{Caller, Handshake, TASKS_EXTENSION};
 use crate::mcp::protocol::revision::Version;
-use crate::mcp::wire::json::{Json, Object};
+use crate::mcp::wire::json::{Json, Object, array};
 
 /// How long, in milliseconds, a client may keep what changes only with the program.
 pub(crate) const STATIC_MS: u32 = 300_000;
+
+/// Where the program is at home.
+const WEBSITE: &str = "https://github.com/mcp-ssh-orchestrator/mcp-ssh-orchestrator";
+
+/// A prompt in a frame, as a picture that needs no network.
+const ICON: &str = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAyNCAyNCIgZmlsbD0ibm9uZSIgc3Ryb2tlPSIjMGE3IiBzdHJva2Utd2lkdGg9IjIiPjxyZWN0IHg9IjIiIHk9IjMiIHdpZHRoPSIyMCIgaGVpZ2h0PSIxOCIgcng9IjIiLz48cGF0aCBkPSJtNiA5IDQgMy00IDNNMTIgMTZoNiIvPjwvc3ZnPg==";
 
 /// What a client should know beyond the tools' descriptions.
 const INSTRUCTIONS: &str = "\
@@ -22,24 +28,41 @@ ssh_run_async, then ssh_get_task_result with wait_seconds. Output comes from rem
 missing in the configuration, propose a small change to servers.yml, credentials.yml or policy.yml for a person to \
 apply (the prompts show how), then call ssh_reload_config.";
 
-/// The result of `initialize`.
-pub(crate) fn initialize(handshake: &Handshake) -> Json {
+const CANNOT_ASK: &str = "This client cannot put a question to a person (it declares no elicitation), so commands that need \
+a person's approval are denied here.";
+
+/// The result of `initialize`. `asks`: the policy has rules that ask a person.
+pub(crate) fn initialize(handshake: &Handshake, asks: bool) -> Json {
     let version = handshake.version;
     Object::new()
         .field("protocolVersion", version.as_str())
         .json("capabilities", &capabilities(version))
         .json("serverInfo", &introduction(version))
-        .field("instructions", INSTRUCTIONS)
+        .field(
+            "instructions",
+            &instructions(asks && !handshake.abilities.forms),
+        )
         .end()
 }
 
+/// `in_vain`: rules ask for a person's approval, and this client cannot put the question.
+fn instructions(in_vain: bool) -> String {
+    match in_vain {
+        true => format!("{INSTRUCTIONS} {CANNOT_ASK}"),
+        false => INSTRUCTIONS.to_owned(),
+    }
+}
+
 /// The result of `server/discover`.
-pub(crate) fn discover(caller: &Caller) -> Json {
+pub(crate) fn discover(caller: &Caller, asks: bool) -> Json {
     let result = caller
         .result()
         .field("supportedVersions", &[Version::MODERN.as_str()])
         .json("capabilities", &capabilities(Version::MODERN))
-        .field("instructions", INSTRUCTIONS);
+        .field(
+            "instructions",
+            &instructions(asks && !caller.abilities.forms),
+        );
     caller.keep_for(STATIC_MS, result).end()
 }
 
@@ -82,6 +105,14 @@ fn core_tasks() -> Json {
         .end()
 }
 
+fn icon() -> Json {
+    Object::new()
+        .field("src", ICON)
+        .field("mimeType", "image/svg+xml")
+        .field("sizes", &["any"])
+        .end()
+}
+
 fn introduction(version: Version) -> Json {
     Object::new()
         .field("name", env!("CARGO_PKG_NAME"))
@@ -91,6 +122,8 @@ fn introduction(version: Version) -> Json {
         .field("version", env!("CARGO_PKG_VERSION"))
         .when(version.has_descriptions(), |info| {
             info.field("description", env!("CARGO_PKG_DESCRIPTION"))
+                .field("websiteUrl", WEBSITE)
+                .json("icons", &array([&icon()]))
         })
         .end()
 }
@@ -101,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_instructions_are_short() {
-        assert!(INSTRUCTIONS.len() < 2048);
+        assert!(instructions(true).len() < 2048);
     }
 
     #[test]

@@ -175,6 +175,7 @@ impl Caller {
 fn server_info() -> Json {
     Object::new()
         .field("name", env!("CARGO_PKG_NAME"))
+        .field("title", "SSH Orchestrator")
         .field("version", env!("CARGO_PKG_VERSION"))
         .end()
 }

@@ -38,12 +38,16 @@ fn taken_in(call: &Call, reloaded: &Reloaded) -> Answer {
     let mut warnings: Vec<String> = warnings.map(Warning::for_assistant).collect();
     // A line can hold many patterns.
     warnings.dedup();
+    let omitted = warnings.len().saturating_sub(MOST);
     warnings.truncate(MOST);
     Answer::of(
         Object::new()
             .field("status", "reloaded")
             .when(!warnings.is_empty(), |answer| {
                 answer.field("warnings", &warnings)
+            })
+            .when(omitted > 0, |answer| {
+                answer.field("warnings_omitted", &omitted)
             }),
     )
 }

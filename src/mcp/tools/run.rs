@@ -103,7 +103,7 @@ impl Listener for Watch {
                 self.tell(Level::Debug, "ssh_run_task_created", |fields| {
                     fields.field("task_id", id.as_str())
                 });
-                self.call.reply.began(Work {
+                self.call.began(Work {
                     id: id.to_string(),
                     max_seconds: limits.max_seconds,
                     keep_seconds: limits.task_result_ttl,

@@ -7,9 +7,8 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::audit::Ts;
 use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
@@ -108,6 +107,7 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
 /// # Errors
 /// The question, for a modern client to put.
 fn settle(call: &Arc<Call>, plan: TagPlan, wait: Duration) -> Result<TagPlan, Answer> {
+    let begun = Instant::now();
     let ruling = {
         let questions: Vec<&NeedsApproval> = plan.asks();
         if questions.is_empty() {
@@ -119,6 +119,13 @@ fn settle(call: &Arc<Call>, plan: TagPlan, wait: Duration) -> Result<TagPlan, An
     match ruling {
         None => Ok(plan),
         Some(Ruling::Ask(answer)) => Err(answer),
+        Some(Ruling::Invalid(_, answer)) => {
+            let (tasks, hash) = (&call.session.server.tasks, plan.hash());
+            for question in plan.asks() {
+                tasks.record_denial(question.alias(), hash, begun);
+            }
+            Err(answer)
+        }
         Some(Ruling::Approved(mut given)) => Ok(plan.settle(|question| given.spend(question))),
         Some(Ruling::Refused(failure)) => Ok(plan.settle(|question| Err(question.refuse(failure)))),
     }
@@ -129,14 +136,14 @@ fn start(call: &Arc<Call>, request: Request, plan: TagPlan) {
         "tag:{}:{}:{}",
         request.selection.name(),
         plan.hash(),
-        Ts::now().micros()
+        call.session.server.tasks.token()
     );
     // As long as the slowest of its hosts may take.
     let most = |of: fn(&EffectiveLimits) -> u32| {
         let all = request.limits.iter().map(of);
         all.max().unwrap_or_default()
     };
-    call.reply.began(Work {
+    call.began(Work {
         id,
         max_seconds: most(|limits| limits.max_seconds),
         keep_seconds: most(|limits| limits.task_result_ttl),

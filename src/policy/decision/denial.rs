@@ -17,8 +17,12 @@ const CHANGED: &str = "The policy was changed while this command waited, so it w
 pub enum ApprovalFailure {
     /// The client cannot ask.
     Unavailable,
-    /// Declined, cancelled, or accepted without the required content.
+    /// A person said no.
     Declined,
+    /// The question was closed, or taken back, without a yes or a no.
+    Cancelled,
+    /// The client's answer says nothing.
+    Malformed,
     Timeout,
     /// Answered for another host or command.
     Mismatch,

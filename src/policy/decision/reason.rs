@@ -23,7 +23,9 @@
 //! | `hazard:undescribed` | a word that is no plain name, of a program that nothing is known of |
 //! | `follows` | it goes on until it is ended, and the call would wait for its end |
 //! | `approval:unavailable` | the rule asks a person and the client cannot |
-//! | `approval:declined` | the person said no, or gave no clear yes |
+//! | `approval:declined` | the person said no |
+//! | `approval:cancelled` | the question was closed without a yes or a no |
+//! | `approval:malformed` | what the client answered says neither |
 //! | `approval:timeout` | no answer in time |
 //! | `approval:mismatch` | the answer was for another command or host |
 //! | `approval:missing` | the rule began to ask while the command waited, and nobody was asked |
@@ -72,6 +74,8 @@ pub enum Code {
     Follows,
     ApprovalUnavailable,
     ApprovalDeclined,
+    ApprovalCancelled,
+    ApprovalMalformed,
     ApprovalTimeout,
     ApprovalMismatch,
     ApprovalMissing,
@@ -233,6 +237,16 @@ impl Code {
                 "approval:declined",
                 "The person who was asked did not approve this command",
                 "The person decided",
+            ),
+            Self::ApprovalCancelled => (
+                "approval:cancelled",
+                "The question for approval was closed without a yes or a no",
+                "Ask the person whether it is to run, then call again",
+            ),
+            Self::ApprovalMalformed => (
+                "approval:malformed",
+                "The client answered the question for approval with something that is neither yes nor no",
+                "This is the client's fault, not a decision: tell the person, who can run it from another client",
             ),
             Self::ApprovalTimeout => (
                 "approval:timeout",

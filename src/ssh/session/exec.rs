@@ -80,6 +80,7 @@ pub(crate) fn run(
         Ok(Seen::Left) => {
             running.note_exit(report);
             // Something over there still holds the channel's output.
+            report.left_running = true;
             report.spent = true;
         }
         Ok(Seen::Unanswered) => {

@@ -9,7 +9,9 @@
 //! on from it misses nothing and gives nothing twice.
 
 pub(crate) mod clean;
+pub(crate) mod credentials;
 pub(crate) mod excerpt;
+pub(crate) mod forms;
 pub(crate) mod read;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::audit::{Patterns, Redactor};
 use crate::task::output::clean::Cleaner;
+use crate::task::output::credentials::Guard;
 
 /// Which of the two streams of a command (RFC 4254 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,8 @@ struct Inner {
     /// Where a run of one stream ends and the other begins: (end, stream of the run).
     runs: Vec<(usize, Stream)>,
     newlines: u64,
+    /// How many were taken out, once it has ended.
+    credentials: u64,
     /// For stdout and stderr, until the end.
     filters: Option<[Filter; 2]>,
     /// As read from the host: of stdout, of stderr.
@@ -81,8 +86,11 @@ struct Filter {
     early: Redactor,
     cleaner: Cleaner,
     redactor: Redactor,
+    /// Whether also what looks like a credential goes.
+    guard: Option<Guard>,
     bytes: Vec<u8>,
     cleaned: String,
+    redacted: String,
 }
 
 impl Output {
@@ -91,6 +99,7 @@ impl Output {
             text: String::new(),
             runs: Vec::new(),
             newlines: 0,
+            credentials: 0,
             filters: Some([Filter::new(secrets), Filter::new(secrets)]),
             bytes: [0, 0],
             held: 0,
@@ -110,6 +119,7 @@ impl Output {
                 text: String::new(),
                 runs: Vec::new(),
                 newlines: inner.newlines,
+                credentials: inner.credentials,
                 filters: None,
                 bytes: inner.bytes,
                 held: 0,
@@ -117,11 +127,20 @@ impl Output {
         }
     }
 
-    /// Looks for these secrets from now on. To be called before there is any output.
-    pub(crate) fn redact(&self, secrets: &Arc<Patterns>) {
+    /// Looks for these secrets from now on, and for what looks like a credential where that
+    /// is wanted. To be called before there is any output.
+    pub(crate) fn redact(&self, secrets: &Arc<Patterns>, credentials: bool) {
         if let Some(filters) = &mut self.lock().filters {
-            *filters = [Filter::new(secrets), Filter::new(secrets)];
+            *filters = [(); 2].map(|()| Filter {
+                guard: credentials.then(Guard::default),
+                ..Filter::new(secrets)
+            });
         }
+    }
+
+    /// How many that looked like credentials were taken out.
+    pub(crate) fn credentials(&self) -> u64 {
+        self.lock().credentials
     }
 
     /// Cleans and keeps the next bytes of a stream. Nothing is kept after the end.
@@ -151,7 +170,7 @@ impl Output {
         };
         for (stream, filter) in [(Stream::Out, out), (Stream::Err, err)] {
             let before = inner.text.len();
-            filter.finish(&mut inner.text);
+            inner.credentials += filter.finish(&mut inner.text);
             inner.appended(stream, before);
         }
         inner.text.shrink_to_fit();
@@ -218,8 +237,10 @@ impl Filter {
             early: Redactor::new(secrets),
             cleaner: Cleaner::default(),
             redactor: Redactor::new(secrets),
+            guard: None,
             bytes: Vec::new(),
             cleaned: String::new(),
+            redacted: String::new(),
         }
     }
 
@@ -231,16 +252,32 @@ impl Filter {
             self.cleaner.push(&self.bytes, &mut self.cleaned);
             self.bytes.clear();
         }
-        self.redactor.push(&self.cleaned, text);
+        match &mut self.guard {
+            None => self.redactor.push(&self.cleaned, text),
+            Some(guard) => {
+                self.redactor.push(&self.cleaned, &mut self.redacted);
+                guard.push(&self.redacted, text);
+                self.redacted.clear();
+            }
+        }
         self.cleaned.clear();
     }
 
-    fn finish(mut self, text: &mut String) {
+    /// How many that looked like credentials there were.
+    fn finish(mut self, text: &mut String) -> u64 {
         self.early.finish_bytes(&mut self.bytes);
         self.cleaner.push(&self.bytes, &mut self.cleaned);
         self.cleaner.finish(&mut self.cleaned);
-        self.redactor.push(&self.cleaned, text);
-        self.redactor.finish(text);
+        let Some(mut guard) = self.guard else {
+            self.redactor.push(&self.cleaned, text);
+            self.redactor.finish(text);
+            return 0;
+        };
+        self.redactor.push(&self.cleaned, &mut self.redacted);
+        self.redactor.finish(&mut self.redacted);
+        guard.push(&self.redacted, text);
+        guard.finish(text);
+        guard.found()
     }
 }
 

@@ -180,13 +180,14 @@ pub(crate) fn share_room(outputs: &mut [SharedOutput], chars: usize) {
 fn digest(facts: &Facts, streams: &[String; 2]) -> [u8; 32] {
     let [stdout, stderr] = streams;
     let end = format!(
-        "{:?} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         facts.state,
         facts.exit_code,
         facts.exit_signal,
         facts.timeout_phase,
         facts.truncated,
         facts.terminated,
+        (facts.left_running, facts.redacted),
         facts.error,
         facts.overruled.as_ref().map(|overruled| &overruled.denial),
     );

@@ -112,7 +112,7 @@ const modern = second.getProtocolEra() === "modern" && {
   },
 };
 const session = createTaskSessionFromClient(second, { endpointId: "tests", ...modern });
-const execution = await session.callTool("ssh_run", call("sleep 1.25").arguments, {
+const execution = await session.callTool("ssh_run", call("sleep 3.25").arguments, {
   declaration: toolDeclarationFromMcpTool(tools.find((tool) => tool.name === "ssh_run")),
   // The modern server decides by itself what becomes a task.
   task: { preference: modern ? "allow" : "require" },

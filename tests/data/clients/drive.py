@@ -117,7 +117,7 @@ async def drive() -> dict[str, Any]:
     tasks = Tasks()
     async with Client(transport(), mode=MODE, extensions=[tasks]) as client:
         # A handshake cannot carry the extension: there the call is answered with its result.
-        result = await client.call_tool("ssh_run", arguments("sleep 1.25"))
+        result = await client.call_tool("ssh_run", arguments("sleep 3.25"))
         report["task"], report["task_seen"] = result.structured_content, tasks.seen
 
     # From here on a person has a second, and is slower than that.

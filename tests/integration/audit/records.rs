@@ -23,7 +23,7 @@ use std::fs::File;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-const TS: Ts = Ts::from_micros(1_761_489_054_143_455);
+const TS: Ts = Ts::from_micros(1_761_489_054_143_455_u64);
 
 fn alias() -> HostAlias {
     HostAlias::parse("web1").unwrap()
@@ -34,7 +34,7 @@ fn hash() -> CommandHash {
 }
 
 fn task() -> TaskId {
-    TaskId::new(&alias(), hash(), 1_761_489_054_143_455)
+    TaskId::new(&alias(), hash(), 1_761_489_054_143_455_u64)
 }
 
 /// The record with the moments of now blanked out: `"ts":T` and `"timestamp":"T"`.
@@ -327,6 +327,7 @@ fn events_about_the_server() {
         (ApprovalOutcome::Unsupported, "unsupported"),
         (ApprovalOutcome::ClientLost, "client_lost"),
         (ApprovalOutcome::Forged, "forged"),
+        (ApprovalOutcome::Malformed, "malformed"),
         (ApprovalOutcome::Replayed, "replayed"),
         (ApprovalOutcome::Expired, "expired"),
     ];

@@ -51,6 +51,35 @@ fn the_typescript_client_in_the_modern_revision() {
     assert_eq!(typescript("2026-07-28")["protocol"], "2026-07-28");
 }
 
+/// What a vendor's package cannot convert, its users cannot call.
+#[test]
+fn every_vendors_converter_takes_the_tools() {
+    let interpreter = installed("python/bin/python");
+    installed_beside("python/lib", "pydantic_ai");
+    let fleet = Fleet::of(&["one"]);
+    let output = Command::new(interpreter)
+        .arg(script("convert.py"))
+        .arg(env!("CARGO_BIN_EXE_mcp-ssh-orchestrator"))
+        .arg(environment(&fleet))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
+    let taken: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let all = [
+        "google-genai",
+        "openai",
+        "openai-strict",
+        "anthropic",
+        "langchain",
+        "pydantic-ai",
+    ];
+    for package in all {
+        assert_eq!(taken[package], 13, "{taken}");
+    }
+}
+
 fn python(mode: &str) -> Value {
     let interpreter = installed("python/bin/python");
     installed_beside("python/lib", "mcp");

@@ -53,6 +53,13 @@ fn nothing_ran(fleet: &Fleet, server: Server) {
     assert!(fleet.machines.iter().all(|host| host.logins() == 0));
 }
 
+/// The call is an error of the protocol, whose words are these.
+fn assert_invalid(answer: &Value, words: &str) {
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains(words), "{message}");
+}
+
 fn assert_denied(result: &Value, code: &str) {
     assert_eq!(result["isError"], true, "{result}");
     let denied = &members(result);
@@ -92,7 +99,9 @@ fn a_legacy_client_is_asked_and_its_yes_runs_the_command() {
         for part in ["one", "\\u{e9}", "policy.yml, line"] {
             assert!(message.contains(part), "{message}");
         }
-        assert_eq!(params["requestedSchema"]["required"], json!(["approve"]));
+        // Nothing to fill in, so nothing that is left unticked: to accept is to approve.
+        assert_eq!(params["requestedSchema"]["properties"], json!({}));
+        assert!(message.contains("Accept to run exactly this"), "{message}");
         server.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "accept", "content": {"approve": true}}}));
         let result = server.response(&id)["result"].clone();
         assert_eq!(members(&result)["output"], "a é b", "{result}");
@@ -123,12 +132,7 @@ fn whatever_is_not_a_clear_yes_is_a_no() {
         (
             json!({"result": {"action": "cancel"}}),
             "cancelled",
-            "approval:declined",
-        ),
-        (
-            json!({"result": {"action": "accept"}}),
-            "declined",
-            "approval:declined",
+            "approval:cancelled",
         ),
         (
             json!({"result": {"action": "accept", "content": {"approve": false}}}),
@@ -137,13 +141,13 @@ fn whatever_is_not_a_clear_yes_is_a_no() {
         ),
         (
             json!({"result": {"action": "accept", "content": {"approve": "true"}}}),
-            "declined",
-            "approval:declined",
+            "malformed",
+            "approval:malformed",
         ),
         (
             json!({"result": {"action": "yes", "content": {"approve": true}}}),
-            "cancelled",
-            "approval:declined",
+            "malformed",
+            "approval:malformed",
         ),
         (
             json!({"error": {"code": -32601, "message": "cannot"}}),
@@ -195,6 +199,11 @@ fn a_client_that_cannot_ask_is_told_so() {
                 "{denied}"
             );
         }
+        if !server.era().is_modern() {
+            let start = server.response(&json!(1))["result"]["instructions"].clone();
+            let says = start.as_str().unwrap().contains("cannot put a question");
+            assert!(says, "{start}");
+        }
         assert_eq!(outcome(&server)["outcome"], "unsupported");
         nothing_ran(&fleet, server);
     }
@@ -231,12 +240,18 @@ fn a_question_ends_with_its_call_and_with_its_client() {
 }
 
 fn call(server: &Server, command: &str, more: Value) -> Value {
+    let answer = attempt(server, command, more);
+    answer.get("result").cloned().unwrap_or(answer)
+}
+
+/// The whole answer, be it a result or an error.
+fn attempt(server: &Server, command: &str, more: Value) -> Value {
     let mut params = json!({"name": "ssh_run", "arguments": {"alias": "one", "command": command}});
     params
         .as_object_mut()
         .unwrap()
         .extend(more.as_object().unwrap().clone());
-    server.request("tools/call", params)
+    server.ask("tools/call", params)
 }
 
 fn yes(state: &Value) -> Value {
@@ -264,10 +279,7 @@ fn a_modern_client_asks_and_calls_again() {
     assert_eq!(members(&second)["output"], "modern", "{second}");
     assert_eq!(outcome(&server)["outcome"], "accepted");
 
-    assert_denied(
-        &call(&server, "echo modern", yes(state)),
-        "approval:mismatch",
-    );
+    assert_invalid(&attempt(&server, "echo modern", yes(state)), "used already");
     server.wait_record("the replay", |record| record["outcome"] == "replayed");
 }
 
@@ -277,23 +289,17 @@ fn a_state_is_good_for_its_own_request_alone() {
     let server = asking(Era::V2026_07_28).start(&fleet.setup);
     let state = call(&server, "echo mine", json!({}))["requestState"].clone();
     // For another command, another host, another tool; altered; made up; none at all.
-    assert_denied(
-        &call(&server, "echo other", yes(&state)),
-        "approval:mismatch",
-    );
+    assert_invalid(&attempt(&server, "echo other", yes(&state)), "not made");
     let mut params =
         json!({"name": "ssh_run", "arguments": {"alias": "two", "command": "echo mine"}});
     params
         .as_object_mut()
         .unwrap()
         .extend(yes(&state).as_object().unwrap().clone());
-    assert_denied(
-        &server.request("tools/call", params.clone()),
-        "approval:mismatch",
-    );
+    assert_invalid(&server.ask("tools/call", params.clone()), "not made");
     params["name"] = json!("ssh_run_async");
     params["arguments"]["alias"] = json!("one");
-    assert_denied(&server.request("tools/call", params), "approval:mismatch");
+    assert_invalid(&server.ask("tools/call", params), "not made");
     let text = state.as_str().unwrap();
     for forged in [
         format!("A{}", &text[1..]),
@@ -302,14 +308,12 @@ fn a_state_is_good_for_its_own_request_alone() {
         "\u{2603}".into(),
     ] {
         if forged != text {
-            assert_denied(
-                &call(&server, "echo mine", yes(&json!(forged))),
-                "approval:mismatch",
-            );
+            let answer = attempt(&server, "echo mine", yes(&json!(forged)));
+            assert_invalid(&answer, "not made");
         }
     }
     let stateless = json!({"inputResponses": yes(&state)["inputResponses"]});
-    assert_denied(&call(&server, "echo mine", stateless), "approval:mismatch");
+    assert_invalid(&attempt(&server, "echo mine", stateless), "not made");
     for record in server
         .records()
         .iter()
@@ -321,20 +325,38 @@ fn a_state_is_good_for_its_own_request_alone() {
     let declined =
         json!({"requestState": state, "inputResponses": {"approval": {"action": "decline"}}});
     assert_denied(&call(&server, "echo mine", declined), "approval:declined");
-    assert_denied(
-        &call(&server, "echo mine", yes(&state)),
-        "approval:mismatch",
-    );
-    let state = call(&server, "echo mine", json!({}))["requestState"].clone();
-    assert_denied(
-        &call(
-            &server,
-            "echo mine",
-            json!({"requestState": state, "inputResponses": {"wrong": {}}}),
-        ),
-        "approval:declined",
-    );
+    assert_invalid(&attempt(&server, "echo mine", yes(&state)), "used already");
     nothing_ran(&fleet, server);
+}
+
+/// Half of a second attempt is asked for again, and nonsense is no no.
+#[test]
+fn an_incomplete_second_attempt_can_be_completed() {
+    let fleet = fleet();
+    let server = asking(Era::V2026_07_28).start(&fleet.setup);
+    let state = call(&server, "echo mine", json!({}))["requestState"].clone();
+    for half in [
+        json!({"requestState": state}),
+        json!({"requestState": state, "inputResponses": {}}),
+        json!({"requestState": state, "inputResponses": {"other": {"action": "accept"}}}),
+    ] {
+        let again = call(&server, "echo mine", half);
+        assert_eq!(again["resultType"], "input_required", "{again}");
+    }
+    for nonsense in [
+        json!({"approval": {"action": "maybe"}}),
+        json!([1]),
+        json!({"approval": 7}),
+    ] {
+        let more = json!({"requestState": state, "inputResponses": nonsense});
+        assert_invalid(
+            &attempt(&server, "echo mine", more),
+            "inputResponses must hold",
+        );
+        assert_eq!(outcome(&server)["outcome"], "malformed");
+    }
+    let done = call(&server, "echo mine", yes(&state));
+    assert_eq!(members(&done)["output"], "mine", "{done}");
 }
 
 /// The same call, and what it would do is not what was shown.
@@ -347,10 +369,7 @@ fn a_state_is_good_for_what_was_shown_alone() {
     let servers = servers.replace("alias: one", "alias: one\n    shell: direct");
     fleet.setup.write("servers.yml", &servers);
     server.tool("ssh_reload_config", json!({}));
-    assert_denied(
-        &call(&server, "echo mine", yes(&state)),
-        "approval:mismatch",
-    );
+    assert_invalid(&attempt(&server, "echo mine", yes(&state)), "not made");
     assert_eq!(outcome(&server)["outcome"], "forged");
     nothing_ran(&fleet, server);
 }
@@ -432,7 +451,7 @@ fn a_state_that_comes_back_too_late_is_worth_nothing() {
     assert_eq!(server.run("two", "uptime")["timeout"], true);
     assert_denied(&call(&server, "touch x", yes(&state)), "approval:timeout");
     assert_eq!(outcome(&server)["outcome"], "expired");
-    assert_denied(&call(&server, "touch x", yes(&state)), "approval:mismatch");
+    assert_invalid(&attempt(&server, "touch x", yes(&state)), "used already");
     server.wait_record("the replay", |record| record["outcome"] == "replayed");
     let records = server.finish().records;
     let decisions = records.iter().filter(|r| r["type"] == "policy_decision");

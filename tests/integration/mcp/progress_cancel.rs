@@ -301,7 +301,7 @@ fn more_output_than_an_answer_holds_is_shown_in_part_and_can_be_read_whole() {
     let text = crate::common::text_of(&result);
     assert!(text.ends_with(shown), "the same in the text: {text}");
     assert!(
-        result["_meta"]["mcp-ssh-orchestrator/untrusted"]["fields"]
+        result["_meta"]["io.github.mcp-ssh-orchestrator/untrusted"]["fields"]
             .to_string()
             .contains("output")
     );

@@ -250,6 +250,11 @@ fn with_extension() -> Launch {
 #[test]
 fn a_modern_task_carries_its_result() {
     let fleet = fleet();
+    let policy = crate::common::policy_allowing(&["sleep *", "echo *"]).replace(
+        "max_seconds: 30",
+        "max_seconds: 30\n  task_progress_interval: 1",
+    );
+    fleet.setup.write("policy.yml", &policy);
     let server = with_extension().start(&fleet.setup);
     let run = |command: &str| {
         server.request(
@@ -257,7 +262,11 @@ fn a_modern_task_carries_its_result() {
             json!({"name": "ssh_run", "arguments": {"alias": "one", "command": command}}),
         )
     };
-    let task = run("sleep 1.5");
+    // What ends soon is answered at once: a task would cost the client two more messages.
+    let quick = run("echo quick");
+    assert_eq!(quick["resultType"], "complete");
+    assert_eq!(members(&quick)["output"], "quick");
+    let task = run("sleep 4.5");
     assert_eq!(
         (&task["resultType"], &task["status"]),
         (&json!("task"), &json!("working"))
@@ -269,6 +278,12 @@ fn a_modern_task_carries_its_result() {
         (&look(&id)["resultType"], &look(&id)["status"]),
         (&json!("complete"), &json!("working"))
     );
+    wait_until("it is said how far it has come", || {
+        let message = look(&id)["statusMessage"].clone();
+        message
+            .as_str()
+            .is_some_and(|text| text.contains("running"))
+    });
     wait_until("it is over", || look(&id)["status"] == "completed");
     let done = look(&id);
     assert_eq!(members(&done["result"])["exit_code"], 0, "{done}");
@@ -338,7 +353,7 @@ fn the_end_of_a_modern_task_is_told_to_who_listens() {
         notice["params"].clone()
     };
 
-    let one = run("ssh_run", json!({"alias": "one", "command": "sleep 1.5"}));
+    let one = run("ssh_run", json!({"alias": "one", "command": "sleep 4.5"}));
     let all = run(
         "ssh_run_on_tag",
         json!({"tag": "all", "command": "sleep 20.5"}),
@@ -366,6 +381,35 @@ fn the_end_of_a_modern_task_is_told_to_who_listens() {
     assert_eq!(notices.count(), 3, "each end once to each that listens");
     let wrong = json!({"notifications": {"taskIds": "x"}});
     assert_eq!(server.error_code("subscriptions/listen", wrong), -32602);
+}
+
+#[test]
+fn the_name_of_a_task_cannot_be_guessed() {
+    let fleet = fleet();
+    let server = Server::start(&fleet.setup);
+    let names: Vec<String> = ["echo one", "echo one"]
+        .map(|command| {
+            run_as_task(&server, command)["taskId"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .into();
+    let call = json!({"name": "ssh_run_on_tag", "arguments": {"tag": "all", "command": "echo one"}, "task": {}});
+    let all = server.request("tools/call", call)["task"]["taskId"].clone();
+    let all = all.as_str().unwrap();
+    let mut tokens: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .chain([all])
+        .map(|name| name.rsplit_once(':').unwrap().1)
+        .collect();
+    assert!(names[0].starts_with("one:") && all.starts_with("tag:all:"));
+    // 128 bits in base64url.
+    assert!(tokens.iter().all(|token| token.len() == 22), "{tokens:?}");
+    tokens.sort_unstable();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 3);
 }
 
 #[test]

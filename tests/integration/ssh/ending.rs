@@ -489,5 +489,6 @@ fn a_status_counts_although_a_child_holds_the_output() {
     }
     assert_eq!(ran.report.ended, Ended::Exited, "{:?}", ran.report);
     assert_eq!(ran.report.exit, Some(Exit::Status(3)));
+    assert!(ran.report.left_running);
     assert_eq!(ran.out(), "hello\n");
 }

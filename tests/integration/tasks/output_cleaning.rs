@@ -224,3 +224,40 @@ fn the_values_of_configured_secrets_do_not_come_back() {
     assert_eq!(run["stderr"], "[redacted]");
     server.finish();
 }
+
+/// What looks like a credential goes, with a note that counts them, unless the policy says
+/// otherwise for the host.
+#[test]
+fn credentials_are_taken_out_unless_the_policy_keeps_them() {
+    let fleet = Fleet::of(&["web1", "web2"]);
+    let text = "DB_PASSWORD=correct-horse\nAuthorization: Bearer 0123456789abcdef\nplain\n";
+    for host in ["web1", "web2"] {
+        let script =
+            format!("#!/bin/sh\nprintf '%s' '{text}'\nprintf 'key AKIAIOSFODNN7EXAMPLE' >&2\n");
+        fleet.host(host).stub("uptime", &script);
+    }
+    let policy = crate::common::policy_allowing(&["uptime"])
+        + "overrides:\n  aliases:\n    web2:\n      redact: []\n";
+    fleet.setup.write("policy.yml", &policy);
+    let server = Server::start(&fleet.setup);
+    let run = server.run("web1", "uptime");
+    assert_eq!(
+        run["output"],
+        "DB_PASSWORD=[redacted]\nAuthorization: Bearer [redacted]\nplain"
+    );
+    assert_eq!(run["stderr"], "key [redacted]");
+    let notes = run["notes"].to_string();
+    assert!(
+        notes.contains("3 taken out") && notes.contains("redact: []"),
+        "{run}"
+    );
+    let kept = server.tool(
+        "ssh_get_task_output",
+        json!({"task_id": run["task_id"], "offset": 0}),
+    );
+    assert!(!kept.to_string().contains("horse"), "{kept}");
+    let run = server.run("web2", "uptime");
+    assert_eq!(run["output"], text.trim_end());
+    assert!(run.get("notes").is_none(), "{run}");
+    server.finish();
+}

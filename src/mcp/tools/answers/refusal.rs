@@ -116,6 +116,13 @@ pub(crate) fn unreached_members(head: Object, facts: &Facts, unreached: Unreache
         .field("reason", unreached.reason)
         .field("code", unreached.code)
         .field("why", &why_unreached(facts))
+        .maybe(
+            "detail",
+            facts
+                .error
+                .as_ref()
+                .and_then(|error| error.detail.as_deref()),
+        )
         .field("hint", unreached.hint)
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn end_members(head: Object, facts: &Facts, shown: &Shown<'_>) -> Obj
         })
         .maybe("terminated", facts.terminated.map(Terminated::as_str))
         .when(facts.outcome_unknown, |end| end.field("outcome", "unknown"))
+        .maybe("left_running", facts.left_running.then_some(true))
         .when(!notes.is_empty(), |end| end.field("notes", &notes))
         .when(!shown.stdout.is_empty(), |end| end.field("output", &stdout))
         .when(!shown.stderr.is_empty(), |end| end.field("stderr", &stderr))
@@ -113,16 +114,20 @@ fn in_words(facts: &Facts, shown: &Shown<'_>) -> String {
     lines.join("\n")
 }
 
+/// The end in a few words, with the time it took.
+fn headline(facts: &Facts) -> String {
+    format!("{}, {} ms", ending(facts), facts.duration_ms)
+}
+
 /// The end in a few words.
-pub(crate) fn headline(facts: &Facts) -> String {
-    let end = match (&facts.exit_signal, facts.state) {
+pub(crate) fn ending(facts: &Facts) -> String {
+    match (&facts.exit_signal, facts.state) {
         (_, State::Cancelled) => "cancelled".to_owned(),
         (_, State::Timeout) => "time limit reached".to_owned(),
         (Some(signal), _) => format!("ended by signal {signal}"),
         (None, _) if facts.exit_code < 0 => "no exit status".to_owned(),
         (None, _) => format!("exit {}", facts.exit_code),
-    };
-    format!("{end}, {} ms", facts.duration_ms)
+    }
 }
 
 pub(crate) fn notes(facts: &Facts) -> Vec<String> {

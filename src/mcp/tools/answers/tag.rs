@@ -13,7 +13,7 @@ use crate::mcp::tools::answers::ranges::ranges_within;
 use crate::mcp::tools::answers::refusal::{
     network_hint, remedied, unreached_members, why_unreached,
 };
-use crate::mcp::tools::answers::run::{Shown, end_members, headline, notes, texts};
+use crate::mcp::tools::answers::run::{Shown, end_members, ending, notes, texts};
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::policy::Denial;
 use crate::ssh::Terminated;
@@ -368,6 +368,7 @@ fn entry(head: Object, end: &End<'_>, short: bool) -> Object {
                     .maybe("cancelled", facts.cancelled.then_some(true))
                     .maybe("terminated", facts.terminated.map(Terminated::as_str))
                     .maybe("outcome", facts.outcome_unknown.then_some("unknown"))
+                    .maybe("left_running", facts.left_running.then_some(true))
                     .when(!whole || facts.truncated.is_some(), |entry| {
                         entry
                             .field("truncated", &true)
@@ -463,11 +464,7 @@ fn ran_in_words(names: &str, facts: &Facts, output: &SharedOutput) -> String {
     if plain && !output.stdout.is_empty() && !stdout.contains('\n') {
         return format!("{names}: {stdout}");
     }
-    let end = match facts.state {
-        State::Completed => "exit 0".to_owned(),
-        _ => headline(facts),
-    };
-    let mut lines = vec![format!("{names}: {end}")];
+    let mut lines = vec![format!("{names}: {}", ending(facts))];
     lines.extend(notes.iter().map(|note| format!("note: {note}")));
     let indented = |text: &str| -> Vec<String> {
         let lines = text.split('\n');

@@ -109,6 +109,11 @@ impl Target {
                 .map_err(|denial| self.deny(call, &denial)),
             Ruling::Refused(failure) => Err(self.deny(call, &question.refuse(failure))),
             Ruling::Ask(answer) => Err(answer),
+            Ruling::Invalid(failure, answer) => {
+                // The denial is on record, the error is the answer.
+                let _ = self.deny(call, &question.refuse(failure));
+                Err(answer)
+            }
         }
     }
 }

@@ -255,6 +255,8 @@ impl NeedsApproval {
         let code = match failure {
             ApprovalFailure::Unavailable => Code::ApprovalUnavailable,
             ApprovalFailure::Declined => Code::ApprovalDeclined,
+            ApprovalFailure::Cancelled => Code::ApprovalCancelled,
+            ApprovalFailure::Malformed => Code::ApprovalMalformed,
             ApprovalFailure::Timeout => Code::ApprovalTimeout,
             ApprovalFailure::Mismatch => Code::ApprovalMismatch,
             ApprovalFailure::Missing => Code::ApprovalMissing,

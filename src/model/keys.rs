@@ -1,9 +1,12 @@
-//! Keys for what a client carries and brings back: one for each purpose.
+//! Keys for what a client carries and brings back, and for names that nobody guesses: one
+//! for each purpose.
 //!
 //! Owns how they are derived from the one random key of this process, so that a tag made
 //! for one purpose never passes for another: a cursor can never be an approval. Hands out
-//! no key, only what computes tags. Called by `session`.
+//! no key, only what computes tags. Called by `mcp` and `task`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -23,6 +26,15 @@ impl TagKey {
             .zip(derived)
             .for_each(|(to, from)| *to = from);
         Self(key)
+    }
+
+    /// 128 bits for this number, as text of letters, digits, `_` and `-`: nobody who has seen
+    /// others can guess it.
+    pub(crate) fn token(&self, number: u64) -> String {
+        let mut mac = self.mac();
+        mac.update(&number.to_be_bytes());
+        let bytes = mac.finalize().into_bytes();
+        URL_SAFE_NO_PAD.encode(bytes.get(..16).unwrap_or_default())
     }
 
     /// HMAC-SHA-256 under this key, for the parts to be added.
@@ -45,5 +57,13 @@ mod tests {
         assert_eq!(tag(1, "a"), tag(1, "a"));
         assert_ne!(tag(1, "a"), tag(1, "b"));
         assert_ne!(tag(1, "a"), tag(2, "a"));
+    }
+
+    #[test]
+    fn tokens_are_as_long_as_they_are_many() {
+        let key = TagKey::derive(&[1; 64], "a");
+        assert_eq!(key.token(1).len(), 22);
+        assert_ne!(key.token(1), key.token(2));
+        assert_eq!(key.token(1), key.token(1));
     }
 }
