@@ -30,5 +30,5 @@ COPY --from=build /out/mcp-ssh-orchestrator /usr/local/bin/mcp-ssh-orchestrator
 COPY --from=build /out/LICENSE /LICENSE
 ENV PATH=/usr/local/bin
 USER 10001:10001
-HEALTHCHECK --interval=5m --timeout=10s --start-period=5s CMD ["mcp-ssh-orchestrator", "check"]
+HEALTHCHECK --interval=5m --timeout=10s --start-period=5s CMD ["mcp-ssh-orchestrator", "status"]
 ENTRYPOINT ["mcp-ssh-orchestrator"]

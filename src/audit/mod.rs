@@ -182,15 +182,22 @@ impl Audit {
     }
 
     /// Goes on in a new file, if the current one was renamed (SIGHUP after a rotation).
-    /// What goes wrong is on stderr; the file in use stays in use then.
-    pub fn reopen(&self) {
-        if let Some(ledger) = self.ledger()
-            && let Err(failure) = ledger.reopen()
-        {
-            let path = ledger.place().shown().display();
-            let text = format!("audit file {path}: {failure}");
-            self.emit(Record::error("audit_not_reopened", text));
-        }
+    /// What goes wrong is on stderr, and returned; the file in use stays in use then.
+    pub fn reopen(&self) -> Option<String> {
+        let ledger = self.ledger()?;
+        let failure = ledger.reopen().err()?;
+        let path = ledger.place().shown().display();
+        let text = format!("audit file {path}: {failure}");
+        self.emit(Record::error("audit_not_reopened", &text));
+        Some(text)
+    }
+
+    /// What keeps the audit file from being written, as far as is known.
+    pub fn trouble(&self) -> Option<String> {
+        let ledger = self.ledger()?;
+        let path = ledger.place().shown().display();
+        let failing = self.0.failing.load(Ordering::Relaxed);
+        failing.then(|| format!("audit file {path} cannot be written; the log says why"))
     }
 
     /// Ends the record of a server in order: `server_stop`, everything on disk, the

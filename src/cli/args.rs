@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use crate::config::schema::problem::nearest;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Name {
+pub enum Name {
     Serve,
     Check,
     Init,
@@ -25,6 +25,10 @@ pub(crate) enum Name {
     AuditShow,
     Completions,
     Manual,
+    Reload,
+    Status,
+    Help,
+    Version,
 }
 
 /// First word, second word (empty: none), subcommand, its operands as help spells them.
@@ -35,16 +39,20 @@ pub(crate) const COMMANDS: &[(&str, &str, Name, &str)] = &[
     ("init", "", Name::Init, "DIR"),
     ("import", "ssh-config", Name::ImportSshConfig, "[FILE]"),
     ("import", "ansible", Name::ImportAnsible, "[FILE]"),
-    ("plan", "", Name::Plan, "ALIAS COMMAND"),
-    ("policy", "explain", Name::PolicyExplain, "COMMAND"),
+    ("plan", "", Name::Plan, "ALIAS COMMAND..."),
+    ("reload", "", Name::Reload, ""),
+    ("status", "", Name::Status, ""),
+    ("policy", "explain", Name::PolicyExplain, "COMMAND..."),
     ("policy", "sets", Name::PolicySets, ""),
     ("policy", "test", Name::PolicyTest, "FILE"),
     ("policy", "tables", Name::PolicyTables, ""),
-    ("trust", "", Name::Trust, "ALIAS"),
+    ("trust", "", Name::Trust, "[ALIAS...]"),
     ("audit", "verify", Name::AuditVerify, "FILE..."),
     ("audit", "show", Name::AuditShow, "FILE"),
     ("completions", "", Name::Completions, "SHELL"),
     ("manual", "", Name::Manual, ""),
+    ("help", "", Name::Help, "[COMMAND]"),
+    ("version", "", Name::Version, ""),
 ];
 
 /// A flag: its name, what its value is called (empty: it has none), the subcommands that
@@ -64,6 +72,7 @@ const CONFIGURED: &[Name] = &[
     Name::Trust,
 ];
 const CONFINED: &[Name] = &[Name::Serve, Name::Check, Name::Trust];
+const ANSWERING: &[Name] = &[Name::Serve, Name::Reload, Name::Status];
 
 #[rustfmt::skip]
 pub(crate) const FLAGS: &[Flag] = &[
@@ -72,13 +81,16 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag { name: "secrets-dir", value: "DIR", commands: CONFIGURED, about: ".env and secret files (/app/secrets)" },
     Flag { name: "allow-links-beneath", value: "", commands: CONFIGURED, about: "follow links that stay beneath the directory they are in" },
     Flag { name: "audit-file", value: "PATH", commands: &[Name::Serve, Name::Check], about: "also keep a tamper-evident record in this file" },
-    Flag { name: "audit-rotate-bytes", value: "N", commands: &[Name::Serve, Name::Check], about: "begin a new file at this size (64 MiB; 0: never)" },
+    Flag { name: "audit-rotate-bytes", value: "SIZE", commands: &[Name::Serve, Name::Check], about: "begin a new file at this size, such as 64M (the default; 0: never)" },
+    Flag { name: "runtime-dir", value: "DIR", commands: ANSWERING, about: "where reload and status find the server (/run/user/UID, /dev/shm or /tmp)" },
     Flag { name: "sandbox", value: "LEVEL", commands: CONFINED, about: "strict, required (default), degraded or off" },
     Flag { name: "sandbox-floor", value: "NAME,...", commands: CONFINED, about: "do not start without these: seccomp, files, truncate, tcp, ioctl, scopes" },
-    Flag { name: "user", value: "UID[:GID]", commands: CONFINED, about: "become this user when started as root (default: 10001, if it can read the files)" },
+    Flag { name: "user", value: "USER[:GROUP]", commands: &[Name::Serve, Name::Check, Name::Trust, Name::Reload, Name::Status], about: "become this user when started as root (default: 10001, if it can read the files); reload, status: whose servers" },
     Flag { name: "json", value: "", commands: &[Name::Check, Name::Plan], about: "print one JSON object" },
     Flag { name: "credentials", value: "", commands: &[Name::ImportSshConfig, Name::ImportAnsible], about: "print credentials.yml in place of servers.yml" },
     Flag { name: "fingerprint", value: "SHA256:...", commands: &[Name::Trust], about: "take the one key with this fingerprint, without asking" },
+    Flag { name: "all", value: "", commands: &[Name::Trust], about: "every host of servers.yml" },
+    Flag { name: "tag", value: "TAG", commands: &[Name::Trust], about: "every host with this tag" },
     Flag { name: "head", value: "HEX", commands: &[Name::AuditVerify], about: "a seal that must be among the records" },
     Flag { name: "alias", value: "ALIAS", commands: &[Name::AuditShow], about: "records of this host alone" },
     Flag { name: "since", value: "TIME", commands: &[Name::AuditShow], about: "records from this moment on: a date, Unix seconds, or an age such as 2h" },
@@ -98,11 +110,15 @@ pub(crate) fn about(name: Name) -> &'static str {
         Name::PolicySets => "list the ready-made sets of programs",
         Name::PolicyTest => "compare the policy with a file of expectations",
         Name::PolicyTables => "print the built-in tables of programs and hazards",
-        Name::Trust => "fetch a host's key, show it, add it to known_hosts",
+        Name::Trust => "fetch hosts' keys, show them, add them to known_hosts",
         Name::AuditVerify => "prove that no record was changed, removed or reordered",
         Name::AuditShow => "print the records for people",
         Name::Completions => "print completions for bash, zsh or fish",
         Name::Manual => "print the manual page",
+        Name::Reload => "have the running servers read everything again, and say what each did",
+        Name::Status => "ask the running servers how they do",
+        Name::Help => "print the page of options, or that of one command",
+        Name::Version => "print the versions of the program and its C libraries",
     }
 }
 
@@ -114,6 +130,8 @@ pub(crate) struct Line {
     pub(crate) flags: Vec<(&'static Flag, OsString)>,
     pub(crate) help: bool,
     pub(crate) version: bool,
+    /// What help was asked about: nothing is everything.
+    pub(crate) topics: Vec<Name>,
 }
 
 impl Line {
@@ -150,6 +168,11 @@ pub(crate) fn split(args: impl IntoIterator<Item = OsString>) -> Result<Line, St
             None => break,
             Some(lexopt::Arg::Value(word)) => {
                 words.push(word);
+                if begins_a_command(&words) {
+                    let rest = parser.raw_args().map_err(|error| error.to_string())?;
+                    words.extend(rest);
+                    break;
+                }
                 continue;
             }
             Some(lexopt::Arg::Short('h')) => "help".to_owned(),
@@ -171,10 +194,45 @@ pub(crate) fn split(args: impl IntoIterator<Item = OsString>) -> Result<Line, St
             }
         }
     }
-    if !line.help && !line.version {
+    if line.help {
+        line.topics = topics(&words);
+    } else if !line.version {
         (line.name, line.operands) = find_command(words)?;
+        if line.name == Some(Name::Help) {
+            line.topics = topics(&line.operands);
+            if let (Some(first), true) = (line.operands.first(), line.topics.is_empty()) {
+                let first = utf8(first, "the command")?;
+                return Err(unknown("command", &first, COMMANDS.iter().map(|row| row.0)));
+            }
+            line.help = true;
+        }
+        line.version |= line.name == Some(Name::Version) && line.operands.is_empty();
     }
     Ok(line)
+}
+
+/// Whether the last word begins a command for a host: what follows belongs to that, also
+/// what looks like an option of ours.
+fn begins_a_command(words: &[OsString]) -> bool {
+    match words {
+        [first, _, _] if first == "plan" => true,
+        [first, second, _] => first == "policy" && second == "explain",
+        _ => false,
+    }
+}
+
+/// The subcommands that words speak of: one, or all that begin with the first.
+fn topics(words: &[OsString]) -> Vec<Name> {
+    let Some(first) = words.first() else {
+        return Vec::new();
+    };
+    let of_first = || COMMANDS.iter().filter(move |row| first == row.0);
+    let second = words.get(1);
+    let both = of_first().find(|row| second.is_some_and(|second| second == row.1));
+    match both {
+        Some(row) => vec![row.2],
+        None => of_first().map(|row| row.2).collect(),
+    }
 }
 
 fn find_flag(name: &str) -> Result<&'static Flag, String> {

@@ -1,6 +1,6 @@
 //! The page that `--help` prints.
 //!
-//! Owns its words alone; `cli::line` has the tables that they describe, and a test below
+//! Owns its words alone; `cli::args` has the tables that they describe, and a test below
 //! holds the two together. Shown by `startup`.
 
 /// The page that `--help` prints.
@@ -14,44 +14,49 @@ Commands:
                               the word 'stdio' means the same)
   check [--json]              say whether the configuration and this machine would do
   init DIR                    write a commented starting configuration into DIR
-  import ssh-config [FILE] [--credentials]
-                              print servers.yml from an ssh_config (~/.ssh/config)
-  import ansible [FILE] [--credentials]
-                              print servers.yml from an inventory (/etc/ansible/hosts)
-  plan ALIAS COMMAND [--json] judge a command as the server would, with the deciding rule
-  policy explain COMMAND      say what each word of a command is, and what it does
+  import ssh-config [FILE]    print servers.yml from an ssh_config (~/.ssh/config)
+  import ansible [FILE]       print servers.yml from an inventory (/etc/ansible/hosts)
+  plan [--json] ALIAS COMMAND...
+                              judge a command as the server would, with the deciding rule
+  trust ALIAS... | --tag TAG | --all
+                              fetch hosts' keys, show them, add them to known_hosts
+  reload                      have the running servers read everything again, and say what
+                              each did
+  status                      ask the running servers how they do
+  policy explain COMMAND...   say what each word of a command is, and what it does
   policy sets                 list the ready-made sets of programs
   policy test FILE            compare the policy with a file of expectations
   policy tables               print the built-in tables of programs and hazards
-  trust ALIAS [--fingerprint SHA256:...]
-                              fetch a host's key, show it, add it to known_hosts
-  audit verify FILE... [--head HEX]
-                              prove that no record was changed, removed or reordered
-  audit show FILE [--alias ALIAS] [--since TIME] [--denied]
-                              print the records for people
+  audit verify FILE...        prove that no record was changed, removed or reordered
+  audit show FILE             print the records for people
   completions SHELL           print completions for bash, zsh or fish
   manual                      print the manual page, for man(1)
+  help [COMMAND]              print this page, or that of a command with all its options
+  version                     print the versions of the program and its C libraries
 
-Options:
+Options of the server (those of the others: help COMMAND):
   --config-dir DIR       servers.yml, credentials.yml, policy.yml (/app/config)
   --keys-dir DIR         private keys and known_hosts (/app/keys)
   --secrets-dir DIR      .env and secret files (/app/secrets)
   --allow-links-beneath  follow links that stay beneath the directory they are in
   --audit-file PATH      also keep a tamper-evident record in PATH
-  --audit-rotate-bytes N begin a new file at this size (64 MiB; 0: never)
+  --audit-rotate-bytes SIZE
+                         begin a new file at this size, such as 64M (the default; 0: never)
+  --runtime-dir DIR      where reload and status find the server
+                         (/run/user/UID, /dev/shm or /tmp)
   --sandbox LEVEL        strict, required (default), degraded or off
   --sandbox-floor NAME,...
                          do not start without these: seccomp, files, truncate, tcp,
                          ioctl, scopes
-  --user UID[:GID]       become this user when started as root
+  --user USER[:GROUP]    become this user when started as root
                          (default: 10001, if it can read the files)
-  -h, --help             print this page
+  -h, --help             print this page, or that of the command
   -V, --version          print the versions of the program and its C libraries
 
 Environment, where the flag is absent:
   MCP_SSH_CONFIG_DIR  MCP_SSH_KEYS_DIR  MCP_SSH_SECRETS_DIR
   MCP_SSH_ALLOW_LINKS_BENEATH=1  MCP_SSH_SANDBOX  MCP_SSH_SANDBOX_FLOOR
-  MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_ROTATE_BYTES
+  MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_ROTATE_BYTES  MCP_SSH_RUNTIME_DIR
   MCP_SSH_DEBUG=1: the log also says what each SSH session agreed on
   MCP_SSH_SECRET_<NAME>, <NAME>: values of secrets
 
@@ -61,7 +66,7 @@ Exit codes: 0 done, 1 problems found or the server could not start, 2 usage.
 #[cfg(test)]
 mod tests {
     use crate::cli::VARIABLES;
-    use crate::cli::args::{COMMANDS, FLAGS};
+    use crate::cli::args::{COMMANDS, FLAGS, Name};
     use crate::cli::help::HELP;
 
     #[test]
@@ -72,7 +77,10 @@ mod tests {
                 "{first} {second}"
             );
         }
-        for flag in FLAGS {
+        for flag in FLAGS
+            .iter()
+            .filter(|flag| flag.commands.contains(&Name::Serve))
+        {
             assert!(
                 HELP.contains(&format!("--{}", flag.name)),
                 "--{}",

@@ -7,7 +7,9 @@
 pub(crate) mod args;
 pub(crate) mod commands;
 pub(crate) mod help;
+pub(crate) mod pages;
 pub(crate) mod sandbox;
+pub(crate) mod values;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -16,15 +18,17 @@ use std::process::ExitCode;
 
 pub(crate) use help::HELP;
 pub(crate) use sandbox::{Right, Sandbox};
+pub(crate) use values::{Account, Id};
 
 use crate::audit;
 
 use crate::cli::args::{Line, Name, spelling, split, utf8};
 use crate::cli::commands::import::Source;
 use crate::cli::sandbox::{parse_floor, parse_level};
+use crate::cli::values::{size, switched_on};
 
 /// The variables that stand for an absent flag, and the one that has none.
-pub(crate) const VARIABLES: [&str; 9] = [
+pub(crate) const VARIABLES: [&str; 10] = [
     "MCP_SSH_CONFIG_DIR",
     "MCP_SSH_KEYS_DIR",
     "MCP_SSH_SECRETS_DIR",
@@ -33,6 +37,7 @@ pub(crate) const VARIABLES: [&str; 9] = [
     "MCP_SSH_SANDBOX_FLOOR",
     "MCP_SSH_AUDIT_FILE",
     "MCP_SSH_AUDIT_ROTATE_BYTES",
+    "MCP_SSH_RUNTIME_DIR",
     "MCP_SSH_DEBUG",
 ];
 
@@ -92,9 +97,11 @@ pub enum Command {
     PolicySets,
     PolicyTables,
     Trust {
-        alias: String,
+        hosts: Selection,
         fingerprint: Option<String>,
     },
+    Reload,
+    Status,
     AuditVerify {
         files: Vec<PathBuf>,
         head: Option<String>,
@@ -109,8 +116,19 @@ pub enum Command {
         shell: Shell,
     },
     Manual,
-    Help,
+    /// Of the whole, or of some subcommands.
+    Help {
+        topics: Vec<Name>,
+    },
     Version,
+}
+
+/// Which hosts of servers.yml are meant.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Selection {
+    All,
+    Tag(String),
+    Aliases(Vec<String>),
 }
 
 /// A shell that completions are printed for.
@@ -134,14 +152,16 @@ pub struct Settings {
     pub sandbox: Sandbox,
     /// What must hold whatever the level says.
     pub sandbox_floor: Vec<Right>,
-    pub user: Option<User>,
+    pub user: Option<Account>,
+    /// Where the server can be found by `reload` and `status`.
+    pub runtime_dir: Option<PathBuf>,
     /// Whether the log says what is only there to find a fault.
     pub debug: bool,
 }
 
-/// Whom the process becomes when it was started as root.
+/// Whom the process becomes when it was started as root, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct User {
+pub(crate) struct User {
     pub uid: u32,
     pub gid: u32,
 }
@@ -202,7 +222,9 @@ fn interpret(
     // Help and version answer whatever else is wrong on the line.
     if line.help || line.version {
         let command = if line.help {
-            Command::Help
+            Command::Help {
+                topics: line.topics,
+            }
         } else {
             Command::Version
         };
@@ -232,9 +254,6 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
         let (words, operands) = spelling(name);
         match operands {
             "" => format!("'{words}' takes no operands"),
-            _ if name == Name::Plan && line.operands.len() > 2 => {
-                format!("'{words}' takes {operands}: quote the command as one argument")
-            }
             _ => format!("'{words}' takes {operands}"),
         }
     };
@@ -254,21 +273,20 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
             file: files.first().map(PathBuf::from),
             credentials: line.has("credentials"),
         },
-        (Name::Plan, [alias, command]) => Command::Plan {
+        (Name::Plan, [alias, words @ ..]) if !words.is_empty() => Command::Plan {
             alias: text(alias)?,
-            command: text(command)?,
+            command: one_command(words)?,
             json,
         },
         (Name::PolicyTest, [file]) => Command::PolicyTest { file: file.into() },
-        (Name::PolicyExplain, [command]) => Command::PolicyExplain {
-            command: text(command)?,
+        (Name::PolicyExplain, words @ [_, ..]) => Command::PolicyExplain {
+            command: one_command(words)?,
         },
         (Name::PolicySets, []) => Command::PolicySets,
         (Name::PolicyTables, []) => Command::PolicyTables,
-        (Name::Trust, [alias]) => Command::Trust {
-            alias: text(alias)?,
-            fingerprint: line.text("fingerprint")?,
-        },
+        (Name::Trust, aliases) => trust(&line, aliases)?,
+        (Name::Reload, []) => Command::Reload,
+        (Name::Status, []) => Command::Status,
         (Name::AuditVerify, [_, ..]) => Command::AuditVerify {
             files: line.operands.iter().map(PathBuf::from).collect(),
             head: line.text("head")?,
@@ -280,11 +298,61 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
             denied: line.has("denied"),
         },
         (Name::Completions, [shell]) => Command::Completions {
-            shell: parse_shell(&text(shell)?)?,
+            shell: values::shell(&text(shell)?)?,
         },
         (Name::Manual, []) => Command::Manual,
         _ => return Err(wrong_count()),
     })
+}
+
+fn trust(line: &Line, aliases: &[OsString]) -> Result<Command, String> {
+    let aliases = aliases.iter().map(|alias| utf8(alias, "an alias"));
+    let aliases: Vec<String> = aliases.collect::<Result<_, _>>()?;
+    let fingerprint = line.text("fingerprint")?;
+    let hosts = match (line.has("all"), line.text("tag")?, aliases.as_slice()) {
+        (true, None, []) => Selection::All,
+        (false, Some(tag), []) => Selection::Tag(tag),
+        (false, None, [_, ..]) => Selection::Aliases(aliases),
+        _ => return Err("'trust' takes ALIAS..., --tag TAG or --all".to_owned()),
+    };
+    if fingerprint.is_some() && !matches!(&hosts, Selection::Aliases(one) if one.len() == 1) {
+        return Err("--fingerprint is of one host: 'trust ALIAS --fingerprint …'".to_owned());
+    }
+    Ok(Command::Trust { hosts, fingerprint })
+}
+
+/// The command for a host: one word is its whole text; several are its words, each of which
+/// stays one.
+fn one_command(words: &[OsString]) -> Result<String, String> {
+    let words = match words {
+        // The way to say that what follows is the command.
+        [first, rest @ ..] if first == "--" && !rest.is_empty() => rest,
+        words => words,
+    };
+    let words = words.iter().map(|word| utf8(word, "the command"));
+    let words: Vec<String> = words.collect::<Result<_, _>>()?;
+    match words.as_slice() {
+        [whole] => Ok(whole.clone()),
+        [first, second, ..] if first.contains(char::is_whitespace) => Err(format!(
+            "'{first}' is a whole command, and '{second}' follows it: options come before the \
+             command"
+        )),
+        words => Ok(words
+            .iter()
+            .map(|word| quoted(word))
+            .collect::<Vec<_>>()
+            .join(" ")),
+    }
+}
+
+/// The word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 fn settings(
@@ -320,12 +388,13 @@ fn settings(
         secrets_dir: path("secrets-dir", "MCP_SSH_SECRETS_DIR", "/app/secrets"),
         allow_links_beneath: line.has("allow-links-beneath") || links,
         audit_file,
-        audit_rotate_bytes: rotate
-            .as_deref()
-            .map_or(Ok(audit::ROTATE_BYTES), parse_bytes)?,
+        audit_rotate_bytes: rotate.as_deref().map_or(Ok(audit::ROTATE_BYTES), |value| {
+            size("audit-rotate-bytes", value)
+        })?,
         sandbox,
         sandbox_floor,
-        user: user.as_deref().map(parse_user).transpose()?,
+        user: user.as_deref().map(values::account).transpose()?,
+        runtime_dir: either("runtime-dir", "MCP_SSH_RUNTIME_DIR").map(PathBuf::from),
         debug: switch("MCP_SSH_DEBUG")?,
     })
 }
@@ -334,45 +403,6 @@ impl Settings {
     fn from_defaults() -> Result<Self, String> {
         settings(&Line::default(), &|_| None)
     }
-}
-
-fn switched_on(name: &str, value: Option<&OsStr>) -> Result<bool, String> {
-    let lower = value.map(OsStr::to_ascii_lowercase);
-    match lower.as_deref().map(OsStr::to_str) {
-        None | Some(Some("0" | "false" | "no" | "off")) => Ok(false),
-        Some(Some("1" | "true" | "yes" | "on")) => Ok(true),
-        Some(_) => Err(format!("{name} is neither 1 nor 0")),
-    }
-}
-
-fn parse_bytes(value: &OsStr) -> Result<u64, String> {
-    let number = value.to_str().and_then(|text| text.parse().ok());
-    number.ok_or_else(|| format!("audit-rotate-bytes: {value:?} is not a number of bytes"))
-}
-
-fn parse_shell(value: &str) -> Result<Shell, String> {
-    match value {
-        "bash" => Ok(Shell::Bash),
-        "zsh" => Ok(Shell::Zsh),
-        "fish" => Ok(Shell::Fish),
-        _ => Err(format!(
-            "there are completions for bash, zsh and fish, and none for '{value}'"
-        )),
-    }
-}
-
-fn parse_user(value: &str) -> Result<User, String> {
-    let wrong = || format!("user '{value}' is not UID or UID:GID in numbers");
-    // u32::MAX means 'leave unchanged' to setresuid(2).
-    let number = |text: &str| match text.parse::<u32>() {
-        Ok(id) if id != u32::MAX => Ok(id),
-        _ => Err(wrong()),
-    };
-    let (uid, gid) = value.split_once(':').unwrap_or((value, value));
-    Ok(User {
-        uid: number(uid)?,
-        gid: number(gid)?,
-    })
 }
 
 #[cfg(test)]
@@ -418,16 +448,71 @@ mod tests {
 
     #[test]
     fn help_and_version_answer_whatever_else_is_said() {
-        for line in [
-            "--help",
-            "-h",
-            "check --help",
-            "nonsense -h",
-            "-h --sandbox=x",
-        ] {
-            assert_eq!(command(line), Command::Help, "{line}");
+        for line in ["--help", "-h", "help", "nonsense -h", "-h --sandbox=x"] {
+            assert_eq!(command(line), Command::Help { topics: vec![] }, "{line}");
         }
-        assert_eq!(command("-V"), Command::Version);
+        for line in ["check --help", "help check", "--help check", "check -h x"] {
+            let topics = vec![Name::Check];
+            assert_eq!(command(line), Command::Help { topics }, "{line}");
+        }
+        let topics = vec![Name::AuditVerify, Name::AuditShow];
+        assert_eq!(command("help audit"), Command::Help { topics });
+        assert!(problem("help chek").contains("did you mean 'check'?"));
+        for line in ["-V", "version", "check --version"] {
+            assert_eq!(command(line), Command::Version, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_for_a_host_keeps_its_words() {
+        let planned = |line: &[&str]| {
+            let args = [&["program", "plan", "web1"], line].concat();
+            match parse(args.into_iter().map(OsString::from), |_| None) {
+                Ok(Options {
+                    command: Command::Plan { command, .. },
+                    ..
+                }) => command,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(planned(&["df", "-h"]), "df -h");
+        assert_eq!(planned(&["df", "--help", "-V"]), "df --help -V");
+        assert_eq!(planned(&["df -h | head"]), "df -h | head");
+        assert_eq!(planned(&["--json", "df", "--json"]), "df --json");
+        assert_eq!(planned(&["--", "df", "-h"]), "df -h");
+        assert_eq!(
+            planned(&["grep", "a b'c", "$x", ""]),
+            r"grep 'a b'\''c' '$x' ''"
+        );
+        assert!(problem("plan web1").contains("takes ALIAS COMMAND..."));
+        let late = ["program", "plan", "web1", "df -h", "--json"].map(OsString::from);
+        let told = parse(late, |_| None).unwrap_err().message;
+        assert!(told.contains("options come before"), "{told}");
+        let explain = Command::PolicyExplain {
+            command: "tar -tf x".into(),
+        };
+        assert_eq!(command("policy explain tar -tf x"), explain);
+    }
+
+    #[test]
+    fn hosts_to_trust_are_named_one_way() {
+        let hosts = |line: &str| match command(line) {
+            Command::Trust { hosts, .. } => hosts,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(hosts("trust --all"), Selection::All);
+        assert_eq!(hosts("trust --tag web"), Selection::Tag("web".into()));
+        let two = Selection::Aliases(vec!["a".into(), "b".into()]);
+        assert_eq!(hosts("trust a b"), two);
+        for wrong in [
+            "trust",
+            "trust a --all",
+            "trust --tag t --all",
+            "trust --tag t a",
+        ] {
+            assert!(problem(wrong).contains("takes ALIAS"), "{wrong}");
+        }
+        assert!(problem("trust a b --fingerprint x").contains("of one host"));
     }
 
     #[test]
@@ -441,8 +526,6 @@ mod tests {
 
     #[test]
     fn operands_are_counted_and_flags_belong_somewhere() {
-        assert!(problem("plan web1 ls -l").contains("unknown flag -l"));
-        assert!(problem("plan web1 a b").contains("quote the command"));
         assert!(problem("init").contains("takes DIR"));
         assert!(problem("serve x").contains("takes no operands"));
         assert!(problem("serve --json").contains("--json does not belong to 'serve'"));
@@ -464,7 +547,11 @@ mod tests {
         assert_eq!(settings.sandbox, Sandbox::Off);
         assert_eq!(settings.config_dir, PathBuf::from("/etc/b"));
         assert_eq!(settings.keys_dir, PathBuf::from("/app/keys"));
-        assert_eq!(settings.user, Some(User { uid: 7, gid: 8 }));
+        let account = Account {
+            user: Id::Number(7),
+            group: Some(Id::Number(8)),
+        };
+        assert_eq!(settings.user, Some(account));
         assert!(settings.allow_links_beneath);
     }
 
@@ -490,11 +577,7 @@ mod tests {
         assert!(problem("--sandbox=off --sandbox-floor=tcp").contains("leaves away"));
         let floor = try_parse("--sandbox-floor=tcp,seccomp").unwrap().settings;
         assert_eq!(floor.sandbox_floor, [Right::Tcp, Right::Seccomp]);
-        for user in ["root", "1:", "4294967295", "-1", "1:2:3"] {
-            assert!(
-                problem(&format!("--user={user}")).contains("in numbers"),
-                "{user}"
-            );
-        }
+        assert!(problem("--user=1:2:3").contains("names or numbers"));
+        assert!(problem("--audit-rotate-bytes=1T").contains("is not a size"));
     }
 }

@@ -16,7 +16,7 @@ use crate::config::{Dirs, Environment, Snapshot, load};
 use crate::startup::inputs::{NEEDED, agent_trouble, grants, open_audit_file, usable};
 use crate::startup::proof::Proof;
 use crate::startup::sandbox::{self, Confinement, Demand, Scope};
-use crate::startup::{identity, logins};
+use crate::startup::{accounts, identity, logins};
 use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::{privileges, process};
 
@@ -52,7 +52,11 @@ fn examine(
     };
     let path = settings.audit_file.as_deref();
     let usable = || usable(dirs, environment, path);
-    let identity = match identity::settle(alone, settings.user, usable) {
+    let user = match accounts::find_some(settings.user.as_ref()) {
+        Ok(user) => user,
+        Err(error) => return report.add(bad("user", format!("--user: {error}"))),
+    };
+    let identity = match identity::settle(alone, user, usable) {
         Ok(identity) => identity,
         Err(error) => return report.add(bad("user", error)),
     };

@@ -3,10 +3,13 @@
 //! Owns which subcommand goes which way. The boot is `serve`'s, its rehearsal `check`'s;
 //! what is printed for a person is `cli::commands`'s. Called by `main`.
 
+pub(crate) mod accounts;
+pub(crate) mod ask;
 pub(crate) mod check;
 pub(crate) mod identity;
 pub(crate) mod inputs;
 pub(crate) mod logins;
+pub(crate) mod presence;
 pub(crate) mod proof;
 pub(crate) mod sandbox;
 pub(crate) mod serve;
@@ -20,10 +23,16 @@ use crate::audit::{Audit, Record};
 use crate::cli::commands::{self, output::say};
 use crate::cli::{self, Command, Options, UsageError};
 use crate::config::Environment;
+use crate::startup::presence::Question;
 use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::{process, stdio};
 
 pub use crate::cli::Outcome;
+
+/// For somebody who started the server by hand, and not for a log.
+const BY_HAND: &str = "This is a server for MCP clients: it speaks JSON-RPC on stdin and stdout, \
+and its log follows. End it with Ctrl-D. To try the configuration: 'mcp-ssh-orchestrator check', \
+'mcp-ssh-orchestrator plan ALIAS COMMAND'; for all commands: 'mcp-ssh-orchestrator help'.";
 
 /// Runs the program with its arguments, the program's name first.
 pub fn run(alone: SingleThreaded, args: impl IntoIterator<Item = OsString>) -> Outcome {
@@ -38,11 +47,11 @@ pub fn run(alone: SingleThreaded, args: impl IntoIterator<Item = OsString>) -> O
 fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -> Outcome {
     let settings = options.settings;
     match options.command {
-        Command::Help => commands::about::help(),
+        Command::Help { topics } => commands::about::help(&topics),
         Command::Version => commands::about::version(),
         Command::Check { json } => {
             // Asked before the filter closes, which has no terminal's ioctl(2).
-            let colour = io::stdout().is_terminal() && !process::variable_is_set("NO_COLOR");
+            let colour = takes_colour();
             check::rehearse(&alone, &settings, &environment).print(json, colour)
         }
         Command::Init { dir } => commands::init::run(&dir),
@@ -51,13 +60,15 @@ fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -
             file,
             credentials,
         } => commands::import::run(source, file.as_deref(), credentials, &environment),
-        Command::Trust { alias, fingerprint } => trust::run(
+        Command::Trust { hosts, fingerprint } => trust::run(
             alone,
             &settings,
             &environment,
-            &alias,
+            &hosts,
             fingerprint.as_deref(),
         ),
+        Command::Reload => ask::run(&settings, Question::Reload),
+        Command::Status => ask::run(&settings, Question::Status),
         Command::AuditVerify { files, head } => {
             commands::audit_verify::run(&files, head.as_deref())
         }
@@ -78,8 +89,21 @@ fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -
         Command::PolicyTables => commands::policy::tables::run(),
         Command::Completions { shell } => commands::completions::run(shell),
         Command::Manual => commands::manual::run(),
-        Command::Serve => serve::run(alone, &settings, environment),
+        Command::Serve => {
+            if io::stdin().is_terminal() && io::stderr().is_terminal() {
+                say(BY_HAND);
+            }
+            serve::run(alone, &settings, environment)
+        }
     }
+}
+
+/// Whether stdout is a terminal whose reader wants colours (no-color.org, and terminfo's
+/// name for a terminal that has none).
+fn takes_colour() -> bool {
+    io::stdout().is_terminal()
+        && !process::variable_is_set("NO_COLOR")
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb" && !term.is_empty())
 }
 
 /// A person gets a sentence; the log of a server, where every line is JSON, a record.

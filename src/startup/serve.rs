@@ -16,15 +16,17 @@ use crate::config::{Dirs, Environment, LoadError, Loaded, Snapshot, Store, load}
 use crate::mcp;
 use crate::mcp::wire::refusal;
 use crate::ssh::{self, SshError, linked};
+use crate::startup::accounts;
 use crate::startup::identity::{self, IdentityError};
 use crate::startup::inputs::{
     NEEDED, agent_socket, agent_trouble, grants, open_audit_file, usable,
 };
 use crate::startup::logins;
+use crate::startup::presence::own::Presence;
 use crate::startup::proof::{Hidden, Proof};
 use crate::startup::sandbox::{self, ConfineError, Confinement, Demand, Scope};
-use crate::startup::watch;
-use crate::sys::signals::{self, EventFd};
+use crate::startup::watch::{self, Watcher, Wish};
+use crate::sys::signals::{self, EventFd, Told};
 use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::stdio::{self, Stdio};
 use crate::sys::{process, random};
@@ -82,8 +84,17 @@ fn boot(
     ssh::warm_up().map_err(StartError::Libraries)?;
 
     let readable = || usable(&dirs, &environment, settings.audit_file.as_deref());
-    let identity =
-        identity::settle(&alone, settings.user, readable).map_err(StartError::Identity)?;
+    let user = accounts::find_some(settings.user.as_ref()).map_err(StartError::Account)?;
+    let identity = identity::settle(&alone, user, readable).map_err(StartError::Identity)?;
+    let runtime = settings.runtime_dir.as_deref();
+    let presence = match Presence::make(runtime, identity.uid, &settings.config_dir) {
+        Ok(presence) => Some(presence),
+        Err(error) if runtime.is_some() => return Err(StartError::Runtime(error)),
+        Err(error) => {
+            noticed.push(unfindable(&error));
+            None
+        }
+    };
     noticed.extend(agent_trouble(&snapshot, &environment).map(agentless));
     let strangers = environment.strangers(&cli::VARIABLES);
     noticed.extend(strangers.iter().map(|text| stranger(text)));
@@ -110,14 +121,22 @@ fn boot(
 
     let stop = signals.stop();
     watch::record_attempts(&store, audit);
-    let hang_up = watch::start(Arc::clone(&store)).map_err(StartError::Threads)?;
-    let reopened = audit.clone();
-    let on_hang_up = move || {
-        // The audit file may have been set aside, the configuration been changed.
-        reopened.reopen();
-        let _ = hang_up.try_send(());
+    let watcher = Watcher {
+        store: Arc::clone(&store),
+        audit: audit.clone(),
+        presence,
     };
-    signals.watch(on_hang_up).map_err(StartError::Threads)?;
+    let wishes = watch::start(watcher).map_err(StartError::Threads)?;
+    let reopened = audit.clone();
+    let told = move |what| {
+        let wish = match what {
+            // The audit file may have been set aside, the configuration been changed.
+            Told::HangUp => Wish::Reload(reopened.reopen()),
+            Told::Report => Wish::Report,
+        };
+        let _ = wishes.try_send(wish);
+    };
+    signals.watch(told).map_err(StartError::Threads)?;
     if let Some(client) = client.take() {
         converse(client, &stop, agent, store, &confined, audit)?;
     }
@@ -201,6 +220,14 @@ fn configure(
     }
 }
 
+fn unfindable(error: &io::Error) -> Record {
+    let text = format!(
+        "no runtime directory ({error}): 'reload' and 'status' will not find this server; \
+         give one with --runtime-dir"
+    );
+    Record::config_warning("runtime directory", text)
+}
+
 fn unreadable(path: &Path) -> Record {
     let text = format!("the server's user cannot read it: {NEEDED}");
     Record::config_warning(path.display(), text)
@@ -248,10 +275,14 @@ enum StartError {
     Limits(io::Error),
     Signals(io::Error),
     Threads(io::Error),
+    /// The one that the command line names.
+    Runtime(io::Error),
     Random(io::Error),
     /// Each problem has its record already.
     Configuration,
     Libraries(SshError),
+    /// What `--user` names.
+    Account(String),
     Identity(IdentityError),
     Confine(ConfineError),
     Hidden(Hidden),
@@ -265,9 +296,11 @@ impl fmt::Display for StartError {
             Self::Limits(error) => write!(f, "cannot set the process's limits: {error}"),
             Self::Signals(error) => write!(f, "cannot take the signals: {error}"),
             Self::Threads(error) => write!(f, "cannot start a thread: {error}"),
+            Self::Runtime(error) => write!(f, "--runtime-dir: {error}"),
             Self::Random(error) => write!(f, "the system gives no random bytes: {error}"),
             Self::Configuration => f.write_str("the configuration does not load"),
             Self::Libraries(error) => f.write_str(&error.for_operator()),
+            Self::Account(error) => write!(f, "--user: {error}"),
             Self::Identity(error) => error.fmt(f),
             Self::Confine(error) => error.fmt(f),
             Self::Hidden(error) => error.fmt(f),

@@ -1,4 +1,4 @@
-//! `trust ALIAS`: what comes before the conversation about a host's key.
+//! `trust`: what comes before the conversation about hosts' keys.
 //!
 //! Owns the confinement of a process that talks to a host nobody knows yet: it becomes
 //! the owner of known_hosts, and the sandbox lets it write that directory and nothing
@@ -13,10 +13,11 @@ use crate::cli::commands::{
     self,
     output::{directories, say},
 };
-use crate::cli::{Outcome, Settings, User};
+use crate::cli::{Outcome, Selection, Settings, User};
 use crate::config::{Environment, LoadError, Loaded, Snapshot, load};
-use crate::model::names::{HostAlias, InputError};
+use crate::model::names::{HostAlias, InputError, Tag};
 use crate::ssh::{self, SshError};
+use crate::startup::accounts;
 use crate::startup::identity::{self, IdentityError};
 use crate::startup::inputs::grants;
 use crate::startup::proof::{Hidden, Proof};
@@ -27,7 +28,13 @@ use crate::sys::single_threaded::SingleThreaded;
 /// Why nothing was added.
 #[derive(Debug)]
 enum Refusal {
-    Alias(InputError),
+    /// No alias, or no tag.
+    Name(InputError),
+    UnknownHost(HostAlias),
+    /// None has the tag, or there is none at all.
+    NoHost,
+    /// What `--user` names.
+    Account(String),
     Configuration(LoadError),
     Libraries(SshError),
     Identity(IdentityError),
@@ -38,7 +45,10 @@ enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Alias(error) => error.fmt(f),
+            Self::Name(error) => error.fmt(f),
+            Self::UnknownHost(alias) => write!(f, "{alias}: no such alias in servers.yml"),
+            Self::NoHost => f.write_str("no host of servers.yml is meant"),
+            Self::Account(error) => write!(f, "--user: {error}"),
             Self::Configuration(error) => f.write_str(&error.for_operator()),
             Self::Libraries(error) => f.write_str(&error.for_operator()),
             Self::Identity(error) => error.fmt(f),
@@ -52,13 +62,19 @@ pub(crate) fn run(
     alone: SingleThreaded,
     settings: &Settings,
     environment: &Environment,
-    alias: &str,
+    hosts: &Selection,
     fingerprint: Option<&str>,
 ) -> Outcome {
-    match prepare(alone, settings, environment, alias) {
-        Ok((snapshot, alias)) => {
+    match prepare(alone, settings, environment, hosts) {
+        Ok((snapshot, aliases)) => {
             let agent = environment.setting("SSH_AUTH_SOCK").map(Path::new);
-            commands::trust::run(&Arc::new(snapshot), &alias, fingerprint, agent)
+            let snapshot = Arc::new(snapshot);
+            match (hosts, aliases.as_slice()) {
+                (Selection::Aliases(_), [alias]) => {
+                    commands::trust::run(&snapshot, alias, fingerprint, agent)
+                }
+                (_, aliases) => commands::trust_many::run(&snapshot, aliases, agent),
+            }
         }
         Err(refusal) => {
             say(&refusal.to_string());
@@ -72,14 +88,15 @@ fn prepare(
     alone: SingleThreaded,
     settings: &Settings,
     environment: &Environment,
-    alias: &str,
-) -> Result<(Snapshot, HostAlias), Refusal> {
-    let alias = HostAlias::parse(alias).map_err(Refusal::Alias)?;
+    hosts: &Selection,
+) -> Result<(Snapshot, Vec<HostAlias>), Refusal> {
     let dirs = directories(settings);
     let Loaded { snapshot, .. } = load(&dirs, environment).map_err(Refusal::Configuration)?;
+    let aliases = chosen(&snapshot, hosts)?;
     ssh::warm_up().map_err(Refusal::Libraries)?;
 
-    let user = settings.user.or_else(|| owner(&snapshot));
+    let user = accounts::find_some(settings.user.as_ref()).map_err(Refusal::Account)?;
+    let user = user.or_else(|| owner(&snapshot));
     let identity = identity::settle(&alone, user, || false).map_err(Refusal::Identity)?;
     let file = dirs.known_hosts_file(snapshot.known_hosts());
     let mut grants = grants(&dirs, None);
@@ -102,7 +119,41 @@ fn prepare(
     proof.after().map_err(Refusal::Hidden)?;
     // Names are looked up on threads of their own.
     alone.end();
-    Ok((snapshot, alias))
+    Ok((snapshot, aliases))
+}
+
+/// The hosts that are meant, each once, in the order of the file or of the line.
+fn chosen(snapshot: &Snapshot, hosts: &Selection) -> Result<Vec<HostAlias>, Refusal> {
+    let mut aliases: Vec<HostAlias> = match hosts {
+        Selection::All => snapshot
+            .hosts()
+            .iter()
+            .map(|host| host.alias.clone())
+            .collect(),
+        Selection::Tag(tag) => {
+            let tag = Tag::parse(tag).map_err(Refusal::Name)?;
+            let tagged = snapshot.hosts_with_tag(&tag);
+            tagged.map(|host| host.alias.clone()).collect()
+        }
+        Selection::Aliases(names) => {
+            let mut found = Vec::new();
+            for name in names {
+                let alias = HostAlias::parse(name).map_err(Refusal::Name)?;
+                if snapshot.host(&alias).is_none() {
+                    return Err(Refusal::UnknownHost(alias));
+                }
+                if !found.contains(&alias) {
+                    found.push(alias);
+                }
+            }
+            found
+        }
+    };
+    aliases.dedup();
+    if aliases.is_empty() {
+        return Err(Refusal::NoHost);
+    }
+    Ok(aliases)
 }
 
 /// Whose known_hosts is, or would be: for root, who could otherwise leave a file there

@@ -1,8 +1,8 @@
 //! Taking in what the operator changed, without the assistant.
 //!
-//! Owns the thread that looks at the files every second and at each SIGHUP, and the record of
-//! every attempt, whoever made it. Decides nothing: whether a change counts is the store's
-//! business. Called by `serve`.
+//! Owns the thread that looks at the files every second and at each SIGHUP, the record of
+//! every attempt, whoever made it, and the answers to an operator who asks. Decides nothing:
+//! whether a change counts is the store's business. Called by `serve`.
 
 use std::io;
 use std::sync::Arc;
@@ -12,10 +12,14 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::audit::{Audit, Record, Reload, Ts};
-use crate::config::{Attempt, Store, Trigger};
+use crate::config::{Attempt, Problem, Store, Trigger};
+use crate::startup::presence::own::Presence;
+use crate::startup::presence::{Answer, Question, moment};
 
 /// How often the files are looked at where nothing is decided.
 const LOOK: Duration = Duration::from_secs(1);
+/// Most problems that an operator is told at once.
+const PROBLEMS: usize = 20;
 
 /// Puts every attempt on the record.
 pub(crate) fn record_attempts(store: &Arc<Store>, audit: &Audit) {
@@ -57,25 +61,95 @@ fn record(audit: &Audit, store: &Store, attempt: &Attempt<'_>) {
     }));
 }
 
-/// Starts the thread; each message on the channel makes it read the files again.
+/// What an operator wants of the thread.
+pub(crate) enum Wish {
+    /// SIGHUP. With it, why the audit file could not be reopened.
+    Reload(Option<String>),
+    /// SIGUSR1
+    Report,
+}
+
+/// Who looks after the configuration, and answers for it.
+pub(crate) struct Watcher {
+    pub(crate) store: Arc<Store>,
+    pub(crate) audit: Audit,
+    pub(crate) presence: Option<Presence>,
+}
+
+/// Starts the thread; each message on the channel makes it do as it says.
 ///
 /// # Errors
 /// No thread can be made.
-pub(crate) fn start(store: Arc<Store>) -> io::Result<Sender<()>> {
-    // One that waits is enough: it is dealt with by reading what is there then.
-    let (hang_up, hung_up) = bounded(1);
-    let watcher = thread::Builder::new().name("configuration".to_owned());
-    watcher.spawn(move || watch(&store, &hung_up))?;
-    Ok(hang_up)
+pub(crate) fn start(watcher: Watcher) -> io::Result<Sender<Wish>> {
+    // A few that wait are enough: signals of one kind are one while they wait.
+    let (sender, wishes) = bounded(8);
+    let thread = thread::Builder::new().name("configuration".to_owned());
+    thread.spawn(move || watcher.watch(&wishes))?;
+    Ok(sender)
 }
 
-fn watch(store: &Store, hung_up: &Receiver<()>) {
-    loop {
-        match hung_up.recv_timeout(LOOK) {
-            // Its problems are on the record.
-            Ok(()) => drop(store.reload_for(Trigger::Signal)),
-            Err(RecvTimeoutError::Timeout) => drop(store.up_to_date()),
-            Err(RecvTimeoutError::Disconnected) => return,
+impl Watcher {
+    fn watch(mut self, wishes: &Receiver<Wish>) {
+        loop {
+            match wishes.recv_timeout(LOOK) {
+                Ok(Wish::Reload(audit)) => {
+                    let begun = moment();
+                    let outcome = self.store.reload_for(Trigger::Signal);
+                    // They are on the record, too.
+                    let problems = outcome.err().map_or_else(Vec::new, |error| {
+                        error.problems.iter().map(Problem::for_operator).collect()
+                    });
+                    self.answer(Question::Reload, begun, problems, audit);
+                }
+                Ok(Wish::Report) => {
+                    let begun = moment();
+                    drop(self.store.up_to_date());
+                    let rejected = self.store.rejected().as_deref().map(str::to_owned);
+                    let audit = self.audit.trouble();
+                    self.answer(
+                        Question::Status,
+                        begun,
+                        rejected.into_iter().collect(),
+                        audit,
+                    );
+                }
+                Err(RecvTimeoutError::Timeout) => drop(self.store.up_to_date()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
+    }
+
+    fn answer(
+        &mut self,
+        question: Question,
+        begun: u64,
+        mut problems: Vec<String>,
+        audit: Option<String>,
+    ) {
+        let Some(presence) = &mut self.presence else {
+            return;
+        };
+        let in_force = problems.is_empty();
+        let left_out = problems.len().saturating_sub(PROBLEMS);
+        problems.truncate(PROBLEMS);
+        if left_out > 0 {
+            problems.push(format!("and {left_out} more, in the log"));
+        }
+        let secrets = self.audit.secrets();
+        for problem in &mut problems {
+            if let Some(redacted) = secrets.redact(problem) {
+                *problem = redacted;
+            }
+        }
+        let snapshot = self.store.current();
+        presence.answer(&Answer {
+            question,
+            begun,
+            in_force,
+            config_hash: snapshot.hash(),
+            hosts: snapshot.hosts().len(),
+            problems,
+            audit,
+        });
     }
 }

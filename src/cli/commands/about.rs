@@ -1,14 +1,19 @@
-//! `--help` and `--version`.
+//! `help` and `version`.
 //!
-//! Owns nothing but the printing: the page is `cli::help`'s, the versions come from the
+//! Owns nothing but the printing: the pages are `cli::help`'s and `cli::pages`'s, the versions come from the
 //! libraries themselves. Called by `startup`.
 
+use crate::cli::args::Name;
 use crate::cli::commands::output;
+use crate::cli::pages::pages;
 use crate::cli::{HELP, Outcome};
 use crate::ssh::linked;
 
-pub(crate) fn help() -> Outcome {
-    output::text(HELP, true)
+pub(crate) fn help(topics: &[Name]) -> Outcome {
+    match topics {
+        [] => output::text(HELP, true),
+        topics => output::text(&pages(topics), true),
+    }
 }
 
 /// The program's version, those of the libraries, and how it was built.

@@ -65,7 +65,9 @@ fn page() -> String {
     }
     out.push_str(
         ".TP\n.B MCP_SSH_SECRET_NAME\nThe value of the secret \\fINAME\\fR.\n\
-         .SH SIGNALS\nSIGHUP: the audit file was set aside, and a new one is begun.\n\
+         .SH SIGNALS\nSIGHUP: everything is read again, and an audit file that was set aside is\n\
+         followed by a new one (the same as \\fBreload\\fR). SIGUSR1: a report for \\fBstatus\\fR\n\
+         is left in the runtime directory.\n\
          .SH EXIT STATUS\n0: done. 1: problems were found, or the server could not start. 2: usage.\n\
          .SH SEE ALSO\n.BR ssh-keygen (1),\n.BR sshd (8)\n",
     );

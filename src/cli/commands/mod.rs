@@ -15,4 +15,6 @@ pub(crate) mod manual;
 pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod policy;
+pub(crate) mod servers;
 pub(crate) mod trust;
+pub(crate) mod trust_many;

@@ -12,7 +12,7 @@ use crate::cli::Outcome;
 use crate::cli::commands::output::say;
 use crate::config::Snapshot;
 use crate::model::names::HostAlias;
-use crate::ssh::host_keys::trust::{Offer, TrustError, Trusted, describe, fetch};
+use crate::ssh::host_keys::trust::{Offer, TrustError, Trusted, Wanted, describe, fetch};
 use crate::ssh::host_keys::{PublicKey, RecordName};
 
 /// Longest answer read from a person, in bytes.
@@ -61,7 +61,10 @@ pub(crate) fn run(
             say(&format!("added to {}", file.display()));
             Outcome::Done
         }
-        Ok(Trusted::Already) => Outcome::Done,
+        Ok(Trusted::Already) => {
+            say("nothing to add: it is in known_hosts already");
+            Outcome::Done
+        }
         Err(refusal) => {
             say(&refusal.to_string());
             Outcome::Problems
@@ -75,10 +78,17 @@ fn attempt(
     fingerprint: Option<&str>,
     agent: Option<&Path>,
 ) -> Result<Trusted, Refusal> {
-    let offer = fetch(snapshot, alias, agent)?;
+    let offer = fetch(snapshot, alias, agent, Wanted::Every)?;
     let new = show(&offer)?;
-    if new.is_empty() {
-        return Ok(Trusted::Already);
+    // Also where it was added by an earlier run of the same line, which must end as that did.
+    let already = |key: &PublicKey| offer.is_on_record(key) && named(key, fingerprint);
+    if new.is_empty() || offer.keys().iter().any(already) {
+        return match fingerprint {
+            Some(_) if !offer.keys().iter().any(|key| named(key, fingerprint)) => {
+                Err(Refusal::NoSuchFingerprint)
+            }
+            _ => Ok(Trusted::Already),
+        };
     }
     let chosen = match fingerprint {
         None if says_yes(offer.name()).map_err(Refusal::Terminal)? => new,
@@ -93,6 +103,11 @@ fn attempt(
         }
     };
     Ok(offer.add(chosen)?)
+}
+
+/// Whether the fingerprint that was given is this key's.
+fn named(key: &PublicKey, fingerprint: Option<&str>) -> bool {
+    fingerprint.is_some_and(|wanted| key.fingerprint() == wanted)
 }
 
 /// Shows every key; returns those that are not on record.
@@ -114,12 +129,19 @@ fn show(offer: &Offer) -> Result<Vec<PublicKey>, Refusal> {
 }
 
 fn says_yes(name: &RecordName) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
-    write!(
-        out,
+    ask(&format!(
         "Compare these fingerprints with what the host itself says (ssh-keygen -l).\n\
          Trust them as the keys of {name}? [yes/no] "
-    )?;
+    ))
+}
+
+/// Whether a person answers with yes.
+///
+/// # Errors
+/// stdout or stdin fails.
+pub(crate) fn ask(question: &str) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    write!(out, "{question}")?;
     out.flush()?;
     let mut answer = String::new();
     io::stdin().lock().take(ANSWER_MAX).read_line(&mut answer)?;

@@ -3,7 +3,7 @@
 //! The only thing that ever adds to `known_hosts`, and only from the command line: no tool
 //! call leads here. Refuses to touch a host that has another key on record already: such a
 //! line is taken out by hand, by somebody who knows why. Asks nobody: the person's side is
-//! `cli::commands::trust`, the only caller.
+//! `cli::commands::trust` and its neighbour for many hosts, the only callers.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -78,7 +78,7 @@ pub(crate) struct Offer {
     known: KnownHosts,
 }
 
-/// Fetches every key that a host has.
+/// Fetches a host's keys.
 ///
 /// # Errors
 /// There is no such host, it cannot be reached, or known_hosts cannot be read.
@@ -86,9 +86,10 @@ pub(crate) fn fetch(
     snapshot: &Arc<Snapshot>,
     alias: &HostAlias,
     agent: Option<&Path>,
+    wanted: Wanted,
 ) -> Result<Offer, TrustError> {
     let host = snapshot.host(alias).ok_or(TrustError::UnknownHost)?;
-    let keys = presented_keys(snapshot, host, agent)?;
+    let keys = presented_keys(snapshot, host, agent, wanted)?;
     let file = known_hosts_bytes(snapshot).map_err(TrustError::KnownHosts)?;
     Ok(Offer {
         snapshot: Arc::clone(snapshot),
@@ -152,11 +153,21 @@ fn add(
     Ok(Trusted::Added(new.len()))
 }
 
-/// Every key the host has, by asking for each type in turn.
+/// Which of a host's keys are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Every key it has: a connection for each type.
+    Every,
+    /// The one it presents to a client of ours, preferably of a type that is on record: one
+    /// connection.
+    One,
+}
+
 fn presented_keys(
     snapshot: &Arc<Snapshot>,
     host: &Host,
     agent: Option<&Path>,
+    wanted: Wanted,
 ) -> Result<Vec<PublicKey>, TrustError> {
     let resolver = Resolver::new();
     let means = Means {
@@ -175,10 +186,14 @@ fn presented_keys(
         .map_err(local)
         .map_err(TrustError::Unreachable)?;
     let control = Control::new(Deadline::Never, cancel);
+    if wanted == Wanted::One {
+        let key = presented_key(&means, &route, None, &control);
+        return Ok(vec![key.map_err(TrustError::Unreachable)?]);
+    }
     let mut keys = Vec::new();
     let mut failure = None;
     for kind in host_key_kinds().collect::<HashSet<_>>() {
-        match presented_key(&means, &route, kind, &control) {
+        match presented_key(&means, &route, Some(kind), &control) {
             Ok(key) if !keys.contains(&key) => keys.push(key),
             Ok(_) => {}
             // No key of this type; or something worse, which the other types will meet too.
@@ -208,15 +223,20 @@ fn is_new(known: &KnownHosts, name: &RecordName, key: &PublicKey) -> Result<bool
 
 /// As `ssh-keygen -l` shows a key: bits, fingerprint, name, type.
 pub(crate) fn describe(key: &PublicKey, name: &RecordName) -> String {
-    let (bits, label) = match key.kind() {
+    let (bits, label) = size_and_type(key);
+    format!("{bits} {} {name} ({label})", key.fingerprint())
+}
+
+/// A key's bits and the name of its type, as OpenSSH shows them.
+pub(crate) fn size_and_type(key: &PublicKey) -> (usize, &str) {
+    match key.kind() {
         "ssh-ed25519" => (256, "ED25519"),
         "ecdsa-sha2-nistp256" => (256, "ECDSA"),
         "ecdsa-sha2-nistp384" => (384, "ECDSA"),
         "ecdsa-sha2-nistp521" => (521, "ECDSA"),
         "ssh-rsa" => (rsa_bits(key.blob()).unwrap_or(0), "RSA"),
         other => (0, other),
-    };
-    format!("{bits} {} {name} ({label})", key.fingerprint())
+    }
 }
 
 /// Bits of the modulus (RFC 4253 §6.6: type, e, n).

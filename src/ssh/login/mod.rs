@@ -181,7 +181,7 @@ fn in_hop(host: &Host, error: SshError) -> SshError {
 pub(crate) fn presented_key(
     means: &Means<'_>,
     route: &[&Host],
-    kind: &str,
+    kind: Option<&str>,
     control: &Control,
 ) -> Result<PublicKey, SshError> {
     let (known_hosts, _) = means.known_hosts.current(means.snapshot)?;
@@ -207,9 +207,14 @@ pub(crate) fn presented_key(
         drop(passed);
         let mut link = Link::new(carrier)?;
         let session = link.session();
-        Offer::new(&[], host.legacy_algorithms)
+        let kinds = known_hosts.kinds_for(&record_name(host));
+        let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+        Offer::new(&kinds, host.legacy_algorithms)
             .apply(session)
-            .and_then(|()| algorithms::offer_only(session, kind))
+            .and_then(|()| match kind {
+                Some(kind) => algorithms::offer_only(session, kind),
+                None => Ok(()),
+            })
             .map_err(|fault| explain(Phase::Handshake, &fault))?;
         let key = shake_hands(&mut link, control)?;
         link.goodbye();

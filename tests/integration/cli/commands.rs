@@ -31,12 +31,7 @@ fn assert_code(output: &Output, code: i32) {
 #[test]
 fn help_goes_to_stdout_and_names_everything() {
     let setup = Setup::new();
-    for args in [
-        &["--help"][..],
-        &["-h"],
-        &["serve", "--help"],
-        &["nonsense", "-h"],
-    ] {
+    for args in [&["--help"][..], &["-h"], &["help"], &["nonsense", "-h"]] {
         let output = run_cli(&setup, args);
         assert_code(&output, 0);
         assert!(err(&output).is_empty());
@@ -53,6 +48,121 @@ fn help_goes_to_stdout_and_names_everything() {
             assert!(out(&output).contains(word), "{word}");
         }
     }
+}
+
+#[test]
+fn each_subcommand_has_its_own_page() {
+    let setup = Setup::new();
+    for args in [&["plan", "--help"][..], &["help", "plan"], &["plan", "-h"]] {
+        let output = run_cli(&setup, args);
+        assert_code(&output, 0);
+        let page = out(&output);
+        assert!(
+            page.starts_with("Usage: mcp-ssh-orchestrator plan"),
+            "{page}"
+        );
+        assert!(page.contains("--json") && page.contains("df -h"), "{page}");
+        assert!(!page.contains("--audit-file"), "{page}");
+    }
+    let output = run_cli(&setup, &["help", "policy"]);
+    for word in ["policy sets", "policy test", "deny:no-rule db1 reboot"] {
+        assert!(out(&output).contains(word), "{}", out(&output));
+    }
+    let output = run_cli(&setup, &["help", "chek"]);
+    assert_code(&output, 2);
+    assert!(
+        err(&output).contains("did you mean 'check'"),
+        "{}",
+        err(&output)
+    );
+    let output = run_cli(&setup, &["version"]);
+    assert_code(&output, 0);
+    assert_eq!(out(&output), out(&run_cli(&setup, &["--version"])));
+}
+
+/// Scripts read the exit code: what looks like our option is the command's.
+#[test]
+fn a_plan_judges_all_words_of_the_command() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.allow(&["df -h"]);
+    let judged = |args: &[&str], code: i32| {
+        let output = run_cli(&fleet.setup, &[&["plan"], args].concat());
+        assert_code(&output, code);
+        out(&output)
+    };
+    for args in [
+        &["web1", "df", "-h"][..],
+        &["web1", "df -h"],
+        &["web1", "--", "df", "-h"],
+    ] {
+        let text = judged(args, 0);
+        assert!(
+            text.starts_with("allow") && text.contains("df -h"),
+            "{text}"
+        );
+    }
+    for args in [
+        &["web1", "df", "--help"][..],
+        &["web1", "df", "-h", "--version"],
+    ] {
+        assert!(judged(args, 1).starts_with("deny"));
+    }
+    let plan: Value = serde_json::from_str(&judged(&["--json", "web1", "df", "-h"], 0)).unwrap();
+    assert_eq!(plan["command"], "df -h");
+    let late = run_cli(&fleet.setup, &["plan", "web1", "df -h", "--json"]);
+    assert_code(&late, 2);
+    assert!(err(&late).contains("options come before"), "{}", err(&late));
+}
+
+#[test]
+fn a_user_may_be_named_and_a_size_have_a_unit() {
+    let fleet = Fleet::of(&["web1"]);
+    let own = nix::unistd::geteuid();
+    let name = nix::unistd::User::from_uid(own).unwrap().unwrap().name;
+    let output = run_cli(
+        &fleet.setup,
+        &["check", "--user", &name, "--audit-rotate-bytes", "64 MiB"],
+    );
+    assert_code(&output, 0);
+    assert!(
+        out(&output).contains(&format!("uid {own}")),
+        "{}",
+        out(&output)
+    );
+    let output = run_cli(&fleet.setup, &["check", "--user", "nobody-has-this-name"]);
+    assert_code(&output, 1);
+    assert!(out(&output).contains("give its number"), "{}", out(&output));
+}
+
+/// A person who starts the server by hand is told what it is, and no client is.
+#[test]
+fn by_hand_on_a_terminal_there_is_a_hint() {
+    let fleet = Fleet::of(&["web1"]);
+    let under_terminal = |words: &str, term: &str| {
+        let program = env!("CARGO_BIN_EXE_mcp-ssh-orchestrator");
+        let output = std::process::Command::new("script")
+            .args(["-qec", &format!("{program} {words}"), "/dev/null"])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("TERM", term)
+            .env("MCP_SSH_CONFIG_DIR", &fleet.setup.config)
+            .env("MCP_SSH_KEYS_DIR", &fleet.setup.keys)
+            .env("MCP_SSH_SECRETS_DIR", &fleet.setup.secrets)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| panic!("script: {error}; apt-get install bsdutils"));
+        out(&output)
+    };
+    let text = under_terminal("serve", "xterm");
+    assert!(text.contains("This is a server for MCP clients"), "{text}");
+    assert!(under_terminal("check", "xterm").contains('\u{1b}'));
+    assert!(!under_terminal("check", "dumb").contains('\u{1b}'));
+    let output = run_cli(&fleet.setup, &["serve"]);
+    assert!(
+        !err(&output).contains("This is a server"),
+        "{}",
+        err(&output)
+    );
 }
 
 #[test]
@@ -85,7 +195,7 @@ fn what_is_not_understood_is_a_usage_error() {
         (&["check", "extra"], "takes no operands"),
         (&["init"], "takes DIR"),
         (&["plan", "web1"], "takes ALIAS COMMAND"),
-        (&["plan", "web1", "ls", "/"], "quote the command"),
+        (&["trust"], "takes ALIAS..."),
         (&["audit", "verify"], "takes FILE..."),
         (&["audit", "show", "f", "--since", "soon"], "none of"),
         (&["trust", "web1", "--denied"], "does not belong"),
@@ -109,7 +219,7 @@ fn what_is_not_understood_is_a_usage_error() {
 /// A server's stderr is a log of JSON lines, also when it was started with a wrong flag.
 #[test]
 fn a_server_complains_in_json() {
-    for args in [&["--snadbox=off"][..], &["serve", "now"], &["--user=root"]] {
+    for args in [&["--snadbox=off"][..], &["serve", "now"], &["--user=1:2:3"]] {
         let output = run_cli(&Setup::new(), args);
         assert_code(&output, 2);
         let record: Value = serde_json::from_slice(&output.stderr).unwrap();
@@ -271,9 +381,96 @@ fn trust_adds_a_key_that_the_server_can_read() {
     let after = fs::metadata(&file).unwrap();
     assert_eq!((after.uid(), after.mode()), (before.uid(), before.mode()));
 
+    // The same line again ends as well as the first time.
+    let again = ["trust", "web1", "--fingerprint", fingerprint];
+    let output = run_cli(&fleet.setup, &again);
+    assert_code(&output, 0);
+    assert!(err(&output).contains("already"), "{}", err(&output));
+    let other = ["trust", "web1", "--fingerprint", "SHA256:other"];
+    assert_code(&run_cli(&fleet.setup, &other), 1);
+
     for (args, code) in [(&["trust", "web1"][..], 0), (&["trust", "web9"], 1)] {
         assert_code(&run_cli(&fleet.setup, args), code);
     }
+}
+
+#[test]
+fn a_fleet_is_trusted_at_once_after_one_question() {
+    let fleet = Fleet::with(vec![
+        HostSpec::new("web1").tags(&["web"]),
+        HostSpec::new("web2").tags(&["web"]),
+        HostSpec::new("db1"),
+    ]);
+    let file = fleet.setup.keys.join("known_hosts");
+    let known = fs::read_to_string(&file).unwrap();
+    fs::write(&file, "").unwrap();
+    let answered = |args: &[&str], answer: &str| {
+        let mut child = fleet
+            .setup
+            .command()
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, answer.as_bytes()).unwrap();
+        drop(stdin);
+        child.wait_with_output().unwrap()
+    };
+    let output = answered(&["trust", "--tag", "web"], "no\n");
+    assert_code(&output, 1);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "");
+    assert!(
+        out(&output).contains("Trust the 2 new ones?"),
+        "{}",
+        out(&output)
+    );
+
+    let output = answered(&["trust", "--tag", "web"], "yes\n");
+    assert_code(&output, 0);
+    let table = out(&output);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(
+        lines[0].starts_with("ALIAS") && lines[1].starts_with("web1"),
+        "{table}"
+    );
+    assert!(
+        lines[2].starts_with("web2") && lines[2].contains("SHA256:"),
+        "{table}"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 2);
+
+    // What is on record is asked for no more; the rest is.
+    let output = answered(&["trust", "--all"], "yes\n");
+    assert_code(&output, 0);
+    let table = out(&output);
+    assert_eq!(table.matches("on record").count(), 2, "{table}");
+    assert!(table.contains("Trust the 1 new ones?"), "{table}");
+    let mut now: Vec<String> = fs::read_to_string(&file)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let mut before: Vec<String> = known.lines().map(str::to_owned).collect();
+    now.sort();
+    before.sort();
+    assert_eq!(now, before);
+    // Nothing new: nobody is asked.
+    assert_code(&answered(&["trust", "web1", "web2", "db1"], ""), 0);
+
+    // One that cannot be had is named, and the others are added all the same.
+    fs::write(&file, "").unwrap();
+    fleet.host("web2").stop();
+    let output = answered(&["trust", "--all"], "yes\n");
+    assert_code(&output, 1);
+    assert!(out(&output).contains("web2   FAILED"), "{}", out(&output));
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 2);
+    assert_code(
+        &run_cli(&fleet.setup, &["trust", "--tag", "none-has-it"]),
+        1,
+    );
 }
 
 #[test]

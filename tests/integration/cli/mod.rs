@@ -4,3 +4,4 @@ mod check_and_init;
 mod commands;
 mod import;
 mod policy_cli;
+mod servers;

@@ -53,7 +53,7 @@ fn assert_code(output: &Output, code: i32) {
 }
 
 fn plan(setup: &Setup, alias: &str, command: &str, code: i32) -> Value {
-    let output = run_cli(setup, &["plan", alias, command, "--json"]);
+    let output = run_cli(setup, &["plan", "--json", alias, command]);
     assert_code(&output, code);
     serde_json::from_slice(&output.stdout).unwrap()
 }
