@@ -41,7 +41,7 @@ Options of the server (those of the others: help COMMAND):
   --allow-links-beneath  follow links that stay beneath the directory they are in
   --audit-file PATH      also keep a tamper-evident record in PATH
   --audit-rotate-bytes SIZE
-                         begin a new file at this size, such as 64M (the default; 0: never)
+                         begin a new file at this size (64M; 0: never)
   --runtime-dir DIR      where reload and status find the server
                          (/run/user/UID, /dev/shm or /tmp)
   --sandbox LEVEL        strict, required (default), degraded or off

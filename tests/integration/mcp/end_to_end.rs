@@ -48,10 +48,12 @@ fn uptime_runs_on_two_hosts() {
         );
         assert!(run["duration_ms"].is_u64());
         let id = run["task_id"].as_str().unwrap();
-        let (name, micros) = id.rsplit_once(':').unwrap();
+        let (name, secret) = id.rsplit_once(':').unwrap();
         assert_eq!(name, format!("{alias}:dd291cd6294b"));
+        // 128 random bits in base64url: nobody guesses another's.
+        let is_base64url = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
         assert!(
-            micros.len() == 16 && micros.bytes().all(|b| b.is_ascii_digit()),
+            secret.len() == 22 && secret.bytes().all(is_base64url),
             "{id}"
         );
         host.wait_log("Accepted publickey");
