@@ -257,6 +257,8 @@ pub(crate) struct Cancel(Mutex<CancelState>);
 #[derive(Default)]
 struct CancelState {
     set: bool,
+    /// There is nothing left to stop.
+    spent: bool,
     stops: Vec<Stop>,
 }
 
@@ -275,13 +277,23 @@ impl Cancel {
         self.lock().set
     }
 
+    /// The work has ended: lets go of what would have stopped it, which may hold the session
+    /// that holds this.
+    pub(crate) fn spend(&self) {
+        let mut state = self.lock();
+        state.spent = true;
+        let stops = std::mem::take(&mut state.stops);
+        drop(state);
+        drop(stops);
+    }
+
     /// Runs `stop` when the request is cancelled, at once if it was already.
     pub(crate) fn then(&self, stop: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
         if state.set {
             drop(state);
             stop();
-        } else {
+        } else if !state.spent {
             state.stops.push(Box::new(stop));
         }
     }
@@ -363,6 +375,22 @@ mod tests {
 
     fn ok() -> Result<Json, RpcError> {
         Ok(Json::empty_object())
+    }
+
+    #[test]
+    fn what_has_ended_is_not_held_by_what_would_have_stopped_it() {
+        let (cancel, held) = (Cancel::default(), Arc::new(()));
+        let stop = |held: &Arc<()>| {
+            let held = Arc::clone(held);
+            move || drop(held)
+        };
+        cancel.then(stop(&held));
+        assert_eq!(Arc::strong_count(&held), 2);
+        cancel.spend();
+        cancel.then(stop(&held));
+        assert_eq!(Arc::strong_count(&held), 1);
+        cancel.set();
+        assert!(cancel.is_set());
     }
 
     #[test]

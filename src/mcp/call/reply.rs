@@ -114,6 +114,8 @@ impl Reply {
         } else {
             self.answer(answer.outcome(&self.caller));
         }
+        // Not before: taken back until it is answered, a run that nobody knows of is ended.
+        self.cancel.spend();
     }
 
     /// Whether the client took the call back, or ended its task.
