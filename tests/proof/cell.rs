@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, chroot};
 use serde::{Deserialize, Serialize};
 
@@ -188,7 +189,8 @@ fn reader(from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     })
 }
 
-/// Ends every other process of this namespace of processes.
+/// Ends every other process of this namespace of processes, and reaps it: this is its first
+/// process, to which orphans fall, and a long run would collect thousands of dead ones.
 fn kill_strays() {
     let own = std::process::id().to_string();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -199,6 +201,7 @@ fn kill_strays() {
             let _ = nix::sys::signal::kill(Pid::from_raw(number), Signal::SIGKILL);
         }
     }
+    while waitpid(None, None).is_ok() {}
 }
 
 /// A file of the layer above the machine's files: its path, when it changed, its size.

@@ -169,13 +169,19 @@ struct Report {
 fn run(programs: &[Program], cases: &[Case<'_>]) -> Report {
     let next = AtomicUsize::new(0);
     let report = Mutex::new(Report::default());
-    let workers = thread::available_parallelism().map_or(2, usize::from);
+    // A third of them wait for what follows or waits: more workers than processors.
+    let workers = 2 * thread::available_parallelism().map_or(2, usize::from);
     thread::scope(|scope| {
         for number in 0..workers {
             let (next, report) = (&next, &report);
             scope.spawn(move || {
                 let mut worker = Worker::start(number);
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(at) else { break };
+                    if at > 0 && at.is_multiple_of(SHORT) {
+                        println!("{at} done");
+                    }
                     let seen = worker.ask(&job(&case.words));
                     note(programs, case, &seen, &mut report.lock().unwrap());
                 }
@@ -230,6 +236,9 @@ fn note(programs: &[Program], case: &Case<'_>, seen: &Seen, report: &mut Report)
     );
     for deed in deeds {
         let key = (case.words[0].clone(), deed);
+        if !report.findings.contains_key(&key) {
+            println!("found, {}: {} in {command:?}", key.0, key.1);
+        }
         let found = report.findings.entry(key).or_insert((0, command.clone()));
         found.0 += 1;
     }
