@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Clone)]
 pub(crate) struct Program {
     pub(crate) names: Vec<&'static str>,
+    pub(crate) sets: Vec<&'static str>,
     pub(crate) helpers: Vec<&'static str>,
     pub(crate) may_write: Vec<&'static str>,
     pub(crate) through: bool,
@@ -73,6 +74,7 @@ pub(crate) fn programs(
             at += 1;
             let mut program = Program {
                 names: Vec::new(),
+                sets: Vec::new(),
                 helpers: Vec::new(),
                 may_write: Vec::new(),
                 through: false,
@@ -84,6 +86,7 @@ pub(crate) fn programs(
             for (depth, line) in &lines[start..at] {
                 let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
                 match keyword {
+                    "sets" if *depth == 1 => program.sets = rest.split(' ').collect(),
                     "helpers" if *depth == 1 => program.helpers = rest.split(' ').collect(),
                     "may-write" if *depth == 1 => program.may_write = rest.split(' ').collect(),
                     "through" if *depth == 1 => program.through = true,

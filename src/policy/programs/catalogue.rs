@@ -84,6 +84,10 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("packages/others", include_str!("data/packages/others.txt")),
     ("packages/redhat", include_str!("data/packages/redhat.txt")),
     (
+        "services/clusters",
+        include_str!("data/services/clusters.txt"),
+    ),
+    (
         "services/daemons",
         include_str!("data/services/daemons.txt"),
     ),

@@ -7,6 +7,7 @@
 use crate::policy::filter::awk;
 use crate::policy::programs::effects::Effects;
 use crate::policy::programs::sites::{is_bare_site, is_line, is_plain_header, is_plain_url};
+use crate::policy::programs::template;
 
 /// What an option's value or an operand is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub(crate) enum Kind {
     Awk,
     Sed,
     Jq,
+    /// A template of Go, over what a container is: secrets where it may show its variables.
+    Template,
     /// One statement, as psql and as mysql take it.
     Sql,
     Mysql,
@@ -159,6 +162,7 @@ impl Kind {
             "revision" => Self::Revision,
             "inside" => Self::Inside,
             "near" => Self::Near,
+            "template" => Self::Template,
             "sql" => Self::Sql,
             "mysql" => Self::Mysql,
             "plus" => Self::Plus,
@@ -208,6 +212,7 @@ impl Kind {
             Self::Output if !matches!(text, "/dev/null" | "/dev/stdout" | "/dev/stderr") => {
                 Effects::WRITES
             }
+            Self::Template if !template::is_plain(text) => Effects::SECRETS,
             // This host is asked about itself.
             Self::Host if is_loopback(text) => Effects::READS,
             _ => self.effects(),
@@ -243,7 +248,13 @@ impl Kind {
                 .all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
         };
         match self {
-            Self::Text | Self::Awk | Self::Sed | Self::Jq | Self::Sql | Self::Mysql => true,
+            Self::Text
+            | Self::Template
+            | Self::Awk
+            | Self::Sed
+            | Self::Jq
+            | Self::Sql
+            | Self::Mysql => true,
             Self::Number => is_number(text),
             Self::Word => !text.starts_with('-') && only(b"_.,:%@+=-~^"),
             Self::Name => text.bytes().any(|b| b != b'.') && !text.starts_with('-') && only(b"_.-"),

@@ -16,6 +16,7 @@ pub(crate) mod parse;
 pub(crate) mod probe;
 pub(crate) mod reading;
 pub(crate) mod sites;
+mod template;
 mod values;
 pub(crate) mod walk;
 

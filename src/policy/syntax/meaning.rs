@@ -45,7 +45,25 @@ const PATTERN_OPTIONS: &[&str] = &[
     "-iregex",
 ];
 
-/// Whether the word at `index` is a pattern that the program itself applies.
+/// Programs whose operands are URLs.
+const CLIENTS_OF_URLS: &[&str] = &["curl", "wget"];
+
+/// Whether the only wildcard of a URL is the `?` of its query (RFC 3986 section 3.4): a shell
+/// would look for a folder called `http:` or `localhost:9200`.
+fn is_query(text: &str) -> bool {
+    let Some((before, query)) = text.split_once('?') else {
+        return false;
+    };
+    let authority = before.split('/').next().unwrap_or_default();
+    let has_port = authority.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+    });
+    (before.starts_with("http://") || before.starts_with("https://") || has_port)
+        && !before.contains(['*', '[', ']'])
+        && !query.contains(['*', '?', '[', ']'])
+}
+
+/// Whether the word at `index` is a pattern or a URL that the program itself reads.
 pub(crate) fn is_pattern(words: &[Word<'_>], index: usize) -> bool {
     let text = |index: usize| words.get(index).map_or("", |word| &*word.text);
     let at = match (text(0), text(1)) {
@@ -54,7 +72,13 @@ pub(crate) fn is_pattern(words: &[Word<'_>], index: usize) -> bool {
         _ => 0,
     };
     let program = wrappers::base_name(text(at));
-    if index <= at || text(index).contains('/') {
+    if index <= at {
+        return false;
+    }
+    if CLIENTS_OF_URLS.contains(&program) && is_query(text(index)) {
+        return true;
+    }
+    if text(index).contains('/') {
         return false;
     }
     if program == "find" {
