@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::mcp::call::Call;
 use crate::mcp::call::inflight::Ticket;
-use crate::mcp::feature::{completion, prompts, resources};
+use crate::mcp::feature::{completion, prompts, resources, skills};
 use crate::mcp::protocol::handshake;
 use crate::mcp::protocol::peer::Caller;
 use crate::mcp::session::Session;
@@ -75,6 +75,8 @@ fn answer_modern(
             let asks = session.server.store.current().policy().asks();
             Ok(handshake::discover(caller, asks))
         }
+        "skills/list" => skills::list(&session.pager, caller, params),
+        "skills/get" => skills::entry(caller, params),
         "tasks/get" | "tasks/update" | "tasks/cancel" => {
             session.protocol_tasks.answer_modern(caller, method, params)
         }

@@ -318,7 +318,11 @@ impl Server {
         let Some(schema) = schemas.get(tool) else {
             return;
         };
-        let wrong = violations(schema, content);
+        let mut wrong = violations(schema, content);
+        // It lists all that comes: a member that nobody was told of is found by luck only.
+        let members = content.as_object().into_iter().flatten();
+        let unlisted = members.filter(|(name, _)| schema["properties"].get(name).is_none());
+        wrong.extend(unlisted.map(|(name, _)| format!("{name} is not listed")));
         assert!(
             wrong.is_empty(),
             "{tool} breaks its own output schema: {wrong:?}\n{content}"

@@ -197,7 +197,7 @@ impl WarningKind {
         }
     }
 
-    fn for_assistant(self) -> &'static str {
+    pub(crate) fn for_assistant(self) -> &'static str {
         match self {
             Self::HostKeyPolicy => "asks for unknown host keys to be accepted, which is ignored",
             Self::Permissions => "can be read or changed by others",
@@ -224,7 +224,19 @@ pub struct Warning {
 impl Warning {
     /// Where and what, without what the file says.
     pub fn for_assistant(&self) -> String {
-        format!("{}: {}", self.place, self.kind.for_assistant())
+        let (place, what) = (self.place, self.kind.for_assistant());
+        match self.entry() {
+            Some((list, number)) => format!("{place}: {list}[{number}] {what}"),
+            None => format!("{place}: {what}"),
+        }
+    }
+
+    /// The rule, host or credentials entry that it is about: the name of its list and its
+    /// number there, from 0.
+    pub fn entry(&self) -> Option<(&str, usize)> {
+        let (list, rest) = self.key.split_once('[')?;
+        let (number, _) = rest.split_once(']')?;
+        Some((list, number.parse().ok()?))
     }
 }
 

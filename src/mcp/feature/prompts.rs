@@ -1,8 +1,9 @@
 //! The six prompts: guidance a person can hand to an assistant.
 //!
 //! Owns their texts, which teach the rule forms and files that this program reads; where
-//! host and command are given, what the policy in force says of them comes first. Refuses to claim that anything was changed: a person edits the files.
-//! Called by `dispatch`.
+//! host and command are given, what the policy in force says of them comes first. Refuses to
+//! claim that anything was changed: a person edits the files. Called by `dispatch`, and by
+//! `skills`, which offers the same texts as files.
 
 use serde_json::Value;
 
@@ -13,16 +14,16 @@ use crate::mcp::wire::message::{Params, RpcError};
 use crate::model::names::{CommandText, HostAlias, InputError};
 use crate::policy::Verdict;
 
-struct Prompt {
-    name: &'static str,
-    title: &'static str,
-    description: &'static str,
+pub(crate) struct Prompt {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) description: &'static str,
     /// What it can be told, all optional.
     arguments: &'static [&'static str],
-    text: &'static str,
+    pub(crate) text: &'static str,
 }
 
-static PROMPTS: [Prompt; 6] = [
+pub(crate) static PROMPTS: [Prompt; 6] = [
     Prompt {
         name: "ssh_orchestrator_usage",
         title: "Using the SSH Orchestrator",
@@ -275,8 +276,11 @@ fn about(snapshot: &Snapshot, given: &[(&str, String)]) -> Result<Option<String>
     Ok(match (host, command) {
         (None, None) => None,
         (None, Some(command)) => Some(format!("This is about the command: {command}")),
-        (Some((alias, None)), _) => Some(format!(
+        (Some((alias, None)), None) => Some(format!(
             "This is about the host {alias}, which servers.yml does not have."
+        )),
+        (Some((alias, None)), Some(command)) => Some(format!(
+            "This is about the host {alias}, which servers.yml does not have, and the command: {command}"
         )),
         (Some((alias, Some(_))), None) => Some(format!(
             "This is about the host {alias}, which servers.yml has."

@@ -1,6 +1,7 @@
 //! What can be browsed: the hosts, each host, its tags, what the policy lets be done there.
 //!
-//! Owns the four resources and their addresses. They show that credentials exist, never
+//! Owns the four resources and their addresses; the files of skills are read here too, from
+//! `skills`. They show that credentials exist, never
 //! which, and what the policy amounts to for a host, never its text. Called by `dispatch`,
 //! and by `subscriptions` to tell what a reload changed.
 
@@ -10,6 +11,7 @@ use crate::audit::Sandbox;
 use crate::config::{Host, Snapshot};
 use crate::mcp::call::answer::how_many_fit;
 use crate::mcp::feature::cursor::Pager;
+use crate::mcp::feature::skills;
 use crate::mcp::protocol::handshake::STATIC_MS;
 use crate::mcp::protocol::peer::Caller;
 use crate::mcp::wire::json::{Json, Object, array};
@@ -96,42 +98,76 @@ pub(crate) fn aliases(snapshot: &Snapshot) -> Vec<&HostAlias> {
     snapshot.hosts().iter().map(|host| &host.alias).collect()
 }
 
-/// `resources/list`: all hosts as one, then each.
+/// `resources/list`: all hosts as one, then each; then the skills, for clients of the
+/// revision that has them (others have the prompts).
 pub(crate) fn list(
     snapshot: &Snapshot,
     pager: &Pager,
     caller: &Caller,
     params: &Params,
 ) -> Result<Json, RpcError> {
-    let structured = caller.version.has_structure();
-    let describe = |uri: &str, name: &str, title: &str, description: &str| {
-        Object::new()
-            .field("uri", uri)
-            .field("name", name)
-            .when(structured, |entry| entry.field("title", title))
-            .field("description", description)
-            .field("mimeType", MIME)
-            .json("annotations", &for_assistant())
-            .end()
+    let hosts = snapshot.hosts().iter().map(Listed::Host);
+    let skills = match caller.version.is_modern() {
+        true => skills::all(),
+        false => &[],
     };
-    // None stands for the list of all hosts; only a page of entries is made.
-    let hosts = std::iter::once(None).chain(snapshot.hosts().iter().map(Some));
-    let (page, next) = pager.page("resources", params, hosts.collect())?;
+    let all = std::iter::once(Listed::Hosts)
+        .chain(hosts)
+        .chain(skills.iter().map(Listed::Skill));
+    // Only a page of entries is made.
+    let (page, next) = pager.page("resources", params, all.collect())?;
+    let structured = caller.version.has_structure();
     let entries: Vec<Json> = page
         .into_iter()
-        .map(|host: Option<&Host>| match host {
-            None => describe(HOSTS, "ssh_hosts", "Registered SSH Hosts", "All hosts"),
-            Some(host) => {
-                let (alias, uri) = (host.alias.as_str(), format!("ssh://host/{}", host.alias));
-                describe(&uri, alias, alias, &host.description)
-            }
-        })
+        .map(|listed| listed.entry(structured))
         .collect();
     let result = caller
         .result()
         .json("resources", &array(&entries))
         .maybe("nextCursor", next);
     Ok(caller.keep_for(0, result).end())
+}
+
+/// What the list of resources has an entry for.
+enum Listed<'a> {
+    Hosts,
+    Host(&'a Host),
+    Skill(&'static skills::Skill),
+}
+
+impl Listed<'_> {
+    fn entry(&self, structured: bool) -> Json {
+        let (uri, name, title, description, mime) = match self {
+            Self::Hosts => (
+                HOSTS,
+                "ssh_hosts",
+                "Registered SSH Hosts",
+                "All hosts",
+                MIME,
+            ),
+            Self::Host(host) => {
+                let alias = host.alias.as_str();
+                let uri = &format!("ssh://host/{alias}");
+                return describe(structured, [uri, alias, alias, &host.description, MIME]);
+            }
+            Self::Skill(skill) => {
+                let (uri, name) = (skill.uri.as_str(), skill.name.as_str());
+                (uri, name, skill.title, skill.description, skills::MIME)
+            }
+        };
+        describe(structured, [uri, name, title, description, mime])
+    }
+}
+
+fn describe(structured: bool, [uri, name, title, description, mime]: [&str; 5]) -> Json {
+    Object::new()
+        .field("uri", uri)
+        .field("name", name)
+        .when(structured, |entry| entry.field("title", title))
+        .field("description", description)
+        .field("mimeType", mime)
+        .json("annotations", &for_assistant())
+        .end()
 }
 
 /// `resources/templates/list`.
@@ -168,6 +204,13 @@ pub(crate) fn read(
     params: &Params,
 ) -> Result<Json, RpcError> {
     let uri = uri(params)?;
+    if let Some(skill) = skills::find(uri) {
+        return Ok(contents(
+            caller,
+            STATIC_MS,
+            [uri, skills::MIME, &skill.text],
+        ));
+    }
     let content = Address::parse(uri).and_then(|address| match address {
         Address::Hosts => {
             let entries: Vec<Json> = snapshot.hosts().iter().map(entry).collect();
@@ -179,13 +222,17 @@ pub(crate) fn read(
         address => address.content(snapshot),
     });
     let content = content.ok_or_else(|| not_found(caller, uri))?;
+    Ok(contents(caller, 0, [uri, MIME, content.as_str()]))
+}
+
+fn contents(caller: &Caller, keep_for: u32, [uri, mime, text]: [&str; 3]) -> Json {
     let contents = Object::new()
         .field("uri", uri)
-        .field("mimeType", MIME)
-        .field("text", content.as_str())
+        .field("mimeType", mime)
+        .field("text", text)
         .end();
     let result = caller.result().json("contents", &array([&contents]));
-    Ok(caller.keep_for(0, result).end())
+    caller.keep_for(keep_for, result).end()
 }
 
 /// The address that a subscription names, if there is something there.
@@ -199,9 +246,10 @@ pub(crate) fn known_uri(
 ) -> Result<String, RpcError> {
     let uri = uri(params)?;
     let content = Address::parse(uri).and_then(|address| address.content(snapshot));
-    match content {
-        Some(_) => Ok(uri.to_owned()),
-        None => Err(not_found(caller, uri)),
+    // A skill never changes, which is no reason to say that there is none.
+    match content.is_some() || skills::find(uri).is_some() {
+        true => Ok(uri.to_owned()),
+        false => Err(not_found(caller, uri)),
     }
 }
 

@@ -199,7 +199,7 @@ pub(crate) static TOOLS: [Tool; 13] = [
     Tool {
         id: Id::ReloadConfig, name: "ssh_reload_config", title: "Reload configuration",
         description: "Re-read the configuration files after a person edited them. A broken file changes nothing and is reported.",
-        params: &[], output: "status:s,error:s?,problems:a?,warnings:a?,warnings_omitted:i?", hints: RELOADS, as_task: false,
+        params: &[], output: "status:s,error:s?,problems:a?,warnings:a?", hints: RELOADS, as_task: false,
     },
     Tool {
         id: Id::RunAsync, name: "ssh_run_async", title: "Start a command",

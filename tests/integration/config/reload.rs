@@ -106,7 +106,31 @@ fn what_may_surprise_is_told_with_its_place_and_once() {
     assert_eq!(answer["status"], "reloaded", "{answer}");
     assert_eq!(
         answer["warnings"],
-        json!(["policy.yml:3: may not do what its author thinks"])
+        json!(["policy.yml:3: rules[0] may not do what its author thinks"])
+    );
+}
+
+/// Nothing is left out, however much there is of it.
+#[test]
+fn every_warning_is_told_with_its_rule() {
+    let fleet = Fleet::of(&["web1"]);
+    let server = Server::start(&fleet.setup);
+    let bold = |number: usize| match number {
+        150 => "  - {action: allow, commands: [\"uptime\"]}\n",
+        _ => "  - {action: allow, commands: [\"cat *\"]}\n",
+    };
+    let rules: String = (0..300).map(bold).collect();
+    let network = "network: {allow_cidrs: [127.0.0.0/8]}\n";
+    fleet
+        .setup
+        .write("policy.yml", &format!("{network}rules:\n{rules}"));
+    let answer = server.tool("ssh_reload_config", json!({}));
+    let told = answer["warnings"].as_array().unwrap();
+    assert!(
+        told.contains(&json!(
+            "policy.yml: rules[0-149,151-299] may not do what its author thinks"
+        )),
+        "{told:?}"
     );
 }
 

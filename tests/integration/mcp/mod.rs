@@ -10,4 +10,5 @@ mod progress_cancel;
 mod resources_prompts;
 mod robustness;
 mod sanitize_cases;
+mod skills;
 mod tasks;
