@@ -215,6 +215,16 @@ impl Glob {
         last.ends(rest)
     }
 
+    /// Whether the glob takes every text that comes of `text` when each `wild` in it becomes
+    /// any text: only a star takes those. With `?` or a class in the glob it is not tried.
+    pub(crate) fn covers(&self, text: &str, wild: char) -> bool {
+        let plain = |piece: &Piece| match piece {
+            Piece::Text(piece) => !piece.contains(wild),
+            Piece::Mixed(_) => false,
+        };
+        self.pieces.iter().all(plain) && self.matches(text)
+    }
+
     /// The characters before the first wildcard.
     pub(crate) fn literal_prefix(&self) -> String {
         match self.pieces.first() {
@@ -399,6 +409,36 @@ mod tests {
         ] {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
+    }
+
+    /// What is covered is taken, whatever stands for the unknown.
+    #[test]
+    fn covering_holds_for_every_text() {
+        let alphabet = ["a", "b", "*", "?"];
+        let mut texts = vec![String::new()];
+        for _ in 0..4 {
+            let longer: Vec<_> = texts
+                .iter()
+                .flat_map(|text| alphabet.map(|a| format!("{text}{a}")))
+                .collect();
+            texts.extend(longer);
+        }
+        let mut covered = 0;
+        for pattern in &texts {
+            let glob = Glob::parse(pattern).unwrap();
+            for text in texts.iter().filter(|text| !text.contains('?')) {
+                if text.contains('*') && glob.covers(&text.replace('*', "\u{1}"), '\u{1}') {
+                    covered += 1;
+                    for unknown in ["", "a", "b", "ab", "ba"] {
+                        let text = text.replace('*', unknown);
+                        assert!(glob.matches(&text), "{pattern} {text}");
+                    }
+                }
+            }
+        }
+        assert!(covered > 100, "{covered}");
+        assert!(!Glob::parse("a?").unwrap().covers("a\u{1}", '\u{1}'));
+        assert!(!Glob::parse("ab").unwrap().covers("a\u{1}", '\u{1}'));
     }
 
     #[test]

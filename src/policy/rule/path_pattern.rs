@@ -166,7 +166,7 @@ impl PathPattern {
     }
 
     /// Whether every file that the path may become is one of these. What only the host
-    /// knows is covered by `*` or `**` alone.
+    /// knows is covered by `*` or `**` alone: `/etc/*-release` by `/etc/*release`.
     pub(crate) fn covers(&self, path: &NamedPath) -> bool {
         let mut names: Vec<&str> = path.components.iter().map(String::as_str).collect();
         match path.base {
@@ -176,9 +176,7 @@ impl PathPattern {
         }
         let takes = |glob: &Component, name: &str| match glob {
             Component::AnyDepth => true,
-            Component::One { exact, tokens } if name.contains(WILD) => {
-                exact.is_everything() || *tokens == wild_tokens(name)
-            }
+            Component::One { exact, .. } if name.contains(WILD) => exact.covers(name, WILD),
             // Below `~` stands nothing but the login's home.
             Component::One { exact, .. } => exact.matches(name),
         };
@@ -356,6 +354,7 @@ mod tests {
             ("/var/log/*.log", "/var/log/*.log"),
             ("/var/log/*.log", "/var/log/a.log"),
             ("/**", "/"),
+            ("/etc/*release", "/etc/*-release"),
             ("/", "/"),
             ("~/**", "notes.txt"),
             ("~/**", "~/notes.txt"),
@@ -370,6 +369,8 @@ mod tests {
             ("/var/log/**", "/var/log2"),
             ("/var/log/**", "/var/log/../../etc/shadow"),
             ("/var/log/*.log", "/var/log/*"),
+            ("/etc/*Release", "/etc/*release"),
+            ("/etc/?release", "/etc/*release"),
             ("/var/log/**", "/var/*"),
             ("/var/log/**", "x.log"),
             ("~/**", "/root/x"),
