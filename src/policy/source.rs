@@ -144,6 +144,8 @@ pub struct ReadsSource {
     pub also: Vec<(Line, String)>,
     /// Globs on the hosts that may be contacted.
     pub hosts: Vec<(Line, String)>,
+    /// Users as whom it may be run behind `sudo -u`.
+    pub sudo_users: Vec<String>,
 }
 
 /// `path_args:`; index 0 is the program.

@@ -40,7 +40,7 @@ pub(crate) fn rule(section: &Section<'_>, findings: &mut Findings) -> Option<Rul
 
 /// The keys that make each form of a rule; the first of each says which form it is.
 const FORMS: [&[&str]; 5] = [
-    &["reads", "paths", "also", "hosts"],
+    &["reads", "paths", "also", "hosts", "sudo_users"],
     &["commands", "legacy_glob"],
     &["simple_binaries", "simple_max_args"],
     &["binary", "arg_prefix", "allow_extra_args", "path_args"],
@@ -61,6 +61,7 @@ fn form(section: &Section<'_>, findings: &mut Findings) -> Option<RuleForm> {
     let paths = findings.texts(section, "paths");
     let also = findings.texts(section, "also");
     let hosts = findings.texts(section, "hosts");
+    let sudo_users = findings.texts(section, "sudo_users");
     let which = which_form(section, findings)?;
     match which {
         "reads" => Some(RuleForm::Reads(ReadsSource {
@@ -72,6 +73,7 @@ fn form(section: &Section<'_>, findings: &mut Findings) -> Option<RuleForm> {
             },
             also: lined(also),
             hosts: lined(hosts),
+            sudo_users: owned(sudo_users),
         })),
         "paths" => Some(RuleForm::Paths(lined(Some(not_empty(
             section, findings, which, paths?,

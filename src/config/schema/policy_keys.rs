@@ -264,6 +264,12 @@ pub(crate) const RULE: Table = Table {
             Need::Default("[]"),
             "beside reads: globs on the hosts that may be contacted",
         ),
+        key(
+            "sudo_users",
+            Kind::Texts,
+            Need::Default("[]"),
+            "beside reads: names of users",
+        ),
         key("sudo", Kind::Boolean, Need::Default("false"), ""),
         key("trust_arguments", Kind::Boolean, Need::Default("false"), ""),
         key(

@@ -61,6 +61,7 @@ pub(crate) fn reads(
         also,
         hosts,
         sudo,
+        sudo_users: source.sudo_users.clone(),
     }
 }
 

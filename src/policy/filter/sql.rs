@@ -16,6 +16,9 @@ pub(crate) enum Dialect {
 /// Whether this is one statement that only reads.
 pub(crate) fn is_plain(text: &str, dialect: Dialect) -> bool {
     let text = text.trim_matches(' ');
+    if dialect == Dialect::Postgres && text.starts_with('\\') {
+        return is_listing(text);
+    }
     let text = match (dialect, text.strip_suffix("\\G")) {
         // The client's own way to end a statement.
         (Dialect::Mysql, Some(rest)) => rest,
@@ -32,6 +35,38 @@ pub(crate) fn is_plain(text: &str, dialect: Dialect) -> bool {
         })
         .collect();
     begins(&words, dialect) && words.iter().all(|word| !NEVER.contains(word)) && parts(&tokens)
+}
+
+/// What psql lists (psql(1), meta-commands), `\dt public.*` for one: none of those that show
+/// sources of functions or passwords of foreign servers (`\df+`, `\deu+`), and a pattern
+/// without quotes: within backticks would be a command of the shell.
+fn is_listing(text: &str) -> bool {
+    const LISTINGS: &[&str] = &[
+        "\\conninfo",
+        "\\d",
+        "\\db",
+        "\\df",
+        "\\dg",
+        "\\di",
+        "\\dm",
+        "\\dn",
+        "\\dp",
+        "\\ds",
+        "\\dt",
+        "\\du",
+        "\\dv",
+        "\\dx",
+        "\\l",
+        "\\z",
+    ];
+    let (command, pattern) = text.split_once(' ').unwrap_or((text, ""));
+    let plain = command.trim_end_matches(['+', 'S']);
+    LISTINGS.contains(&plain)
+        && command.len() <= plain.len() + 2
+        && (plain != "\\df" || !command.contains('+'))
+        && pattern
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.* ".contains(&b))
 }
 
 /// The first words, and what may follow SHOW.
@@ -219,6 +254,10 @@ mod tests {
     fn statements_that_read() {
         for text in [
             "SELECT version();",
+            "\\dt",
+            "\\d+ public.orders",
+            "\\l+",
+            "\\df public.*",
             "select 1",
             "select count(*) from pg_stat_activity",
             "SELECT query, calls, total_exec_time, mean_exec_time FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 10;",
@@ -247,6 +286,16 @@ mod tests {
     fn statements_that_do_more_or_are_unclear() {
         for text in [
             "",
+            "\\! id",
+            "\\dt `id`",
+            "\\deu+",
+            "\\df+",
+            "\\dt\n\\! id",
+            "\\d x \\! id",
+            "\\copy x to y",
+            "\\i x",
+            "\\d'x'",
+            "\\dSSS",
             "delete from orders",
             "select 1; drop table x",
             "select pg_read_file('/etc/passwd')",

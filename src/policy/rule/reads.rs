@@ -24,7 +24,10 @@ pub(crate) struct Reads {
     pub(crate) also: Effects,
     /// Hosts that may be contacted.
     pub(crate) hosts: Vec<Glob>,
+    /// Behind `sudo`, as root.
     pub(crate) sudo: bool,
+    /// Behind `sudo -u`, as these.
+    pub(crate) sudo_users: Vec<String>,
 }
 
 /// What such a rule says of a command.
@@ -35,6 +38,17 @@ pub(crate) enum Taken {
     No,
     /// It is, but this word is not granted.
     But(Hazard),
+}
+
+/// Whether this is the user of `sudo -u`.
+fn is_user(what: What<'_>) -> bool {
+    matches!(
+        what,
+        What::Value {
+            option: "-u" | "--user",
+            ..
+        }
+    )
 }
 
 impl Reads {
@@ -87,14 +101,20 @@ impl Reads {
         let name = reading.description.names.first().copied().unwrap_or("");
         let raises = reading.description.raises;
         let finds = name == "find" && self.names(level);
-        if !(reading.description.through || finds || (raises && self.sudo)) {
+        let other_user = reading.roles.iter().any(|role| is_user(role.what));
+        let may_raise = self.sudo || (other_user && !self.sudo_users.is_empty());
+        if !(reading.description.through || finds || (raises && may_raise)) {
             return refuse(Code::HazardWrapper, start);
         }
         for (offset, role) in reading.roles.iter().enumerate() {
             let granted = match role.what {
                 What::Unknown(_) => false,
                 What::Inner | What::Program => true,
-                // As root and as nobody else.
+                // As root, or as one of those that the rule names.
+                What::Option("-u" | "--user") if raises => !self.sudo_users.is_empty(),
+                What::Value { text, .. } if raises && is_user(role.what) => {
+                    self.sudo_users.iter().any(|user| user == text)
+                }
                 What::Option(option) if raises => option == "-n",
                 What::Value { .. } | What::Operand { .. } if raises => false,
                 What::Option("-exec") | What::End if finds => true,

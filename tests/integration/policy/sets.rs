@@ -121,6 +121,29 @@ fn what_a_rule_spells_beside_reading() {
             "sudo -E cat /var/log/auth.log",
         ],
     );
+    let users = policy("reads: [text, database], paths: ['/var/log/**'], sudo_users: [postgres]");
+    all(
+        &users,
+        "allow",
+        &[
+            "sudo -u postgres psql -c 'SELECT version();'",
+            "sudo -n -u postgres psql -c '\\dt'",
+            "sudo --user=postgres tail -n 5 /var/log/postgresql/a.log",
+        ],
+    );
+    all(
+        &users,
+        "deny",
+        &[
+            "sudo psql -c 'SELECT version();'",
+            "sudo -u root psql -c 'SELECT version();'",
+            "sudo -u postgres -u root cat /var/log/auth.log",
+            "sudo -u postgres -g root cat /var/log/auth.log",
+            "sudo -U postgres cat /var/log/auth.log",
+            "sudo -u postgres cat /etc/shadow",
+            "sudo -u postgres psql -c 'DROP TABLE x'",
+        ],
+    );
 }
 
 #[test]
