@@ -15,8 +15,6 @@ mod operands;
 pub(crate) mod parse;
 pub(crate) mod probe;
 pub(crate) mod reading;
-pub(crate) mod sites;
-mod template;
 mod values;
 pub(crate) mod walk;
 

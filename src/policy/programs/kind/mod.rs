@@ -4,10 +4,12 @@
 //! where a word of another form would be read differently by some version of the program.
 //! Called by the parser of descriptions and by the reader.
 
+mod sites;
+mod template;
+
+use self::sites::{is_bare_site, is_line, is_plain_header, is_plain_url};
 use crate::policy::filter::awk;
 use crate::policy::programs::effects::Effects;
-use crate::policy::programs::sites::{is_bare_site, is_line, is_plain_header, is_plain_url};
-use crate::policy::programs::template;
 
 /// What an option's value or an operand is.
 #[derive(Debug, Clone, PartialEq, Eq)]
