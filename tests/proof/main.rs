@@ -198,7 +198,17 @@ fn run(programs: &[Program], cases: &[Case<'_>]) -> Report {
 fn job(words: &[String]) -> Job {
     let texts: Vec<&str> = words.iter().map(String::as_str).collect();
     let effects = probe::look(&texts).and_then(|look| look.effects);
-    let follows = effects.is_some_and(|effects| effects.contains("follows"));
+    let has = |effect| {
+        effects
+            .as_ref()
+            .is_some_and(|effects| effects.contains(effect))
+    };
+    // What waits for a network that is not there has done by then what it does.
+    let seconds = match (has("follows"), has("network")) {
+        (true, _) => 1,
+        (_, true) => 4,
+        _ => 10,
+    };
     let mut run = words.to_vec();
     if !is_file(&words[0]) {
         let shells: Vec<&&str> = SHELLS.iter().filter(|shell| is_file(shell)).collect();
@@ -209,7 +219,7 @@ fn job(words: &[String]) -> Job {
     Job {
         words: run,
         input: "/probe/text".to_owned(),
-        seconds: if follows { 1 } else { 10 },
+        seconds,
     }
 }
 
