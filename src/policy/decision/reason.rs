@@ -194,7 +194,7 @@ impl Code {
             ),
             Self::HazardOperand => (
                 "hazard:operand",
-                "An operand makes this program change something, and no rule spells it out",
+                "An operand of this command makes it change something, or is known to nobody before it runs, and no rule spells it out",
                 "Leave the operand out, or ask the operator to allow exactly this command",
             ),
             Self::HazardInterpreter => (

@@ -9,6 +9,7 @@ use crate::policy::decision::kind::Rewrite;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::Subject;
 use crate::policy::decision::verdict::Verdict;
+use crate::policy::programs::kind::Kind;
 use crate::policy::syntax::command::{Fault, Input, Parsed, Redirect, Simple, Word};
 use crate::policy::syntax::meaning;
 use crate::policy::{Policy, filter};
@@ -135,6 +136,12 @@ pub(crate) fn of_command(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) 
         attempts.extend(put(format!("{} --", command.text)));
     }
     attempts.extend(with_exec(text, parsed, command));
+    let piped = text
+        .get(command.start + command.text.len()..)
+        .is_some_and(|after| after.trim_start().starts_with('|'));
+    if !piped {
+        attempts.extend(without_variables(&words).and_then(put));
+    }
     if words.first() == Some(&"watch") {
         attempts.extend(watched(&command.words).and_then(put));
     }
@@ -226,6 +233,24 @@ fn with_exec(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) -> Option<Re
     })
 }
 
+/// `docker inspect NAME` with the members that hold no secret.
+fn without_variables(words: &[&str]) -> Option<String> {
+    let (program, names) = match words {
+        [program, "container", "inspect", names @ ..] | [program, "inspect", names @ ..] => {
+            (program, names)
+        }
+        _ => return None,
+    };
+    if !matches!(*program, "docker" | "podman" | "nerdctl") {
+        return None;
+    }
+    let plain = |name: &&str| !name.starts_with('-') && Kind::Object.takes(name);
+    let format = "{{.Name}} {{json .State}} restarts={{.RestartCount}} image={{.Config.Image}} \
+                  {{json .NetworkSettings.Networks}} {{json .Mounts}}";
+    (!names.is_empty() && names.iter().all(plain))
+        .then(|| format!("{program} inspect --format '{format}' {}", names.join(" ")))
+}
+
 /// What `watch` runs, once: it needs a terminal, and nobody looks at one here.
 fn watched(words: &[Word<'_>]) -> Option<String> {
     let mut rest = words.get(1..)?;
@@ -263,6 +288,16 @@ mod tests {
         ] {
             assert_eq!(without_background(text).as_deref(), command, "{text}");
         }
+    }
+
+    #[test]
+    fn a_container_without_its_variables() {
+        let rewritten = without_variables(&["docker", "inspect", "web", "db"]).unwrap();
+        assert!(rewritten.starts_with("docker inspect --format '{{.Name}} "));
+        assert!(rewritten.ends_with("' web db"));
+        assert_eq!(without_variables(&["docker", "inspect", "-s", "web"]), None);
+        assert_eq!(without_variables(&["docker", "inspect"]), None);
+        assert_eq!(without_variables(&["docker", "ps"]), None);
     }
 
     #[test]
