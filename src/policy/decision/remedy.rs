@@ -236,6 +236,7 @@ fn with_exec(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) -> Option<Re
 /// `docker inspect NAME` with the members that hold no secret.
 fn without_variables(words: &[&str]) -> Option<String> {
     let (program, names) = match words {
+        ["sudo", rest @ ..] => return without_variables(rest).map(|text| format!("sudo {text}")),
         [program, "container", "inspect", names @ ..] | [program, "inspect", names @ ..] => {
             (program, names)
         }
