@@ -99,6 +99,20 @@ fn main() {
             println!("{count:>8}  {name:<16} {:>10}", measure(&policy, command));
         }
     }
+    // What begins with a wildcard, against as many rules that do not.
+    let forms = [
+        ("tool{n} status *", Action::Allow),
+        ("*ctl{n} status *", Action::Allow),
+        ("* --unit svc{n}*", Action::Allow),
+        ("*drop{n}*", Action::Deny),
+    ];
+    for (form, action) in forms {
+        let pattern = |n: usize| form.replace("{n}", &n.to_string());
+        let rules = (0..2_000).map(|n| rule(n, action, pattern(n)));
+        let policy = policy(rules.collect());
+        let command = "myctl7 status nginx";
+        println!("{:>8}  {form:<16} {:>10}", 2_000, measure(&policy, command));
+    }
     let stars = policy(vec![rule(
         1,
         Action::Allow,

@@ -15,6 +15,9 @@ use crate::policy::syntax::lexer::Word;
 use crate::policy::syntax::program_name;
 use crate::policy::{Policy, Warning};
 
+/// Most patterns that are tried for every command without a warning.
+const OPEN_MAX: usize = 250;
+
 pub(crate) fn warnings(
     policy: &Policy,
     rules: &[RuleSource],
@@ -28,6 +31,7 @@ pub(crate) fn warnings(
         lint.rule(index, rule);
     }
     lint.network();
+    lint.open_patterns();
     if let Some(list) = deny_substrings {
         lint.deny_substrings(list);
     }
@@ -133,6 +137,22 @@ impl Lint<'_> {
                 message: format!(
                     "replaces the built-in list, of which these entries no longer hold: {}",
                     gone.join(", ")
+                ),
+            });
+        }
+    }
+
+    /// Patterns without any text, for hosts that are not spelled out either, have no index.
+    fn open_patterns(&mut self) {
+        let tried = self.policy.rules.tried_always();
+        if tried > OPEN_MAX {
+            self.warnings.push(Warning {
+                line: None,
+                key: "rules".to_owned(),
+                message: format!(
+                    "{tried} patterns are wildcards alone, in rules whose hosts are wildcards too: \
+                     each decision tries them all; spell out aliases or tags, or put the patterns \
+                     into one rule"
                 ),
             });
         }

@@ -3,16 +3,18 @@
 //! Owns the texts a deny pattern is tried on: each command's joined words, the same with
 //! the program's base name, every tail that a wrapper could run, all of it with paths
 //! tidied up, and the raw text; all in lower case too. A pattern is an fnmatch there, so
-//! that `rm *` holds for `sudo /bin/RM x`. Looked up by the first word, so that thousands
-//! of deny rules cost nothing for a command that begins otherwise. Called by the rules.
+//! that `rm *` holds for `sudo /bin/RM x`. Looked up by the first word, and where that has a
+//! wildcard by anything else that is spelled out, so that thousands of deny rules cost next to
+//! nothing for a command that they do not mean. Called by the rules.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::policy::deny::meaning::Meanings;
 use crate::policy::hazard::{self, wrappers};
 use crate::policy::programs::invocation::Invocation;
 use crate::policy::rule::glob::{self, EXPANDED, Glob, Token};
+use crate::policy::rule::gram_index::GramIndex;
 use crate::policy::rule::structured::Structured;
 use crate::policy::rule::word_pattern::{self, PatternError};
 use crate::policy::syntax::lexer::Word;
@@ -23,11 +25,8 @@ pub(crate) struct DenyRules {
     entries: Vec<Entry>,
     /// By the first word of a pattern, in lower case, where it is spelled out.
     by_word: HashMap<String, Vec<usize>>,
-    /// By what the first word begins with, where a wildcard follows.
-    by_beginning: HashMap<String, Vec<usize>>,
-    beginnings: BTreeSet<usize>,
-    /// Patterns that begin with a wildcard.
-    others: Vec<usize>,
+    /// Patterns whose first word has a wildcard, by what else they spell out.
+    others: GramIndex,
     meanings: Meanings,
 }
 
@@ -85,10 +84,9 @@ impl DenyRules {
             None if folded.is_literal() => {
                 self.by_word.entry(beginning).or_default().push(index);
             }
-            None if beginning.is_empty() => self.others.push(index),
             None => {
-                self.beginnings.insert(beginning.len());
-                self.by_beginning.entry(beginning).or_default().push(index);
+                let spelled: Vec<&str> = folded.spelled().collect();
+                self.others.add(index, &spelled);
             }
         }
         let what = What::Text {
@@ -191,13 +189,7 @@ impl DenyRules {
                 let all: Vec<usize> = (0..self.entries.len()).collect();
                 return run(&all, from);
             }
-            // Patterns whose first word has a wildcard are kept by what stands before it: one look-up
-            // for each length that occurs.
-            let beginnings = self.beginnings.iter().filter_map(|length| {
-                let beginning = word.get(..*length)?;
-                self.by_beginning.get(beginning)
-            });
-            for group in self.by_word.get(word).into_iter().chain(beginnings) {
+            if let Some(group) = self.by_word.get(word) {
                 // The first place from which a group is tried tries all later ones too.
                 let first = group.first().copied().unwrap_or_default();
                 if tried.contains(&first) {
@@ -209,7 +201,8 @@ impl DenyRules {
                 }
             }
         }
-        run(&self.others, 0)
+        // Each start's text is a part of the whole.
+        run(&self.others.candidates(&candidates.folded), 0)
     }
 }
 
@@ -403,6 +396,22 @@ mod tests {
         };
         rules.of_raw(command, |_| true).is_some()
             || parsed.commands.iter().any(|command| of(&command.words))
+    }
+
+    #[test]
+    fn thousands_of_patterns_with_a_wildcard_in_front_are_not_all_tried() {
+        let mut rules = DenyRules::default();
+        for n in 0..2_000 {
+            rules.add_pattern(n, &format!("*drop{n}*")).unwrap();
+            rules.add_pattern(n, &format!("tool*{n} *")).unwrap();
+        }
+        for (text, id) in [("x --Drop1999=y", 1999), ("toolbox-1999 now", 1999)] {
+            let parsed = lexer::parse(text, lexer::Options { globs: true }).unwrap();
+            let words = &parsed.commands[0].words;
+            let tried = rules.others.candidates(&Candidates::new(words).folded);
+            assert!(tried.len() <= 100, "{}", tried.len());
+            assert_eq!(rules.of_command(words, |found| found == id), Some(id));
+        }
     }
 
     #[test]

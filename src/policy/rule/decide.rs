@@ -100,38 +100,38 @@ impl Rules {
 
     /// Of the words that are there: an allow, an ask, or why there is none.
     fn grant(&self, subject: &Subject<'_>, case: &Case<'_, '_>) -> Finding {
-        let mut allowed = None;
-        let mut hazard: Option<(Hazard, Line)> = None;
-        let patterns = self.candidates(case.words).filter_map(|grant| {
-            let rule = self.rules.get(grant.rule)?;
-            let counts = rule.is_for(subject) && (!case.sudo || rule.sudo);
-            (counts && grant.what.matches(case.words))
-                .then(|| (rule, grant.line, grant.hazard(rule, case)))
-        });
-        let sets = self.reads.iter().filter_map(|entry| {
-            let rule = self.rules.get(entry.rule)?;
-            if !rule.is_for(subject) || (case.sudo && !rule.sudo) {
-                return None;
+        let mut said = Said::default();
+        let counts = |rule: &Rule, said: &Said| {
+            // Once it is allowed, only a rule that asks can change that.
+            (said.allowed.is_none() || rule.action == Action::Ask)
+                && rule.is_for(subject)
+                && (!case.sudo || rule.sudo)
+        };
+        for grant in self.candidates(subject, case.words) {
+            if let Some(rule) = self.rules.get(grant.rule)
+                && counts(rule, &said)
+                && grant.what.matches(case.words)
+            {
+                said.take(rule, grant.line, grant.hazard(rule, case));
             }
-            match entry.reads.takes(case.words, case.invocation, case.from) {
-                Taken::No => None,
-                Taken::Yes => Some((rule, entry.line, None)),
-                Taken::But(hazard) => Some((rule, entry.line, Some(hazard))),
-            }
-        });
-        for (rule, line, refused) in patterns.chain(sets) {
-            match refused {
-                Some(found) => {
-                    hazard.get_or_insert((found, line));
-                }
-                None if rule.action == Action::Ask => {
-                    return Finding::plain(Action::Ask, Code::Rule, Some(line));
-                }
-                None => {
-                    allowed.get_or_insert(line);
+        }
+        for entry in &self.reads {
+            if let Some(rule) = self.rules.get(entry.rule)
+                && counts(rule, &said)
+            {
+                match entry.reads.takes(case.words, case.invocation, case.from) {
+                    Taken::No => {}
+                    Taken::Yes => said.take(rule, entry.line, None),
+                    Taken::But(hazard) => said.take(rule, entry.line, Some(hazard)),
                 }
             }
         }
+        if let Some(line) = said.asks {
+            return Finding::plain(Action::Ask, Code::Rule, Some(line));
+        }
+        let Said {
+            allowed, hazard, ..
+        } = said;
         // What a wrapper runs may still need to be asked for.
         let inner = self.behind_wrapper(subject, case);
         match (allowed, inner) {
@@ -190,6 +190,30 @@ impl Rules {
     fn denial_is_for(&self, id: usize, subject: &Subject<'_>) -> bool {
         let rule = self.denials.get(id).and_then(|d| self.rules.get(d.rule));
         rule.is_some_and(|rule| rule.is_for(subject))
+    }
+}
+
+/// What the rules said so far: the first line of each kind.
+#[derive(Default)]
+struct Said {
+    asks: Option<Line>,
+    allowed: Option<Line>,
+    hazard: Option<(Hazard, Line)>,
+}
+
+impl Said {
+    fn take(&mut self, rule: &Rule, line: Line, refused: Option<Hazard>) {
+        match refused {
+            Some(found) => {
+                self.hazard.get_or_insert((found, line));
+            }
+            None if rule.action == Action::Ask => {
+                self.asks.get_or_insert(line);
+            }
+            None => {
+                self.allowed.get_or_insert(line);
+            }
+        }
     }
 }
 

@@ -39,8 +39,12 @@ pub(crate) struct Glob {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
-    /// Tokens but stars, at most [`MIXED_MAX`].
-    Mixed(Vec<Token>),
+    Mixed {
+        /// All but stars, at most [`MIXED_MAX`].
+        tokens: Vec<Token>,
+        /// Their longest row of characters.
+        spelled: String,
+    },
 }
 
 /// A piece with `?` or a class that is longer than [`MIXED_MAX`].
@@ -229,7 +233,7 @@ impl Glob {
     pub(crate) fn literal_prefix(&self) -> String {
         match self.pieces.first() {
             Some(Piece::Text(text)) => text.clone(),
-            Some(Piece::Mixed(tokens)) => tokens
+            Some(Piece::Mixed { tokens, .. }) => tokens
                 .iter()
                 .map_while(|token| match token {
                     Token::Text(c) => Some(*c),
@@ -238,6 +242,15 @@ impl Glob {
                 .collect(),
             None => String::new(),
         }
+    }
+
+    /// What every text holds that it takes, piece by piece.
+    pub(crate) fn spelled(&self) -> impl Iterator<Item = &str> {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Text(text) => text.as_str(),
+            Piece::Mixed { spelled, .. } => spelled.as_str(),
+        });
+        pieces.filter(|text| !text.is_empty())
     }
 
     /// Whether it is a text without any wildcard.
@@ -262,7 +275,7 @@ impl Glob {
     pub(crate) fn has_classes(&self) -> bool {
         self.pieces.iter().any(|piece| match piece {
             Piece::Text(_) => false,
-            Piece::Mixed(tokens) => tokens.iter().any(|t| matches!(t, Token::Class(_))),
+            Piece::Mixed { tokens, .. } => tokens.iter().any(|t| matches!(t, Token::Class(_))),
         })
     }
 }
@@ -271,7 +284,14 @@ impl Piece {
     fn new(tokens: &[Token]) -> Result<Self, TooLong> {
         match literal(tokens) {
             Some(text) => Ok(Self::Text(text)),
-            None if tokens.len() <= MIXED_MAX => Ok(Self::Mixed(tokens.to_vec())),
+            None if tokens.len() <= MIXED_MAX => Ok(Self::Mixed {
+                tokens: tokens.to_vec(),
+                spelled: tokens
+                    .split(|token| !matches!(token, Token::Text(_)))
+                    .filter_map(literal)
+                    .max_by_key(String::len)
+                    .unwrap_or_default(),
+            }),
             None => Err(TooLong),
         }
     }
@@ -280,7 +300,7 @@ impl Piece {
     fn length_at(&self, text: &str) -> Option<usize> {
         match self {
             Self::Text(piece) => text.starts_with(piece.as_str()).then_some(piece.len()),
-            Self::Mixed(tokens) => {
+            Self::Mixed { tokens, .. } => {
                 let mut chars = text.chars();
                 tokens
                     .iter()
@@ -294,7 +314,7 @@ impl Piece {
     fn find(&self, text: &str) -> Option<usize> {
         match self {
             Self::Text(piece) => text.find(piece.as_str()).map(|at| at + piece.len()),
-            Self::Mixed(_) => text.char_indices().find_map(|(at, _)| {
+            Self::Mixed { .. } => text.char_indices().find_map(|(at, _)| {
                 let length = self.length_at(text.get(at..)?)?;
                 Some(at + length)
             }),
@@ -305,7 +325,7 @@ impl Piece {
     fn ends(&self, text: &str) -> bool {
         match self {
             Self::Text(piece) => text.ends_with(piece.as_str()),
-            Self::Mixed(tokens) => {
+            Self::Mixed { tokens, .. } => {
                 let mut chars = text.chars();
                 tokens
                     .iter()

@@ -53,6 +53,11 @@ impl Legacy {
         self.everything
     }
 
+    /// What every command holds that it takes.
+    pub(crate) fn texts(&self) -> Vec<&str> {
+        self.glob.spelled().collect()
+    }
+
     pub(crate) fn is_wild(&self) -> bool {
         !self.glob.is_literal()
     }

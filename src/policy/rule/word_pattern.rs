@@ -134,6 +134,19 @@ impl Pattern {
         self.slots.get(index)?.literal()
     }
 
+    /// What some word of every command holds that it takes.
+    pub(crate) fn spelled(&self) -> Vec<&str> {
+        let mut spelled = Vec::new();
+        for slot in &self.slots {
+            match slot {
+                Slot::Literal(text) | Slot::Glued(text) => spelled.push(text.as_str()),
+                Slot::Glob { glob, .. } => spelled.extend(glob.spelled()),
+                Slot::Any => {}
+            }
+        }
+        spelled
+    }
+
     /// The literal words before the first wildcard.
     pub(crate) fn literal_words(&self) -> impl Iterator<Item = &str> {
         self.slots.iter().map_while(Slot::literal)
