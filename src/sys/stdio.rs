@@ -1,13 +1,15 @@
 //! The protocol's two descriptors, moved to where nothing else can touch them.
 //!
 //! After [`take`], descriptor 0 reads end of file and descriptor 1 is stderr: a stray
-//! write by a library lands in the log, never inside the protocol. [`Input`] reads the
+//! write by a library lands in the log, never inside the protocol. A stderr that was closed
+//! fails each write, so that nothing runs whose record nobody gets. [`Input`] reads the
 //! client and ends early when the process is asked to stop. Called by `startup`.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -27,6 +29,21 @@ pub(crate) struct Stdio {
     pub output: OwnedFd,
 }
 
+/// Whether the process was started with stderr closed.
+static STDERR_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Run by the C library before `main`: Rust's runtime opens /dev/null for each standard
+/// descriptor that is closed, and then nobody can tell that what is written there is lost.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_STDERR: extern "C" fn() = look_at_stderr;
+
+extern "C" fn look_at_stderr() {
+    // SAFETY: takes two numbers. Needs nothing of the runtime that is not there yet.
+    let closed = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFD) } == -1;
+    STDERR_WAS_CLOSED.store(closed, Ordering::Relaxed);
+}
+
 /// Moves stdin and stdout to private close-on-exec descriptors, and closes everything
 /// else that was inherited but stderr.
 ///
@@ -42,6 +59,12 @@ pub(crate) fn take(alone: &SingleThreaded) -> io::Result<Stdio> {
     let (empty, writer) = unistd::pipe2(OFlag::O_CLOEXEC)?;
     drop(writer);
     unistd::dup2_stdin(&empty)?;
+    if STDERR_WAS_CLOSED.load(Ordering::Relaxed) {
+        // A pipe without a reader: what is written there is known to reach nobody.
+        let (reader, unread) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+        drop(reader);
+        unistd::dup2_stderr(&unread)?;
+    }
     unistd::dup2_stdout(io::stderr())?;
     Ok(Stdio { input, output })
 }

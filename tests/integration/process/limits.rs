@@ -134,3 +134,36 @@ fn without_memory_the_log_is_still_records() {
     // Which of them meets the allocator and which a thread is the system's matter.
     assert!(said <= failed);
 }
+
+/// A server that is started with stderr closed has nowhere to say what it runs: without an
+/// audit file it runs nothing, with one it does.
+#[test]
+fn with_stderr_closed_only_an_audit_file_lets_commands_run() {
+    let fleet = Fleet::of(&["one"]);
+    let audit = fleet.setup.config.parent().unwrap().join("audit");
+    std::fs::create_dir(&audit).unwrap();
+    let own = Command::new("chmod").arg("777").arg(&audit).status();
+    assert!(own.unwrap().success());
+    let file = audit.join("audit.jsonl");
+    let file = file.to_str().unwrap();
+    let with_file: &[&str] = &["--audit-file", file];
+    for (args, runs) in [(&[][..], false), (with_file, true)] {
+        let mut child = limited(&fleet.setup, "-c 0 && exec 2>&-", args);
+        let mut input = child.stdin.take().unwrap();
+        writeln!(input, "{}\n{}", initialize(), call(1)).unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut frames = answers.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+        let answer = frames.find(|frame| frame["id"] == 1).unwrap().to_string();
+        drop(input);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert_eq!(answer.contains("hello"), runs, "{answer}");
+        let refused = answer.contains("cannot write its audit record");
+        assert_eq!(refused, !runs, "{answer}");
+    }
+    let verified = run_cli(&fleet.setup, &["audit", "verify", file]);
+    let verified = String::from_utf8(verified.stdout).unwrap();
+    assert!(
+        verified.contains("1 commands started, 1 ended"),
+        "{verified}"
+    );
+}
