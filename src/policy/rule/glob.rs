@@ -224,7 +224,7 @@ impl Glob {
     pub(crate) fn covers(&self, text: &str, wild: char) -> bool {
         let plain = |piece: &Piece| match piece {
             Piece::Text(piece) => !piece.contains(wild),
-            Piece::Mixed(_) => false,
+            Piece::Mixed { .. } => false,
         };
         self.pieces.iter().all(plain) && self.matches(text)
     }
