@@ -101,3 +101,60 @@ openssl_of_the_tests() {
     [ -n "$made" ] || return 0
     export OPENSSL_NO_VENDOR=1 OPENSSL_STATIC=1 OPENSSL_DIR=$made MCP_SSH_BUILD_AS_IS=1
 }
+
+# a_login DIRECTORY: leaves in $login whom a throw-away sshd lets in: oneself, or, as root, a
+# user made for the purpose (sshd signals no command of root's). no_login removes it.
+a_login() {
+    login=$(id -un) made_user=
+    [ "$(id -u)" -eq 0 ] || return 0
+    login=mcp-ssh-test$$
+    useradd --no-create-home --home-dir "$1" --shell /bin/sh --password '*' "$login"
+    made_user=1
+    chmod 711 "$1"
+}
+
+no_login() {
+    [ -z "${made_user:-}" ] || userdel -f "$login" 2>/dev/null || true
+}
+
+# start_sshd DIRECTORY LOGIN ADDRESS...: starts a throw-away sshd on these addresses, which
+# lets LOGIN in with the key that it makes in DIRECTORY/keys/key, and writes that key's
+# known_hosts beside it. Leaves the port in $port; stop_sshd DIRECTORY ends it.
+start_sshd() {
+    local at=$1 user=$2 try address
+    shift 2
+    ssh-keygen -q -t ed25519 -N '' -C '' -f "$at/host_key"
+    ssh-keygen -q -t ed25519 -N '' -C '' -f "$at/keys/key"
+    mv "$at/keys/key.pub" "$at/authorized_keys"
+    chmod 644 "$at/authorized_keys"
+    made_run_sshd=
+    [ "$(id -u)" -ne 0 ] || [ -d /run/sshd ] || { mkdir -m 755 /run/sshd && made_run_sshd=1; }
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        port=$((20000 + (RANDOM + try) % 30000))
+        {
+            for address in "$@"; do echo "ListenAddress $address:$port"; done
+            echo "HostKey $at/host_key"
+            echo "AuthorizedKeysFile $at/authorized_keys"
+            echo "PidFile $at/sshd.pid"
+            echo "AllowUsers $user"
+            echo "PermitRootLogin prohibit-password"
+            printf '%s no\n' UsePAM StrictModes PasswordAuthentication KbdInteractiveAuthentication UseDNS PrintMotd PrintLastLog
+        } >"$at/sshd_config"
+        # It returns when it listens, and fails when a port is taken.
+        if "$(command -v sshd)" -f "$at/sshd_config" -E "$at/sshd.log"; then break; fi
+        [ "$try" -lt 10 ] || { cat "$at/sshd.log" >&2; return 1; }
+    done
+    for address in "$@"; do
+        echo "[$address]:$port $(cut -d' ' -f1,2 "$at/host_key.pub")"
+    done >"$at/keys/known_hosts"
+}
+
+stop_sshd() {
+    local pid
+    if [ -s "$1/sshd.pid" ]; then
+        pid=$(cat "$1/sshd.pid")
+        # shellcheck disable=SC2046 # one word a process
+        kill -9 $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) "$pid" 2>/dev/null || true
+    fi
+    [ -z "${made_run_sshd:-}" ] || rmdir /run/sshd 2>/dev/null || true
+}

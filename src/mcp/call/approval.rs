@@ -70,7 +70,12 @@ pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Durat
         ask_legacy(call, questions, wait)
     } else {
         match &call.retry {
-            None => return Ruling::Ask(ask_modern(call, questions, wait)),
+            // A first attempt, or one that answers other questions than ours.
+            None
+            | Some(Retry {
+                state: None,
+                reply: None,
+            }) => return Ruling::Ask(ask_modern(call, questions, wait)),
             // Half of a second attempt: the question is put again.
             Some(Retry {
                 state: Some(state),

@@ -1,7 +1,8 @@
 //! Clients that others wrote get along with the server: the official Python and TypeScript
 //! ones, in each way they begin a session, list tools, run a command on a real host, hear
-//! of its progress, take it back, approve one in time and one too late, and follow a job and
-//! a task to their end.
+//! of its progress, take it back, approve one in time and one too late, follow a job and a
+//! task to their end, and leave while a command runs. `scripts/clients` has more of them, and
+//! older ones.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -49,6 +50,58 @@ fn the_typescript_client_in_its_own_choice_of_era() {
 #[test]
 fn the_typescript_client_in_the_modern_revision() {
     assert_eq!(typescript("2026-07-28")["protocol"], "2026-07-28");
+}
+
+#[test]
+fn the_python_client_leaves_in_mid_run() {
+    let mut client = Command::new(installed("python/bin/python"));
+    client.arg(script("leave.py")).arg("client");
+    leave(client);
+}
+
+#[test]
+fn the_typescript_client_leaves_in_mid_run() {
+    let mut client = Command::new(tool("node"));
+    client
+        .arg(script("leave.mjs"))
+        .arg(installed("node"))
+        .arg("client-js");
+    leave(client);
+}
+
+/// A client that goes while a command runs ends well, and so does all that it left.
+fn leave(mut client: Command) {
+    let fleet = Fleet::of(&["one"]);
+    fleet.allow(&["echo *", "sleep *"]);
+    let dir = Scratch::new("leaving");
+    let log = dir.path().join("server.log");
+    std::fs::write(&log, "").unwrap();
+    let output = client
+        .arg(&log)
+        .arg(env!("CARGO_BIN_EXE_mcp-ssh-orchestrator"))
+        .arg(environment(&fleet))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{}\n{complaints}",
+        output.status
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report["tools"], &report["run"]["output"]),
+        (&json!(13), &json!("hello"))
+    );
+    let log = std::fs::read_to_string(&log).unwrap();
+    let records: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ended = |record: &&Value| record["type"] == "audit" && record["cancelled"] == true;
+    assert_eq!(records.iter().filter(ended).count(), 1, "{log}");
+    assert_eq!(records.last().unwrap()["type"], "server_stop", "{log}");
 }
 
 /// What a vendor's package cannot convert, its users cannot call.

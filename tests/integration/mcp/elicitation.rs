@@ -339,6 +339,7 @@ fn an_incomplete_second_attempt_can_be_completed() {
         json!({"requestState": state}),
         json!({"requestState": state, "inputResponses": {}}),
         json!({"requestState": state, "inputResponses": {"other": {"action": "accept"}}}),
+        json!({"inputResponses": {"other": {"action": "accept"}}}),
     ] {
         let again = call(&server, "echo mine", half);
         assert_eq!(again["resultType"], "input_required", "{again}");
