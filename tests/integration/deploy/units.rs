@@ -16,17 +16,21 @@ use crate::common::{Scratch, tool};
 fn units() -> Scratch {
     let scratch = Scratch::new("units");
     let program = env!("CARGO_BIN_EXE_mcp-ssh-orchestrator");
-    for name in [
-        "mcp-ssh-orchestrator.socket",
-        "mcp-ssh-orchestrator@.service",
+    for (folder, name) in [
+        ("systemd", "mcp-ssh-orchestrator.socket"),
+        ("systemd", "mcp-ssh-orchestrator@.service"),
+        ("gateway", "mcp-ssh-gateway.service"),
     ] {
-        let unit = read(&format!("deploy/systemd/{name}"));
+        let unit = read(&format!("deploy/{folder}/{name}"));
         // `verify` looks for users of this machine and for the page of a package.
         let unit = unit
             .replace("/usr/bin/mcp-ssh-orchestrator", program)
             .replace("Documentation=man:mcp-ssh-orchestrator(1)\n", "")
             .replace("SocketGroup=mcp-ssh", "SocketGroup=daemon")
-            .replace("User=mcp-ssh\nGroup=mcp-ssh", "User=daemon\nGroup=daemon");
+            .replace("/usr/bin/node", program)
+            .replace("User=mcp-ssh", "User=daemon")
+            .replace("Group=www-data", "Group=daemon")
+            .replace("Group=mcp-ssh", "Group=daemon");
         fs::write(scratch.path().join(name), unit).unwrap();
     }
     scratch
@@ -39,12 +43,13 @@ fn systemd_takes_them() {
         .args(["verify", "--man=no", "--recursive-errors=no"])
         .arg(scratch.path().join("mcp-ssh-orchestrator.socket"))
         .arg(scratch.path().join("mcp-ssh-orchestrator@.service"))
+        .arg(scratch.path().join("mcp-ssh-gateway.service"))
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     let ours: Vec<&str> = said
         .lines()
-        .filter(|line| line.contains("mcp-ssh-orchestrator"))
+        .filter(|line| line.contains("mcp-ssh-"))
         .collect();
     assert!(output.status.success() && ours.is_empty(), "{said}");
 }
