@@ -17,11 +17,13 @@ use crate::ssh::deadline::{Control, Deadline};
 use crate::ssh::error::SshError;
 use crate::ssh::login::key_files::{self, KnownHostsCache};
 use crate::ssh::login::limiter::Logins;
+use crate::ssh::login::unlocked::Unlocked;
 use crate::ssh::login::{self, Established, Means, Proof, Seen};
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::{Clearance, Ended, RunReport, Sink, Stage};
 use crate::ssh::session::exec;
 use crate::ssh::session::pool::{Key, Parked, Pool};
+use crate::ssh::session::spare::{self, Ready, Spare};
 use crate::ssh::transport::link::Link;
 use crate::ssh::transport::resolve::Resolver;
 
@@ -35,7 +37,10 @@ pub struct Client {
     logins: Logins,
     known_hosts: KnownHostsCache,
     pool: Pool,
+    unlocked: Unlocked,
     agent: Option<Arc<PathBuf>>,
+    /// How long a spare channel shows that its host is there.
+    fresh: Duration,
 }
 
 /// One command for one host.
@@ -55,8 +60,15 @@ impl Client {
             logins: Logins::default(),
             known_hosts: KnownHostsCache::default(),
             pool: Pool::default(),
+            unlocked: Unlocked::default(),
             agent: agent.map(Arc::new),
+            fresh: spare::FRESH,
         }
+    }
+
+    /// The same with another bound on how long a spare channel shows that its host is there.
+    pub fn with_fresh(self, fresh: Duration) -> Self {
+        Self { fresh, ..self }
     }
 
     /// Runs the command. Never panics; every failure is in the report.
@@ -99,9 +111,7 @@ impl Client {
                 &mut report,
             );
             if report.ended == Ended::Exited && !report.spent {
-                link.close_channel();
-                self.pool
-                    .park(key, Parked { link, proof }, idle_time(job), era);
+                self.keep(job, key, link, proof, era);
                 return report;
             }
             link.goodbye();
@@ -111,9 +121,27 @@ impl Client {
             // Some servers take one command a connection and refuse the next. It did not
             // run, so a new connection may be asked; the others would be no better.
             self.pool.discard(&key);
+            self.pool.refuses_spares(&key);
             from_pool = false;
             report = RunReport::new();
         }
+    }
+
+    /// Keeps the session for the next command, with a channel for it where the host grants one.
+    fn keep(&self, job: &Job<'_>, key: Key, mut link: Link, proof: Proof, era: u64) {
+        let idle = idle_time(job);
+        link.close_channel();
+        let spare = match !idle.is_zero() && self.pool.takes_spares(&key) {
+            // In one piece with the close.
+            true => Spare::ask(&mut link),
+            false => None,
+        };
+        if spare.is_none() {
+            // A link that is lost is found out when it is taken.
+            let _ = link.flush(Phase::Close);
+        }
+        let parked = Parked { link, proof, spare };
+        self.pool.park(key, parked, idle, era);
     }
 
     /// A session with an open channel: an idle one that still holds, or a new one.
@@ -127,18 +155,42 @@ impl Client {
         report: &mut RunReport,
     ) -> Result<(Link, Proof), SshError> {
         let route = job.snapshot.route(&job.host.alias);
-        while from_pool && let Some(Parked { mut link, proof }) = self.pool.take(key) {
-            if !self.still_holds(&proof, job, &route) || !link.seems_alive() {
+        while from_pool
+            && let Some(Parked {
+                mut link,
+                proof,
+                mut spare,
+            }) = self.pool.take(key)
+        {
+            if !self.still_holds(&proof, job, &route) {
+                link.goodbye();
+                continue;
+            }
+            let alive = link.seems_alive();
+            if let Some(spare) = &mut spare {
+                spare.look(&mut link);
+            }
+            let unanswered = spare.as_ref().is_some_and(Spare::is_awaited);
+            if !alive {
+                if unanswered {
+                    // It hung up on being asked for one.
+                    self.pool.refuses_spares(key);
+                }
                 link.goodbye();
                 continue;
             }
             // Nothing has been asked of the host yet, so a session that turns out to be
             // dead is simply replaced.
-            match exec::open(
-                &mut link,
-                &control.within(Phase::Run, Deadline::after(PROBE)),
-            ) {
-                Ok(()) => {
+            let watch = control.within(Phase::Run, Deadline::after(PROBE));
+            let ready = match spare {
+                Some(spare) => spare.take(&mut link, self.fresh, &watch),
+                None => exec::reopen(&mut link, &watch).map(|()| Ready::Granted),
+            };
+            match ready {
+                Ok(ready) => {
+                    if let Ready::Refused = ready {
+                        self.pool.refuses_spares(key);
+                    }
                     report.reused = true;
                     sink.stage(Stage::Connected);
                     return Ok((link, proof));
@@ -153,6 +205,7 @@ impl Client {
                 }
                 // No answer: the others would have none either, one after the other.
                 Err(SshError::Timeout { .. }) => self.pool.discard(key),
+                Err(_) if unanswered => self.pool.refuses_spares(key),
                 Err(_) => {}
             }
         }
@@ -162,6 +215,7 @@ impl Client {
             logins: &self.logins,
             known_hosts: &self.known_hosts,
             agent: self.agent.as_deref().map(PathBuf::as_path),
+            unlocked: &self.unlocked,
         };
         let mut seen = Seen::default();
         let established = login::establish(&means, &route, control, &mut seen);
@@ -224,16 +278,22 @@ impl Client {
         login::pin(snapshot.policy().network(), host, &found).map(drop)
     }
 
-    /// Drops idle sessions and remembered addresses; sessions in use are dropped when
+    /// Drops idle sessions, unlocked keys and remembered addresses; sessions in use are dropped when
     /// their run ends. For a reload.
     pub fn drop_sessions(&self) {
         self.pool.clear();
+        self.unlocked.forget();
         self.resolver.forget();
     }
 
     /// How many idle sessions are kept.
     pub fn idle_sessions(&self) -> usize {
         self.pool.len()
+    }
+
+    /// How many of them have a channel for the next command.
+    pub fn warm_sessions(&self) -> usize {
+        self.pool.warm()
     }
 }
 

@@ -230,7 +230,16 @@ impl Daemon {
     /// Ends the connections and their commands; the server goes on listening.
     pub(crate) fn cut(&self) {
         let own = self.pid().expect("the server runs");
-        kill_all(&tree(own)[1..]);
+        let gone = &tree(own)[1..];
+        kill_all(gone);
+        // A process that has ended has closed its connections, also when nobody has asked
+        // for its status yet.
+        let is_there = |pid: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, state)| !state.starts_with('Z'))
+        };
+        super::feed::wait_until("the connections have ended", || !gone.iter().any(is_there));
     }
 
     /// Stops the processes of the server, or lets them go on: it neither answers nor

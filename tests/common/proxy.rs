@@ -24,6 +24,8 @@ struct State {
     /// Of the next connection: after so many pieces from the host nothing is passed on.
     hold_after: Option<usize>,
     held: bool,
+    /// Nothing that the host says is passed on.
+    mute: bool,
 }
 
 impl Proxy {
@@ -81,8 +83,13 @@ impl Proxy {
         panic!("neither held nor over");
     }
 
+    /// From now on nothing that the host says is passed on, on any connection.
+    pub(crate) fn mute(&self) {
+        self.state(|state| state.mute = true);
+    }
+
     pub(crate) fn release(&self) {
-        self.state(|state| (state.hold_after, state.held) = (None, false));
+        self.state(|state| (state.hold_after, state.held, state.mute) = (None, false, false));
         self.shared.1.notify_all();
     }
 
@@ -117,14 +124,15 @@ impl Proxy {
         let mut buffer = [0; 65536];
         let mut pieces = 0;
         while let Ok(count @ 1..) = host.read(&mut buffer) {
+            let (state, changed) = &*self.shared;
+            let mut state = state.lock().unwrap();
             if Some(pieces) == hold_after {
-                let (state, changed) = &*self.shared;
-                let mut state = state.lock().unwrap();
                 state.held = true;
-                while state.held {
-                    state = changed.wait(state).unwrap();
-                }
             }
+            while state.held || state.mute {
+                state = changed.wait(state).unwrap();
+            }
+            drop(state);
             pieces += 1;
             if client.write_all(&buffer[..count]).is_err() {
                 break;

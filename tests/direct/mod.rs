@@ -36,6 +36,15 @@ impl Clearance for Always {
     }
 }
 
+/// The configuration that allowed the command is gone when it is to be sent.
+struct Gone;
+
+impl Clearance for Gone {
+    fn send(&self, _: &mut dyn FnMut()) -> bool {
+        false
+    }
+}
+
 /// A client with the configuration it was made with.
 #[derive(Clone)]
 pub(crate) struct Direct {
@@ -129,14 +138,23 @@ impl Direct {
         }
     }
 
+    /// A run that a reload overtakes in the last moment.
+    pub(crate) fn refused(&self, alias: &str, command: &str) -> Ran {
+        self.make(order(alias, command), channel().0, &Gone)
+    }
+
     fn order_with(&self, order: Order, tell: Sender<Event>) -> Ran {
+        self.make(order, tell, &Always)
+    }
+
+    fn make(&self, order: Order, tell: Sender<Event>, clearance: &dyn Clearance) -> Ran {
         let command = self.authorise(&order.alias, &order.command);
         let host = self.snapshot.host(command.alias()).unwrap();
         let job = Job {
             snapshot: &self.snapshot,
             host,
             command: &command,
-            clearance: &Always,
+            clearance,
         };
         let control = Control::new(Deadline::after(order.deadline), order.cancel);
         let mut keep = Keep {

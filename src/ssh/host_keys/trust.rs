@@ -5,7 +5,6 @@
 //! line is taken out by hand, by somebody who knows why. Asks nobody: the person's side is
 //! `cli::commands::trust` and its neighbour for many hosts, the only callers.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -20,7 +19,8 @@ use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName, Standing};
 use crate::ssh::login::algorithms::host_key_kinds;
 use crate::ssh::login::key_files::{KnownHostsCache, known_hosts_bytes};
 use crate::ssh::login::limiter::Logins;
-use crate::ssh::login::{Means, presented_key, record_name};
+use crate::ssh::login::unlocked::Unlocked;
+use crate::ssh::login::{Means, Presented, presented_key, record_name};
 use crate::ssh::transport::resolve::Resolver;
 
 /// What became of it.
@@ -156,7 +156,7 @@ fn add(
 /// Which of a host's keys are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// Every key it has: a connection for each type.
+    /// Every key it has: a connection for each type that it offers.
     Every,
     /// The one it presents to a client of ours, preferably of a type that is on record: one
     /// connection.
@@ -176,6 +176,7 @@ fn presented_keys(
         logins: &Logins::default(),
         known_hosts: &KnownHostsCache::default(),
         agent,
+        unlocked: &Unlocked::default(),
     };
     let route = snapshot.route(&host.alias);
     let local = |e: io::Error| SshError::Local {
@@ -186,26 +187,27 @@ fn presented_keys(
         .map_err(local)
         .map_err(TrustError::Unreachable)?;
     let control = Control::new(Deadline::Never, cancel);
-    if wanted == Wanted::One {
-        let key = presented_key(&means, &route, None, &control);
-        return Ok(vec![key.map_err(TrustError::Unreachable)?]);
-    }
-    let mut keys = Vec::new();
-    let mut failure = None;
-    for kind in host_key_kinds().collect::<HashSet<_>>() {
+    let first = presented_key(&means, &route, None, &control).map_err(TrustError::Unreachable)?;
+    let others = match wanted {
+        Wanted::One => Vec::new(),
+        // Its offer says which types it has, so that it is asked for no other: a connection
+        // that comes to nothing counts against us there (sshd's `PerSourcePenalties`).
+        Wanted::Every => host_key_kinds(first.offered.as_deref()),
+    };
+    let mut keys = vec![first.key];
+    for kind in others {
+        if keys.iter().any(|key| key.kind() == kind) {
+            continue;
+        }
         match presented_key(&means, &route, Some(kind), &control) {
-            Ok(key) if !keys.contains(&key) => keys.push(key),
-            Ok(_) => {}
-            // No key of this type; or something worse, which the other types will meet too.
-            Err(error @ SshError::Protocol { .. }) => failure = Some(error),
+            Ok(Presented { key, .. }) if !keys.contains(&key) => keys.push(key),
+            // A type that it does not have after all.
+            Ok(_) | Err(SshError::Protocol { .. } | SshError::NoCommon { .. }) => {}
             Err(error) => return Err(TrustError::Unreachable(error)),
         }
     }
     keys.sort_by(|a, b| a.kind().cmp(b.kind()));
-    match failure {
-        Some(error) if keys.is_empty() => Err(TrustError::Unreachable(error)),
-        _ => Ok(keys),
-    }
+    Ok(keys)
 }
 
 /// Whether a key is to be added; `false`: it is on record.

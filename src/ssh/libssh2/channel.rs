@@ -1,7 +1,8 @@
 //! The one channel of a session: a command, or a tunnel to the next host.
 //!
-//! A session here has at most one, so a channel cannot outlive its session, be used with
-//! another, or be forgotten. Called through [`Session`] like the rest.
+//! A session here has at most one open, so a channel cannot outlive its session, be used with
+//! another, or be forgotten. One that was closed is kept until the host has closed it too, and
+//! nothing is read of it any more. Called through [`Session`] like the rest.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::{self, NonNull};
@@ -206,19 +207,28 @@ impl Session {
         }
     }
 
-    /// Closes the channel and forgets it; the session can open the next one.
-    pub(in crate::ssh) fn close_channel(&mut self) -> Step<()> {
-        let Some(channel) = self.channel else {
-            return Poll::Ready(Ok(()));
-        };
-        // SAFETY: a live channel; unless the call has to be repeated, it is gone after it
-        // and so is our pointer.
-        let code = unsafe { sys::libssh2_channel_free(channel.as_ptr()) };
-        let step = self.step(code);
-        if step.is_ready() {
-            self.channel = None;
+    /// Closes the channel; the next one can be opened at once. Whether the host has closed
+    /// it too is [`Session::closed`]'s.
+    pub(in crate::ssh) fn close_channel(&mut self) {
+        self.closing.extend(self.channel.take());
+    }
+
+    /// Sends what a close takes, and waits until the host has closed all that was closed here.
+    pub(in crate::ssh) fn closed(&mut self) -> Step<()> {
+        self.closing.retain(|channel| {
+            // SAFETY: a live channel of a live session; unless the call has to be repeated, it is
+            // gone after it, and so is our pointer. It fails for no other reason.
+            unsafe { sys::libssh2_channel_free(channel.as_ptr()) == sys::LIBSSH2_ERROR_EAGAIN }
+        });
+        match self.closing.is_empty() {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
         }
-        step
+    }
+
+    /// How many channels were closed here and not yet there.
+    pub(in crate::ssh) fn closing(&self) -> usize {
+        self.closing.len()
     }
 }
 

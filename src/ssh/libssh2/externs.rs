@@ -70,6 +70,29 @@ unsafe extern "C" {
     pub(crate) fn libssh2_channel_has_exit_status(channel: *mut LIBSSH2_CHANNEL) -> c_int;
 }
 
+/// `struct string_buf` of misc.h, which no header for users of libssh2 has.
+#[repr(C)]
+pub(crate) struct StringBuf {
+    pub(crate) data: *mut c_uchar,
+    pub(crate) position: *mut c_uchar,
+    pub(crate) length: usize,
+}
+
+// Not for users either, but not hidden: the vendored library is always the one that is linked.
+unsafe extern "C" {
+    /// pem.c: the private part of a key file of OpenSSH's form, decrypted.
+    pub(crate) fn ssh2_openssh_pem_parse(
+        session: *mut LIBSSH2_SESSION,
+        filename: *const c_char,
+        blob: *const c_char,
+        blob_length: usize,
+        passphrase: *const c_char,
+        decrypted: *mut *mut StringBuf,
+    ) -> c_int;
+    /// misc.c
+    pub(crate) fn ssh2_string_buf_free(session: *mut LIBSSH2_SESSION, buffer: *mut StringBuf);
+}
+
 // The two libraries below libssh2; their headers are not libssh2's.
 unsafe extern "C" {
     /// OpenSSL_version(3): 0 asks for the version text.

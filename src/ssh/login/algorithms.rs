@@ -110,12 +110,20 @@ fn host_keys(known_kinds: &[&str]) -> String {
     names.join(",")
 }
 
-/// Every key type that a host may have, for `trust`, which asks for each in turn.
-pub(crate) fn host_key_kinds() -> impl Iterator<Item = &'static str> {
-    HOST_KEYS
+/// The key types that a host has of those that are known here, by the algorithms that it
+/// offers; all of them, where these were not heard. For `trust`, which asks for each.
+pub(crate) fn host_key_kinds(offered: Option<&[String]>) -> Vec<&'static str> {
+    let is_offered = |name: &str| match offered {
+        Some(offered) => offered.iter().any(|other| other == name),
+        None => true,
+    };
+    let mut kinds: Vec<&str> = HOST_KEYS
         .iter()
-        .filter(|(name, _)| *name != "rsa-sha2-256")
+        .filter(|(name, _)| is_offered(name))
         .map(|(_, kind)| *kind)
+        .collect();
+    kinds.dedup();
+    kinds
 }
 
 /// What a session agreed on, for the log.

@@ -7,12 +7,14 @@
 //! is its own question. Called by [`crate::ssh::login`].
 
 use std::path::Path;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::ssh::deadline::Watch;
 use crate::ssh::error::{KeyProblem, SshError};
 use crate::ssh::libssh2::{FaultKind, SecretCString};
+use crate::ssh::login::unlocked::Unlocked;
 use crate::ssh::login::{agent, private_key};
 use crate::ssh::transport::link::{Link, explain};
 
@@ -22,6 +24,8 @@ pub(crate) struct Credentials<'a> {
     /// A private key file.
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) passphrase: Option<&'a [u8]>,
+    /// Encrypted keys that were unlocked a short while ago, and how long this one may stay.
+    pub(crate) unlocked: (&'a Unlocked, Duration),
     /// A certificate file for that key.
     pub(crate) certificate: Option<&'a [u8]>,
     pub(crate) password: Option<&'a [u8]>,
@@ -133,12 +137,25 @@ fn by_key(link: &mut Link, with: &Credentials<'_>, watch: &Watch<'_>) -> Result<
     if face.encrypted && with.passphrase.is_none() {
         return Err(SshError::Key(KeyProblem::Passphrase { given: false }));
     }
+    let wrong = SshError::Key(KeyProblem::Passphrase { given: true });
+    let passphrase = with.passphrase.unwrap_or_default();
+    let (unlocked, keep) = with.unlocked;
+    let plain = match face.encrypted && face.public.is_some() {
+        true => match unlocked.key(file, passphrase, keep) {
+            Some(plain) => Some(plain),
+            None => return Err(wrong),
+        },
+        false => None,
+    };
+    let passphrase = match plain {
+        Some(_) => SecretCString::new(b""),
+        None => SecretCString::new(passphrase),
+    };
     let attempt = Attempt {
         user: with.user,
-        file,
+        file: plain.as_deref().map_or(file, |plain| plain),
         encrypted: face.encrypted,
-        passphrase: SecretCString::new(with.passphrase.unwrap_or_default())
-            .ok_or(SshError::Key(KeyProblem::Passphrase { given: true }))?,
+        passphrase: passphrase.ok_or(wrong)?,
     };
     if let Some(certificate) = with.certificate {
         let (_, line) = private_key::certificate_line(certificate).map_err(SshError::Key)?;

@@ -14,11 +14,13 @@ pub(crate) mod limiter;
 pub(crate) mod opening;
 pub(crate) mod private_key;
 pub(crate) mod retry;
+pub(crate) mod unlocked;
 
 use std::ffi::CString;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{Host, HostAddress, Resolve, Secret, Snapshot};
 use crate::model::security_event::SecurityEvent;
@@ -32,7 +34,8 @@ use crate::ssh::login::algorithms::Offer;
 use crate::ssh::login::auth::Credentials;
 use crate::ssh::login::key_files::{KnownHostsCache, material_digest, read_certificate, read_key};
 use crate::ssh::login::limiter::{Logins, Permit};
-use crate::ssh::login::opening::explain_opening;
+use crate::ssh::login::opening::{explain_opening, offered_key_types};
+use crate::ssh::login::unlocked::Unlocked;
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::Negotiated;
 use crate::ssh::transport::connect::connect;
@@ -80,6 +83,7 @@ pub(crate) struct Means<'a> {
     pub(crate) logins: &'a Logins,
     pub(crate) known_hosts: &'a KnownHostsCache,
     pub(crate) agent: Option<&'a Path>,
+    pub(crate) unlocked: &'a Unlocked,
 }
 
 /// # Errors
@@ -92,7 +96,7 @@ pub(crate) fn establish(
 ) -> Result<Established, SshError> {
     for (index, host) in route.iter().enumerate() {
         // Before any host is bothered: a try that cannot succeed counts against us there.
-        check_key(means.snapshot, host).map_err(|error| {
+        check_key(means, host).map_err(|error| {
             if index.saturating_add(1) == route.len() {
                 error
             } else {
@@ -143,9 +147,9 @@ pub(crate) fn establish(
     }
 }
 
-/// Whether the key that is all that a host's login has can be used, as far as that is seen
-/// without its passphrase.
-fn check_key(snapshot: &Snapshot, host: &Host) -> Result<(), SshError> {
+/// Whether the key that is all that a host's login has can be used.
+fn check_key(means: &Means<'_>, host: &Host) -> Result<(), SshError> {
+    let snapshot = means.snapshot;
     let login = &host.login;
     let Some(path) = &login.key_path else {
         return Ok(());
@@ -155,8 +159,17 @@ fn check_key(snapshot: &Snapshot, host: &Host) -> Result<(), SshError> {
     }
     let key = read_key(snapshot.dirs(), path)?;
     let face = private_key::inspect(key.expose()).map_err(SshError::Key)?;
-    if face.encrypted && login.passphrase.is_none() {
-        return Err(SshError::Key(KeyProblem::Passphrase { given: false }));
+    let keep = kept_for(snapshot, host);
+    match login.passphrase.as_deref().filter(|_| face.encrypted) {
+        None if face.encrypted => {
+            return Err(SshError::Key(KeyProblem::Passphrase { given: false }));
+        }
+        // Where it is not kept, once is enough.
+        Some(passphrase) if face.public.is_some() && !keep.is_zero() => {
+            let plain = means.unlocked.key(key.expose(), passphrase.expose(), keep);
+            plain.ok_or(SshError::Key(KeyProblem::Passphrase { given: true }))?;
+        }
+        _ => {}
     }
     if let Some(path) = &login.cert_path {
         let certificate = read_certificate(snapshot.dirs(), path)?;
@@ -165,11 +178,24 @@ fn check_key(snapshot: &Snapshot, host: &Host) -> Result<(), SshError> {
     Ok(())
 }
 
+/// How long a key that was unlocked for this host's login is kept after it: as its sessions.
+fn kept_for(snapshot: &Snapshot, host: &Host) -> Duration {
+    let limits = snapshot.policy().limits(host.alias.as_str(), &host.tags);
+    Duration::from_secs(u64::from(limits.session_idle_seconds))
+}
+
 fn in_hop(host: &Host, error: SshError) -> SshError {
     SshError::Hop {
         alias: host.alias.to_string(),
         error: Box::new(error),
     }
+}
+
+/// A key that a host presented.
+pub(crate) struct Presented {
+    pub(crate) key: PublicKey,
+    /// The algorithms of host keys that it has, as it says; `None` if that was not heard.
+    pub(crate) offered: Option<Vec<String>>,
 }
 
 /// The key that the last host of a route presents when it is asked for one of this type,
@@ -183,7 +209,7 @@ pub(crate) fn presented_key(
     route: &[&Host],
     kind: Option<&str>,
     control: &Control,
-) -> Result<PublicKey, SshError> {
+) -> Result<Presented, SshError> {
     let (known_hosts, _) = means.known_hosts.current(means.snapshot)?;
     let mut reached: Option<(Link, Permit)> = None;
     let mut seen = Seen::default();
@@ -217,8 +243,9 @@ pub(crate) fn presented_key(
             })
             .map_err(|fault| explain(Phase::Handshake, &fault))?;
         let key = shake_hands(&mut link, control)?;
+        let offered = offered_key_types(&link.session().wire().opening());
         link.goodbye();
-        return Ok(key);
+        return Ok(Presented { key, offered });
     }
     Err(SshError::Local {
         what: "route",
@@ -390,6 +417,10 @@ impl Hop<'_> {
             user: &login.username,
             key: key.as_ref().map(Secret::expose),
             passphrase: login.passphrase.as_deref().map(Secret::expose),
+            unlocked: (
+                self.means.unlocked,
+                kept_for(self.means.snapshot, self.host),
+            ),
             certificate: certificate.as_ref().map(Secret::expose),
             password: login.password.as_deref().map(Secret::expose),
             agent: self.means.agent.filter(|_| login.agent),

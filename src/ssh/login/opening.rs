@@ -15,6 +15,12 @@ const KEXINIT: u8 = 20;
 /// Bytes of a message that are quoted.
 const QUOTE_MAX: usize = 200;
 
+/// The algorithms of host keys in the host's offer; `None` if it was not heard whole.
+pub(crate) fn offered_key_types(opening: &[u8]) -> Option<Vec<String>> {
+    let lists = host_offer(after_version(opening)?)?;
+    Some(lists.get(1)?.split(',').map(str::to_owned).collect())
+}
+
 /// The error with what the host said, where that says more.
 pub(crate) fn explain_opening(error: SshError, opening: &[u8], ours: &Offer) -> SshError {
     let is_silent_end = matches!(

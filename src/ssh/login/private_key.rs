@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::ssh::encoding::take_string;
+use crate::ssh::encoding::{put_string, take_string};
 use crate::ssh::error::KeyProblem;
 use crate::ssh::host_keys::PublicKey;
 
@@ -72,6 +72,37 @@ fn inspect_openssh(body: &str) -> Result<KeyFace, KeyProblem> {
         })
     };
     face().ok_or_else(|| format("not a whole key"))
+}
+
+/// A key file of OpenSSH's form without a passphrase, of a public key and the private part
+/// that belongs to it.
+pub(crate) fn plain_file(public: &PublicKey, private: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let room = OPENSSH_MAGIC
+        .len()
+        .checked_add(public.blob().len())?
+        .checked_add(private.len())?
+        .checked_add(64)?;
+    // Made as large as they get: what grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    bytes.extend_from_slice(OPENSSH_MAGIC);
+    for name in [&b"none"[..], b"none", b""] {
+        put_string(&mut bytes, name)?;
+    }
+    bytes.extend_from_slice(&1_u32.to_be_bytes());
+    put_string(&mut bytes, public.blob())?;
+    put_string(&mut bytes, private)?;
+    let mut base64 = Zeroizing::new(vec![0; base64::encoded_len(bytes.len(), true)?]);
+    STANDARD.encode_slice(&*bytes, &mut base64).ok()?;
+    let mut file = Zeroizing::new(Vec::with_capacity(base64.len().checked_mul(2)?.max(1024)));
+    file.extend_from_slice(OPENSSH_BEGIN.as_bytes());
+    for line in base64.chunks(64) {
+        file.push(b'\n');
+        file.extend_from_slice(line);
+    }
+    file.push(b'\n');
+    file.extend_from_slice(OPENSSH_END.as_bytes());
+    file.push(b'\n');
+    Some(file)
 }
 
 /// The line of a certificate file, without comment: type and base64.

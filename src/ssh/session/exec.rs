@@ -40,8 +40,29 @@ const FIRST_PAUSE: Duration = Duration::from_millis(15);
 /// # Errors
 /// The host refuses the channel, the link fails, time is up, the run is cancelled.
 pub(crate) fn open(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError> {
-    // The channel of the run before may still wait for the host's goodbye.
-    link.drive(watch, Session::close_channel)?;
+    // The channel of the run before may still wait for the host's goodbye, and a host may
+    // take one at a time.
+    link.drive(watch, Session::closed)?;
+    granted(link, watch)
+}
+
+/// As [`open`], on a session that has had a channel: the host may have been about to let go of
+/// that one when it was asked for the next.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn reopen(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError> {
+    match open(link, watch) {
+        Err(SshError::Refused { .. }) => granted(link, watch),
+        result => result,
+    }
+}
+
+/// Waits for the channel that was asked for, or asks for one.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn granted(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError> {
     match link.drive_faults(watch, |session, _| session.open_exec(WINDOW, PACKET))? {
         Ok(()) => Ok(()),
         Err(fault) if fault.kind == FaultKind::Channel => Err(SshError::Refused {
@@ -49,6 +70,16 @@ pub(crate) fn open(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError> {
             cause: fault.text,
         }),
         Err(fault) => Err(explain(watch.phase, &fault)),
+    }
+}
+
+/// Asks for a channel without waiting for the answer; [`granted`] is to be called next.
+pub(crate) fn ask(link: &mut Link) -> Step<()> {
+    let step = link.session().open_exec(WINDOW, PACKET);
+    match link.flush(Phase::Close) {
+        Ok(()) => step,
+        // The next call will find it out, too.
+        Err(_) => Poll::Pending,
     }
 }
 

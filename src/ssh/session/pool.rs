@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::config::Snapshot;
 use crate::model::names::HostAlias;
 use crate::ssh::login::Proof;
+use crate::ssh::session::spare::Spare;
 use crate::ssh::transport::link::Link;
 
 /// Idle sessions kept for one host, at most.
@@ -47,6 +48,7 @@ impl PartialEq for Key {
 pub(crate) struct Parked {
     pub(crate) link: Link,
     pub(crate) proof: Proof,
+    pub(crate) spare: Option<Spare>,
 }
 
 #[derive(Clone, Default)]
@@ -64,6 +66,8 @@ struct State {
     /// The one parked last is at the back.
     sessions: VecDeque<(Key, Instant, Parked)>,
     has_reaper: bool,
+    /// Hosts that refused a spare channel.
+    without_spare: Vec<Key>,
     /// Rises with each [`Pool::clear`]: what was in use then is not parked afterwards.
     era: u64,
 }
@@ -123,6 +127,7 @@ impl Pool {
         let mut state = self.0.lock();
         state.era = state.era.wrapping_add(1);
         let sessions = std::mem::take(&mut state.sessions);
+        state.without_spare = Vec::new();
         drop(state);
         self.0.changed.notify_one();
         for (_, _, parked) in sessions {
@@ -145,6 +150,35 @@ impl Pool {
 
     pub(crate) fn len(&self) -> usize {
         self.0.lock().sessions.len()
+    }
+
+    /// How many idle sessions have a spare channel that the host has granted.
+    pub(crate) fn warm(&self) -> usize {
+        let mut state = self.0.lock();
+        let parked = state.sessions.iter_mut().map(|(_, _, parked)| parked);
+        let is_warm = |parked: &mut Parked| {
+            let alive = parked.link.seems_alive();
+            let spare = parked.spare.as_mut();
+            spare.is_some_and(|spare| {
+                spare.look(&mut parked.link);
+                alive && spare.is_granted()
+            })
+        };
+        parked.map(is_warm).filter(|warm| *warm).count()
+    }
+
+    /// No spare channel is asked of this host again, until a reload.
+    pub(crate) fn refuses_spares(&self, key: &Key) {
+        let mut state = self.0.lock();
+        // Those of a configuration that is gone are nobody's.
+        state
+            .without_spare
+            .retain(|other| other != key && other.configuration.strong_count() > 0);
+        state.without_spare.push(key.clone());
+    }
+
+    pub(crate) fn takes_spares(&self, key: &Key) -> bool {
+        !self.0.lock().without_spare.contains(key)
     }
 
     /// Sees to it that a thread waits for the sessions' time to be up; it ends with the
@@ -203,5 +237,24 @@ impl Shared {
     /// A poisoned lock is taken as it is: nothing in here is left half-done.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_refused_a_spare_is_asked_for_none_until_a_reload() {
+        let key = |alias: &str| Key {
+            alias: HostAlias::parse(alias).unwrap(),
+            configuration: Weak::new(),
+        };
+        let pool = Pool::default();
+        pool.refuses_spares(&key("web1"));
+        assert!(!pool.takes_spares(&key("web1")));
+        assert!(pool.takes_spares(&key("web2")));
+        pool.clear();
+        assert!(pool.takes_spares(&key("web1")));
     }
 }

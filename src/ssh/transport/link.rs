@@ -34,6 +34,9 @@ const HELD_MAX: usize = 8 * 1024 * 1024;
 /// Seconds of silence after which a running session says something, so that a dead peer is
 /// noticed by TCP and a firewall keeps its state.
 const KEEP_ALIVE_SECONDS: u32 = 15;
+/// How often an idle session is read before it is used again, at most; a host may have said
+/// goodbye to a channel, granted one, and asked something.
+const IDLE_READS: usize = 8;
 
 /// What carries a session.
 pub(crate) enum Carrier {
@@ -292,14 +295,23 @@ impl Link {
     /// Whether an idle session can still be used, as far as can be told without asking the
     /// host: no end of file, no error, and what it said meanwhile is taken in.
     pub(crate) fn seems_alive(&mut self) -> bool {
-        self.receive(Phase::Connect).is_ok()
+        // An end lies behind all that was said before it. A host that says this much without
+        // being asked is not believed to have come to it.
+        for _ in 0..IDLE_READS {
+            match self.receive(Phase::Connect) {
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+        false
     }
 
-    /// Closes the channel as far as that takes no waiting; what is missing is made up for
-    /// when the next one is opened.
+    /// Closes the channel with the next flush. Whether the host has closed it too is found
+    /// out later.
     pub(crate) fn close_channel(&mut self) {
-        let _ = self.session.close_channel();
-        let _ = self.flush(Phase::Close);
+        self.session.close_channel();
+        let _ = self.session.closed();
     }
 
     /// The negotiated algorithms, for the log.

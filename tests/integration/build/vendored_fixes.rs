@@ -67,6 +67,30 @@ fn source_of(package: &str) -> PathBuf {
     manifest.parent().unwrap().to_owned()
 }
 
+/// Promise: so are the two that no header for users has.
+#[test]
+fn internal_declarations_are_those_of_the_source() {
+    let source = |file: &str| {
+        let file = source_of("libssh2-sys").join("libssh2/src").join(file);
+        let text = std::fs::read_to_string(file).unwrap();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let (pem, misc, header) = (source("pem.c"), source("misc.c"), source("misc.h"));
+    assert!(pem.contains(
+        "int ssh2_openssh_pem_parse(LIBSSH2_SESSION *session, const char *filename, \
+         const char *blob, size_t blob_len, const char *passphrase, \
+         struct string_buf **decrypted_buf) {"
+    ));
+    assert!(
+        misc.contains(
+            "void ssh2_string_buf_free(LIBSSH2_SESSION *session, struct string_buf *buf) {"
+        )
+    );
+    assert!(header.contains(
+        "struct string_buf { unsigned char *data; unsigned char *dataptr; size_t len; };"
+    ));
+}
+
 /// Promise: what is declared by hand is what the vendored header says. A type that differs
 /// would be read wrongly at run time, and nothing else would notice.
 #[test]

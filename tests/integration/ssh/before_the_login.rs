@@ -105,12 +105,18 @@ fn a_key_that_cannot_be_used_bothers_no_host() {
     fleet
         .setup
         .key("broken", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n");
+    fleet.setup.secret("wrong", "another phrase");
     for (key, says) in [
         ("encrypted", "requires passphrase"),
+        (
+            "encrypted, key_passphrase_secret: wrong",
+            "passphrase wrong",
+        ),
         ("broken", "format invalid"),
         ("missing", "not found"),
     ] {
-        let credentials = fleet.credentials_yaml().replace("id_fleet", key);
+        let key = key.replace(", ", "\n    ");
+        let credentials = fleet.credentials_yaml().replace("id_fleet", &key);
         fleet.setup.write("credentials.yml", &credentials);
         let server = Server::start(&fleet.setup);
         let ran = server.run("proxied", "echo hello").to_string();

@@ -13,7 +13,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::common::{Fleet, HostSpec, Scratch, Server, Setup, run, run_cli, tool};
+use crate::common::{Fleet, HostSpec, Proxy, Scratch, Server, Setup, run, run_cli, tool};
 use mcp_ssh_orchestrator::testing::model::names::Port;
 use mcp_ssh_orchestrator::testing::ssh::SshError;
 use mcp_ssh_orchestrator::testing::ssh::error::HostKeyProblem;
@@ -587,6 +587,23 @@ fn one_adds_at_a_time() {
     let added = fs::read_to_string(&file).unwrap();
     let expected = fleet.host("web1").known_hosts_line();
     assert_eq!(added, format!("other.example ssh-ed25519 AAAA\n{expected}"));
+}
+
+/// A connection that comes to nothing counts against us there.
+#[test]
+fn trust_asks_only_for_the_types_that_a_host_has() {
+    let (fleet, _dir) = with_all_types();
+    let proxy = Proxy::before(fleet.host("web1"));
+    let (entry, _) = proxy.entry("proxied", fleet.host("web1"));
+    fleet
+        .setup
+        .write("servers.yml", &format!("hosts:\n{entry}"));
+    fs::write(fleet.setup.keys.join("known_hosts"), "").unwrap();
+    let said = trust(&fleet.setup, &["proxied"], "yes\n");
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    let added = fs::read_to_string(fleet.setup.keys.join("known_hosts")).unwrap();
+    assert_eq!(added.lines().count(), 3, "{added}");
+    assert_eq!(proxy.connections(), 3);
 }
 
 #[test]

@@ -9,4 +9,5 @@ mod jump;
 mod names;
 mod pool;
 mod reliability;
+mod spare;
 mod unreached;
