@@ -13,6 +13,7 @@ pub(crate) mod allocator;
 pub(crate) mod callbacks;
 pub(crate) mod channel;
 pub(crate) mod externs;
+pub(crate) mod key;
 pub(crate) mod linked;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
@@ -21,15 +22,13 @@ use std::ptr::{self, NonNull};
 use std::task::Poll;
 
 use libssh2_sys as sys;
-use zeroize::Zeroizing;
 
 pub(in crate::ssh) use crate::ssh::libssh2::allocator::SecretCString;
 use crate::ssh::libssh2::callbacks::Signer;
 use crate::ssh::libssh2::externs::{
     DisconnectCallback, GenericCallback, LIBSSH2_CALLBACK_DISCONNECT, LIBSSH2_CALLBACK_RECV,
     LIBSSH2_CALLBACK_SEND, RecvCallback, SendCallback, libssh2_session_callback_set2,
-    libssh2_session_set_read_timeout, libssh2_userauth_publickey, ssh2_openssh_pem_parse,
-    ssh2_string_buf_free,
+    libssh2_session_set_read_timeout, libssh2_userauth_publickey,
 };
 use crate::ssh::transport::buffers::Wire;
 
@@ -249,39 +248,6 @@ impl Session {
     pub(crate) fn peer_version(&self) -> Option<String> {
         // SAFETY: a live session; the string lives as long as it and is copied here.
         unsafe { text(sys::libssh2_session_banner_get(self.ptr())) }
-    }
-
-    /// The private part of a key file of OpenSSH's form, decrypted; `None` if it is none, is not
-    /// whole, or has another passphrase. As slow as the file was made to be.
-    pub(crate) fn decrypt_key(
-        &mut self,
-        file: &[u8],
-        passphrase: &CStr,
-    ) -> Option<Zeroizing<Vec<u8>>> {
-        let mut decrypted = ptr::null_mut();
-        // SAFETY: a live session; no name of a file; the key and the passphrase are valid for
-        // the lengths beside them or NUL-terminated. What is made of them has `length` bytes at
-        // `data`, is copied here, and freed (and wiped) once.
-        unsafe {
-            let code = ssh2_openssh_pem_parse(
-                self.ptr(),
-                ptr::null(),
-                file.as_ptr().cast(),
-                file.len(),
-                passphrase.as_ptr(),
-                &mut decrypted,
-            );
-            if decrypted.is_null() {
-                return None;
-            }
-            let whole = code == 0 && !(*decrypted).data.is_null();
-            let copy = whole.then(|| {
-                let bytes = std::slice::from_raw_parts((*decrypted).data, (*decrypted).length);
-                Zeroizing::new(bytes.to_vec())
-            });
-            ssh2_string_buf_free(self.ptr(), decrypted);
-            copy
-        }
     }
 
     /// Signs in with a private key. `public` is the line of a public key file (its first

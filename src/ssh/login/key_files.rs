@@ -15,6 +15,8 @@ use crate::config::files::beneath::FileState;
 use crate::config::{Dirs, FileError, Host, KeyPath, KnownHostsPath, Secret, Snapshot};
 use crate::ssh::error::{KeyProblem, SshError};
 use crate::ssh::host_keys::KnownHosts;
+use crate::ssh::login::private_key;
+use crate::ssh::login::unlocked::Unlocked;
 
 /// known_hosts as it was read last: read once for all logins, and again when it changed.
 /// Cheap to clone; all clones are one.
@@ -131,4 +133,47 @@ pub(crate) fn read_certificate(dirs: &Dirs, path: &KeyPath) -> Result<Secret, Ss
             cause: format!("{path}: {error}"),
         })
     })
+}
+
+/// Whether the key that is all that a host's login has can be used.
+///
+/// # Errors
+/// It is not there, not whole, or has another passphrase or none.
+pub(crate) fn check_key(
+    snapshot: &Snapshot,
+    unlocked: &Unlocked,
+    host: &Host,
+) -> Result<(), SshError> {
+    let login = &host.login;
+    let Some(path) = &login.key_path else {
+        return Ok(());
+    };
+    if login.agent || login.password.is_some() {
+        return Ok(());
+    }
+    let key = read_key(snapshot.dirs(), path)?;
+    let face = private_key::inspect(key.expose()).map_err(SshError::Key)?;
+    let keep = kept_for(snapshot, host);
+    match login.passphrase.as_deref().filter(|_| face.encrypted) {
+        None if face.encrypted => {
+            return Err(SshError::Key(KeyProblem::Passphrase { given: false }));
+        }
+        // Where it is not kept, once is enough.
+        Some(passphrase) if face.public.is_some() && !keep.is_zero() => {
+            let plain = unlocked.key(key.expose(), passphrase.expose(), keep);
+            plain.ok_or(SshError::Key(KeyProblem::Passphrase { given: true }))?;
+        }
+        _ => {}
+    }
+    if let Some(path) = &login.cert_path {
+        let certificate = read_certificate(snapshot.dirs(), path)?;
+        private_key::certificate_line(certificate.expose()).map_err(SshError::Key)?;
+    }
+    Ok(())
+}
+
+/// How long a key that was unlocked for this host's login is kept after it: as its sessions.
+pub(crate) fn kept_for(snapshot: &Snapshot, host: &Host) -> Duration {
+    let limits = snapshot.policy().limits(host.alias.as_str(), &host.tags);
+    Duration::from_secs(u64::from(limits.session_idle_seconds))
 }

@@ -20,7 +20,6 @@ use std::ffi::CString;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::{Host, HostAddress, Resolve, Secret, Snapshot};
 use crate::model::security_event::SecurityEvent;
@@ -32,7 +31,9 @@ use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName};
 use crate::ssh::libssh2::FaultKind;
 use crate::ssh::login::algorithms::Offer;
 use crate::ssh::login::auth::Credentials;
-use crate::ssh::login::key_files::{KnownHostsCache, material_digest, read_certificate, read_key};
+use crate::ssh::login::key_files::{
+    KnownHostsCache, check_key, kept_for, material_digest, read_certificate, read_key,
+};
 use crate::ssh::login::limiter::{Logins, Permit};
 use crate::ssh::login::opening::{explain_opening, offered_key_types};
 use crate::ssh::login::unlocked::Unlocked;
@@ -96,7 +97,7 @@ pub(crate) fn establish(
 ) -> Result<Established, SshError> {
     for (index, host) in route.iter().enumerate() {
         // Before any host is bothered: a try that cannot succeed counts against us there.
-        check_key(means, host).map_err(|error| {
+        check_key(means.snapshot, means.unlocked, host).map_err(|error| {
             if index.saturating_add(1) == route.len() {
                 error
             } else {
@@ -145,43 +146,6 @@ pub(crate) fn establish(
             cause: "no such host".into(),
         }),
     }
-}
-
-/// Whether the key that is all that a host's login has can be used.
-fn check_key(means: &Means<'_>, host: &Host) -> Result<(), SshError> {
-    let snapshot = means.snapshot;
-    let login = &host.login;
-    let Some(path) = &login.key_path else {
-        return Ok(());
-    };
-    if login.agent || login.password.is_some() {
-        return Ok(());
-    }
-    let key = read_key(snapshot.dirs(), path)?;
-    let face = private_key::inspect(key.expose()).map_err(SshError::Key)?;
-    let keep = kept_for(snapshot, host);
-    match login.passphrase.as_deref().filter(|_| face.encrypted) {
-        None if face.encrypted => {
-            return Err(SshError::Key(KeyProblem::Passphrase { given: false }));
-        }
-        // Where it is not kept, once is enough.
-        Some(passphrase) if face.public.is_some() && !keep.is_zero() => {
-            let plain = means.unlocked.key(key.expose(), passphrase.expose(), keep);
-            plain.ok_or(SshError::Key(KeyProblem::Passphrase { given: true }))?;
-        }
-        _ => {}
-    }
-    if let Some(path) = &login.cert_path {
-        let certificate = read_certificate(snapshot.dirs(), path)?;
-        private_key::certificate_line(certificate.expose()).map_err(SshError::Key)?;
-    }
-    Ok(())
-}
-
-/// How long a key that was unlocked for this host's login is kept after it: as its sessions.
-fn kept_for(snapshot: &Snapshot, host: &Host) -> Duration {
-    let limits = snapshot.policy().limits(host.alias.as_str(), &host.tags);
-    Duration::from_secs(u64::from(limits.session_idle_seconds))
 }
 
 fn in_hop(host: &Host, error: SshError) -> SshError {
