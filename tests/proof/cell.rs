@@ -97,15 +97,14 @@ impl Drop for Worker {
 
 /// The worker's own side; ends with its standard input.
 pub(crate) fn inside(place: &str) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proof/cell.sh");
     let made = Command::new("sh")
-        .args([script, place])
+        .args(["-c", include_str!("cell.sh"), "cell.sh", place])
         .env("PATH", PATH)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()
         .unwrap();
-    assert!(made.success(), "{script}: {made}");
+    assert!(made.success(), "tests/proof/cell.sh: {made}");
     chroot(&PathBuf::from(place).join("merged")).unwrap();
     std::env::set_current_dir("/probe").unwrap();
     let limit = |what, most| setrlimit(what, most, most).unwrap();

@@ -16,7 +16,7 @@ const ANYBODY: &[&str] = &[
 
 /// Sockets where names of users and hosts are looked up, and where daemons are asked. What a
 /// daemon does is not seen here.
-const SOCKETS: &[&str] = &["/run/*", "/var/run/*", "/dev/log", "nstat0"];
+const SOCKETS: &[&str] = &["/run/*", "/var/run/*", "/dev/log", "nstat0", "public/*"];
 
 /// Calls that programs are there for.
 const CALLS: &[(&str, &str)] = &[
@@ -27,6 +27,8 @@ const CALLS: &[(&str, &str)] = &[
     ("taskset", "sched_setaffinity"),
     ("timeout", "kill"),
     ("strace", "kill"),
+    // Filters what it hears of new devices.
+    ("lsusb", "setsockopt SET"),
     ("strace", "ptrace"),
     ("timeout", "setpriority"),
     ("sudo", "setpriority"),
