@@ -15,10 +15,12 @@ use crate::model::security_event::SecurityEvent;
 use crate::policy::Authorised;
 use crate::ssh::deadline::{Control, Deadline};
 use crate::ssh::error::SshError;
-use crate::ssh::login::key_files::{self, KnownHostsCache};
+use crate::ssh::login::key_files::KnownHostsCache;
 use crate::ssh::login::limiter::Logins;
+use crate::ssh::login::route::bastions::Bastions;
+use crate::ssh::login::route::proof::Proof;
 use crate::ssh::login::unlocked::Unlocked;
-use crate::ssh::login::{self, Established, Means, Proof, Seen};
+use crate::ssh::login::{self, Established, Means, Seen};
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::{Clearance, Ended, RunReport, Sink, Stage};
 use crate::ssh::session::exec;
@@ -37,6 +39,7 @@ pub struct Client {
     logins: Logins,
     known_hosts: KnownHostsCache,
     pool: Pool,
+    bastions: Bastions,
     unlocked: Unlocked,
     agent: Option<Arc<PathBuf>>,
     /// How long a spare channel shows that its host is there.
@@ -60,6 +63,7 @@ impl Client {
             logins: Logins::default(),
             known_hosts: KnownHostsCache::default(),
             pool: Pool::default(),
+            bastions: Bastions::default(),
             unlocked: Unlocked::default(),
             agent: agent.map(Arc::new),
             fresh: spare::FRESH,
@@ -162,7 +166,7 @@ impl Client {
                 mut spare,
             }) = self.pool.take(key)
         {
-            if !self.still_holds(&proof, job, &route) {
+            if !proof.still_holds(job.snapshot, &self.known_hosts, &route) {
                 link.goodbye();
                 continue;
             }
@@ -216,6 +220,7 @@ impl Client {
             known_hosts: &self.known_hosts,
             agent: self.agent.as_deref().map(PathBuf::as_path),
             unlocked: &self.unlocked,
+            bastions: Some((&self.bastions, job.snapshot)),
         };
         let mut seen = Seen::default();
         let established = login::establish(&means, &route, control, &mut seen);
@@ -240,27 +245,6 @@ impl Client {
         }
     }
 
-    /// Whether what a session's logins relied on is as it was: the addresses are still allowed,
-    /// the host keys still on record, the keys and certificates the same.
-    fn still_holds(&self, proof: &Proof, job: &Job<'_>, route: &[&Host]) -> bool {
-        let allowed = |hop: &login::Verified| {
-            let socket = hop.address.socket_addr();
-            route.iter().any(|host| {
-                job.snapshot.policy().network().pin(socket.ip(), host.port) == Ok(hop.address)
-            })
-        };
-        let Ok((known_hosts, digest)) = self.known_hosts.current(job.snapshot) else {
-            return false;
-        };
-        let on_record = digest == proof.known_hosts || {
-            let verified = |hop: &login::Verified| known_hosts.verify(&hop.name, &hop.key).is_ok();
-            proof.hops.iter().all(verified)
-        };
-        on_record
-            && proof.hops.iter().all(allowed)
-            && key_files::material_digest(job.snapshot, route) == proof.material
-    }
-
     /// Whether a host's name resolves to an address that the policy allows, without
     /// connecting: for an answer before a task is made. What it meets goes to `events`.
     ///
@@ -282,6 +266,7 @@ impl Client {
     /// their run ends. For a reload.
     pub fn drop_sessions(&self) {
         self.pool.clear();
+        self.bastions.forget();
         self.unlocked.forget();
         self.resolver.forget();
     }

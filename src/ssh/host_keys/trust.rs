@@ -19,8 +19,9 @@ use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName, Standing};
 use crate::ssh::login::algorithms::host_key_kinds;
 use crate::ssh::login::key_files::{KnownHostsCache, known_hosts_bytes};
 use crate::ssh::login::limiter::Logins;
+use crate::ssh::login::route::presented::{Presented, presented_key};
 use crate::ssh::login::unlocked::Unlocked;
-use crate::ssh::login::{Means, Presented, presented_key, record_name};
+use crate::ssh::login::{Means, record_name};
 use crate::ssh::transport::resolve::Resolver;
 
 /// What became of it.
@@ -177,6 +178,7 @@ fn presented_keys(
         known_hosts: &KnownHostsCache::default(),
         agent,
         unlocked: &Unlocked::default(),
+        bastions: None,
     };
     let route = snapshot.route(&host.alias);
     let local = |e: io::Error| SshError::Local {

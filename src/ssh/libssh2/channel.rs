@@ -1,6 +1,7 @@
 //! The one channel of a session: a command, or a tunnel to the next host.
 //!
-//! A session here has at most one open, so a channel cannot outlive its session, be used with
+//! A session to a jump host may have several tunnels: each is set aside once it is open, and
+//! used by its handle. Else a session has at most one open, so a channel cannot outlive its session, be used with
 //! another, or be forgotten. One that was closed is kept until the host has closed it too, and
 //! nothing is read of it any more. Called through [`Session`] like the rest.
 
@@ -10,8 +11,14 @@ use std::task::Poll;
 
 use libssh2_sys as sys;
 
-use crate::ssh::libssh2::externs::{libssh2_channel_has_exit_status, libssh2_channel_signal_ex};
+use crate::ssh::libssh2::externs::{
+    libssh2_channel_has_exit_status, libssh2_channel_signal_ex, ssh2_transport_read,
+};
 use crate::ssh::libssh2::{Fault, Session, Step, Stream, length, text};
+
+/// One of several tunnels of a session; means nothing to another session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ssh) struct Tunnel(u64);
 
 /// Number of the extended-data stream that is stderr (RFC 4254 §5.2).
 const STDERR: c_int = 1;
@@ -223,6 +230,48 @@ impl Session {
         match self.closing.is_empty() {
             true => Poll::Ready(Ok(())),
             false => Poll::Pending,
+        }
+    }
+
+    /// Lets libssh2 take in what has arrived although nobody reads a channel.
+    ///
+    /// # Errors
+    /// The link is lost, or the peer does not keep to the protocol.
+    pub(in crate::ssh) fn take_packets(&mut self) -> Result<(), Fault> {
+        loop {
+            // SAFETY: a live session, in a state in which any call reads its packets.
+            match unsafe { ssh2_transport_read(self.ptr()) } {
+                sys::LIBSSH2_ERROR_EAGAIN => return Ok(()),
+                1.. => {}
+                code => return self.done(code),
+            }
+        }
+    }
+
+    /// Sets the open channel aside, so that the next can be opened beside it.
+    pub(in crate::ssh) fn set_aside(&mut self) -> Option<Tunnel> {
+        let channel = self.channel.take()?;
+        let tunnel = Tunnel(self.tunnels);
+        self.tunnels = self.tunnels.wrapping_add(1);
+        self.aside.push((tunnel, channel));
+        Some(tunnel)
+    }
+
+    /// Reads or writes on a tunnel that was set aside.
+    pub(in crate::ssh) fn on<T>(&mut self, tunnel: Tunnel, act: impl FnOnce(&mut Self) -> T) -> T {
+        let found = self.aside.iter().find(|(other, _)| *other == tunnel);
+        let channel = found.map(|(_, channel)| *channel);
+        let open = std::mem::replace(&mut self.channel, channel);
+        let result = act(self);
+        self.channel = open;
+        result
+    }
+
+    /// Closes a tunnel that was set aside, as [`Session::close_channel`].
+    pub(in crate::ssh) fn close_tunnel(&mut self, tunnel: Tunnel) {
+        let at = self.aside.iter().position(|(other, _)| *other == tunnel);
+        if let Some(index) = at {
+            self.closing.push(self.aside.swap_remove(index).1);
         }
     }
 

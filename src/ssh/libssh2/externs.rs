@@ -89,6 +89,8 @@ unsafe extern "C" {
         passphrase: *const c_char,
         decrypted: *mut *mut StringBuf,
     ) -> c_int;
+    /// transport.c: takes one packet in; its type, or an error.
+    pub(crate) fn ssh2_transport_read(session: *mut LIBSSH2_SESSION) -> c_int;
     /// misc.c
     pub(crate) fn ssh2_string_buf_free(session: *mut LIBSSH2_SESSION, buffer: *mut StringBuf);
 }

@@ -25,6 +25,7 @@ use libssh2_sys as sys;
 
 pub(in crate::ssh) use crate::ssh::libssh2::allocator::SecretCString;
 use crate::ssh::libssh2::callbacks::Signer;
+pub(in crate::ssh) use crate::ssh::libssh2::channel::Tunnel;
 use crate::ssh::libssh2::externs::{
     DisconnectCallback, GenericCallback, LIBSSH2_CALLBACK_DISCONNECT, LIBSSH2_CALLBACK_RECV,
     LIBSSH2_CALLBACK_SEND, RecvCallback, SendCallback, libssh2_session_callback_set2,
@@ -119,14 +120,17 @@ pub(crate) enum Stream {
     Stderr,
 }
 
-/// A session of libssh2, its wire, its channel if one is open, and those before it whose
-/// close the host has not answered yet.
+/// A session of libssh2, its wire, its channel if one is open, the tunnels that were set aside,
+/// and the channels before whose close the host has not answered yet.
 pub(crate) struct Session {
     raw: NonNull<sys::LIBSSH2_SESSION>,
     /// Shared with the callbacks through the session's abstract pointer; freed last.
     wire: NonNull<Wire>,
     channel: Option<NonNull<sys::LIBSSH2_CHANNEL>>,
     closing: Vec<NonNull<sys::LIBSSH2_CHANNEL>>,
+    /// Tunnels that were set aside, and the number of the next.
+    aside: Vec<(Tunnel, NonNull<sys::LIBSSH2_CHANNEL>)>,
+    tunnels: u64,
 }
 
 // SAFETY: libssh2 has no thread-local state, and its global state is only set up in
@@ -185,6 +189,8 @@ impl Session {
             wire,
             channel: None,
             closing: Vec::new(),
+            aside: Vec::new(),
+            tunnels: 0,
         })
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Snapshot;
 use crate::model::names::HostAlias;
-use crate::ssh::login::Proof;
+use crate::ssh::login::route::proof::Proof;
 use crate::ssh::session::spare::Spare;
 use crate::ssh::transport::link::Link;
 

@@ -1,5 +1,6 @@
-//! Moves bytes between a session's wire and what carries it: a TCP socket, or a channel of
-//! the session to a jump host. The one place of this layer that waits.
+//! Moves bytes between a session's wire and what carries it: a TCP socket, a channel of the
+//! session to a jump host, or a tunnel of one that many share. Where this layer waits, it is by
+//! the functions in here.
 //!
 //! [`Link::drive`] repeats a call into libssh2 until it is done, sending and receiving in
 //! between, under a [`Watch`]: it ends when the phase's time is up or the run is cancelled,
@@ -24,6 +25,7 @@ use crate::ssh::libssh2::{Fault, FaultKind, Session, Step, Stream};
 use crate::ssh::login::algorithms;
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::Negotiated;
+use crate::ssh::transport::conduit::{Got, RunEnd};
 
 /// Bytes a host may send before the login is through. Banner, key exchange and login take
 /// a few KiB; a certificate or a long notice, some more.
@@ -34,6 +36,8 @@ const HELD_MAX: usize = 8 * 1024 * 1024;
 /// Seconds of silence after which a running session says something, so that a dead peer is
 /// noticed by TCP and a firewall keeps its state.
 const KEEP_ALIVE_SECONDS: u32 = 15;
+/// The same: the longest sleep.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often an idle session is read before it is used again, at most; a host may have said
 /// goodbye to a channel, granted one, and asked something.
 const IDLE_READS: usize = 8;
@@ -43,6 +47,8 @@ pub(crate) enum Carrier {
     Socket(TcpStream),
     /// The channel of the session to the jump host before this one.
     Tunnel(Box<Link>),
+    /// One of the tunnels of a session to a jump host that somebody else drives.
+    Conduit(RunEnd),
 }
 
 /// A session and its carrier.
@@ -95,11 +101,13 @@ impl Link {
         self.session.keep_alive(KEEP_ALIVE_SECONDS);
     }
 
-    /// The socket at the bottom, whatever number of hops lies on it.
-    pub(crate) fn socket(&self) -> &TcpStream {
+    /// Readable when something has come: the socket at the bottom, whatever number of hops
+    /// lies on it, or what stands for it.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         match &self.carrier {
-            Carrier::Socket(stream) => stream,
-            Carrier::Tunnel(outer) => outer.socket(),
+            Carrier::Socket(stream) => stream.as_fd(),
+            Carrier::Tunnel(outer) => outer.descriptor(),
+            Carrier::Conduit(end) => end.as_fd(),
         }
     }
 
@@ -131,7 +139,8 @@ impl Link {
             // libssh2 does what it can with the bytes that are there, and never waits.
             let step = match &self.carrier {
                 Carrier::Socket(stream) => call(&mut self.session, stream.as_fd()),
-                Carrier::Tunnel(outer) => call(&mut self.session, outer.socket().as_fd()),
+                Carrier::Tunnel(outer) => call(&mut self.session, outer.descriptor()),
+                Carrier::Conduit(end) => call(&mut self.session, end.as_fd()),
             };
             // What it wrote goes out before its result is used: the peer may wait for it.
             self.flush(watch.phase)?;
@@ -165,6 +174,7 @@ impl Link {
                     outer.flush(phase)?;
                     sent
                 }
+                Carrier::Conduit(end) => wire.drain(|bytes| Ok(end.write(bytes)))?,
             };
             if sent == 0 {
                 return Ok(());
@@ -250,6 +260,17 @@ impl Link {
                     Poll::Pending
                 }
             }
+            Carrier::Conduit(end) => {
+                let count = wire.fill(|space| match end.read(space) {
+                    Got::Bytes(count) => Ok(count),
+                    Got::Nothing => Ok(0),
+                    Got::Ended(cause) => Err(SshError::LinkLost { phase, cause }),
+                })?;
+                match count {
+                    0 => Poll::Pending,
+                    count => Poll::Ready(count),
+                }
+            }
         };
         match count {
             Poll::Ready(0) => Err(SshError::LinkLost {
@@ -264,6 +285,11 @@ impl Link {
     fn wait(&mut self, watch: &Watch<'_>) -> Result<Filled, SshError> {
         match &mut self.carrier {
             Carrier::Tunnel(outer) => outer.fill(watch),
+            Carrier::Conduit(end) => {
+                let filled = wait_for(end.as_fd(), PollFlags::POLLIN, watch, KEEP_ALIVE)?;
+                end.settle();
+                Ok(filled)
+            }
             Carrier::Socket(stream) => {
                 // sshd does not set TCP_NODELAY before a command runs, so its next packet
                 // waits for this side's ACK, which Linux puts off by 40 ms (tcp(7)); the
@@ -273,12 +299,7 @@ impl Link {
                 if self.session.wire().has_outbound() {
                     interest |= PollFlags::POLLOUT;
                 }
-                wait_for(
-                    stream.as_fd(),
-                    interest,
-                    watch,
-                    Duration::from_secs(u64::from(KEEP_ALIVE_SECONDS)),
-                )
+                wait_for(stream.as_fd(), interest, watch, KEEP_ALIVE)
             }
         }
     }
@@ -290,6 +311,31 @@ impl Link {
                 .map_err(|fault| explain(phase, &fault))?;
         }
         Ok(())
+    }
+
+    /// Takes what has arrived, and says that this side is there if it is time for it; waits
+    /// for nothing. Whether anything came.
+    ///
+    /// # Errors
+    /// The link is lost.
+    pub(crate) fn pump(&mut self, phase: Phase) -> Result<bool, SshError> {
+        let mut came = match &mut self.carrier {
+            Carrier::Tunnel(outer) => outer.pump(phase)?,
+            Carrier::Socket(_) | Carrier::Conduit(_) => false,
+        };
+        if !self.session.wire().has_inbound() {
+            came |= self.receive(phase)?.is_some();
+        }
+        let taken = self.session.take_packets();
+        taken.map_err(|fault| explain(phase, &fault))?;
+        self.keep_alive(phase)?;
+        Ok(came)
+    }
+
+    /// Whether something waits to be sent that the socket did not take.
+    pub(crate) fn has_outbound(&self) -> bool {
+        self.session.wire().has_outbound()
+            || matches!(&self.carrier, Carrier::Tunnel(outer) if outer.has_outbound())
     }
 
     /// Whether an idle session can still be used, as far as can be told without asking the

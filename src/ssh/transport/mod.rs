@@ -5,6 +5,8 @@
 //! nothing of keys or commands. Called by `login` and `session`.
 
 pub(crate) mod buffers;
+pub(crate) mod conduit;
 pub(crate) mod connect;
 pub(crate) mod link;
+pub(crate) mod relay;
 pub(crate) mod resolve;

@@ -1,6 +1,7 @@
 //! Connections to real servers: keys, login, names, jumps, pooling, how a command ends.
 
 mod auth;
+mod bastion;
 mod before_the_login;
 mod debug_log;
 mod ending;

@@ -1,0 +1,56 @@
+//! What the logins of a route relied on: as long as all of it still holds, the session is as
+//! good as a new one.
+//!
+//! Compares; logs in to nothing. Called by [`crate::ssh::client`] for idle sessions, and by
+//! [`crate::ssh::login`] for those that carry others.
+
+use std::sync::Arc;
+
+use crate::config::{Host, Snapshot};
+use crate::policy::network::PinnedAddress;
+use crate::ssh::host_keys::{PublicKey, RecordName};
+use crate::ssh::login::key_files::{KnownHostsCache, material_digest};
+use crate::ssh::run_report::Negotiated;
+
+pub(crate) struct Proof {
+    pub(crate) hops: Vec<Verified>,
+    pub(crate) known_hosts: [u8; 32],
+    pub(crate) material: [u8; 32],
+    /// What the hops agreed on; nothing relies on it.
+    pub(crate) negotiated: Arc<[Negotiated]>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Verified {
+    pub(crate) address: PinnedAddress,
+    pub(crate) name: RecordName,
+    pub(crate) key: PublicKey,
+}
+
+impl Proof {
+    /// Whether the addresses are still allowed, the host keys still on record, the keys and
+    /// certificates the same.
+    pub(crate) fn still_holds(
+        &self,
+        snapshot: &Snapshot,
+        known_hosts: &KnownHostsCache,
+        route: &[&Host],
+    ) -> bool {
+        let allowed = |hop: &Verified| {
+            let socket = hop.address.socket_addr();
+            route.iter().any(|host| {
+                snapshot.policy().network().pin(socket.ip(), host.port) == Ok(hop.address)
+            })
+        };
+        let Ok((known, digest)) = known_hosts.current(snapshot) else {
+            return false;
+        };
+        let on_record = digest == self.known_hosts || {
+            let verified = |hop: &Verified| known.verify(&hop.name, &hop.key).is_ok();
+            self.hops.iter().all(verified)
+        };
+        on_record
+            && self.hops.iter().all(allowed)
+            && material_digest(snapshot, route) == self.material
+    }
+}
