@@ -178,6 +178,9 @@ impl Load<'_> {
             approval_wait,
             on_audit_failure,
             on_revoke,
+            record_commands,
+            approval,
+            ways,
             rule_lines,
             ..
         } = file;
@@ -212,6 +215,9 @@ impl Load<'_> {
                     approval_wait,
                     on_audit_failure,
                     on_revoke,
+                    record_commands,
+                    approval,
+                    ways,
                     rules,
                 };
                 Some((policy, settings))

@@ -112,7 +112,7 @@ impl Session {
     }
 
     pub(crate) fn handshake(&self) -> Option<Handshake> {
-        self.legacy().handshake
+        self.legacy().handshake.clone()
     }
 
     /// Settles the handshake.
@@ -127,7 +127,7 @@ impl Session {
                 "This connection is initialized already",
             ));
         }
-        legacy.handshake = Some(handshake);
+        legacy.handshake = Some(handshake.clone());
         Ok(handshake)
     }
 

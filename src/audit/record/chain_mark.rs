@@ -39,6 +39,13 @@ pub(crate) enum Mark<'a> {
         /// How many commands were under way; `audit_open` records name them.
         open: usize,
     },
+    /// The last record of a chain whose server was killed: a later one closed it.
+    #[serde(rename = "audit_closed")]
+    Closed {
+        ts: Ts,
+        /// The run of the server that did.
+        by: &'a str,
+    },
     /// Commands that were under way when the file began.
     #[serde(rename = "audit_open")]
     Open { ts: Ts, tasks: &'a [String] },

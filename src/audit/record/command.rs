@@ -8,7 +8,7 @@ use crate::audit::Audit;
 use crate::audit::chain::ledger::Entry;
 use crate::audit::failure::AuditError;
 use crate::audit::record::chain_mark::Mark;
-use crate::audit::record::{AuditEnd, End, Record};
+use crate::audit::record::{AuditEnd, End, Grounds, Record};
 use crate::audit::timestamp::Ts;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 
@@ -21,12 +21,17 @@ pub struct Decided {
 }
 
 impl Decided {
-    pub(crate) fn new(audit: &Audit, alias: &HostAlias, hash: CommandHash) -> Self {
+    pub(crate) fn new(
+        audit: &Audit,
+        alias: &HostAlias,
+        hash: CommandHash,
+        grounds: Grounds,
+    ) -> Self {
         Self {
             audit: audit.clone(),
             alias: alias.clone(),
             hash,
-            written: audit.write(Record::decision(alias, hash, true)),
+            written: audit.write(Record::decision(alias, hash, true, grounds)),
         }
     }
 
@@ -38,7 +43,8 @@ impl Decided {
     /// The decision or the start cannot be recorded and the configuration says `refuse`.
     /// The command must not run. Whatever could be written of it has been, and the cause
     /// is on stderr: the caller has nothing to add.
-    pub fn start(self, task: &TaskId) -> Result<Started, AuditError> {
+    pub fn start(mut self, task: &TaskId) -> Result<Started, AuditError> {
+        self.audit = self.audit.of_task(task);
         // With a file, the file is the record and stderr is its plain copy.
         let (recorded, recorded_as) = match self.audit.ledger() {
             Some(_) => self.record_start(task),
@@ -80,7 +86,8 @@ impl Decided {
             alias: &self.alias,
             hash: &self.hash,
         };
-        match self.audit.append(Entry::start(mark.to_json(), task)) {
+        let mark = self.audit.joined(&mark.to_json(), true);
+        match self.audit.append(Entry::start(mark, task)) {
             Ok(next) => (self.audit.reach_disk(next), Some(task.clone())),
             Err(error) => (Err(error), None),
         }
@@ -88,8 +95,8 @@ impl Decided {
 
     /// Takes the decision back for a denial: the command waited, and was judged anew by
     /// another configuration when its turn came. It has no start and no end.
-    pub fn overruled(self) {
-        self.audit.deny(&self.alias, self.hash);
+    pub fn overruled(self, grounds: Grounds) {
+        self.audit.deny(&self.alias, self.hash, grounds);
     }
 
     /// Records the end of a command that was allowed and never started, such as one that
@@ -101,6 +108,7 @@ impl Decided {
             hash: self.hash,
             end,
             interrupted: false,
+            start_unrecorded: true,
         });
         self.audit.emit(end);
     }
@@ -134,6 +142,7 @@ impl Started {
             hash: self.hash,
             end,
             interrupted,
+            start_unrecorded: self.task.is_none() && self.audit.ledger().is_some(),
         });
         self.audit.close_run(record, self.task.as_ref());
     }

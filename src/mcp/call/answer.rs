@@ -183,6 +183,7 @@ mod tests {
             abilities: Default::default(),
             progress_token: None,
             log_level: None,
+            client: None,
         }
     }
 

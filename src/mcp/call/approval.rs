@@ -14,13 +14,15 @@ use crossbeam_channel::RecvTimeoutError;
 use sha2::{Digest, Sha256};
 
 use crate::audit::{self, ApprovalOutcome, Record, Ts};
+use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::call::elicitation_result::{KEY, Retry, read_reply};
+use crate::mcp::call::operator;
 use crate::mcp::call::request_state::Fault;
 use crate::mcp::wire::json::{Json, Object};
 use crate::mcp::wire::message::{self, RequestId, RpcError};
-use crate::model::names::HostAlias;
+use crate::model::names::{ApprovalWay, HostAlias};
 use crate::model::text::{ascii, hex};
 use crate::policy::{Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown};
 
@@ -62,9 +64,15 @@ impl Approvals {
 
 /// Asks about commands of one call, all or none of them: one question, also for a fleet.
 /// An answer counts for as long as `wait`.
-pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Duration) -> Ruling {
-    let asked = Instant::now();
-    let reply = if !call.caller().abilities.forms {
+pub(crate) fn obtain(
+    call: &Arc<Call>,
+    questions: &[&NeedsApproval],
+    snapshot: &Snapshot,
+) -> Ruling {
+    let (asked, wait) = (Instant::now(), snapshot.approval_wait());
+    let reply = if by_operator(call, questions, snapshot) {
+        ask_operator(call, questions, snapshot)
+    } else if !call.caller().abilities.forms {
         Reply::without(ApprovalOutcome::Unsupported)
     } else if !call.caller().version.is_modern() {
         ask_legacy(call, questions, wait)
@@ -87,13 +95,14 @@ pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Durat
         }
     };
     let outcome = reply.outcome;
-    record(call, questions, outcome, reply.since.unwrap_or(asked));
+    record(call, questions, &reply, asked);
     match outcome {
         ApprovalOutcome::Accepted => Ruling::Approved(Approvals::of(reply.shown)),
         ApprovalOutcome::Unsupported => Ruling::Refused(ApprovalFailure::Unavailable),
         ApprovalOutcome::Timeout | ApprovalOutcome::Expired => {
             Ruling::Refused(ApprovalFailure::Timeout)
         }
+        ApprovalOutcome::Forged if reply.operator => Ruling::Refused(ApprovalFailure::Mismatch),
         ApprovalOutcome::Forged => invalid(
             ApprovalFailure::Mismatch,
             "requestState was not made by this server for this call: begin anew without it",
@@ -121,12 +130,48 @@ fn invalid(failure: ApprovalFailure, text: &str) -> Ruling {
 const MALFORMED: &str = "inputResponses must hold approval, with action accept, decline or cancel; \
     the same requestState is still good";
 
+/// Whether the operator is to be asked, by the strongest of the rules that ask.
+fn by_operator(call: &Call, questions: &[&NeedsApproval], snapshot: &Snapshot) -> bool {
+    let rules = questions.iter().flat_map(|question| question.rules());
+    let rules: Vec<usize> = rules.copied().collect();
+    match snapshot.approval_way(&rules) {
+        ApprovalWay::Operator => true,
+        ApprovalWay::Either => {
+            !call.caller().abilities.forms && call.session.server.tasks.desk().is_some()
+        }
+        ApprovalWay::Elicitation => false,
+    }
+}
+
+fn ask_operator(call: &Arc<Call>, questions: &[&NeedsApproval], snapshot: &Snapshot) -> Reply {
+    let operator = true;
+    let Some(desk) = call.session.server.tasks.desk() else {
+        return Reply {
+            operator,
+            ..Reply::without(ApprovalOutcome::Unsupported)
+        };
+    };
+    let answer = operator::obtain(call, desk, questions, snapshot);
+    Reply {
+        outcome: answer.outcome,
+        shown: answer.shown,
+        since: None,
+        operator,
+        request: answer.request,
+        by: answer.by,
+    }
+}
+
 /// What came back for a question, and what had been shown with it.
 struct Reply {
     outcome: ApprovalOutcome,
     shown: Vec<Shown>,
     /// When the question was put, where that was in an earlier call.
     since: Option<Instant>,
+    /// It was the operator who was asked, under this name, and this user who answered.
+    operator: bool,
+    request: Option<String>,
+    by: Option<u32>,
 }
 
 impl Reply {
@@ -135,6 +180,9 @@ impl Reply {
             outcome,
             shown: Vec::new(),
             since: None,
+            operator: false,
+            request: None,
+            by: None,
         }
     }
 }
@@ -159,9 +207,8 @@ fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Duration) ->
         match answer.recv_timeout(left.min(REMIND)) {
             Ok(Ok(reply)) => {
                 return Reply {
-                    outcome: read_reply(&reply),
                     shown,
-                    since: None,
+                    ..Reply::without(read_reply(&reply))
                 };
             }
             // An error is the client's way of saying that it could not ask.
@@ -229,9 +276,9 @@ fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Repl
         &digest(call, questions),
     ) {
         Ok(issued) => Reply {
-            outcome: retry.reply.unwrap_or(ApprovalOutcome::Cancelled),
             since: Some(issued.since),
             shown: issued.shown,
+            ..Reply::without(retry.reply.unwrap_or(ApprovalOutcome::Cancelled))
         },
         Err(Fault::Forged) => Reply::without(ApprovalOutcome::Forged),
         Err(Fault::Replayed) => Reply::without(ApprovalOutcome::Replayed),
@@ -309,19 +356,23 @@ fn digest(call: &Call, questions: &[&NeedsApproval]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn record(call: &Call, questions: &[&NeedsApproval], outcome: ApprovalOutcome, since: Instant) {
+fn record(call: &Call, questions: &[&NeedsApproval], reply: &Reply, asked: Instant) {
+    let since = reply.since.unwrap_or(asked);
     let elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     for question in questions {
-        call.session
-            .server
-            .audit
-            .emit(Record::Approval(audit::Approval {
-                ts: Ts::now(),
-                alias: HostAlias::clone(question.alias()),
-                hash: question.hash(),
-                digest: hex(question.show().1.digest()),
-                outcome,
-                elapsed_ms,
-            }));
+        call.audit.emit(Record::Approval(audit::Approval {
+            ts: Ts::now(),
+            alias: HostAlias::clone(question.alias()),
+            hash: question.hash(),
+            digest: hex(question.show().1.digest()),
+            outcome: reply.outcome,
+            elapsed_ms,
+            way: match reply.operator {
+                true => "operator",
+                false => "elicitation",
+            },
+            request: reply.request.clone(),
+            by: reply.by,
+        }));
     }
 }

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::audit::Audit;
 use crate::model::names::{CommandText, HostAlias, TaskId};
 use crate::policy::{ApprovalFailure, Authorised, Verdict};
+use crate::task::grounds;
 use crate::task::outcome::{Outcome, State};
 use crate::task::permit::Permit;
 use crate::task::registry::{NotTaken, Order};
@@ -71,6 +73,7 @@ pub struct TagHandle(Arc<Fanout>);
 struct Fanout {
     tasks: Tasks,
     command: CommandText,
+    audit: Audit,
     width: usize,
     max_failures: usize,
     seconds: Option<u32>,
@@ -117,12 +120,14 @@ impl TagHandle {
                 Verdict::Deny(denial) => denial,
             };
             // Denied before anything runs, and on record like any other denial.
-            tasks.registry.audit.deny(&alias, hash);
+            let grounds = grounds::of_denial(&denial, &plan.command);
+            plan.audit.deny(&alias, hash, grounds);
             collected.denied(place, alias, denial);
         }
         let fanout = Arc::new(Fanout {
             tasks: tasks.clone(),
             command: plan.command,
+            audit: plan.audit,
             width: batch.min(fan_out).max(1),
             seconds: options.seconds,
             max_failures: options.max_failures.map_or(usize::MAX, NonZeroUsize::get),
@@ -197,6 +202,7 @@ impl Fanout {
                 permit: Permit::new(&self.command, command),
                 kind: Kind::Tag,
                 seconds: self.seconds,
+                audit: self.audit.clone(),
             };
             let listener = Arc::new(OneHost {
                 fanout: Arc::clone(self),
@@ -214,7 +220,8 @@ impl Fanout {
                     let denial = overruled.denial;
                     // A record may wait for the reader of the log: not with the lock held.
                     drop(progress);
-                    self.tasks.registry.audit.deny(&alias, denial.hash());
+                    let grounds = grounds::of_denial(&denial, &self.command);
+                    self.audit.deny(&alias, denial.hash(), grounds);
                     progress = self.progress();
                     progress.in_flight -= 1;
                     progress.count(&alias);
@@ -235,7 +242,8 @@ impl Fanout {
             drop(progress);
             for (alias, command) in left.values() {
                 // It was allowed, and is on record as that; it has no start and no end.
-                drop(self.tasks.registry.audit.allow(alias, command.hash()));
+                let grounds = grounds::of_permit(command);
+                drop(self.audit.allow(alias, command.hash(), grounds));
             }
             progress = self.progress();
             for (place, (alias, _)) in left {

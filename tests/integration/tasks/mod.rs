@@ -6,6 +6,7 @@ mod expiry;
 mod in_background;
 mod judged_anew;
 mod many_hosts;
+mod operator_approvals;
 mod output;
 mod output_cleaning;
 mod shutdown;
