@@ -70,6 +70,7 @@ fn subject(scene: &Scene) -> Subject<'_> {
         alias: &scene.alias,
         tags: &scene.tags,
         shell: scene.shell,
+        detached: false,
     }
 }
 

@@ -125,6 +125,7 @@ fn canonical(text: &str) -> Option<String> {
             form,
             sudo: false,
             trust_arguments: false,
+            detach: false,
             examples_allow: Vec::new(),
             examples_deny: Vec::new(),
         };
@@ -144,6 +145,7 @@ fn canonical(text: &str) -> Option<String> {
         alias: &alias,
         tags: &[],
         shell: ShellMode::Sh,
+        detached: false,
     };
     match policy.judge_text(&subject, text) {
         Verdict::Allow(authorised) => Some(authorised.canonical().to_owned()),

@@ -53,7 +53,7 @@ use crate::audit::{Audit, Record};
 use crate::config::{Host, Snapshot, Store};
 use crate::model::keys::TagKey;
 use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId};
-use crate::policy::{EffectiveLimits, Verdict};
+use crate::policy::{EffectiveLimits, Errand, Verdict};
 use crate::ssh::Client;
 
 /// How often somebody who waits for a task looks for new output, and whether to go on.
@@ -81,6 +81,8 @@ pub struct Status {
     pub alias: HostAlias,
     pub hash: CommandHash,
     pub kind: Kind,
+    pub command: CommandText,
+    pub errand: Errand,
     pub state: State,
     /// How far it has come, while it runs.
     pub phase: Option<Phase>,
@@ -193,11 +195,13 @@ impl Tasks {
             if task.view().state != State::Running {
                 continue;
             }
-            let command = task.terms().text.clone();
+            let terms = task.terms();
             let denied = match snapshot.host(&task.alias) {
                 None => true,
                 Some(host) => matches!(
-                    snapshot.policy().judge(&host.subject(), &command),
+                    snapshot
+                        .policy()
+                        .judge_errand(&host.subject(), &terms.text, &terms.errand),
                     Verdict::Deny(_)
                 ),
             };
@@ -298,8 +302,14 @@ impl Tasks {
 
     /// Judges a command for one host, and puts on record what the security log is to be
     /// told of it. A denial is to be followed by [`Tasks::record_denial`].
-    pub fn judge(&self, snapshot: &Snapshot, host: &Host, command: &CommandText) -> Verdict {
-        permit::judge(&self.registry.audit, snapshot, host, command)
+    pub fn judge(
+        &self,
+        snapshot: &Snapshot,
+        host: &Host,
+        command: &CommandText,
+        errand: &Errand,
+    ) -> Verdict {
+        permit::judge(&self.registry.audit, snapshot, host, command, errand)
     }
 
     /// The same for a call that waits for the command's end.
@@ -371,7 +381,8 @@ impl Tasks {
         let view = task.view();
         let output = task.output();
         let (out, err) = output.bytes_read();
-        let limits = &task.terms().limits;
+        let terms = task.terms();
+        let limits = &terms.limits;
         let left = view
             .expires
             .map(|at| at.saturating_duration_since(Instant::now()).as_secs());
@@ -381,6 +392,8 @@ impl Tasks {
             alias: task.alias.clone(),
             hash: task.hash,
             kind: task.kind,
+            command: terms.text.clone(),
+            errand: terms.errand.clone(),
             state: view.state,
             phase: view.phase,
             created: task.created_at,

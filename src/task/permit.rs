@@ -11,12 +11,13 @@ use std::sync::Arc;
 use crate::audit::Audit;
 use crate::config::{Host, Snapshot, Store};
 use crate::model::names::CommandText;
-use crate::policy::{Authorised, Denial, EffectiveLimits, Verdict};
+use crate::policy::{Authorised, Denial, EffectiveLimits, Errand, Verdict};
 
 /// A command that was judged, to be kept until its turn.
 pub struct Permit {
     /// As it came in, because that is what is judged.
     text: CommandText,
+    errand: Errand,
     command: Authorised,
 }
 
@@ -25,6 +26,7 @@ pub(crate) struct Runnable {
     /// The configuration whose policy gave `command`.
     snapshot: Arc<Snapshot>,
     text: CommandText,
+    errand: Errand,
     command: Authorised,
 }
 
@@ -37,9 +39,10 @@ pub struct Overruled {
 
 impl Permit {
     /// `command` is what a policy made of `text`.
-    pub fn new(text: &CommandText, command: Authorised) -> Self {
+    pub fn new(text: &CommandText, errand: Errand, command: Authorised) -> Self {
         Self {
             text: text.clone(),
+            errand,
             command,
         }
     }
@@ -52,22 +55,28 @@ impl Permit {
     /// That configuration does not allow the command any more, or has no such host.
     pub(crate) fn renew(self, store: &Store, audit: &Audit) -> Result<Runnable, Box<Overruled>> {
         let snapshot = store.up_to_date();
-        let Self { text, command } = self;
+        let Self {
+            text,
+            errand,
+            command,
+        } = self;
         if command.policy() == snapshot.policy().id() {
             return Ok(Runnable {
                 snapshot,
                 text,
+                errand,
                 command,
             });
         }
         let renewed = match snapshot.host(command.alias()) {
-            Some(host) => judge(audit, &snapshot, host, &text).renewing(&command),
+            Some(host) => judge(audit, &snapshot, host, &text, &errand).renewing(&command),
             None => Err(command.without_host()),
         };
         match renewed {
             Ok(command) => Ok(Runnable {
                 snapshot,
                 text,
+                errand,
                 command,
             }),
             Err(denial) => Err(Box::new(Overruled {
@@ -85,6 +94,10 @@ impl Runnable {
 
     pub(crate) fn text(&self) -> &CommandText {
         &self.text
+    }
+
+    pub(crate) fn errand(&self) -> &Errand {
+        &self.errand
     }
 
     pub(crate) fn command(&self) -> &Authorised {
@@ -105,6 +118,7 @@ impl Runnable {
     pub(crate) fn into_permit(self) -> Permit {
         Permit {
             text: self.text,
+            errand: self.errand,
             command: self.command,
         }
     }
@@ -117,7 +131,7 @@ pub(crate) fn judge_waited(
     host: &Host,
     command: &CommandText,
 ) -> Verdict {
-    match judge(audit, snapshot, host, command) {
+    match judge(audit, snapshot, host, command, &Errand::Run) {
         denied @ Verdict::Deny(_) => denied,
         verdict => match snapshot.policy().endless(command.as_str()) {
             Some(denial) => Verdict::Deny(denial),
@@ -133,8 +147,10 @@ pub(crate) fn judge(
     snapshot: &Snapshot,
     host: &Host,
     command: &CommandText,
+    errand: &Errand,
 ) -> Verdict {
-    let verdict = snapshot.policy().judge(&host.subject(), command);
+    let policy = snapshot.policy();
+    let verdict = policy.judge_errand(&host.subject(), command, errand);
     audit.trail(&host.alias, command.hash(), verdict.trail());
     verdict
 }

@@ -13,6 +13,7 @@ use crate::audit::Audit;
 use crate::config::{Snapshot, Store};
 use crate::model::keys::TagKey;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
+use crate::policy::Errand;
 use crate::ssh::Client;
 use crate::task::output::{Budget, Output};
 use crate::task::permit::{Overruled, Permit};
@@ -167,7 +168,11 @@ impl Registry {
         let terms = Terms::of(&runnable, host, kind, seconds);
         let (alias, hash) = (host.alias.clone(), runnable.command().hash());
         let name = Name {
-            id: self.tables().name(&alias, hash),
+            id: match runnable.errand() {
+                // Its name is on its host from the start.
+                Errand::Start(job) => job.task_id(&alias),
+                Errand::Run | Errand::Care(_) => self.tables().name(&alias, hash),
+            },
             alias,
             hash,
             kind,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::audit::{Decided, Started};
 use crate::config::Host;
 use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
-use crate::policy::EffectiveLimits;
+use crate::policy::{EffectiveLimits, Errand};
 use crate::ssh::Cancel;
 use crate::task::outcome::{Outcome, State};
 use crate::task::output::Output;
@@ -98,6 +98,7 @@ pub(crate) struct Terms {
     pub(crate) hostname: Arc<str>,
     /// As it came in: what a later policy judges.
     pub(crate) text: CommandText,
+    pub(crate) errand: Errand,
 }
 
 impl Terms {
@@ -110,6 +111,7 @@ impl Terms {
             limits,
             hostname: host.address.to_string().into(),
             text: runnable.text().clone(),
+            errand: runnable.errand().clone(),
         }
     }
 }

@@ -251,6 +251,7 @@ pub fn rule(dice: &mut Dice<'_>, line: usize, action: Action) -> RuleSource {
         form: form(dice, line),
         sudo: false,
         trust_arguments: false,
+        detach: false,
         examples_allow: Vec::new(),
         examples_deny: Vec::new(),
     }

@@ -271,6 +271,7 @@ pub(crate) const RULE: Table = Table {
             "beside reads: names of users",
         ),
         key("sudo", Kind::Boolean, Need::Default("false"), ""),
+        key("detach", Kind::Boolean, Need::Default("false"), ""),
         key("trust_arguments", Kind::Boolean, Need::Default("false"), ""),
         key(
             "arg_prefix",

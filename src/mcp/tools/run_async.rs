@@ -1,6 +1,7 @@
 //! One command on one host, not waited for.
 //!
-//! Owns `ssh_run_async` and the events in the life of such a task. The checks are those
+//! Owns `ssh_run_async` and the events in the life of such a task; with `detach` the
+//! checks are the same, and [`crate::mcp::tools::jobs`] starts it. The checks are those
 //! of `ssh_run`, the network's among them, before the task has a name. Called by
 //! [`crate::mcp::tools::serve`] on a thread of its own.
 
@@ -14,20 +15,43 @@ use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::session::Session;
 use crate::mcp::tools::answers::refusal::network_denied;
+use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::tools::input::target::Target;
+use crate::mcp::tools::jobs;
 use crate::mcp::tools::phase_name;
 use crate::mcp::wire::json::{Json, Object};
+use crate::model::job::JobId;
 use crate::model::names::TaskId;
-use crate::policy::{Authorised, Verdict};
+use crate::policy::{Authorised, Errand, Verdict};
 use crate::task::{Facts, Kind, Listener, NotTaken, Progress, State, TaskEvent};
 
 /// `ssh_run_async`.
 pub(crate) fn run(call: &Arc<Call>) {
-    let answer = Target::of(call, "Async run error", Kind::Async).and_then(|target| {
+    let answer = Target::of(call, "Async run error", Kind::Async).and_then(|mut target| {
+        target.errand = errand(call, &target)?;
         let authorised = authorise(call, &target)?;
-        start(call, &target, authorised)
+        match &target.errand {
+            Errand::Start(job) => jobs::start(call, &target, authorised, job),
+            Errand::Run | Errand::Care(_) => start(call, &target, authorised),
+        }
     });
     call.reply.end(answer.unwrap_or_else(|refusal| refusal));
+}
+
+/// Whether it is to go on by itself, under a name of its own.
+fn errand(call: &Call, target: &Target) -> Result<Errand, Answer> {
+    let args = Args::of(call)?;
+    if args.flag("detach")? != Some(true) {
+        return Ok(Errand::Run);
+    }
+    if args.has("timeout") {
+        return Err(fault(
+            "timeout and detach do not go together: a job has no time limit, ssh_cancel ends it",
+        ));
+    }
+    let job = JobId::new(target.hash, &call.session.server.tasks.token());
+    job.map(Errand::Start)
+        .ok_or_else(|| fault("no name for a job"))
 }
 
 fn authorise(call: &Arc<Call>, target: &Target) -> Result<Authorised, Answer> {

@@ -24,4 +24,7 @@ pub struct Subject<'a> {
     /// In the order of `servers.yml`.
     pub tags: &'a [Tag],
     pub shell: ShellMode,
+    /// Whether it is to go on when nobody waits for it any more: only rules with
+    /// `detach: true` count then.
+    pub detached: bool,
 }

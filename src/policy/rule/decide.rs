@@ -104,8 +104,7 @@ impl Rules {
         let counts = |rule: &Rule, said: &Said| {
             // Once it is allowed, only a rule that asks can change that.
             (said.allowed.is_none() || rule.action == Action::Ask)
-                && rule.is_for(subject)
-                && (!case.sudo || rule.sudo)
+                && rule.counts(subject, case.sudo)
         };
         for grant in self.candidates(subject, case.words) {
             if let Some(rule) = self.rules.get(grant.rule)

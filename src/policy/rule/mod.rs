@@ -73,6 +73,8 @@ pub(crate) struct Rule {
     pub(crate) sudo: bool,
     /// A wildcard grants every word that no list calls a danger.
     pub(crate) trusting: bool,
+    /// What it allows may go on when nobody waits for it any more.
+    pub(crate) detach: bool,
 }
 
 /// One pattern or structured rule that allows or asks.
@@ -118,6 +120,11 @@ pub(crate) struct Finding {
 }
 
 impl Rule {
+    /// Whether what it grants counts: for this host, and for how it is to be run.
+    pub(crate) fn counts(&self, subject: &Subject<'_>, sudo: bool) -> bool {
+        self.is_for(subject) && (!sudo || self.sudo) && (!subject.detached || self.detach)
+    }
+
     pub(crate) fn is_for(&self, subject: &Subject<'_>) -> bool {
         let alias = subject.alias.as_str();
         (self.aliases.is_empty() || self.aliases.iter().any(|glob| glob.matches(alias)))

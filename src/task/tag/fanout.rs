@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::model::names::{CommandText, HostAlias, TaskId};
-use crate::policy::{ApprovalFailure, Authorised, Verdict};
+use crate::policy::{ApprovalFailure, Authorised, Errand, Verdict};
 use crate::task::outcome::{Outcome, State};
 use crate::task::permit::Permit;
 use crate::task::registry::{NotTaken, Order};
@@ -194,7 +194,7 @@ impl Fanout {
             // A start waits for the disk and may end at once: never with the lock held.
             drop(progress);
             let order = Order {
-                permit: Permit::new(&self.command, command),
+                permit: Permit::new(&self.command, Errand::Run, command),
                 kind: Kind::Tag,
                 seconds: self.seconds,
             };

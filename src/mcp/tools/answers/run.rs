@@ -58,7 +58,7 @@ fn answer_from(head: Object, outcome: &Outcome, shape: Shape) -> Answer {
 }
 
 /// The answer to a run of which nothing was sent.
-fn not_run(facts: &Facts) -> Option<Answer> {
+pub(crate) fn not_run(facts: &Facts) -> Option<Answer> {
     if let Some(detail) = facts.network_denial() {
         let hostname = &facts.hostname;
         return Some(network_denied(&facts.alias, facts.hash, hostname, detail));

@@ -15,7 +15,7 @@ use crate::mcp::tools::answers::refusal::denied;
 use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
 use crate::model::names::{CommandHash, CommandText, HostAlias};
-use crate::policy::{Authorised, Denial, NeedsApproval, Verdict};
+use crate::policy::{Authorised, Denial, Errand, NeedsApproval, Verdict};
 use crate::task::{Kind, Order, Permit, Shape};
 
 /// What a run is about, once arguments and host are settled.
@@ -24,6 +24,8 @@ pub(crate) struct Target {
     pub(crate) alias: HostAlias,
     pub(crate) command: CommandText,
     pub(crate) hash: CommandHash,
+    /// Whether it is to be run, or started as a job.
+    pub(crate) errand: Errand,
     /// What of the output is wanted in the answer.
     pub(crate) shape: Shape,
     /// A time limit below the policy's.
@@ -50,6 +52,7 @@ impl Target {
             seconds,
             snapshot,
             hash: command.hash(),
+            errand: Errand::Run,
             alias,
             command,
             begun,
@@ -68,7 +71,7 @@ impl Target {
     /// Judges the command and puts on record what has to be there.
     pub(crate) fn judge(&self, call: &Call) -> Result<Verdict, Answer> {
         let tasks = &call.session.server.tasks;
-        Ok(tasks.judge(&self.snapshot, self.host()?, &self.command))
+        Ok(tasks.judge(&self.snapshot, self.host()?, &self.command, &self.errand))
     }
 
     /// The same for a call that waits for the command's end.
@@ -87,7 +90,7 @@ impl Target {
     /// What is to be run, as far as the judged configuration goes.
     pub(crate) fn order(&self, command: Authorised, kind: Kind) -> Order {
         Order {
-            permit: Permit::new(&self.command, command),
+            permit: Permit::new(&self.command, self.errand.clone(), command),
             kind,
             seconds: self.seconds,
         }

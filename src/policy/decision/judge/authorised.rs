@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use crate::model::names::{CommandHash, HostAlias};
 use crate::model::text::ascii;
 use crate::policy::decision::denial::{ApprovalFailure, Denial, Trail};
+use crate::policy::decision::judge::errand::Start;
+use crate::policy::decision::judge::job_text;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::ShellMode;
 use crate::policy::identity::PolicyId;
@@ -25,13 +27,23 @@ pub struct Authorised {
     hash: CommandHash,
     canonical: String,
     shell: ShellMode,
-    /// Whether it is one program, so that no shell need wait for it.
-    alone: bool,
+    form: Form,
     code: Code,
     rules: Vec<Line>,
     trail: Trail,
     /// A person agreed to exactly this.
     approved: bool,
+}
+
+/// How the canonical text is put to `/bin/sh`.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// One program, which takes the shell's place: no shell need wait for it.
+    Alone,
+    /// Whatever else there is.
+    List,
+    /// As a job that goes on by itself.
+    Job(Start),
 }
 
 /// What the judge found, to be made into a permit or a question.
@@ -41,7 +53,7 @@ pub(super) struct Judged {
     pub(super) hash: CommandHash,
     pub(super) canonical: String,
     pub(super) shell: ShellMode,
-    pub(super) alone: bool,
+    pub(super) form: Form,
     pub(super) code: Code,
     pub(super) rules: Vec<Line>,
     pub(super) trail: Trail,
@@ -56,7 +68,7 @@ impl Authorised {
             hash,
             canonical,
             shell,
-            alone,
+            form,
             code,
             rules,
             trail,
@@ -67,7 +79,7 @@ impl Authorised {
             hash,
             canonical,
             shell,
-            alone,
+            form,
             code,
             rules,
             trail,
@@ -115,10 +127,13 @@ impl Authorised {
 
     /// The bytes for the `exec` request (RFC 4254 section 6.5): nothing else is sent.
     pub fn exec_line(&self) -> String {
-        match self.shell {
-            ShellMode::Sh => render::exec_line(&self.canonical, self.alone),
-            ShellMode::Login => render::login_line(&self.canonical),
-            ShellMode::Direct => self.canonical.clone(),
+        match (self.shell, &self.form) {
+            (ShellMode::Sh, Form::Job(start)) => job_text::start_line(start, &self.canonical),
+            (ShellMode::Sh, form) => {
+                render::exec_line(&self.canonical, matches!(form, Form::Alone))
+            }
+            (ShellMode::Login, _) => render::login_line(&self.canonical),
+            (ShellMode::Direct, _) => self.canonical.clone(),
         }
     }
 
@@ -140,12 +155,14 @@ impl Authorised {
         Denial::new(Code::HostGone, self.hash, None).after_a_change()
     }
 
-    /// What an approval is bound to: SHA-256 over host, shell mode and canonical form.
+    /// What an approval is bound to: SHA-256 over host, shell mode and canonical form. A job
+    /// is another thing than a run, whatever its name.
     fn digest(&self) -> [u8; 32] {
-        let mode = match self.shell {
-            ShellMode::Sh => b"sh\0".as_slice(),
-            ShellMode::Login => b"login\0",
-            ShellMode::Direct => b"direct\0",
+        let mode = match (self.shell, &self.form) {
+            (_, Form::Job(_)) => b"job\0".as_slice(),
+            (ShellMode::Sh, _) => b"sh\0",
+            (ShellMode::Login, _) => b"login\0",
+            (ShellMode::Direct, _) => b"direct\0",
         };
         Sha256::new()
             .chain_update(self.alias.as_str())

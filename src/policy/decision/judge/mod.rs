@@ -6,12 +6,15 @@
 //! [`Authorised`] there is. Called through [`crate::policy::Policy`].
 
 pub(crate) mod authorised;
+pub(crate) mod errand;
+mod job_text;
 
 use crate::model::names::CommandHash;
 use crate::policy::decision::denial::{Chain, ChainPart, Denial, DenialFault, Trail};
 use crate::policy::decision::does;
 use crate::policy::decision::endless;
-use crate::policy::decision::judge::authorised::{Authorised, Judged, NeedsApproval};
+use crate::policy::decision::judge::authorised::{Authorised, Form, Judged, NeedsApproval};
+use crate::policy::decision::judge::errand::Start;
 use crate::policy::decision::kind::Kind;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::remedy;
@@ -125,7 +128,7 @@ impl Policy {
                 self.remedy(subject, text, &assessment, &mut denial);
                 Verdict::Deny(denial)
             }
-            None => assessment.permit(self.id, subject, hash),
+            None => assessment.permit(self.id, subject, hash, None),
         }
     }
 
@@ -135,7 +138,7 @@ impl Policy {
         let hash = CommandHash::of(text);
         match assessment.denial(hash) {
             Some(denial) => Verdict::Deny(denial),
-            None => assessment.permit(self.id, subject, hash),
+            None => assessment.permit(self.id, subject, hash, None),
         }
     }
 
@@ -317,7 +320,13 @@ impl Assessment<'_> {
     }
 
     /// The permit or the question, if nothing denies.
-    fn permit(&self, policy: PolicyId, subject: &Subject<'_>, hash: CommandHash) -> Verdict {
+    fn permit(
+        &self,
+        policy: PolicyId,
+        subject: &Subject<'_>,
+        hash: CommandHash,
+        start: Option<Start>,
+    ) -> Verdict {
         let Ok(parsed) = &self.parsed else {
             return Verdict::Deny(Denial::new(Code::Empty, hash, None));
         };
@@ -334,19 +343,29 @@ impl Assessment<'_> {
             Ok(canonical) => canonical,
             Err(code) => return Verdict::Deny(Denial::new(code, hash, None)),
         };
+        let mut does = does::of(&parsed.commands);
+        if start.is_some() {
+            does.push_str(
+                ", and goes on by itself, without a time limit, until it ends or is cancelled",
+            );
+        }
         let judged = Judged {
             policy,
             alias: subject.alias.clone(),
             hash,
             canonical,
             shell: subject.shell,
-            alone: render::is_alone(parsed),
+            form: match start {
+                Some(start) => Form::Job(start),
+                None if render::is_alone(parsed) => Form::Alone,
+                None => Form::List,
+            },
             code: decisive.code,
             rules: self.findings.iter().filter_map(|each| each.line).collect(),
             trail: self.trail(None),
         };
         match asks {
-            Some(_) => Verdict::Ask(NeedsApproval::new(judged, does::of(&parsed.commands))),
+            Some(_) => Verdict::Ask(NeedsApproval::new(judged, does)),
             None => Verdict::Allow(Authorised::new(judged)),
         }
     }
