@@ -21,7 +21,9 @@ use crate::model::names::{CommandHash, CommandText, Tag};
 
 pub use crate::policy::decision::denial::Denial;
 pub(crate) use crate::policy::decision::denial::{ApprovalFailure, DenialFault};
-pub use crate::policy::decision::judge::authorised::{Approval, Authorised, NeedsApproval, Shown};
+pub use crate::policy::decision::judge::authorised::{
+    Approval, Authorised, NeedsApproval, Shown, Standing,
+};
 pub(crate) use crate::policy::decision::judge::errand::KEPT_DAYS;
 pub use crate::policy::decision::judge::errand::{Care, Errand};
 pub use crate::policy::decision::reason::Code;

@@ -244,11 +244,15 @@ pub struct Approval {
     pub elapsed_ms: u64,
 }
 
-/// How an approval ended. Only `Accepted` lets the command run.
+/// How an approval ended. Only the first three let the command run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalOutcome {
     Accepted,
+    /// And to whatever else the same rules ask about on this host, for a while.
+    AcceptedForAWhile,
+    /// Nobody was asked: an approval of before stands for it.
+    Standing,
     Declined,
     Cancelled,
     /// The client's answer is none that the protocol knows.

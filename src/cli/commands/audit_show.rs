@@ -133,7 +133,10 @@ impl Filter {
         let text = |key| record.get(key).and_then(Value::as_str);
         let refusal = match text("type") {
             Some("policy_decision") => record.get("allowed") == Some(&Value::Bool(false)),
-            Some("approval") => text("outcome") != Some("accepted"),
+            Some("approval") => !matches!(
+                text("outcome"),
+                Some("accepted" | "accepted_for_a_while" | "standing")
+            ),
             Some("command_chain_denied" | "command_bypass_attempt") => true,
             _ => false,
         };

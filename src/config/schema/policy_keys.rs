@@ -53,6 +53,12 @@ pub const POLICY: Table = Table {
             "",
         ),
         key(
+            "approval_reuse_seconds",
+            Kind::Number { min: 0, max: 3_600 },
+            Need::Default("0"),
+            "",
+        ),
+        key(
             "on_audit_failure",
             Kind::OneOf(&["refuse", "warn"]),
             Need::Default("refuse"),

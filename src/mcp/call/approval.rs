@@ -14,20 +14,25 @@ use crossbeam_channel::RecvTimeoutError;
 use sha2::{Digest, Sha256};
 
 use crate::audit::{self, ApprovalOutcome, Record, Ts};
+use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::call::elicitation_result::{KEY, Retry, read_reply};
+use crate::mcp::call::elicitation_result::{CHOICE, KEY, Retry, read_reply};
 use crate::mcp::call::request_state::Fault;
 use crate::mcp::wire::json::{Json, Object};
 use crate::mcp::wire::message::{self, RequestId, RpcError};
 use crate::model::names::HostAlias;
 use crate::model::text::{ascii, hex};
-use crate::policy::{Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown};
+use crate::policy::{
+    Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown, Standing,
+};
 
 /// How often a waiting client is told that a person is being waited for.
 const REMIND: Duration = Duration::from_secs(5);
 /// Most host names that one question lists.
 const HOSTS_SHOWN: usize = 50;
+/// What a yes is good for unless another choice is offered and taken.
+const ONCE: &str = "once";
 
 /// How a question ended.
 pub(crate) enum Ruling {
@@ -60,14 +65,67 @@ impl Approvals {
     }
 }
 
+/// How a policy has people asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// How long an answer is waited for, and counts.
+    wait: Duration,
+    /// How long a yes may stand for more than what was asked; zero: not at all.
+    reuse: Duration,
+}
+
+impl Terms {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            wait: snapshot.approval_wait(),
+            reuse: snapshot.approval_reuse(),
+        }
+    }
+
+    /// The choice beside "once", if the policy leaves one.
+    fn choice(&self) -> Option<String> {
+        let seconds = self.reuse.as_secs();
+        match (seconds, seconds % 60) {
+            (0, _) => None,
+            (1, _) => Some("1 second".to_owned()),
+            (60, _) => Some("1 minute".to_owned()),
+            (_, 0) => Some(format!("{} minutes", seconds / 60)),
+            _ => Some(format!("{seconds} seconds")),
+        }
+    }
+}
+
+/// The permit, where a person's yes of before stands for this too; that is on the record.
+///
+/// # Errors
+/// The question, which has to be put.
+#[expect(
+    clippy::result_large_err,
+    reason = "the question goes on to be asked: it is the value, not a failure"
+)]
+pub(crate) fn standing(call: &Call, question: NeedsApproval) -> Result<Authorised, NeedsApproval> {
+    let (alias, hash) = (question.alias().clone(), question.hash());
+    let digest = hex(question.show().1.digest());
+    let permit = call.session.standing.apply(question)?;
+    let approval = audit::Approval {
+        ts: Ts::now(),
+        alias,
+        hash,
+        digest,
+        outcome: ApprovalOutcome::Standing,
+        elapsed_ms: 0,
+    };
+    call.session.server.audit.emit(Record::Approval(approval));
+    Ok(permit)
+}
+
 /// Asks about commands of one call, all or none of them: one question, also for a fleet.
-/// An answer counts for as long as `wait`.
-pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Duration) -> Ruling {
+pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Terms) -> Ruling {
     let asked = Instant::now();
     let reply = if !call.caller().abilities.forms {
         Reply::without(ApprovalOutcome::Unsupported)
     } else if !call.caller().version.is_modern() {
-        ask_legacy(call, questions, wait)
+        ask_legacy(call, questions, terms)
     } else {
         match &call.retry {
             // A first attempt, or one that answers other questions than ours.
@@ -75,22 +133,35 @@ pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Durat
             | Some(Retry {
                 state: None,
                 reply: None,
-            }) => return Ruling::Ask(ask_modern(call, questions, wait)),
+            }) => return Ruling::Ask(ask_modern(call, questions, terms)),
             // Half of a second attempt: the question is put again.
             Some(Retry {
                 state: Some(state),
                 reply: None,
             }) if call.session.request_states.knows(state) => {
-                return Ruling::Ask(ask_modern(call, questions, wait));
+                return Ruling::Ask(ask_modern(call, questions, terms));
             }
             Some(retry) => check_retry(call, retry, questions),
         }
     };
-    let outcome = reply.outcome;
+    let chosen = reply.choice.is_some() && reply.choice == terms.choice();
+    let outcome = match reply.outcome {
+        ApprovalOutcome::Accepted if chosen => ApprovalOutcome::AcceptedForAWhile,
+        outcome => outcome,
+    };
     record(call, questions, outcome, reply.since.unwrap_or(asked));
     match outcome {
         ApprovalOutcome::Accepted => Ruling::Approved(Approvals::of(reply.shown)),
-        ApprovalOutcome::Unsupported => Ruling::Refused(ApprovalFailure::Unavailable),
+        ApprovalOutcome::AcceptedForAWhile => {
+            let both = reply.shown.into_iter().map(Shown::accepted_for_a_while);
+            let (approvals, given): (Vec<Approval>, Vec<Standing>) = both.unzip();
+            call.session.standing.keep(given, terms.reuse);
+            Ruling::Approved(Approvals(approvals.into_iter()))
+        }
+        // Never read from an answer: where one stands, nobody is asked.
+        ApprovalOutcome::Unsupported | ApprovalOutcome::Standing => {
+            Ruling::Refused(ApprovalFailure::Unavailable)
+        }
         ApprovalOutcome::Timeout | ApprovalOutcome::Expired => {
             Ruling::Refused(ApprovalFailure::Timeout)
         }
@@ -124,6 +195,7 @@ const MALFORMED: &str = "inputResponses must hold approval, with action accept, 
 /// What came back for a question, and what had been shown with it.
 struct Reply {
     outcome: ApprovalOutcome,
+    choice: Option<String>,
     shown: Vec<Shown>,
     /// When the question was put, where that was in an earlier call.
     since: Option<Instant>,
@@ -133,6 +205,7 @@ impl Reply {
     fn without(outcome: ApprovalOutcome) -> Self {
         Self {
             outcome,
+            choice: None,
             shown: Vec::new(),
             since: None,
         }
@@ -140,9 +213,10 @@ impl Reply {
 }
 
 /// Sends `elicitation/create` and waits for the answer.
-fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Duration) -> Reply {
+fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Terms) -> Reply {
+    let wait = terms.wait;
     let (id, answer) = call.session.questions.open();
-    let (params, shown) = form(questions, call.caller().version.has_descriptions());
+    let (params, shown) = form(questions, call.caller().version.has_descriptions(), terms);
     if !call
         .reply
         .send(message::request(&id, "elicitation/create", &params))
@@ -158,8 +232,10 @@ fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Duration) ->
         let left = wait.saturating_sub(begun.elapsed());
         match answer.recv_timeout(left.min(REMIND)) {
             Ok(Ok(reply)) => {
+                let said = read_reply(&reply);
                 return Reply {
-                    outcome: read_reply(&reply),
+                    outcome: said.outcome,
+                    choice: said.choice,
                     shown,
                     since: None,
                 };
@@ -199,12 +275,12 @@ fn take_back(call: &Call, id: &RequestId, reason: &str) {
 }
 
 /// The `input_required` result.
-fn ask_modern(call: &Call, questions: &[&NeedsApproval], wait: Duration) -> Answer {
-    let (params, shown) = form(questions, true);
+fn ask_modern(call: &Call, questions: &[&NeedsApproval], terms: Terms) -> Answer {
+    let (params, shown) = form(questions, true, terms);
     let state = call
         .session
         .request_states
-        .issue(digest(call, questions), shown, wait);
+        .issue(digest(call, questions), shown, terms.wait);
     let request = Object::new()
         .field("method", "elicitation/create")
         .json("params", &params)
@@ -221,7 +297,11 @@ fn ask_modern(call: &Call, questions: &[&NeedsApproval], wait: Duration) -> Answ
 /// Reads the second attempt of a modern client. Its state is used up by a yes and by a no.
 fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Reply {
     // A no would end it, and this is none: the state stays good for an answer.
-    if retry.reply == Some(ApprovalOutcome::Malformed) {
+    let (said, choice) = match &retry.reply {
+        Some(said) => (said.outcome, said.choice.clone()),
+        None => (ApprovalOutcome::Cancelled, None),
+    };
+    if said == ApprovalOutcome::Malformed {
         return Reply::without(ApprovalOutcome::Malformed);
     }
     match call.session.request_states.redeem(
@@ -229,7 +309,8 @@ fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Repl
         &digest(call, questions),
     ) {
         Ok(issued) => Reply {
-            outcome: retry.reply.unwrap_or(ApprovalOutcome::Cancelled),
+            outcome: said,
+            choice,
             since: Some(issued.since),
             shown: issued.shown,
         },
@@ -240,12 +321,23 @@ fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Repl
 }
 
 /// The parameters of `elicitation/create`, and what they show.
-fn form(questions: &[&NeedsApproval], with_mode: bool) -> (Json, Vec<Shown>) {
-    let (message, shown) = wording(questions);
-    // Nothing to fill in: to accept is to approve.
+fn form(questions: &[&NeedsApproval], with_mode: bool, terms: Terms) -> (Json, Vec<Shown>) {
+    let choice = terms.choice();
+    let (message, shown) = wording(questions, choice.as_deref());
+    // Nothing has to be filled in: to accept is to approve, once.
+    let properties = Object::new().maybe(
+        CHOICE,
+        choice.map(|choice| {
+            Object::new()
+                .field("type", "string")
+                .field("title", "Approve for")
+                .field("enum", &[ONCE, &choice])
+                .field("default", ONCE)
+        }),
+    );
     let schema = Object::new()
         .field("type", "object")
-        .json("properties", &Json::empty_object())
+        .json("properties", &properties.end())
         .end();
     let params = Object::new()
         .when(with_mode, |params| params.field("mode", "form"))
@@ -257,7 +349,7 @@ fn form(questions: &[&NeedsApproval], with_mode: bool) -> (Json, Vec<Shown>) {
 
 /// What the person reads: where, what exactly, and which rules ask. A fleet of hosts
 /// shares the command, so it is shown once.
-fn wording(questions: &[&NeedsApproval]) -> (String, Vec<Shown>) {
+fn wording(questions: &[&NeedsApproval], choice: Option<&str>) -> (String, Vec<Shown>) {
     let mut hosts: Vec<&str> = questions
         .iter()
         .map(|question| question.alias().as_str())
@@ -292,6 +384,13 @@ fn wording(questions: &[&NeedsApproval]) -> (String, Vec<Shown>) {
         ascii(does),
         rules.join(", ")
     );
+    let text = match choice {
+        None => text,
+        Some(choice) => format!(
+            "{text}\n\nWith '{choice}' for '{ONCE}' you approve every command that the same rules ask about \
+             on the same hosts, for that long and without another question."
+        ),
+    };
     (text, shown)
 }
 

@@ -7,12 +7,12 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::call::approval::{self, Ruling};
+use crate::mcp::call::approval::{self, Ruling, Terms};
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::feature::task::Work;
 use crate::mcp::tools::answers;
@@ -61,7 +61,7 @@ pub(crate) fn run(call: &Arc<Call>) {
         },
     ));
     // Approval, order.
-    match settle(call, plan, snapshot.approval_wait()) {
+    match settle(call, plan, Terms::of(&snapshot)) {
         Ok(plan) => start(call, request, plan),
         Err(question) => call.reply.end(question),
     }
@@ -106,14 +106,15 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
 ///
 /// # Errors
 /// The question, for a modern client to put.
-fn settle(call: &Arc<Call>, plan: TagPlan, wait: Duration) -> Result<TagPlan, Answer> {
+fn settle(call: &Arc<Call>, plan: TagPlan, terms: Terms) -> Result<TagPlan, Answer> {
     let begun = Instant::now();
+    let plan = plan.approve(|question| approval::standing(call, question));
     let ruling = {
         let questions: Vec<&NeedsApproval> = plan.asks();
         if questions.is_empty() {
             None
         } else {
-            Some(approval::obtain(call, &questions, wait))
+            Some(approval::obtain(call, &questions, terms))
         }
     };
     match ruling {

@@ -58,6 +58,23 @@ impl TagPlan {
             .collect()
     }
 
+    /// Lets those run for which there is an approval already; the others are asked on.
+    #[must_use]
+    pub fn approve(
+        mut self,
+        mut approve: impl FnMut(NeedsApproval) -> Result<Authorised, NeedsApproval>,
+    ) -> Self {
+        let approved = |(alias, verdict)| match verdict {
+            Verdict::Ask(needs) => match approve(needs) {
+                Ok(authorised) => (alias, Verdict::Allow(authorised)),
+                Err(needs) => (alias, Verdict::Ask(needs)),
+            },
+            Verdict::Allow(_) | Verdict::Deny(_) => (alias, verdict),
+        };
+        self.hosts = self.hosts.into_iter().map(approved).collect();
+        self
+    }
+
     /// Decides for each host that needs approval. What is not settled when the plan is
     /// run is denied.
     #[must_use]

@@ -152,7 +152,9 @@ fn an_end_reaches_all_of_it_and_stays_known() {
 fn without_a_rule_for_it_nothing_runs() {
     let fleet = Fleet::of(&["web1"]);
     policy(&fleet, &["hostname"], &["uptime"]);
-    fleet.host("web1").stub("uptime", "#!/bin/sh\nexec sleep 4725\n");
+    fleet
+        .host("web1")
+        .stub("uptime", "#!/bin/sh\nexec sleep 4725\n");
     let server = Server::start(&fleet.setup);
     for command in ["uptime", "hostname; uptime", "echo only"] {
         let denial = refused(&server, command);
@@ -189,7 +191,9 @@ fn without_a_rule_for_it_nothing_runs() {
 #[test]
 fn what_the_host_lacks_is_said_before_anything_runs() {
     let tools = Scratch::new("no-setsid");
-    for tool in ["sh", "mkdir", "chmod", "rm", "cat", "date", "mv", "find", "tr", "grep"] {
+    for tool in [
+        "sh", "mkdir", "chmod", "rm", "cat", "date", "mv", "find", "tr", "grep",
+    ] {
         let found = crate::common::tool(tool);
         std::os::unix::fs::symlink(found, tools.path().join(tool)).unwrap();
     }
@@ -229,7 +233,10 @@ fn its_output_on_the_host_is_bounded() {
     policy(&fleet, &["seq *"], &["uptime"]);
     for (cap, state) in [("stop", "failed"), ("discard", "completed")] {
         let text = std::fs::read_to_string(fleet.setup.config.join("policy.yml")).unwrap();
-        let text = text.replace("max_seconds: 30", &format!("max_seconds: 30, on_output_cap: {cap}"));
+        let text = text.replace(
+            "max_seconds: 30",
+            &format!("max_seconds: 30, on_output_cap: {cap}"),
+        );
         fleet.setup.write("policy.yml", &text);
         let server = Server::start(&fleet.setup);
         let task = start(&server, "seq 1000000");
@@ -241,6 +248,9 @@ fn its_output_on_the_host_is_bounded() {
         let all = server.tool("ssh_get_task_output", all);
         assert_eq!(all["output_lines"][0], "1");
         server.finish();
-        fleet.setup.write("policy.yml", &text.replace(&format!(", on_output_cap: {cap}"), ""));
+        fleet.setup.write(
+            "policy.yml",
+            &text.replace(&format!(", on_output_cap: {cap}"), ""),
+        );
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::config::{Host, Snapshot};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::call::approval::{self, Ruling};
+use crate::mcp::call::approval::{self, Ruling, Terms};
 use crate::mcp::tools::answers::refusal::denied;
 use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
@@ -106,7 +106,11 @@ impl Target {
         call: &Arc<Call>,
         question: NeedsApproval,
     ) -> Result<Authorised, Answer> {
-        match approval::obtain(call, &[&question], self.snapshot.approval_wait()) {
+        let question = match approval::standing(call, question) {
+            Ok(authorised) => return Ok(authorised),
+            Err(question) => question,
+        };
+        match approval::obtain(call, &[&question], Terms::of(&self.snapshot)) {
             Ruling::Approved(mut given) => given
                 .spend(question)
                 .map_err(|denial| self.deny(call, &denial)),

@@ -137,6 +137,10 @@ impl Authorised {
         }
     }
 
+    fn is_job(&self) -> bool {
+        matches!(self.form, Form::Job(_))
+    }
+
     pub fn code(&self) -> Code {
         self.code
     }
@@ -179,13 +183,16 @@ impl Authorised {
 pub struct NeedsApproval {
     permit: Authorised,
     does: String,
+    /// The rules that ask.
+    asking: Vec<Line>,
 }
 
 impl NeedsApproval {
-    pub(super) fn new(judged: Judged, does: String) -> Self {
+    pub(super) fn new(judged: Judged, does: String, asking: Vec<Line>) -> Self {
         Self {
             permit: Authorised::new(judged),
             does,
+            asking,
         }
     }
 
@@ -219,8 +226,16 @@ impl NeedsApproval {
     /// together, so that nothing can be approved that was not shown. Characters beyond ASCII
     /// are written as `\u{…}`, so that a letter that only looks like another one shows.
     pub fn show(&self) -> (String, Shown) {
-        let digest = self.permit.digest();
-        (ascii(&self.permit.canonical), Shown { digest })
+        let shown = Shown {
+            digest: self.permit.digest(),
+            standing: Standing {
+                policy: self.permit.policy,
+                alias: self.permit.alias.clone(),
+                asking: self.asking.clone(),
+                is_job: self.permit.is_job(),
+            },
+        };
+        (ascii(&self.permit.canonical), shown)
     }
 
     /// Lines in `policy.yml` of the rules that ask or allow.
@@ -245,6 +260,43 @@ impl NeedsApproval {
         }
     }
 
+    /// The permit, if a person's yes stands for every rule that asks.
+    ///
+    /// # Errors
+    /// The question itself, if there is one that was not answered so.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the question goes on to be asked: it is the value, not a failure"
+    )]
+    pub fn approve_by<'s>(
+        mut self,
+        given: impl Iterator<Item = &'s Standing>,
+    ) -> Result<Authorised, Self> {
+        let mut answered: Vec<Line> = Vec::new();
+        for standing in given {
+            let Standing {
+                policy,
+                alias,
+                asking,
+                is_job,
+            } = standing;
+            if *policy == self.permit.policy
+                && *alias == self.permit.alias
+                && *is_job == self.permit.is_job()
+            {
+                answered.extend(asking);
+            }
+        }
+        let all = !self.asking.is_empty() && self.asking.iter().all(|line| answered.contains(line));
+        match all {
+            true => {
+                self.permit.approved = true;
+                Ok(self.permit)
+            }
+            false => Err(self),
+        }
+    }
+
     /// The permit, if an older permit for this very host and command was approved.
     ///
     /// # Errors
@@ -263,6 +315,7 @@ impl NeedsApproval {
             false => Err(Self {
                 permit,
                 does: self.does,
+                asking: self.asking,
             }),
         }
     }
@@ -289,6 +342,18 @@ impl NeedsApproval {
 #[derive(Debug)]
 pub struct Shown {
     digest: [u8; 32],
+    standing: Standing,
+}
+
+/// A person's yes to the rules that asked, for any command that they ask about on this host,
+/// as long as this policy is in force. How long it counts is for whoever keeps it to say.
+#[derive(Debug)]
+pub struct Standing {
+    policy: PolicyId,
+    alias: HostAlias,
+    asking: Vec<Line>,
+    /// Given for a job, or for runs.
+    is_job: bool,
 }
 
 impl Shown {
@@ -300,6 +365,11 @@ impl Shown {
     /// The person agreed to what was shown.
     pub fn accepted(self) -> Approval {
         Approval(self.digest)
+    }
+
+    /// The same, and to whatever else the same rules ask about on this host.
+    pub fn accepted_for_a_while(self) -> (Approval, Standing) {
+        (Approval(self.digest), self.standing)
     }
 }
 

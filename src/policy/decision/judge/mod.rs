@@ -365,7 +365,14 @@ impl Assessment<'_> {
             trail: self.trail(None),
         };
         match asks {
-            Some(_) => Verdict::Ask(NeedsApproval::new(judged, does)),
+            Some(_) => {
+                let asking = self
+                    .findings
+                    .iter()
+                    .filter(|each| each.action == Action::Ask)
+                    .filter_map(|each| each.line);
+                Verdict::Ask(NeedsApproval::new(judged, does, asking.collect()))
+            }
             None => Verdict::Allow(Authorised::new(judged)),
         }
     }
