@@ -97,7 +97,7 @@ fn chain() -> &'static Chain {
             }
             let task = TaskId::new(&alias, hash, 1_700_000_000_000_000 + number);
             let started = audit
-                .allow(&alias, hash)
+                .allow(&alias, hash, hash)
                 .start(&task)
                 .expect("the start is recorded");
             if number % 2 == 0 {

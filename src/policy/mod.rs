@@ -21,13 +21,12 @@ use crate::model::names::{CommandHash, CommandText, Tag};
 
 pub use crate::policy::decision::denial::Denial;
 pub(crate) use crate::policy::decision::denial::{ApprovalFailure, DenialFault};
-pub use crate::policy::decision::judge::authorised::{
-    Approval, Authorised, NeedsApproval, Shown, Standing,
-};
+pub(crate) use crate::policy::decision::judge::authorised::Standing;
+pub use crate::policy::decision::judge::authorised::{Approval, Authorised, NeedsApproval, Shown};
 pub(crate) use crate::policy::decision::judge::errand::KEPT_DAYS;
 pub use crate::policy::decision::judge::errand::{Care, Errand};
 pub use crate::policy::decision::reason::Code;
-pub use crate::policy::decision::subject::{ShellMode, Subject};
+pub use crate::policy::decision::subject::{Quotes, ShellMode, Subject};
 pub use crate::policy::decision::verdict::Verdict;
 use identity::PolicyId;
 pub(crate) use limits::EffectiveLimits;

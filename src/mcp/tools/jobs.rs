@@ -18,7 +18,7 @@ use crate::mcp::tools::unknown_host;
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::model::job::JobId;
 use crate::model::names::{CommandText, HostAlias, TaskId};
-use crate::policy::{Authorised, Care, Errand, Verdict};
+use crate::policy::{Authorised, Care, Denial, Errand, Verdict};
 use crate::task::{Facts, Kept, Kind, NotTaken, Order, Outcome, Permit, State, Status, TaskHandle};
 
 /// Seconds that a host has for an answer, beside those that it is to wait.
@@ -83,7 +83,7 @@ fn care(call: &Call, alias: &HostAlias, what: &str, care: Care) -> Result<Arc<Ou
         Care::End(_) | Care::List => 0,
     };
     let errand = Errand::Care(care);
-    let refuse = |denial| {
+    let refuse = |denial: &Denial| {
         server.tasks.record_denial(alias, text.hash(), begun);
         denied(alias, text.hash(), text.as_str(), denial)
     };

@@ -464,7 +464,8 @@ impl Code {
             Self::BareWords => (
                 "syntax:bare-words",
                 "This host gets words as they are, without quotes, and one of these needs some",
-                "Use words of letters, digits and _ . / : , + @ - only, joined by | ; && || at most",
+                "Use words of letters, digits and _ . / : , + @ - only, joined by | ; && || at most; the \
+                 operator can say which quotes the host reads (quotes: single or double)",
             ),
             Self::PlainLists => (
                 "syntax:plain-lists",

@@ -14,7 +14,19 @@ pub enum ShellMode {
     /// To the login shell itself, quoted as every supported shell reads it.
     Login,
     /// As bare words: appliances, and forced commands that look at the text.
-    Direct,
+    Direct(Quotes),
+}
+
+/// How a host without a shell of ours reads a word that holds a blank or the like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Quotes {
+    /// Nobody said: such words are refused.
+    #[default]
+    None,
+    /// Between `'`.
+    Single,
+    /// Between `"`.
+    Double,
 }
 
 /// For whom a command is judged.

@@ -22,6 +22,20 @@ pub(crate) struct Level<'w> {
     pub(crate) reading: Option<Reading<'w>>,
 }
 
+impl Level<'_> {
+    /// Whether what it runs is run as it would be without it, for as long as it lets it:
+    /// `timeout 5`, `nice`. Of words that are not known nobody can tell.
+    pub(crate) fn passes(&self) -> bool {
+        self.reading.as_ref().is_some_and(|reading| {
+            let unknown = |role: &Role<'_>| matches!(role.what, What::Unknown(_));
+            reading.description.through
+                && !reading.description.feeds
+                && !reading.description.raises
+                && !reading.roles.iter().any(unknown)
+        })
+    }
+}
+
 /// The chain; never empty for a command that has words.
 #[derive(Debug)]
 pub(crate) struct Invocation<'w> {

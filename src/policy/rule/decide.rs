@@ -17,6 +17,7 @@ use crate::policy::rule::word_pattern::Freedom;
 use crate::policy::rule::{Finding, Grant, Rule, Rules, free_words};
 use crate::policy::source::{Action, Line};
 use crate::policy::syntax::command::{Directory, OUTPUT, STATUS, Simple, Word};
+use crate::policy::syntax::shell_text::behind_wrapper;
 
 /// One command, or what a wrapper runs, with what is needed to decide it.
 struct Case<'a, 'w> {
@@ -65,6 +66,10 @@ impl Rules {
             return found;
         }
         if is_always_allowed(words) {
+            return Finding::plain(Action::Allow, Code::Safe, None);
+        }
+        // Its text was read, and is judged command by command.
+        if words.last().is_some_and(|word| word.shell) && behind_wrapper(words).is_some() {
             return Finding::plain(Action::Allow, Code::Safe, None);
         }
         let filters = self.filters && command.is_fed();

@@ -133,7 +133,7 @@ impl Authorised {
                 render::exec_line(&self.canonical, matches!(form, Form::Alone))
             }
             (ShellMode::Login, _) => render::login_line(&self.canonical),
-            (ShellMode::Direct, _) => self.canonical.clone(),
+            (ShellMode::Direct(_), _) => self.canonical.clone(),
         }
     }
 
@@ -166,7 +166,7 @@ impl Authorised {
             (_, Form::Job(_)) => b"job\0".as_slice(),
             (ShellMode::Sh, _) => b"sh\0",
             (ShellMode::Login, _) => b"login\0",
-            (ShellMode::Direct, _) => b"direct\0",
+            (ShellMode::Direct(_), _) => b"direct\0",
         };
         Sha256::new()
             .chain_update(self.alias.as_str())

@@ -16,7 +16,7 @@ use crate::policy::decision::subject::{ShellMode, Subject};
 use crate::policy::decision::verdict::Verdict;
 use crate::policy::source::{Action, OutputCap};
 
-pub use crate::policy::decision::judge::job_text::KEPT_DAYS;
+pub(crate) use crate::policy::decision::judge::job_text::KEPT_DAYS;
 
 /// What a permit is wanted for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -60,7 +60,7 @@ pub(super) fn start_line(start: &Start, canonical: &str) -> String {
 }
 
 /// How long an ended job stays on its host; the next start there takes it away.
-pub const KEPT_DAYS: u32 = 7;
+pub(crate) const KEPT_DAYS: u32 = 7;
 
 /// The text that looks after jobs.
 pub(super) fn care(care: &Care) -> String {

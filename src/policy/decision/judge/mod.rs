@@ -58,7 +58,10 @@ impl Policy {
             Ok(parsed) => parsed
                 .commands
                 .iter()
-                .any(|command| shell_text::is_shell_text(&command.words)),
+                .map(|command| &command.words)
+                .any(|words| {
+                    shell_text::is_shell_text(words) || shell_text::behind_wrapper(words).is_some()
+                }),
         };
         if !looks_deeper || written.is_denied_by_name() {
             return written;
@@ -337,7 +340,7 @@ impl Assessment<'_> {
         let canonical = match subject.shell {
             ShellMode::Sh => Ok(render::canonical(parsed)),
             ShellMode::Login => render::plain(parsed).ok_or(Code::PlainLists),
-            ShellMode::Direct => render::bare(parsed).ok_or(Code::BareWords),
+            ShellMode::Direct(quotes) => render::direct(parsed, quotes).ok_or(Code::BareWords),
         };
         let canonical = match canonical {
             Ok(canonical) => canonical,
