@@ -51,8 +51,9 @@ pub(crate) fn sign_in(
     let mut refused = Vec::new();
     match try_all(link, with, &mut refused, watch) {
         // sshd says no more than that when it has said no often enough (`MaxAuthTries`).
-        Err(SshError::LinkLost { .. }) if !refused.is_empty() => Err(SshError::Denied {
-            methods: refused.join(", ") + "; then it hung up",
+        Err(SshError::LinkLost { cause, .. }) if !refused.is_empty() => Err(SshError::Denied {
+            methods: refused.join(", "),
+            farewell: Some(cause),
         }),
         result => result,
     }
@@ -112,14 +113,28 @@ fn explain_refusal(
         Ok(None) => return Ok(()),
         Err(error @ (SshError::Cancelled(_) | SshError::Timeout { .. })) => return Err(error),
         // It hung up: it had said no already.
-        Err(_) => return Err(SshError::Denied { methods }),
+        Err(SshError::LinkLost { cause, .. }) => {
+            return Err(SshError::Denied {
+                methods,
+                farewell: Some(cause),
+            });
+        }
+        Err(_) => {
+            return Err(SshError::Denied {
+                methods,
+                farewell: None,
+            });
+        }
     };
     let wanted = |method: &&str| match *method {
         "agent" => offers(&offered, "publickey"),
         method => offers(&offered, method),
     };
     if tried.iter().any(wanted) {
-        Err(SshError::Denied { methods })
+        Err(SshError::Denied {
+            methods,
+            farewell: None,
+        })
     } else {
         Err(SshError::NotTaken { methods, offered })
     }
