@@ -24,6 +24,8 @@ pub struct TagOptions {
     pub shape: Shape,
     /// A time limit below the policy's.
     pub seconds: Option<u32>,
+    /// How many seconds the whole run may take, where somebody waits for its answer.
+    pub within: Option<u32>,
 }
 
 /// Who is to run what, and who is not.
