@@ -69,7 +69,7 @@ fn measure(audit: &Audit, parallel: u32, commands: u32, each: Duration) -> f64 {
                 for command in 0..commands / parallel {
                     let number = u64::from(thread) << 32 | u64::from(command);
                     let task = TaskId::new(alias, hash, number);
-                    let started = audit.allow(alias, hash).start(&task).unwrap();
+                    let started = audit.allow(alias, hash, hash).start(&task).unwrap();
                     if !each.is_zero() {
                         std::thread::sleep(each);
                     }

@@ -177,6 +177,7 @@ impl Audit {
             hash,
             end: AuditEnd::unknown(),
             interrupted: true,
+            canonical_hash: None,
         });
         self.close_run(end, Some(&task));
     }
@@ -239,14 +240,15 @@ impl Audit {
 
     /// Puts a denial on the record.
     pub fn deny(&self, alias: &HostAlias, hash: CommandHash) {
-        self.emit(Record::decision(alias, hash, false));
+        self.emit(Record::denial(alias, hash));
     }
 
     /// Puts an approval by the policy on the record. What is returned is the only way to
     /// start the command, so that each one has exactly one decision. Dropping it is
     /// right for a command that was never started and whose end needs no record.
-    pub fn allow(&self, alias: &HostAlias, hash: CommandHash) -> Decided {
-        Decided::new(self, alias, hash)
+    /// `hash` is of the command as it was asked for, `canonical` of what would be sent.
+    pub fn allow(&self, alias: &HostAlias, hash: CommandHash, canonical: CommandHash) -> Decided {
+        Decided::new(self, alias, hash, canonical)
     }
 
     fn write(&self, mut record: Record) -> Result<(), AuditError> {

@@ -167,6 +167,7 @@ impl Registry {
         let host = runnable.host().ok_or(Refused::UnknownHost)?;
         let terms = Terms::of(&runnable, host, kind, seconds);
         let (alias, hash) = (host.alias.clone(), runnable.command().hash());
+        let canonical = runnable.command().canonical_hash();
         let name = Name {
             id: match runnable.errand() {
                 // Its name is on its host from the start.
@@ -181,7 +182,7 @@ impl Registry {
         let output = Output::new(Arc::clone(&self.budget), &self.audit.secrets());
         let pending = PendingRun {
             permit: runnable.into_permit(),
-            decided: self.audit.allow(&name.alias, hash),
+            decided: self.audit.allow(&name.alias, hash, canonical),
         };
         let task = Arc::new(Task::new(name, terms, pending, output, listener));
         task.create(|| self.tables().insert(&task))?;

@@ -99,6 +99,8 @@ pub(crate) struct Terms {
     /// As it came in: what a later policy judges.
     pub(crate) text: CommandText,
     pub(crate) errand: Errand,
+    /// Of what is sent.
+    pub(crate) canonical: CommandHash,
 }
 
 impl Terms {
@@ -112,6 +114,7 @@ impl Terms {
             hostname: host.address.to_string().into(),
             text: runnable.text().clone(),
             errand: runnable.errand().clone(),
+            canonical: runnable.command().canonical_hash(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::audit::{AuditError, Hop, Phase, Record, Started};
+use crate::audit::{AuditError, Hop, Patterns, Phase, Record, Started};
 use crate::config::{Snapshot, Store};
 use crate::model::names::HostAlias;
 use crate::policy::source::OutputCap;
@@ -88,7 +88,7 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
         note(registry, task, &report);
         if report.ended != Ended::Superseded {
             let truncated = intake.truncated(report.bytes_not_given);
-            return facts(task, report, truncated);
+            return facts(task, report, truncated, &registry.audit.secrets());
         }
         match runnable
             .into_permit()
@@ -324,7 +324,12 @@ fn overruled(task: &Task, overruled: Box<Overruled>) -> Facts {
     facts
 }
 
-fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts {
+fn facts(
+    task: &Task,
+    report: RunReport,
+    truncated: Option<Truncated>,
+    secrets: &Patterns,
+) -> Facts {
     let mut facts = Facts::of(task);
     match report.exit {
         Some(Exit::Status(status)) => facts.exit_code = status.into(),
@@ -359,7 +364,10 @@ fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts 
         text: error.for_assistant().to_owned(),
         unreached: Unreached::of(&error),
         network: error.network_denial(),
-        detail: error.detail(),
+        // What a host says may hold what it was given.
+        detail: error
+            .detail()
+            .map(|detail| secrets.redact(&detail).unwrap_or(detail)),
     });
     facts
 }
@@ -372,6 +380,7 @@ impl Facts {
             id: task.id.clone(),
             alias: task.alias.clone(),
             hash: task.hash,
+            canonical: terms.canonical,
             state: State::Failed,
             exit_code: -1,
             exit_signal: None,

@@ -93,7 +93,7 @@ pub(crate) fn ended() -> AuditEnd {
 
 /// One command, from its decision to its end.
 pub(crate) fn run(audit: &Audit, number: u64) {
-    let decided = audit.allow(&alias(), hash());
+    let decided = audit.allow(&alias(), hash(), hash());
     decided.start(&task(number)).unwrap().finish(ended());
 }
 

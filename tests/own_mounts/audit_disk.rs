@@ -63,7 +63,7 @@ fn fill(directory: &Path) -> PathBuf {
 }
 
 fn start(audit: &Audit, number: u64) -> Result<Started, AuditError> {
-    audit.allow(&alias(), hash()).start(&task(number))
+    audit.allow(&alias(), hash(), hash()).start(&task(number))
 }
 
 /// The command is refused with a cause for the operator, and none of it for the client.

@@ -55,6 +55,8 @@ pub(crate) enum Mark<'a> {
         alias: &'a HostAlias,
         #[serde(serialize_with = "display")]
         hash: &'a CommandHash,
+        #[serde(serialize_with = "display")]
+        canonical_hash: &'a CommandHash,
     },
     /// The start before could not be brought to disk: the command was not sent.
     #[serde(rename = "audit_withdrawn")]

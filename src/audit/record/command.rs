@@ -17,16 +17,23 @@ pub struct Decided {
     audit: Audit,
     alias: HostAlias,
     hash: CommandHash,
+    canonical: CommandHash,
     written: Result<(), AuditError>,
 }
 
 impl Decided {
-    pub(crate) fn new(audit: &Audit, alias: &HostAlias, hash: CommandHash) -> Self {
+    pub(crate) fn new(
+        audit: &Audit,
+        alias: &HostAlias,
+        hash: CommandHash,
+        canonical: CommandHash,
+    ) -> Self {
         Self {
             audit: audit.clone(),
             alias: alias.clone(),
             hash,
-            written: audit.write(Record::decision(alias, hash, true)),
+            canonical,
+            written: audit.write(Record::permit(alias, hash, canonical)),
         }
     }
 
@@ -48,6 +55,7 @@ impl Decided {
             audit: self.audit.clone(),
             alias: self.alias.clone(),
             hash: self.hash,
+            canonical: self.canonical,
             task,
             ended: false,
         };
@@ -79,6 +87,7 @@ impl Decided {
             task_id: task,
             alias: &self.alias,
             hash: &self.hash,
+            canonical_hash: &self.canonical,
         };
         match self.audit.append(Entry::start(mark.to_json(), task)) {
             Ok(next) => (self.audit.reach_disk(next), Some(task.clone())),
@@ -101,6 +110,7 @@ impl Decided {
             hash: self.hash,
             end,
             interrupted: false,
+            canonical_hash: Some(self.canonical),
         });
         self.audit.emit(end);
     }
@@ -113,6 +123,7 @@ pub struct Started {
     audit: Audit,
     alias: HostAlias,
     hash: CommandHash,
+    canonical: CommandHash,
     /// Under which id the start is in the file, if it is.
     task: Option<TaskId>,
     ended: bool,
@@ -134,6 +145,7 @@ impl Started {
             hash: self.hash,
             end,
             interrupted,
+            canonical_hash: Some(self.canonical),
         });
         self.audit.close_run(record, self.task.as_ref());
     }

@@ -12,12 +12,23 @@ use crate::config::{Problem, Warning, WarningKind};
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 
 impl Record {
-    pub fn decision(alias: &HostAlias, hash: CommandHash, allowed: bool) -> Self {
+    pub fn denial(alias: &HostAlias, hash: CommandHash) -> Self {
         Self::PolicyDecision(Decision {
             ts: Ts::now(),
             alias: alias.clone(),
             hash,
-            allowed,
+            allowed: false,
+            canonical_hash: None,
+        })
+    }
+
+    pub fn permit(alias: &HostAlias, hash: CommandHash, canonical: CommandHash) -> Self {
+        Self::PolicyDecision(Decision {
+            ts: Ts::now(),
+            alias: alias.clone(),
+            hash,
+            allowed: true,
+            canonical_hash: Some(canonical),
         })
     }
 

@@ -153,6 +153,12 @@ pub struct Decision {
     #[serde(serialize_with = "display")]
     pub hash: CommandHash,
     pub allowed: bool,
+    /// Of what would be sent: the same for every spelling of it. A denial has none.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "display_some"
+    )]
+    pub canonical_hash: Option<CommandHash>,
 }
 
 /// The fields of `audit`.
@@ -168,6 +174,12 @@ pub struct End {
     /// True where the server ended before the command did: nobody knows how it went on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
+    /// Of what was sent, as in its decision.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "display_some"
+    )]
+    pub canonical_hash: Option<CommandHash>,
 }
 
 /// What a run came to.

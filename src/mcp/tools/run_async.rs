@@ -91,6 +91,7 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<An
         alias: target.alias.to_string(),
         hash: target.hash.to_string(),
     });
+    let canonical = authorised.canonical_hash();
     let order = target.order(authorised, Kind::Async);
     let started = call.session.server.tasks.start(order, watch);
     let handle = started.map_err(|not_taken| match not_taken {
@@ -111,7 +112,8 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<An
             .field("alias", target.alias.as_str())
             .field("command", target.command.as_str())
             .field("hash", &target.hash.to_string()),
-    ))
+    )
+    .canonical(canonical))
 }
 
 /// Tells the client what becomes of the task, or the log where no client can be told.

@@ -343,7 +343,11 @@ fn a_chain_over_many_files_is_read_as_one_in_any_order() {
     let scratch = Scratch::new("rotated");
     let path = scratch.path().join("audit.jsonl");
     let audit = begin_quietly(&path, 4_000);
-    let open = audit.allow(&crate::ledger::alias(), crate::ledger::hash());
+    let open = audit.allow(
+        &crate::ledger::alias(),
+        crate::ledger::hash(),
+        crate::ledger::hash(),
+    );
     let open = open.start(&task(7)).unwrap();
     for number in 100..130 {
         run(&audit, number);

@@ -58,7 +58,7 @@ fn child() {
 }
 
 fn one(audit: &Audit, number: u64) {
-    let decided = audit.allow(&alias(), hash());
+    let decided = audit.allow(&alias(), hash(), hash());
     let started = decided.start(&task(number)).unwrap();
     say("started", number);
     started.finish(ended());

@@ -83,8 +83,12 @@ fn holds(record: &Record, expected: &str) {
 #[test]
 fn the_five_kinds_of_the_log_contract() {
     holds(
-        &Record::decision(&alias(), hash(), true),
-        r#"{"type":"policy_decision","ts":T,"alias":"web1","hash":"7063dece7ccc","allowed":true}"#,
+        &Record::permit(&alias(), hash(), CommandHash::of("'hostname'")),
+        r#"{"type":"policy_decision","ts":T,"alias":"web1","hash":"7063dece7ccc","allowed":true,"canonical_hash":"dd63694a862d"}"#,
+    );
+    holds(
+        &Record::denial(&alias(), hash()),
+        r#"{"type":"policy_decision","ts":T,"alias":"web1","hash":"7063dece7ccc","allowed":false}"#,
     );
     let end = AuditEnd {
         exit_code: 0,
@@ -103,11 +107,12 @@ fn the_five_kinds_of_the_log_contract() {
             hash,
             end,
             interrupted,
+            canonical_hash: (!interrupted).then(|| CommandHash::of("'hostname'")),
         })
     };
     assert_eq!(
         audit(end, false).to_json(),
-        r#"{"type":"audit","ts":1761489054.143455,"alias":"web1","hash":"7063dece7ccc","exit_code":0,"duration_ms":150,"bytes_out":25,"bytes_err":0,"cancelled":false,"timeout":false,"target_ip":"10.0.0.11"}"#
+        r#"{"type":"audit","ts":1761489054.143455,"alias":"web1","hash":"7063dece7ccc","exit_code":0,"duration_ms":150,"bytes_out":25,"bytes_err":0,"cancelled":false,"timeout":false,"target_ip":"10.0.0.11","canonical_hash":"dd63694a862d"}"#
     );
     assert_eq!(
         audit(AuditEnd::unknown(), true).to_json(),
@@ -412,6 +417,7 @@ fn events_about_the_server() {
         alias: alias(),
         hash: hash(),
         allowed: false,
+        canonical_hash: None,
     });
     assert!(decision.to_json().contains("\"ts\":1761489054.200000,"));
 }

@@ -87,7 +87,10 @@ fn the_next_start_closes_what_was_interrupted_and_goes_on() {
     let path = place(&scratch);
     let audit = begin(&path, 0).unwrap();
     run(&audit, 1);
-    let open = audit.allow(&alias(), hash()).start(&task(2)).unwrap();
+    let open = audit
+        .allow(&alias(), hash(), hash())
+        .start(&task(2))
+        .unwrap();
     // Killed: nothing of its memory comes to an end.
     std::mem::forget(open);
     std::mem::forget(audit.clone());
@@ -241,7 +244,10 @@ fn a_renamed_file_is_followed_by_another_on_the_signal() {
     let path = place(&scratch);
     let audit = begin(&path, 0).unwrap();
     run(&audit, 1);
-    let open = audit.allow(&alias(), hash()).start(&task(2)).unwrap();
+    let open = audit
+        .allow(&alias(), hash(), hash())
+        .start(&task(2))
+        .unwrap();
     let aside = scratch.path().join("audit.jsonl.1");
     fs::rename(&path, &aside).unwrap();
     // Between the rename and the signal the record goes on in the renamed file.
@@ -288,7 +294,10 @@ fn a_rotation_that_a_crash_cut_short_is_finished_at_the_next_start() {
     let path = place(&scratch);
     let next = scratch.path().join("audit.jsonl.next");
     let audit = begin(&path, 2_000).unwrap();
-    let open = audit.allow(&alias(), hash()).start(&task(1)).unwrap();
+    let open = audit
+        .allow(&alias(), hash(), hash())
+        .start(&task(1))
+        .unwrap();
     let mut number = 10;
     while family(&path).len() == 1 {
         run(&audit, number);
@@ -330,13 +339,18 @@ fn a_dropped_start_is_an_interrupted_end() {
     let scratch = Scratch::new("dropped");
     let path = place(&scratch);
     let audit = begin(&path, 0).unwrap();
-    drop(audit.allow(&alias(), hash()).start(&task(1)).unwrap());
-    drop(audit.allow(&alias(), hash()));
+    drop(
+        audit
+            .allow(&alias(), hash(), hash())
+            .start(&task(1))
+            .unwrap(),
+    );
+    drop(audit.allow(&alias(), hash(), hash()));
     let end = AuditEnd {
         cancelled: true,
         ..AuditEnd::unknown()
     };
-    audit.allow(&alias(), hash()).not_started(end);
+    audit.allow(&alias(), hash(), hash()).not_started(end);
     audit.close("end_of_input");
     let found = records(&path);
     assert_eq!(count(&found, "policy_decision"), 3);
@@ -358,7 +372,10 @@ fn a_cut_file_is_seen_at_once() {
     run(&audit, 1);
     let length = fs::metadata(&path).unwrap().len();
     cut(&path, length - 1);
-    let error = audit.allow(&alias(), hash()).start(&task(2)).map(drop);
+    let error = audit
+        .allow(&alias(), hash(), hash())
+        .start(&task(2))
+        .map(drop);
     assert!(
         error
             .unwrap_err()

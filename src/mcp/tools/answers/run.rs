@@ -54,6 +54,7 @@ fn answer_from(head: Object, outcome: &Outcome, shape: Shape) -> Answer {
     let text = format!("{}: {}", facts.alias, in_words(facts, &shown));
     Answer::readable(text, members)
         .untrusted(UNTRUSTED)
+        .canonical(facts.canonical)
         .cancelled(facts.state == State::Cancelled)
 }
 
