@@ -113,7 +113,11 @@ fn bounded(text: &str, parsed: &Parsed<'_>) {
             // Quoted, zsh leaves it alone.
             assert!(word.quoted || !word.text.starts_with('='), "{text:?}");
             let outputs = word.text.chars().filter(|c| *c == OUTPUT).count();
-            assert_eq!(outputs, word.outputs.len(), "{text:?}");
+            assert_eq!(
+                outputs + usize::from(word.shell),
+                word.outputs.len(),
+                "{text:?}"
+            );
             assert!(word.globs.iter().all(|at| {
                 let marked = word.text[*at..].chars().next();
                 matches!(marked, Some('*' | '?' | '~' | OUTPUT | STATUS))

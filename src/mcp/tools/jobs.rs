@@ -22,7 +22,7 @@ use crate::policy::{Authorised, Care, Denial, Errand, Verdict};
 use crate::task::{Facts, Kept, Kind, NotTaken, Order, Outcome, Permit, State, Status, TaskHandle};
 
 /// Seconds that a host has for an answer, beside those that it is to wait.
-const PATIENCE: u32 = 40;
+const PATIENCE: u32 = 60;
 /// Most rows of `ssh_list_tasks`.
 const MOST_ROWS: usize = 200;
 

@@ -162,7 +162,10 @@ impl Rules {
         let reading = outer.reading.as_ref()?;
         let sudo = reading.description.raises;
         let passes = reading.description.through && !reading.description.feeds;
-        if !(passes || sudo) || inner.first()?.range.end != case.words.len() {
+        if !outer.is_the_systems
+            || !(passes || sudo)
+            || inner.first()?.range.end != case.words.len()
+        {
             return None;
         }
         let known = reading.roles.iter().all(|role| match role.what {

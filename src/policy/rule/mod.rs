@@ -316,6 +316,7 @@ mod tests {
                 tags: vec![Glob::parse(&numbered(tag, n)).unwrap()],
                 sudo: false,
                 trusting: false,
+                detach: false,
             });
             let pattern = Pattern::parse(&numbered(pattern, n)).unwrap();
             rules.add_grant(n, n, What::Pattern(pattern));
@@ -326,6 +327,7 @@ mod tests {
             alias: &alias,
             tags: &tags,
             shell: ShellMode::Sh,
+            detached: false,
         };
         let parsed = lexer::parse(text, lexer::Options { globs: true }).unwrap();
         let words = &parsed.commands[0].words;

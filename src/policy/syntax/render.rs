@@ -132,6 +132,11 @@ impl Renderer<'_, '_> {
             return out.extend([quote, &word.text, quote]);
         }
         let mut outputs = word.outputs.iter();
+        if word.shell {
+            let mut text = String::new();
+            self.list(outputs.next().unwrap_or(&List::default()), &mut text);
+            return quote(&text, out);
+        }
         let mut rest = &*word.text;
         let mut done = 0;
         for at in &word.globs {
@@ -142,11 +147,6 @@ impl Renderer<'_, '_> {
             let mark = marked.chars().next();
             let mut length = mark.map_or(0, char::len_utf8);
             match mark {
-                Some(OUTPUT) if word.shell => {
-                    let mut text = String::new();
-                    self.list(outputs.next().unwrap_or(&List::default()), &mut text);
-                    quote(&text, out);
-                }
                 Some(OUTPUT) => {
                     out.push_str("\"$( ");
                     self.list(outputs.next().unwrap_or(&List::default()), out);

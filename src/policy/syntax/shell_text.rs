@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use crate::policy::hazard::wrappers;
 use crate::policy::programs::invocation::{Invocation, arguments};
 use crate::policy::syntax::command::{
-    AndOr, Assignment, Command, Compound, Input, List, OUTPUT, Pipeline, Redirect, Simple, Word,
+    AndOr, Assignment, Command, Compound, Input, List, Pipeline, Redirect, Simple, Word,
 };
 use crate::policy::syntax::reader::Reader;
 
@@ -52,8 +52,8 @@ impl<'t> Reader<'t> {
         }
         let Some(text) = words.last_mut() else { return };
         if let Some(list) = self.text_within(text) {
-            text.text = Cow::Owned(OUTPUT.to_string());
-            (text.globs, text.outputs, text.shell) = (vec![0], vec![list], true);
+            // As it was written it goes on to be what denies look at.
+            (text.outputs, text.shell) = (vec![list], true);
         }
     }
 

@@ -98,7 +98,12 @@ impl Told {
                  killed it.",
             );
         }
-        if self.exit.is_some() && self.alive {
+        let since_end = self
+            .now
+            .zip(self.end)
+            .map(|(now, end)| now.saturating_sub(end));
+        // What reads its output goes a moment later.
+        if self.alive && since_end.is_some_and(|seconds| seconds > 2) {
             notes.push(
                 "The command has ended, but something that it started still runs and holds its \
                  output; ssh_cancel ends that.",

@@ -77,15 +77,15 @@ pub(super) fn care(care: &Care) -> String {
         }
         Care::End(job) => {
             let (begin, mark) = (begin(job), job.mark());
-            let until_gone = |naps: u32| {
+            let until_gone = |seconds: u32| {
                 format!(
-                    r#"n=0; while alive "$d" {mark} && [ "$n" -lt {naps} ]; do nap; n=$((n + 1)); done"#
+                    r#"t=$(($(date +%s) + {seconds})); while alive "$d" {mark} && [ "$(date +%s)" -lt "$t" ]; do nap; done"#
                 )
             };
             format!(
                 r#"{begin}if alive "$d" {mark}; then : >"$d"/cancelled; kill -TERM "-$p"; {}; alive "$d" {mark} && kill -KILL "-$p"; {}; fi; echo "$(tell "$d" {mark} 2>/dev/null)" >&2; exit 0"#,
-                until_gone(15),
-                until_gone(5)
+                until_gone(5),
+                until_gone(4)
             )
         }
         Care::List => format!(
