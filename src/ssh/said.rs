@@ -21,6 +21,12 @@ pub(crate) fn in_cause(cause: &str) -> Option<String> {
     quoted(farewell.split(" (libssh2").next().unwrap_or(farewell))
 }
 
+/// Whether it hung up because it had said no often enough (`MaxAuthTries`): sshd says so in
+/// place of a last no.
+pub(crate) fn is_a_no(cause: &str) -> bool {
+    cause.starts_with(HUNG_UP) && cause.contains("authentication failures")
+}
+
 /// The same of words that are nothing else.
 pub(crate) fn quoted(words: &str) -> Option<String> {
     // What follows names somebody: `for root from 192.0.2.7`.

@@ -203,7 +203,9 @@ fn what_the_host_lacks_is_said_before_anything_runs() {
         ("HOME", "/proc", "home"),
         ("HOME", "relative", "home"),
     ] {
-        let fleet = Fleet::with(vec![HostSpec::new("web1").env(name, value)]);
+        // Whatever else the session has, this it has not.
+        let lacking = format!("env {name}={value} /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"");
+        let fleet = Fleet::with(vec![HostSpec::new("web1").force_command(&lacking)]);
         policy(&fleet, &["/bin/sleep 4726"], &["uptime"]);
         let server = Server::start(&fleet.setup);
         let refusal = refused(&server, "/bin/sleep 4726");
