@@ -28,6 +28,7 @@ fn rule(line: usize, action: Action, command: String) -> RuleSource {
         },
         sudo: false,
         trust_arguments: false,
+        detach: false,
         examples_allow: Vec::new(),
         examples_deny: Vec::new(),
     }
@@ -64,6 +65,7 @@ fn measure(policy: &Policy, command: &str) -> u128 {
         alias: &alias,
         tags: &tags,
         shell: ShellMode::Sh,
+        detached: false,
     };
     let command = CommandText::parse(command).unwrap();
     let mut times: Vec<u128> = (0..101)

@@ -66,6 +66,9 @@ pub mod model {
     pub mod invisible {
         pub use crate::model::invisible::{BLANK_LOOKING, is_invisible};
     }
+    pub mod job {
+        pub use crate::model::job::JobId;
+    }
     pub mod names {
         pub use crate::model::names::{
             CommandHash, CommandText, HostAlias, InputError, MaxLines, OnAuditFailure, Port, Tag,
@@ -80,8 +83,8 @@ pub mod policy {
     pub use crate::policy::identity::PolicyId;
     pub use crate::policy::network::{NetworkPolicy, PinnedAddress};
     pub use crate::policy::{
-        Approval, Authorised, Code, Denial, NeedsApproval, Policy, ShellMode, Shown, Subject,
-        Verdict,
+        Approval, Authorised, Care, Code, Denial, NeedsApproval, Policy, Purpose, Quotes,
+        ShellMode, Shown, Subject, Verdict,
     };
     pub mod decision {
         pub mod denial {

@@ -34,7 +34,7 @@ pub fn run(data: &[u8]) {
     match &verdict {
         Verdict::Allow(authorised) => {
             each_was_matched(&scene, &[Action::Allow]);
-            if scene.shell == ShellMode::Direct {
+            if matches!(scene.shell, ShellMode::Direct(_)) {
                 assert_eq!(authorised.exec_line(), authorised.canonical());
             }
         }
@@ -70,6 +70,7 @@ fn subject(scene: &Scene) -> Subject<'_> {
         alias: &scene.alias,
         tags: &scene.tags,
         shell: scene.shell,
+        detached: false,
     }
 }
 

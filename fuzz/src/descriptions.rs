@@ -78,6 +78,7 @@ fn what_is_allowed_only_reads(words: &[&str], look: &probe::Look) {
         alias: &alias,
         tags: &[],
         shell: ShellMode::Sh,
+        detached: false,
     };
     let Verdict::Allow(_) = policy().judge_text(&subject, &text) else {
         return;
@@ -169,6 +170,7 @@ fn policy() -> &'static Policy {
             }),
             sudo: false,
             trust_arguments: false,
+            detach: false,
             examples_allow: Vec::new(),
             examples_deny: Vec::new(),
         };

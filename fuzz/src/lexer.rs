@@ -39,17 +39,30 @@ pub fn run(data: &[u8]) {
             "not a fixpoint of {text:?}"
         );
     }
-    let Some(canonical) = canonical(&text) else {
-        return;
-    };
-    // Every command is allowed by this policy, so that `sh -c` is sent as it is written.
-    let before = lexer::parse(&text, Options::default()).expect("what was allowed was understood");
-    assert_eq!(
-        reader::read(&canonical),
-        reader::write(&before),
-        "{text:?} became {canonical:?}"
-    );
+    // Every command is allowed by the first policy, so that `sh -c` is sent as it is written;
+    // by the second no shell is, so that its text is read.
+    for (patterns, parse) in [
+        (EVERYTHING, lexer::parse as Parse),
+        (NO_SHELL, lexer::parse_through_shells),
+    ] {
+        let Some(canonical) = canonical(&text, patterns) else {
+            continue;
+        };
+        let before = parse(&text, Options::default()).expect("what was allowed was understood");
+        let (judged, shells) = reader::write(&before);
+        assert_eq!(
+            reader::read(&canonical, &shells),
+            judged,
+            "{text:?} became {canonical:?}"
+        );
+    }
 }
+
+type Parse = fn(&str, Options) -> Result<Parsed<'_>, Refusal>;
+
+const EVERYTHING: &[&str] = &["*"];
+/// No program whose name begins like that of a shell.
+const NO_SHELL: &[&str] = &["[!abds/]*", "[!abds/]* *"];
 
 /// A refusal names its faults in order, each at a place of the text.
 fn explained(data: &[u8], refusal: &Refusal) {
@@ -100,7 +113,11 @@ fn bounded(text: &str, parsed: &Parsed<'_>) {
             // Quoted, zsh leaves it alone.
             assert!(word.quoted || !word.text.starts_with('='), "{text:?}");
             let outputs = word.text.chars().filter(|c| *c == OUTPUT).count();
-            assert_eq!(outputs, word.outputs.len(), "{text:?}");
+            assert_eq!(
+                outputs + usize::from(word.shell),
+                word.outputs.len(),
+                "{text:?}"
+            );
             assert!(word.globs.iter().all(|at| {
                 let marked = word.text[*at..].chars().next();
                 matches!(marked, Some('*' | '?' | '~' | OUTPUT | STATUS))
@@ -109,44 +126,55 @@ fn bounded(text: &str, parsed: &Parsed<'_>) {
     }
 }
 
-/// The canonical form, if a policy that trusts everything allows the text.
-fn canonical(text: &str) -> Option<String> {
-    static TRUSTING: OnceLock<Policy> = OnceLock::new();
-    let policy = TRUSTING.get_or_init(|| {
-        let form = RuleForm::Commands {
-            patterns: vec![(1, "*".into())],
-            legacy_glob: false,
-        };
-        let rule = RuleSource {
-            line: 1,
-            action: Action::Allow,
-            aliases: Vec::new(),
-            tags: Vec::new(),
-            form,
-            sudo: false,
-            trust_arguments: false,
-            examples_allow: Vec::new(),
-            examples_deny: Vec::new(),
-        };
-        let limits = LimitsSource {
-            deny_substrings: Some(Arc::new([])),
-            ..LimitsSource::default()
-        };
-        let source = PolicySource {
-            limits,
-            rules: vec![rule],
-            ..PolicySource::default()
-        };
-        Policy::compile(source).expect("the policy compiles").policy
-    });
+/// The canonical form, if a policy that has these patterns allows the text.
+fn canonical(text: &str, patterns: &'static [&'static str]) -> Option<String> {
+    static POLICIES: OnceLock<[Policy; 2]> = OnceLock::new();
+    let [everything, no_shell] = POLICIES.get_or_init(|| [EVERYTHING, NO_SHELL].map(policy));
+    let policy = match patterns.len() {
+        1 => everything,
+        _ => no_shell,
+    };
     let alias = HostAlias::parse("web1").expect("an alias");
     let subject = Subject {
         alias: &alias,
         tags: &[],
         shell: ShellMode::Sh,
+        detached: false,
     };
     match policy.judge_text(&subject, text) {
         Verdict::Allow(authorised) => Some(authorised.canonical().to_owned()),
         _ => None,
     }
+}
+
+fn policy(patterns: &[&str]) -> Policy {
+    let form = RuleForm::Commands {
+        patterns: patterns
+            .iter()
+            .map(|text| (1, (*text).to_owned()))
+            .collect(),
+        legacy_glob: false,
+    };
+    let rule = RuleSource {
+        line: 1,
+        action: Action::Allow,
+        aliases: Vec::new(),
+        tags: Vec::new(),
+        form,
+        sudo: false,
+        trust_arguments: false,
+        detach: false,
+        examples_allow: Vec::new(),
+        examples_deny: Vec::new(),
+    };
+    let limits = LimitsSource {
+        deny_substrings: Some(Arc::new([])),
+        ..LimitsSource::default()
+    };
+    let source = PolicySource {
+        limits,
+        rules: vec![rule],
+        ..PolicySource::default()
+    };
+    Policy::compile(source).expect("the policy compiles").policy
 }

@@ -175,6 +175,7 @@ fn interrupted(task: &str) -> Option<(TaskId, Record)> {
         end: AuditEnd::unknown(),
         interrupted: true,
         start_unrecorded: false,
+        canonical_hash: None,
     });
     Some((TaskId::parse(task).ok()?, end))
 }

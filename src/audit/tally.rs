@@ -47,7 +47,9 @@ impl Tally {
             | Record::ControlCharacterInjectionAttempt(_)
             | Record::CommandBypassAttempt(_) => one(&self.security_events),
             Record::Approval(approval) => one(match approval.outcome {
-                ApprovalOutcome::Accepted => &self.approved,
+                ApprovalOutcome::Accepted
+                | ApprovalOutcome::AcceptedForAWhile
+                | ApprovalOutcome::Standing => &self.approved,
                 _ => &self.not_approved,
             }),
             Record::Call(_) => one(&self.looked),

@@ -48,6 +48,7 @@ impl Host {
             alias: &self.alias,
             tags: &self.tags,
             shell: self.shell,
+            detached: false,
         }
     }
 }

@@ -30,6 +30,7 @@ pub struct Snapshot {
     known_hosts: KnownHostsPath,
     concurrency: Concurrency,
     approval_wait: Duration,
+    approval_reuse: Duration,
     on_audit_failure: OnAuditFailure,
     on_revoke: OnRevoke,
     record_commands: RecordCommands,
@@ -45,6 +46,7 @@ pub(crate) struct Settings {
     pub(crate) known_hosts: KnownHostsPath,
     pub(crate) concurrency: Concurrency,
     pub(crate) approval_wait: Duration,
+    pub(crate) approval_reuse: Duration,
     pub(crate) on_audit_failure: OnAuditFailure,
     pub(crate) on_revoke: OnRevoke,
     pub(crate) record_commands: RecordCommands,
@@ -72,6 +74,7 @@ impl Snapshot {
             known_hosts,
             concurrency,
             approval_wait,
+            approval_reuse,
             on_audit_failure,
             on_revoke,
             record_commands,
@@ -88,6 +91,7 @@ impl Snapshot {
             known_hosts,
             concurrency,
             approval_wait,
+            approval_reuse,
             on_audit_failure,
             on_revoke,
             record_commands,
@@ -141,6 +145,12 @@ impl Snapshot {
     /// How long a person has to approve a command that a rule asks about: 1 s to 1 h.
     pub fn approval_wait(&self) -> Duration {
         self.approval_wait
+    }
+
+    /// How long a yes may stand for the rules that asked, if the person wants that: 0 (never)
+    /// to 1 h.
+    pub fn approval_reuse(&self) -> Duration {
+        self.approval_reuse
     }
 
     pub fn on_audit_failure(&self) -> OnAuditFailure {

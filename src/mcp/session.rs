@@ -16,6 +16,7 @@ use crate::mcp::call::grace::Grace;
 use crate::mcp::call::inflight::Inflight;
 use crate::mcp::call::request_state::RequestStates;
 use crate::mcp::call::server_requests::Questions;
+use crate::mcp::call::standing::StandingApprovals;
 use crate::mcp::feature::cursor::Pager;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::feature::subscriptions::{MAX_WATCHED, Subscriptions};
@@ -51,6 +52,7 @@ pub struct Session {
     pub(crate) pager: Pager,
     pub(crate) questions: Questions,
     pub(crate) request_states: RequestStates,
+    pub(crate) standing: StandingApprovals,
     pub(crate) protocol_tasks: ProtocolTasks,
     pub(crate) subscriptions: Arc<Subscriptions>,
     legacy: Mutex<Legacy>,
@@ -89,6 +91,7 @@ impl Session {
             pager: Pager::new(TagKey::derive(&server.key, "cursor")),
             questions: Questions::default(),
             request_states: RequestStates::new(TagKey::derive(&server.key, "requestState")),
+            standing: StandingApprovals::default(),
             protocol_tasks: ProtocolTasks::new(Arc::clone(&outbox), Arc::clone(&subscriptions)),
             subscriptions,
             outbox,

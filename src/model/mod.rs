@@ -4,6 +4,7 @@
 //! Types only, each made by one function that checks it. No I/O, no clock, no other room.
 
 pub(crate) mod invisible;
+pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod security_event;

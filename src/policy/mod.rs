@@ -21,9 +21,12 @@ use crate::model::names::{CommandHash, CommandText, Tag};
 
 pub use crate::policy::decision::denial::Denial;
 pub(crate) use crate::policy::decision::denial::{ApprovalFailure, DenialFault};
+pub(crate) use crate::policy::decision::judge::authorised::Standing;
 pub use crate::policy::decision::judge::authorised::{Approval, Authorised, NeedsApproval, Shown};
+pub(crate) use crate::policy::decision::judge::job_text::KEPT_DAYS;
+pub use crate::policy::decision::judge::purpose::{Care, Purpose};
 pub use crate::policy::decision::reason::Code;
-pub use crate::policy::decision::subject::{ShellMode, Subject};
+pub use crate::policy::decision::subject::{Quotes, ShellMode, Subject};
 pub use crate::policy::decision::verdict::Verdict;
 use identity::PolicyId;
 pub(crate) use limits::EffectiveLimits;

@@ -103,6 +103,8 @@ pub struct RuleSource {
     pub sudo: bool,
     /// `trust_arguments: true`: a wildcard grants every word that no list calls a danger.
     pub trust_arguments: bool,
+    /// `detach: true`: what it allows may be started as a job that outlives the client.
+    pub detach: bool,
     pub examples_allow: Vec<(Line, String)>,
     pub examples_deny: Vec<(Line, String)>,
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::ssh::phase::Phase;
+use crate::ssh::said;
 
 /// The words of the network denial for a name that cannot be resolved.
 pub(crate) const NO_ADDRESS: &str = "DNS resolution failed";
@@ -52,7 +53,11 @@ pub enum SshError {
     /// The private key cannot be used.
     Key(KeyProblem),
     /// The host refused every credential it was offered.
-    Denied { methods: String },
+    Denied {
+        methods: String,
+        /// With what it hung up then, if it did.
+        farewell: Option<String>,
+    },
     /// The host takes none of what the entry has for this user, or wants more than that.
     NotTaken { methods: String, offered: String },
     /// The host refused the channel or the command.
@@ -201,7 +206,8 @@ impl SshError {
     }
 
     /// What the host offered where it and this server do not come together, for the
-    /// assistant: names of algorithms or of ways to log in, and nothing else.
+    /// assistant: names of algorithms or of ways to log in; and what it said when it would
+    /// not have us, without who and where.
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::NoCommon { part, host, ours } => Some(format!(
@@ -212,6 +218,9 @@ impl SshError {
             Self::NotTaken { offered, .. } => {
                 Some(format!("the host takes: {}", names_in(offered)))
             }
+            Self::TurnedAway { said } => said::quoted(said),
+            Self::Denied { farewell, .. } => said::in_cause(farewell.as_deref()?),
+            Self::LinkLost { cause, .. } => said::in_cause(cause),
             Self::Hop { error, .. } => error.detail(),
             _ => None,
         }
@@ -332,7 +341,13 @@ impl fmt::Display for SshError {
             Self::KnownHosts { cause } => write!(f, "known_hosts: {cause}"),
             Self::NoCredentials => f.write_str("the host has no credentials"),
             Self::Key(problem) => problem.fmt(f),
-            Self::Denied { methods } => write!(f, "the host refused the login ({methods})"),
+            Self::Denied { methods, farewell } => {
+                write!(f, "the host refused the login ({methods})")?;
+                match farewell {
+                    Some(farewell) => write!(f, "; then {farewell}"),
+                    None => Ok(()),
+                }
+            }
             Self::NotTaken { methods, offered } => write!(
                 f,
                 "the host wants another login ({}) than the entry has (tried: {})",

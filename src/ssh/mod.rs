@@ -24,6 +24,7 @@ pub(crate) mod libssh2;
 pub(crate) mod login;
 pub(crate) mod phase;
 pub(crate) mod run_report;
+pub(crate) mod said;
 pub(crate) mod session;
 pub(crate) mod transport;
 

@@ -47,7 +47,7 @@ pub(crate) use grounds::of_denial;
 pub(crate) use outcome::{Facts, Outcome, State};
 pub(crate) use output::excerpt::{Excerpt, Shape, share};
 pub(crate) use output::{Kept, Stream, read};
-pub(crate) use permit::{Overruled, Permit};
+pub(crate) use permit::{Overruled, Permit, judge_waited};
 pub(crate) use registry::OUTPUT_BUDGET;
 pub(crate) use registry::{Counts, Missing, NotTaken, Order};
 pub(crate) use unreached::Unreached;
@@ -56,7 +56,7 @@ use crate::audit::{Audit, Grounds, Record};
 use crate::config::{Host, Snapshot, Store};
 use crate::model::keys::TagKey;
 use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId};
-use crate::policy::{EffectiveLimits, Verdict};
+use crate::policy::{EffectiveLimits, Purpose, Verdict};
 use crate::ssh::Client;
 use crate::task::approvals::desk::Desk;
 
@@ -85,6 +85,8 @@ pub struct Status {
     pub alias: HostAlias,
     pub hash: CommandHash,
     pub kind: Kind,
+    pub command: CommandText,
+    pub purpose: Purpose,
     pub state: State,
     /// How far it has come, while it runs.
     pub phase: Option<Phase>,
@@ -202,11 +204,13 @@ impl Tasks {
             if task.view().state != State::Running {
                 continue;
             }
-            let command = task.terms().text.clone();
+            let terms = task.terms();
             let denied = match snapshot.host(&task.alias) {
                 None => true,
                 Some(host) => matches!(
-                    snapshot.policy().judge(&host.subject(), &command),
+                    snapshot
+                        .policy()
+                        .judge_for(&host.subject(), &terms.text, &terms.purpose),
                     Verdict::Deny(_)
                 ),
             };
@@ -327,19 +331,9 @@ impl Tasks {
         snapshot: &Snapshot,
         host: &Host,
         command: &CommandText,
+        purpose: &Purpose,
     ) -> Verdict {
-        permit::judge(audit, snapshot, host, command)
-    }
-
-    /// The same for a call that waits for the command's end.
-    pub fn judge_waited(
-        &self,
-        audit: &Audit,
-        snapshot: &Snapshot,
-        host: &Host,
-        command: &CommandText,
-    ) -> Verdict {
-        permit::judge_waited(audit, snapshot, host, command)
+        permit::judge(audit, snapshot, host, command, purpose)
     }
 
     /// Judges a command for each of these hosts, as far as the configuration has them.
@@ -351,7 +345,7 @@ impl Tasks {
         command: &CommandText,
     ) -> TagPlan {
         let judge = |host: &Host| {
-            let verdict = self.judge_waited(audit, &snapshot, host, command);
+            let verdict = judge_waited(audit, &snapshot, host, command);
             (host.alias.clone(), verdict)
         };
         let hosts = aliases.iter().filter_map(|alias| snapshot.host(alias));
@@ -426,7 +420,8 @@ impl Tasks {
         let view = task.view();
         let output = task.output();
         let (out, err) = output.bytes_read();
-        let limits = &task.terms().limits;
+        let terms = task.terms();
+        let limits = &terms.limits;
         let left = view
             .expires
             .map(|at| at.saturating_duration_since(Instant::now()).as_secs());
@@ -436,6 +431,8 @@ impl Tasks {
             alias: task.alias.clone(),
             hash: task.hash,
             kind: task.kind,
+            command: terms.text.clone(),
+            purpose: terms.purpose.clone(),
             state: view.state,
             phase: view.phase,
             created: task.created_at,

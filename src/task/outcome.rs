@@ -87,6 +87,8 @@ pub struct Facts {
     pub id: TaskId,
     pub alias: HostAlias,
     pub hash: CommandHash,
+    /// Of what is sent, whatever its spelling.
+    pub canonical: CommandHash,
     pub state: State,
     /// The remote exit status, 0 to 2^32-1; -1 where none was had.
     pub exit_code: i64,

@@ -11,12 +11,14 @@ use std::sync::Arc;
 use crate::audit::Audit;
 use crate::config::{Host, Snapshot, Store};
 use crate::model::names::CommandText;
-use crate::policy::{Authorised, Denial, EffectiveLimits, Verdict};
+use crate::policy::{Authorised, Denial, EffectiveLimits, Purpose, Verdict};
+use crate::ssh::Clearance;
 
 /// A command that was judged, to be kept until its turn.
 pub struct Permit {
     /// As it came in, because that is what is judged.
     text: CommandText,
+    purpose: Purpose,
     command: Authorised,
 }
 
@@ -25,6 +27,7 @@ pub(crate) struct Runnable {
     /// The configuration whose policy gave `command`.
     snapshot: Arc<Snapshot>,
     text: CommandText,
+    purpose: Purpose,
     command: Authorised,
 }
 
@@ -37,9 +40,10 @@ pub struct Overruled {
 
 impl Permit {
     /// `command` is what a policy made of `text`.
-    pub fn new(text: &CommandText, command: Authorised) -> Self {
+    pub fn new(text: &CommandText, purpose: Purpose, command: Authorised) -> Self {
         Self {
             text: text.clone(),
+            purpose,
             command,
         }
     }
@@ -52,22 +56,28 @@ impl Permit {
     /// That configuration does not allow the command any more, or has no such host.
     pub(crate) fn renew(self, store: &Store, audit: &Audit) -> Result<Runnable, Box<Overruled>> {
         let snapshot = store.up_to_date();
-        let Self { text, command } = self;
+        let Self {
+            text,
+            purpose,
+            command,
+        } = self;
         if command.policy() == snapshot.policy().id() {
             return Ok(Runnable {
                 snapshot,
                 text,
+                purpose,
                 command,
             });
         }
         let renewed = match snapshot.host(command.alias()) {
-            Some(host) => judge(audit, &snapshot, host, &text).renewing(&command),
+            Some(host) => judge(audit, &snapshot, host, &text, &purpose).renewing(&command),
             None => Err(command.without_host()),
         };
         match renewed {
             Ok(command) => Ok(Runnable {
                 snapshot,
                 text,
+                purpose,
                 command,
             }),
             Err(denial) => Err(Box::new(Overruled {
@@ -85,6 +95,10 @@ impl Runnable {
 
     pub(crate) fn text(&self) -> &CommandText {
         &self.text
+    }
+
+    pub(crate) fn purpose(&self) -> &Purpose {
+        &self.purpose
     }
 
     pub(crate) fn command(&self) -> &Authorised {
@@ -105,8 +119,21 @@ impl Runnable {
     pub(crate) fn into_permit(self) -> Permit {
         Permit {
             text: self.text,
+            purpose: self.purpose,
             command: self.command,
         }
+    }
+}
+
+/// Lets a request be sent while the configuration that its permit is of is in force.
+pub(crate) struct InForce<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) snapshot: &'a Arc<Snapshot>,
+}
+
+impl Clearance for InForce<'_> {
+    fn send(&self, send: &mut dyn FnMut()) -> bool {
+        self.store.while_current(self.snapshot, send).is_some()
     }
 }
 
@@ -117,7 +144,7 @@ pub(crate) fn judge_waited(
     host: &Host,
     command: &CommandText,
 ) -> Verdict {
-    match judge(audit, snapshot, host, command) {
+    match judge(audit, snapshot, host, command, &Purpose::Run) {
         denied @ Verdict::Deny(_) => denied,
         verdict => match snapshot.policy().endless(command.as_str()) {
             Some(denial) => Verdict::Deny(denial),
@@ -133,8 +160,10 @@ pub(crate) fn judge(
     snapshot: &Snapshot,
     host: &Host,
     command: &CommandText,
+    purpose: &Purpose,
 ) -> Verdict {
-    let verdict = snapshot.policy().judge(&host.subject(), command);
+    let policy = snapshot.policy();
+    let verdict = policy.judge_for(&host.subject(), command, purpose);
     audit.trail(&host.alias, command.hash(), verdict.trail());
     verdict
 }

@@ -13,6 +13,7 @@ use crate::audit::Audit;
 use crate::config::{Snapshot, Store};
 use crate::model::keys::TagKey;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
+use crate::policy::Purpose;
 use crate::ssh::Client;
 use crate::task::approvals::desk::Desk;
 use crate::task::grounds;
@@ -174,7 +175,11 @@ impl Registry {
         let terms = Terms::of(&runnable, host, kind, seconds);
         let (alias, hash) = (host.alias.clone(), runnable.command().hash());
         let name = Name {
-            id: self.tables().name(&alias, hash),
+            id: match runnable.purpose() {
+                // Its name is on its host from the start.
+                Purpose::Start(job) => job.task_id(&alias),
+                Purpose::Run | Purpose::Care(_) => self.tables().name(&alias, hash),
+            },
             alias,
             hash,
             kind,

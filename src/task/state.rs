@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::audit::{Audit, Decided, Started};
 use crate::config::Host;
 use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
-use crate::policy::EffectiveLimits;
+use crate::policy::{EffectiveLimits, Purpose};
 use crate::ssh::Cancel;
 use crate::task::outcome::{Outcome, State};
 use crate::task::output::Output;
@@ -100,6 +100,9 @@ pub(crate) struct Terms {
     pub(crate) hostname: Arc<str>,
     /// As it came in: what a later policy judges.
     pub(crate) text: CommandText,
+    pub(crate) purpose: Purpose,
+    /// Of what is sent.
+    pub(crate) canonical: CommandHash,
 }
 
 impl Terms {
@@ -112,6 +115,8 @@ impl Terms {
             limits,
             hostname: host.address.to_string().into(),
             text: runnable.text().clone(),
+            purpose: runnable.purpose().clone(),
+            canonical: runnable.command().canonical_hash(),
         }
     }
 }

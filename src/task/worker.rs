@@ -9,18 +9,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::audit::{Audit, AuditError, Hop, Phase, Record, Started};
-use crate::config::{Snapshot, Store};
+use crate::audit::{Audit, AuditError, Hop, Patterns, Phase, Record, Started};
+use crate::config::Snapshot;
 use crate::model::names::HostAlias;
 use crate::policy::source::OutputCap;
 use crate::ssh::{
-    Cancel, Clearance, Control, Deadline, Ended, Exit, Flow, Job, Negotiated, RunReport, Sink,
-    SshError, Stage, Terminated,
+    Cancel, Control, Deadline, Ended, Exit, Flow, Job, Negotiated, RunReport, Sink, SshError,
+    Stage, Terminated,
 };
 use crate::task::grounds;
 use crate::task::outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
 use crate::task::output::{Output, Stream};
-use crate::task::permit::{Overruled, Runnable};
+use crate::task::permit::{InForce, Overruled, Runnable};
 use crate::task::registry::Registry;
 use crate::task::state::{Claim, Kind, PendingRun, Stop, Task, TaskEvent, Terms, millis};
 use crate::task::unreached::Unreached;
@@ -89,7 +89,7 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
         note(task, &report);
         if report.ended != Ended::Superseded {
             let truncated = intake.truncated(report.bytes_not_given);
-            return facts(task, report, truncated);
+            return facts(task, report, truncated, &registry.audit.secrets());
         }
         match runnable.into_permit().renew(&registry.store, &task.audit) {
             Ok(renewed) => runnable = renewed,
@@ -116,18 +116,6 @@ fn come_under(registry: &Registry, task: &Task, runnable: &Runnable) -> bool {
     let credentials = task.terms().limits.redact;
     task.output().redact(&registry.audit.secrets(), credentials);
     true
-}
-
-/// Lets a request be sent while the configuration that its permit is of is in force.
-struct InForce<'a> {
-    store: &'a Store,
-    snapshot: &'a Arc<Snapshot>,
-}
-
-impl Clearance for InForce<'_> {
-    fn send(&self, send: &mut dyn FnMut()) -> bool {
-        self.store.while_current(self.snapshot, send).is_some()
-    }
 }
 
 /// Ends a task that this machine could not run.
@@ -325,7 +313,12 @@ fn overruled(task: &Task, overruled: Box<Overruled>) -> Facts {
     facts
 }
 
-fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts {
+fn facts(
+    task: &Task,
+    report: RunReport,
+    truncated: Option<Truncated>,
+    secrets: &Patterns,
+) -> Facts {
     let mut facts = Facts::of(task);
     match report.exit {
         Some(Exit::Status(status)) => facts.exit_code = status.into(),
@@ -360,7 +353,10 @@ fn facts(task: &Task, report: RunReport, truncated: Option<Truncated>) -> Facts 
         text: error.for_assistant().to_owned(),
         unreached: Unreached::of(&error),
         network: error.network_denial(),
-        detail: error.detail(),
+        // What a host says may hold what it was given.
+        detail: error
+            .detail()
+            .map(|detail| secrets.redact(&detail).unwrap_or(detail)),
     });
     facts
 }
@@ -373,6 +369,7 @@ impl Facts {
             id: task.id.clone(),
             alias: task.alias.clone(),
             hash: task.hash,
+            canonical: terms.canonical,
             state: State::Failed,
             exit_code: -1,
             exit_signal: None,

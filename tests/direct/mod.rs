@@ -109,6 +109,7 @@ impl Direct {
             alias: &host.alias,
             tags: &host.tags,
             shell: host.shell,
+            detached: false,
         };
         let text = CommandText::parse(command).unwrap();
         match self.snapshot.policy().judge(&subject, &text) {

@@ -4,10 +4,10 @@
 //! zero byte), so that dictionaries reach patterns and words.
 
 use mcp_ssh_orchestrator::testing::model::names::{HostAlias, Tag};
-use mcp_ssh_orchestrator::testing::policy::ShellMode;
 use mcp_ssh_orchestrator::testing::policy::source::{
     Action, LimitsSource, PathArgs, PolicySource, RuleForm, RuleSource, ShellSource,
 };
+use mcp_ssh_orchestrator::testing::policy::{Quotes, ShellMode};
 
 use super::Dice;
 
@@ -178,7 +178,11 @@ impl Scene {
         }
         let alias = if flag(3) { "db1" } else { "web1" };
         let shell = if flag(4) {
-            ShellMode::Direct
+            ShellMode::Direct(if flag(0) {
+                Quotes::Double
+            } else {
+                Quotes::None
+            })
         } else {
             ShellMode::Sh
         };
@@ -251,6 +255,7 @@ pub fn rule(dice: &mut Dice<'_>, line: usize, action: Action) -> RuleSource {
         form: form(dice, line),
         sudo: false,
         trust_arguments: false,
+        detach: false,
         examples_allow: Vec::new(),
         examples_deny: Vec::new(),
     }

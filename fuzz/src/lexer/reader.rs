@@ -3,6 +3,7 @@
 //! where a command may begin. Both this and the judged tree are written down in one
 //! notation, to be compared.
 
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 
 use mcp_ssh_orchestrator::testing::policy::syntax::command::{
@@ -10,27 +11,34 @@ use mcp_ssh_orchestrator::testing::policy::syntax::command::{
     Word,
 };
 
-/// A canonical form in the notation.
-pub fn read(canonical: &str) -> String {
+/// A canonical form in the notation. Which words are the text of a shell is for the tree to
+/// say (their numbers, in the order of the text); what such a text is, is read here.
+pub fn read(canonical: &str, shells: &[usize]) -> String {
     let mut reader = Reader {
         rest: canonical.chars().collect(),
         at: 0,
+        words: 0,
+        shells,
     };
-    let list = reader.list(&[]);
-    assert_eq!(
-        reader.at,
-        reader.rest.len(),
-        "not read whole: {canonical:?}"
-    );
-    list
+    reader.whole()
 }
 
-struct Reader {
+struct Reader<'s> {
     rest: Vec<char>,
     at: usize,
+    /// How many words were begun.
+    words: usize,
+    shells: &'s [usize],
 }
 
-impl Reader {
+impl Reader<'_> {
+    fn whole(&mut self) -> String {
+        let list = self.list(&[]);
+        let left: String = self.rest[self.at..].iter().collect();
+        assert_eq!(left, "", "not read whole");
+        list
+    }
+
     fn char(&self) -> Option<char> {
         self.rest.get(self.at).copied()
     }
@@ -174,6 +182,8 @@ impl Reader {
     fn word(&mut self) -> String {
         let mut text = String::new();
         let start = self.at;
+        let number = self.words;
+        self.words += 1;
         while let Some(c) = self.char() {
             match c {
                 '\'' => {
@@ -211,21 +221,45 @@ impl Reader {
             }
         }
         assert!(self.at > start, "no word where one belongs");
+        if self.shells.contains(&number) {
+            let mut inner = Reader {
+                rest: text.chars().collect(),
+                at: 0,
+                words: self.words,
+                shells: self.shells,
+            };
+            let list = inner.whole();
+            self.words = inner.words;
+            return format!("shell{list}");
+        }
         format!("{text:?}")
     }
 }
 
 /// What was judged, in the notation.
-pub fn write(parsed: &Parsed<'_>) -> String {
-    list(&parsed.commands, &parsed.tree)
+/// And which words are the text of a shell.
+pub fn write(parsed: &Parsed<'_>) -> (String, Vec<usize>) {
+    let writer = Writer {
+        commands: &parsed.commands,
+        words: Cell::new(0),
+        shells: RefCell::default(),
+    };
+    let text = list(&writer, &parsed.tree);
+    (text, writer.shells.into_inner())
 }
 
-fn list(all: &[Simple<'_>], list: &List<'_>) -> String {
+struct Writer<'p> {
+    commands: &'p [Simple<'p>],
+    words: Cell<usize>,
+    shells: RefCell<Vec<usize>>,
+}
+
+fn list(all: &Writer<'_>, list: &List<'_>) -> String {
     let items: Vec<String> = list.items.iter().map(|item| and_or(all, item)).collect();
     format!("({})", items.join(";"))
 }
 
-fn and_or(all: &[Simple<'_>], item: &AndOr<'_>) -> String {
+fn and_or(all: &Writer<'_>, item: &AndOr<'_>) -> String {
     let mut text = pipeline(all, &item.first);
     for (connective, next) in &item.rest {
         text += match connective {
@@ -237,16 +271,16 @@ fn and_or(all: &[Simple<'_>], item: &AndOr<'_>) -> String {
     text
 }
 
-fn pipeline(all: &[Simple<'_>], pipeline: &Pipeline<'_>) -> String {
+fn pipeline(all: &Writer<'_>, pipeline: &Pipeline<'_>) -> String {
     let commands = pipeline.commands.iter().map(|each| command(all, each));
     let commands: Vec<String> = commands.collect();
     let negated = if pipeline.negated { "!" } else { "" };
     format!("{negated}{}", commands.join("|"))
 }
 
-fn command(all: &[Simple<'_>], command: &Command<'_>) -> String {
+fn command(all: &Writer<'_>, command: &Command<'_>) -> String {
     let (compound, redirects) = match command {
-        Command::Simple(index) => return simple(all, &all[*index]),
+        Command::Simple(index) => return simple(all, &all.commands[*index]),
         Command::Compound(compound, redirects) => (compound, redirects),
     };
     let mut text = match compound {
@@ -271,7 +305,7 @@ fn command(all: &[Simple<'_>], command: &Command<'_>) -> String {
     text
 }
 
-fn simple(all: &[Simple<'_>], simple: &Simple<'_>) -> String {
+fn simple(all: &Writer<'_>, simple: &Simple<'_>) -> String {
     let mut text = String::from("[");
     for each in &simple.assignments {
         let _ = write!(text, "{}={},", each.name, word(all, &each.value));
@@ -286,7 +320,7 @@ fn simple(all: &[Simple<'_>], simple: &Simple<'_>) -> String {
     text
 }
 
-fn redirected(all: &[Simple<'_>], redirect: &Redirect<'_>) -> String {
+fn redirected(all: &Writer<'_>, redirect: &Redirect<'_>) -> String {
     match redirect {
         Redirect::ErrorsToOutput => "2>1".into(),
         Redirect::OutputToNull => ">0".into(),
@@ -298,8 +332,13 @@ fn redirected(all: &[Simple<'_>], redirect: &Redirect<'_>) -> String {
     }
 }
 
-fn word(all: &[Simple<'_>], word: &Word<'_>) -> String {
+fn word(all: &Writer<'_>, word: &Word<'_>) -> String {
     let mut text = String::new();
+    let number = all.words.replace(all.words.get() + 1);
+    if word.shell {
+        all.shells.borrow_mut().push(number);
+        return format!("shell{}", list(all, &word.outputs[0]));
+    }
     let mut outputs = word.outputs.iter();
     for (at, c) in word.text.char_indices() {
         match c {

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::audit::record::{Sandbox, display};
+use crate::audit::record::{Sandbox, display, display_some};
 use crate::audit::timestamp::Ts;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 
@@ -62,6 +62,11 @@ pub(crate) enum Mark<'a> {
         alias: &'a HostAlias,
         #[serde(serialize_with = "display")]
         hash: &'a CommandHash,
+        #[serde(
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "display_some"
+        )]
+        canonical_hash: Option<CommandHash>,
     },
     /// The start before could not be brought to disk: the command was not sent.
     #[serde(rename = "audit_withdrawn")]

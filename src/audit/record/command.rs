@@ -17,6 +17,7 @@ pub struct Decided {
     audit: Audit,
     alias: HostAlias,
     hash: CommandHash,
+    canonical: Option<CommandHash>,
     written: Result<(), AuditError>,
 }
 
@@ -31,6 +32,7 @@ impl Decided {
             audit: audit.clone(),
             alias: alias.clone(),
             hash,
+            canonical: grounds.canonical_hash,
             written: audit.write(Record::decision(alias, hash, true, grounds)),
         }
     }
@@ -54,6 +56,7 @@ impl Decided {
             audit: self.audit.clone(),
             alias: self.alias.clone(),
             hash: self.hash,
+            canonical: self.canonical,
             task,
             ended: false,
         };
@@ -85,6 +88,7 @@ impl Decided {
             task_id: task,
             alias: &self.alias,
             hash: &self.hash,
+            canonical_hash: self.canonical,
         };
         let mark = self.audit.joined(&mark.to_json(), true);
         match self.audit.append(Entry::start(mark, task)) {
@@ -109,6 +113,7 @@ impl Decided {
             end,
             interrupted: false,
             start_unrecorded: true,
+            canonical_hash: self.canonical,
         });
         self.audit.emit(end);
     }
@@ -121,6 +126,7 @@ pub struct Started {
     audit: Audit,
     alias: HostAlias,
     hash: CommandHash,
+    canonical: Option<CommandHash>,
     /// Under which id the start is in the file, if it is.
     task: Option<TaskId>,
     ended: bool,
@@ -143,6 +149,7 @@ impl Started {
             end,
             interrupted,
             start_unrecorded: self.task.is_none() && self.audit.ledger().is_some(),
+            canonical_hash: self.canonical,
         });
         self.audit.close_run(record, self.task.as_ref());
     }

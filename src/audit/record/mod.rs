@@ -179,6 +179,12 @@ pub struct End {
     /// could not be written.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub start_unrecorded: bool,
+    /// Of what was sent, as in its decision.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "display_some"
+    )]
+    pub canonical_hash: Option<CommandHash>,
 }
 
 /// What a run came to.
@@ -265,11 +271,15 @@ pub struct Approval {
     pub by: Option<u32>,
 }
 
-/// How an approval ended. Only `Accepted` lets the command run.
+/// How an approval ended. Only the first three let the command run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalOutcome {
     Accepted,
+    /// And to whatever else the same rules ask about on this host, for a while.
+    AcceptedForAWhile,
+    /// Nobody was asked: an approval of before stands for it.
+    Standing,
     Declined,
     Cancelled,
     /// The client's answer is none that the protocol knows.

@@ -53,6 +53,7 @@ pub(crate) struct PolicyFile {
     pub(crate) known_hosts: Option<KnownHostsPath>,
     pub(crate) concurrency: Concurrency,
     pub(crate) approval_wait: Duration,
+    pub(crate) approval_reuse: Duration,
     pub(crate) on_audit_failure: OnAuditFailure,
     pub(crate) on_revoke: OnRevoke,
     pub(crate) record_commands: RecordCommands,
@@ -130,6 +131,8 @@ pub(crate) fn read(
     let concurrency = concurrency(&file, findings);
     let approval_wait = findings.number(&file, "approval_seconds");
     let approval_wait = approval_wait.map_or(APPROVAL_WAIT, Duration::from_secs);
+    let approval_reuse = findings.number(&file, "approval_reuse_seconds");
+    let approval_reuse = approval_reuse.map_or(Duration::ZERO, Duration::from_secs);
     let on_audit_failure = match findings.one_of(&file, "on_audit_failure") {
         Some("warn") => OnAuditFailure::Warn,
         _ => OnAuditFailure::Refuse,
@@ -149,6 +152,7 @@ pub(crate) fn read(
         known_hosts,
         concurrency,
         approval_wait,
+        approval_reuse,
         on_audit_failure,
         on_revoke,
         record_commands,

@@ -15,6 +15,7 @@ pub(crate) fn rule(section: &Section<'_>, findings: &mut Findings) -> Option<Rul
     let form = form(section, findings);
     let sudo = findings.boolean(section, "sudo");
     let trust_arguments = findings.boolean(section, "trust_arguments");
+    let detach = findings.boolean(section, "detach");
     let mut examples_allow = Vec::new();
     let mut examples_deny = Vec::new();
     if let Some(examples) = findings.subsection(section, "examples") {
@@ -33,6 +34,7 @@ pub(crate) fn rule(section: &Section<'_>, findings: &mut Findings) -> Option<Rul
         form: form?,
         sudo: sudo.is_some_and(|(value, _)| value),
         trust_arguments: trust_arguments.is_some_and(|(value, _)| value),
+        detach: detach.is_some_and(|(value, _)| value),
         examples_allow,
         examples_deny,
     })

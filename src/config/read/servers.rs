@@ -17,7 +17,7 @@ use crate::config::schema::section::{Section, Text};
 use crate::config::yaml::node::{Node, Value};
 use crate::config::yaml::scalar::Meaning;
 use crate::model::names::{HostAlias, InputError, Port, Tag};
-use crate::policy::ShellMode;
+use crate::policy::{Quotes, ShellMode};
 
 const DESCRIPTION_MAX: usize = 1_000;
 
@@ -119,11 +119,7 @@ fn host(
             format!("a text of at most {DESCRIPTION_MAX} characters"),
         );
     }
-    let shell = match findings.one_of(entry, "shell") {
-        Some("direct") => ShellMode::Direct,
-        Some("login") => ShellMode::Login,
-        _ => ShellMode::Sh,
-    };
+    let shell = shell(entry, findings);
     let resolve = match findings.one_of(entry, "resolve") {
         Some("static") => Resolve::Static,
         _ => Resolve::Dns,
@@ -155,6 +151,29 @@ fn host(
         legacy_algorithms: legacy.is_some_and(|(legacy, _)| legacy),
         jump: None,
     })
+}
+
+fn shell(entry: &Section<'_>, findings: &mut Findings) -> ShellMode {
+    let mode = findings.one_of(entry, "shell");
+    let quotes = findings.one_of(entry, "quotes");
+    if quotes.is_some() && mode != Some("direct") {
+        findings.problem(
+            entry.place("quotes"),
+            entry.key("quotes"),
+            Fault::BadValue,
+            "found quotes on a host that has a shell",
+            "quotes beside shell: direct",
+        );
+    }
+    match mode {
+        Some("direct") => ShellMode::Direct(match quotes {
+            Some("single") => Quotes::Single,
+            Some("double") => Quotes::Double,
+            _ => Quotes::None,
+        }),
+        Some("login") => ShellMode::Login,
+        _ => ShellMode::Sh,
+    }
 }
 
 fn port(number: u64) -> Option<Port> {

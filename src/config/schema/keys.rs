@@ -90,6 +90,12 @@ pub(crate) const HOST: Table = Table {
             "",
         ),
         key(
+            "quotes",
+            Kind::OneOf(&["none", "single", "double"]),
+            Need::Default("none"),
+            "",
+        ),
+        key(
             "resolve",
             Kind::OneOf(&["dns", "static"]),
             Need::Default("dns"),

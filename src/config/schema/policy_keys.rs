@@ -53,6 +53,12 @@ pub const POLICY: Table = Table {
             "",
         ),
         key(
+            "approval_reuse_seconds",
+            Kind::Number { min: 0, max: 3_600 },
+            Need::Default("0"),
+            "",
+        ),
+        key(
             "on_audit_failure",
             Kind::OneOf(&["refuse", "warn"]),
             Need::Default("refuse"),
@@ -289,6 +295,7 @@ pub(crate) const RULE: Table = Table {
             "beside reads: names of users",
         ),
         key("sudo", Kind::Boolean, Need::Default("false"), ""),
+        key("detach", Kind::Boolean, Need::Default("false"), ""),
         key("trust_arguments", Kind::Boolean, Need::Default("false"), ""),
         key(
             "arg_prefix",

@@ -11,6 +11,7 @@ use crate::mcp::protocol::peer::Caller;
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::mcp::wire::message::RpcError;
 use crate::mcp::wire::outbox::MAX_FRAME;
+use crate::model::names::CommandHash;
 
 /// What the parts of a list may weigh in one answer, in bytes: a frame less the room for
 /// everything beside them.
@@ -18,6 +19,9 @@ const OUTPUT_BUDGET: usize = MAX_FRAME - 96 * 1024;
 
 /// Where `_meta` says which members a host wrote.
 const UNTRUSTED: &str = "io.github.mcp-ssh-orchestrator/untrusted";
+
+/// Where `_meta` has the hash of what was sent.
+const CANONICAL: &str = "io.github.mcp-ssh-orchestrator/canonical_hash";
 
 /// A tool's answer, before it is put into the words of a revision.
 #[derive(Debug, Clone)]
@@ -28,6 +32,8 @@ pub(crate) struct Answer {
     pub(crate) cancelled: bool,
     /// Members of the structure that a remote host wrote.
     untrusted: &'static [&'static str],
+    /// The name of what was sent, for programs: no model pays for it.
+    canonical: Option<CommandHash>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,12 +97,19 @@ impl Answer {
             is_error,
             cancelled: false,
             untrusted: &[],
+            canonical: None,
         }
     }
 
     /// Says which members of the structure a remote host wrote.
     pub(crate) fn untrusted(mut self, members: &'static [&'static str]) -> Self {
         self.untrusted = members;
+        self
+    }
+
+    /// Says by which name what was sent goes, whatever its spelling.
+    pub(crate) fn canonical(mut self, hash: CommandHash) -> Self {
+        self.canonical = Some(hash);
         self
     }
 
@@ -130,6 +143,7 @@ impl Answer {
         let meta = meta.when(!self.untrusted.is_empty(), |meta| {
             meta.json(UNTRUSTED, &self.warning())
         });
+        let meta = meta.maybe(CANONICAL, self.canonical.map(|hash| hash.to_string()));
         let content = Object::new().field("type", "text").field("text", text);
         let content = array([&content.end()]);
         let result = caller.result_with(meta).json("content", &content);

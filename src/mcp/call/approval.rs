@@ -17,19 +17,23 @@ use crate::audit::{self, ApprovalOutcome, Record, Ts};
 use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::call::elicitation_result::{KEY, Retry, read_reply};
+use crate::mcp::call::elicitation_result::{CHOICE, KEY, Retry, read_reply};
 use crate::mcp::call::operator;
 use crate::mcp::call::request_state::Fault;
 use crate::mcp::wire::json::{Json, Object};
 use crate::mcp::wire::message::{self, RequestId, RpcError};
 use crate::model::names::{ApprovalWay, HostAlias};
 use crate::model::text::{ascii, hex};
-use crate::policy::{Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown};
+use crate::policy::{
+    Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown, Standing,
+};
 
 /// How often a waiting client is told that a person is being waited for.
 const REMIND: Duration = Duration::from_secs(5);
 /// Most host names that one question lists.
 const HOSTS_SHOWN: usize = 50;
+/// What a yes is good for unless another choice is offered and taken.
+const ONCE: &str = "once";
 
 /// How a question ended.
 pub(crate) enum Ruling {
@@ -62,20 +66,76 @@ impl Approvals {
     }
 }
 
+/// How a policy has people asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// How long an answer is waited for, and counts.
+    wait: Duration,
+    /// How long a yes may stand for more than what was asked; zero: not at all.
+    reuse: Duration,
+}
+
+impl Terms {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            wait: snapshot.approval_wait(),
+            reuse: snapshot.approval_reuse(),
+        }
+    }
+
+    /// The choice beside "once", if the policy leaves one.
+    fn choice(&self) -> Option<String> {
+        let seconds = self.reuse.as_secs();
+        match (seconds, seconds % 60) {
+            (0, _) => None,
+            (1, _) => Some("1 second".to_owned()),
+            (60, _) => Some("1 minute".to_owned()),
+            (_, 0) => Some(format!("{} minutes", seconds / 60)),
+            _ => Some(format!("{seconds} seconds")),
+        }
+    }
+}
+
+/// The permit, where a person's yes of before stands for this too; that is on the record.
+///
+/// # Errors
+/// The question, which has to be put.
+#[expect(
+    clippy::result_large_err,
+    reason = "the question goes on to be asked: it is the value, not a failure"
+)]
+pub(crate) fn standing(call: &Call, question: NeedsApproval) -> Result<Authorised, NeedsApproval> {
+    let (alias, hash) = (question.alias().clone(), question.hash());
+    let digest = hex(question.show().1.digest());
+    let permit = call.session.standing.apply(question)?;
+    let approval = audit::Approval {
+        ts: Ts::now(),
+        alias,
+        hash,
+        digest,
+        outcome: ApprovalOutcome::Standing,
+        elapsed_ms: 0,
+        way: "elicitation",
+        request: None,
+        by: None,
+    };
+    call.audit.emit(Record::Approval(approval));
+    Ok(permit)
+}
+
 /// Asks about commands of one call, all or none of them: one question, also for a fleet.
-/// An answer counts for as long as `wait`.
 pub(crate) fn obtain(
     call: &Arc<Call>,
     questions: &[&NeedsApproval],
     snapshot: &Snapshot,
 ) -> Ruling {
-    let (asked, wait) = (Instant::now(), snapshot.approval_wait());
+    let (asked, terms) = (Instant::now(), Terms::of(snapshot));
     let reply = if by_operator(call, questions, snapshot) {
         ask_operator(call, questions, snapshot)
     } else if !call.caller().abilities.forms {
         Reply::without(ApprovalOutcome::Unsupported)
     } else if !call.caller().version.is_modern() {
-        ask_legacy(call, questions, wait)
+        ask_legacy(call, questions, terms)
     } else {
         match &call.retry {
             // A first attempt, or one that answers other questions than ours.
@@ -83,22 +143,35 @@ pub(crate) fn obtain(
             | Some(Retry {
                 state: None,
                 reply: None,
-            }) => return Ruling::Ask(ask_modern(call, questions, wait)),
+            }) => return Ruling::Ask(ask_modern(call, questions, terms)),
             // Half of a second attempt: the question is put again.
             Some(Retry {
                 state: Some(state),
                 reply: None,
             }) if call.session.request_states.knows(state) => {
-                return Ruling::Ask(ask_modern(call, questions, wait));
+                return Ruling::Ask(ask_modern(call, questions, terms));
             }
             Some(retry) => check_retry(call, retry, questions),
         }
     };
-    let outcome = reply.outcome;
-    record(call, questions, &reply, asked);
+    let chosen = reply.choice.is_some() && reply.choice == terms.choice();
+    let outcome = match reply.outcome {
+        ApprovalOutcome::Accepted if chosen => ApprovalOutcome::AcceptedForAWhile,
+        outcome => outcome,
+    };
+    record(call, questions, outcome, &reply, asked);
     match outcome {
         ApprovalOutcome::Accepted => Ruling::Approved(Approvals::of(reply.shown)),
-        ApprovalOutcome::Unsupported => Ruling::Refused(ApprovalFailure::Unavailable),
+        ApprovalOutcome::AcceptedForAWhile => {
+            let both = reply.shown.into_iter().map(Shown::accepted_for_a_while);
+            let (approvals, given): (Vec<Approval>, Vec<Standing>) = both.unzip();
+            call.session.standing.keep(given, terms.reuse);
+            Ruling::Approved(Approvals(approvals.into_iter()))
+        }
+        // Never read from an answer: where one stands, nobody is asked.
+        ApprovalOutcome::Unsupported | ApprovalOutcome::Standing => {
+            Ruling::Refused(ApprovalFailure::Unavailable)
+        }
         ApprovalOutcome::Timeout | ApprovalOutcome::Expired => {
             Ruling::Refused(ApprovalFailure::Timeout)
         }
@@ -154,6 +227,7 @@ fn ask_operator(call: &Arc<Call>, questions: &[&NeedsApproval], snapshot: &Snaps
     let answer = operator::obtain(call, desk, questions, snapshot);
     Reply {
         outcome: answer.outcome,
+        choice: None,
         shown: answer.shown,
         since: None,
         operator,
@@ -165,6 +239,7 @@ fn ask_operator(call: &Arc<Call>, questions: &[&NeedsApproval], snapshot: &Snaps
 /// What came back for a question, and what had been shown with it.
 struct Reply {
     outcome: ApprovalOutcome,
+    choice: Option<String>,
     shown: Vec<Shown>,
     /// When the question was put, where that was in an earlier call.
     since: Option<Instant>,
@@ -178,6 +253,7 @@ impl Reply {
     fn without(outcome: ApprovalOutcome) -> Self {
         Self {
             outcome,
+            choice: None,
             shown: Vec::new(),
             since: None,
             operator: false,
@@ -188,9 +264,10 @@ impl Reply {
 }
 
 /// Sends `elicitation/create` and waits for the answer.
-fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Duration) -> Reply {
+fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Terms) -> Reply {
+    let wait = terms.wait;
     let (id, answer) = call.session.questions.open();
-    let (params, shown) = form(questions, call.caller().version.has_descriptions());
+    let (params, shown) = form(questions, call.caller().version.has_descriptions(), terms);
     if !call
         .reply
         .send(message::request(&id, "elicitation/create", &params))
@@ -206,9 +283,11 @@ fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], wait: Duration) ->
         let left = wait.saturating_sub(begun.elapsed());
         match answer.recv_timeout(left.min(REMIND)) {
             Ok(Ok(reply)) => {
+                let said = read_reply(&reply);
                 return Reply {
+                    choice: said.choice,
                     shown,
-                    ..Reply::without(read_reply(&reply))
+                    ..Reply::without(said.outcome)
                 };
             }
             // An error is the client's way of saying that it could not ask.
@@ -246,12 +325,12 @@ fn take_back(call: &Call, id: &RequestId, reason: &str) {
 }
 
 /// The `input_required` result.
-fn ask_modern(call: &Call, questions: &[&NeedsApproval], wait: Duration) -> Answer {
-    let (params, shown) = form(questions, true);
+fn ask_modern(call: &Call, questions: &[&NeedsApproval], terms: Terms) -> Answer {
+    let (params, shown) = form(questions, true, terms);
     let state = call
         .session
         .request_states
-        .issue(digest(call, questions), shown, wait);
+        .issue(digest(call, questions), shown, terms.wait);
     let request = Object::new()
         .field("method", "elicitation/create")
         .json("params", &params)
@@ -268,7 +347,11 @@ fn ask_modern(call: &Call, questions: &[&NeedsApproval], wait: Duration) -> Answ
 /// Reads the second attempt of a modern client. Its state is used up by a yes and by a no.
 fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Reply {
     // A no would end it, and this is none: the state stays good for an answer.
-    if retry.reply == Some(ApprovalOutcome::Malformed) {
+    let (said, choice) = match &retry.reply {
+        Some(said) => (said.outcome, said.choice.clone()),
+        None => (ApprovalOutcome::Cancelled, None),
+    };
+    if said == ApprovalOutcome::Malformed {
         return Reply::without(ApprovalOutcome::Malformed);
     }
     match call.session.request_states.redeem(
@@ -276,9 +359,10 @@ fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Repl
         &digest(call, questions),
     ) {
         Ok(issued) => Reply {
+            choice,
             since: Some(issued.since),
             shown: issued.shown,
-            ..Reply::without(retry.reply.unwrap_or(ApprovalOutcome::Cancelled))
+            ..Reply::without(said)
         },
         Err(Fault::Forged) => Reply::without(ApprovalOutcome::Forged),
         Err(Fault::Replayed) => Reply::without(ApprovalOutcome::Replayed),
@@ -287,12 +371,23 @@ fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Repl
 }
 
 /// The parameters of `elicitation/create`, and what they show.
-fn form(questions: &[&NeedsApproval], with_mode: bool) -> (Json, Vec<Shown>) {
-    let (message, shown) = wording(questions);
-    // Nothing to fill in: to accept is to approve.
+fn form(questions: &[&NeedsApproval], with_mode: bool, terms: Terms) -> (Json, Vec<Shown>) {
+    let choice = terms.choice();
+    let (message, shown) = wording(questions, choice.as_deref());
+    // Nothing has to be filled in: to accept is to approve, once.
+    let properties = Object::new().maybe(
+        CHOICE,
+        choice.map(|choice| {
+            Object::new()
+                .field("type", "string")
+                .field("title", "Approve for")
+                .field("enum", &[ONCE, &choice])
+                .field("default", ONCE)
+        }),
+    );
     let schema = Object::new()
         .field("type", "object")
-        .json("properties", &Json::empty_object())
+        .json("properties", &properties.end())
         .end();
     let params = Object::new()
         .when(with_mode, |params| params.field("mode", "form"))
@@ -304,7 +399,7 @@ fn form(questions: &[&NeedsApproval], with_mode: bool) -> (Json, Vec<Shown>) {
 
 /// What the person reads: where, what exactly, and which rules ask. A fleet of hosts
 /// shares the command, so it is shown once.
-fn wording(questions: &[&NeedsApproval]) -> (String, Vec<Shown>) {
+fn wording(questions: &[&NeedsApproval], choice: Option<&str>) -> (String, Vec<Shown>) {
     let mut hosts: Vec<&str> = questions
         .iter()
         .map(|question| question.alias().as_str())
@@ -339,6 +434,13 @@ fn wording(questions: &[&NeedsApproval]) -> (String, Vec<Shown>) {
         ascii(does),
         rules.join(", ")
     );
+    let text = match choice {
+        None => text,
+        Some(choice) => format!(
+            "{text}\n\nWith '{choice}' for '{ONCE}' you approve every command that the same rules ask about \
+             on the same hosts, for that long and without another question."
+        ),
+    };
     (text, shown)
 }
 
@@ -356,7 +458,13 @@ fn digest(call: &Call, questions: &[&NeedsApproval]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn record(call: &Call, questions: &[&NeedsApproval], reply: &Reply, asked: Instant) {
+fn record(
+    call: &Call,
+    questions: &[&NeedsApproval],
+    outcome: ApprovalOutcome,
+    reply: &Reply,
+    asked: Instant,
+) {
     let since = reply.since.unwrap_or(asked);
     let elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     for question in questions {
@@ -365,7 +473,7 @@ fn record(call: &Call, questions: &[&NeedsApproval], reply: &Reply, asked: Insta
             alias: HostAlias::clone(question.alias()),
             hash: question.hash(),
             digest: hex(question.show().1.digest()),
-            outcome: reply.outcome,
+            outcome,
             elapsed_ms,
             way: match reply.operator {
                 true => "operator",

@@ -13,6 +13,8 @@ use crate::mcp::wire::message::Params;
 pub(crate) const KEY: &str = "approval";
 /// The member by which earlier forms asked: a client may still send it.
 const APPROVE: &str = "approve";
+/// The member that says for how long a yes is meant, where the policy leaves that open.
+pub(crate) const CHOICE: &str = "approve_for";
 /// Characters of a state that are looked at: more than there are in one.
 const LONGEST_STATE: usize = 100;
 
@@ -22,7 +24,15 @@ const LONGEST_STATE: usize = 100;
 pub(crate) struct Retry {
     pub(crate) state: Option<String>,
     /// `None` where there is no answer to our question.
-    pub(crate) reply: Option<ApprovalOutcome>,
+    pub(crate) reply: Option<Said>,
+}
+
+/// What a person said, as far as the client tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) outcome: ApprovalOutcome,
+    /// What of the choice beside a yes was taken, where the question had one.
+    pub(crate) choice: Option<String>,
 }
 
 impl Retry {
@@ -40,7 +50,10 @@ impl Retry {
             text.chars().take(LONGEST_STATE).collect()
         });
         let reply = match responses {
-            Some(responses) if !responses.is_object() => Some(ApprovalOutcome::Malformed),
+            Some(responses) if !responses.is_object() => Some(Said {
+                outcome: ApprovalOutcome::Malformed,
+                choice: None,
+            }),
             _ => reply.map(read_reply),
         };
         Some(Self { state, reply })
@@ -49,7 +62,19 @@ impl Retry {
 
 /// What a client says that a person said. To accept is to approve: there is no box beside
 /// it that could be left unticked.
-pub(crate) fn read_reply(reply: &Value) -> ApprovalOutcome {
+pub(crate) fn read_reply(reply: &Value) -> Said {
+    let choice = reply.get("content").and_then(|content| content.get(CHOICE));
+    let choice = choice.and_then(Value::as_str).map(|text| {
+        // No choice of ours is longer.
+        text.chars().take(LONGEST_STATE).collect()
+    });
+    Said {
+        outcome: outcome_of(reply),
+        choice,
+    }
+}
+
+fn outcome_of(reply: &Value) -> ApprovalOutcome {
     let approved = match reply.get("content") {
         None | Some(Value::Null) => Some(true),
         Some(Value::Object(content)) => match content.get(APPROVE) {
@@ -109,7 +134,7 @@ mod tests {
             ),
         ] {
             for reply in replies {
-                assert_eq!(read_reply(&reply), outcome, "{reply}");
+                assert_eq!(read_reply(&reply).outcome, outcome, "{reply}");
             }
         }
     }

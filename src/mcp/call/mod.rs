@@ -13,6 +13,7 @@ pub(crate) mod operator;
 pub(crate) mod reply;
 pub(crate) mod request_state;
 pub(crate) mod server_requests;
+pub(crate) mod standing;
 
 use std::sync::Arc;
 

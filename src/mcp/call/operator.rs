@@ -83,7 +83,7 @@ fn request(
         shell: match question.shell() {
             ShellMode::Sh => "sh",
             ShellMode::Login => "login",
-            ShellMode::Direct => "direct",
+            ShellMode::Direct(_) => "direct",
         }
         .to_owned(),
         command: question.canonical().to_owned(),

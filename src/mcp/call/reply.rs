@@ -118,6 +118,11 @@ impl Reply {
         self.cancel.spend();
     }
 
+    /// Whether the client takes a task in place of a late answer.
+    pub(crate) fn may_become_task(&self) -> bool {
+        self.as_task
+    }
+
     /// Whether the client took the call back, or ended its task.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancel.is_set()

@@ -1,4 +1,4 @@
-//! The thirteen tools as data: what a client is told about each, per revision.
+//! The fourteen tools as data: what a client is told about each, per revision.
 //!
 //! Owns names, titles, descriptions, arguments, output schemas and annotations, and the
 //! `tools/list` made of them, which costs every conversation its tokens and so stays
@@ -42,6 +42,7 @@ pub(crate) enum Id {
     TaskResult,
     TaskOutput,
     CancelAsync,
+    ListTasks,
 }
 
 /// One argument.
@@ -135,7 +136,7 @@ const LINES: Kind = Kind::Integer {
 
 /// In the order of `tools/list`.
 #[rustfmt::skip]
-pub(crate) static TOOLS: [Tool; 13] = [
+pub(crate) static TOOLS: [Tool; 14] = [
     Tool {
         id: Id::Ping, name: "ssh_ping", title: "Ping",
         description: "Check that this server answers. Contacts no host.",
@@ -205,22 +206,25 @@ pub(crate) static TOOLS: [Tool; 13] = [
         id: Id::RunAsync, name: "ssh_run_async", title: "Start a command",
         description: "Start a long command on one host and return its task_id at once. Same policy as ssh_run. \
             max_seconds of the answer is its time limit. Then ssh_get_task_result with wait_seconds 50, until it has ended.",
-        params: &[ALIAS, COMMAND, TIMEOUT],
-        output: "alias:s,hash:s,task_id:s,status:s,max_seconds:i,keepAlive:i,pollFrequency:i,command:s",
+        params: &[
+            ALIAS, COMMAND, TIMEOUT,
+            may("detach", Kind::Flag, "Let it go on without this client, where the policy allows that"),
+        ],
+        output: "alias:s,hash:s,task_id:s,status:s,detached:b?,max_seconds:i?,keepAlive:i,pollFrequency:i?,command:s,note:s?",
         hints: RUNS, as_task: false,
     },
     Tool {
         id: Id::TaskStatus, name: "ssh_get_task_status", title: "Task status",
         description: "State of a task: pending, running, completed, failed, cancelled, timeout.",
         params: &[TASK, WAIT],
-        output: "task_id:s,status:s,keepAlive:i,pollFrequency:i,max_seconds:i,progress_percent:i?,elapsed_ms:i,bytes_read:i,output_lines_available:i,queue_position:i?",
+        output: "task_id:s,status:s,detached:b?,exit_code:i?,notes:a?,keepAlive:i,pollFrequency:i,max_seconds:i?,progress_percent:i?,elapsed_ms:i,bytes_read:i,output_lines_available:i,queue_position:i?",
         hints: READS, as_task: false,
     },
     Tool {
         id: Id::TaskResult, name: "ssh_get_task_result", title: "Task result",
         description: "Result of a finished task, kept keepAlive seconds after its end.",
         params: &[TASK, WAIT, MAX_CHARS, HEAD, TAIL],
-        output: "max_seconds:i,alias:s,status:s,exit_code:i,exit_signal:s?,timeout:b?,cancelled:b?,duration_ms:i,truncated:b?,omitted_bytes:i?,\
+        output: "max_seconds:i?,alias:s,status:s,exit_code:i,exit_signal:s?,timeout:b?,cancelled:b?,duration_ms:i,truncated:b?,omitted_bytes:i?,\
             terminated:s?,outcome:s?,left_running:b?,notes:a?,output:s?,stderr:s?,task_id:s,target_ip:s?,hash:s",
         hints: READS, as_task: false,
     },
@@ -248,6 +252,12 @@ pub(crate) static TOOLS: [Tool; 13] = [
         id: Id::CancelAsync, name: "ssh_cancel_async_task", title: "Cancel task",
         description: "End a task started with ssh_run_async.",
         params: &[TASK], output: "task_id:s,cancelled:b,message:s", hints: STOPS, as_task: false,
+    },
+    Tool {
+        id: Id::ListTasks, name: "ssh_list_tasks", title: "List tasks",
+        description: "List this server's tasks; with alias also the detached ones on that host, those from before a restart too.",
+        params: &[may("alias", Kind::Text, "Host alias")],
+        output: "tasks:a,omitted:i?", hints: READS, as_task: false,
     },
 ];
 
@@ -418,7 +428,7 @@ mod tests {
     #[test]
     fn schemas_have_only_what_every_converter_takes() {
         let list: Vec<Value> = serde_json::from_str(list(Version::MODERN).as_str()).unwrap();
-        assert_eq!(list.len(), 13);
+        assert_eq!(list.len(), 14);
         for tool in &list {
             assert_eq!(tool["inputSchema"]["type"], "object");
             let schema = tool["inputSchema"].as_object().unwrap();
@@ -447,7 +457,13 @@ mod tests {
             let must = schema.get("required").and_then(Value::as_array);
             let must = must.map(Vec::as_slice).unwrap_or_default();
             let has = |name: &str| schema["properties"].get(name).is_some();
-            for name in ["alias", "command", "task_id"] {
+            // A list of what there is may be of one host or of none.
+            let names = match tool["name"] == "ssh_list_tasks" {
+                true => &[][..],
+                false => &["alias", "command", "task_id"],
+            };
+            for name in names {
+                let name = *name;
                 assert_eq!(has(name), must.iter().any(|one| one == name), "{name}");
             }
             assert_eq!(tool["outputSchema"]["type"], "object");

@@ -15,7 +15,7 @@ use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::input::selection::by_expression;
 use crate::mcp::tools::unknown_host;
 use crate::mcp::wire::json::Object;
-use crate::policy::ShellMode;
+use crate::policy::{Quotes, ShellMode};
 
 /// Characters of all aliases in one answer, and of the text about them.
 const NAMES: usize = 100_000;
@@ -183,9 +183,17 @@ fn describe(host: &Host) -> Object {
         .when(host.shell == ShellMode::Login, |entry| {
             entry.field("shell", "login")
         })
-        .when(host.shell == ShellMode::Direct, |entry| {
+        .when(matches!(host.shell, ShellMode::Direct(_)), |entry| {
             entry.field("shell", "direct")
         })
+        .maybe(
+            "quotes",
+            match host.shell {
+                ShellMode::Direct(Quotes::Single) => Some("single"),
+                ShellMode::Direct(Quotes::Double) => Some("double"),
+                ShellMode::Sh | ShellMode::Login | ShellMode::Direct(Quotes::None) => None,
+            },
+        )
         .when(host.resolve == Resolve::Static, |entry| {
             entry.field("resolve", "static")
         })

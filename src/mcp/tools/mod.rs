@@ -8,6 +8,7 @@ pub(crate) mod answers;
 pub(crate) mod definitions;
 pub(crate) mod hosts;
 pub(crate) mod input;
+pub(crate) mod jobs;
 pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod reload;
@@ -34,7 +35,19 @@ const STACK: usize = 512 * 1024;
 pub(crate) fn serve(call: Arc<Call>) {
     match call.tool.id {
         Id::Ping => call.reply.end(hosts::ping(&call)),
-        // Whoever waits for a task needs a thread to wait on.
+        // Whoever asks a host needs a thread to wait on.
+        Id::TaskStatus | Id::TaskResult | Id::TaskOutput | Id::Cancel | Id::CancelAsync
+            if jobs::asked_for(&call).is_some() =>
+        {
+            spawn(&call, |call| match call.tool.id {
+                Id::TaskStatus => call.reply.end(jobs::status(call)),
+                Id::TaskResult => call.reply.end(jobs::result(call)),
+                Id::TaskOutput => call.reply.end(output::output(call)),
+                _ => call.reply.end(jobs::cancel(call)),
+            });
+        }
+        Id::ListTasks => spawn(&call, |call| call.reply.end(jobs::list(call))),
+        // And whoever waits for a task.
         Id::TaskStatus | Id::TaskResult | Id::TaskOutput
             if call.arguments.contains_key("wait_seconds") =>
         {

@@ -10,6 +10,7 @@ use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::tools::input::arguments::{Args, fault};
+use crate::mcp::tools::jobs;
 use crate::mcp::tools::tasks::{answer_chars, not_there};
 use crate::mcp::wire::json::Object;
 use crate::model::names::TaskId;
@@ -44,16 +45,25 @@ pub(crate) fn output(call: &Call) -> Answer {
         .tell(&Event::new(Level::Debug, "ssh_get_task_output", |fields| {
             fields.field("task_id", request.id.as_str())
         }));
+    let job = jobs::asked_for(call).is_some();
     let tasks = &call.session.server.tasks;
     let missing = |missing| {
         let text = "Task not found or no output available";
         not_there(call, "ssh_get_task_output", &request.id, missing, text)
     };
-    let kept = match tasks.kept(&request.id, request.stream) {
-        Ok(kept) => kept,
-        Err(error) => return missing(error),
+    let (kept, most) = match job {
+        // Both outputs are one there.
+        true if request.stream.is_some() => return fault("a job has one output: leave stream out"),
+        true => match jobs::output(call) {
+            Ok(seen) => seen,
+            Err(answer) => return answer,
+        },
+        false => match tasks.kept(&request.id, request.stream) {
+            Ok(kept) => (kept, answer_chars(call, &request.id)),
+            Err(error) => return missing(error),
+        },
     };
-    let most = usize::try_from(answer_chars(call, &request.id)).unwrap_or(usize::MAX);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     let chars = request.chars.map_or(most, |chars| chars.min(most));
     match request.way {
         Way::Find(search) => found(&request.id, &kept, search, chars),

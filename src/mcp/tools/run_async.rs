@@ -1,6 +1,7 @@
 //! One command on one host, not waited for.
 //!
-//! Owns `ssh_run_async` and the events in the life of such a task. The checks are those
+//! Owns `ssh_run_async` and the events in the life of such a task; with `detach` the
+//! checks are the same, and [`crate::mcp::tools::jobs`] starts it. The checks are those
 //! of `ssh_run`, the network's among them, before the task has a name. Called by
 //! [`crate::mcp::tools::serve`] on a thread of its own.
 
@@ -14,21 +15,46 @@ use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::session::Session;
 use crate::mcp::tools::answers::refusal::network_denied;
+use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::tools::input::target::Target;
-use crate::mcp::tools::{looked, phase_name};
+use crate::mcp::tools::{jobs, looked, phase_name};
 use crate::mcp::wire::json::{Json, Object};
+use crate::model::job::JobId;
 use crate::model::names::TaskId;
-use crate::policy::{Authorised, Verdict};
+use crate::policy::{Authorised, Purpose, Verdict};
 use crate::task::{Facts, Kind, Listener, NotTaken, Progress, State, TaskEvent};
 
 /// `ssh_run_async`.
 pub(crate) fn run(call: &Arc<Call>) {
-    let target = match Target::of(call, "Async run error", Kind::Async) {
+    let mut target = match Target::of(call, "Async run error", Kind::Async) {
         Ok(target) => target,
         Err(refusal) => return looked(call, refusal),
     };
-    let answer = authorise(call, &target).and_then(|command| start(call, &target, command));
+    let answer = purpose(call, &target).and_then(|wanted| {
+        target.purpose = wanted;
+        let authorised = authorise(call, &target)?;
+        match &target.purpose {
+            Purpose::Start(job) => jobs::start(call, &target, authorised, job),
+            Purpose::Run | Purpose::Care(_) => start(call, &target, authorised),
+        }
+    });
     call.reply.end(answer.unwrap_or_else(|refusal| refusal));
+}
+
+/// Whether it is to go on by itself, under a name of its own.
+fn purpose(call: &Call, target: &Target) -> Result<Purpose, Answer> {
+    let args = Args::of(call)?;
+    if args.flag("detach")? != Some(true) {
+        return Ok(Purpose::Run);
+    }
+    if args.has("timeout") {
+        return Err(fault(
+            "timeout and detach do not go together: a job has no time limit, ssh_cancel ends it",
+        ));
+    }
+    let job = JobId::new(target.hash, &call.session.server.tasks.token());
+    job.map(Purpose::Start)
+        .ok_or_else(|| fault("no name for a job"))
 }
 
 fn authorise(call: &Arc<Call>, target: &Target) -> Result<Authorised, Answer> {
@@ -70,6 +96,7 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<An
         alias: target.alias.to_string(),
         hash: target.hash.to_string(),
     });
+    let canonical = authorised.canonical_hash();
     let order = target.order(call, authorised, Kind::Async);
     let started = call.session.server.tasks.start(order, watch);
     let handle = started.map_err(|not_taken| match not_taken {
@@ -90,7 +117,8 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<An
             .field("alias", target.alias.as_str())
             .field("command", target.command.as_str())
             .field("hash", &target.hash.to_string()),
-    ))
+    )
+    .canonical(canonical))
 }
 
 /// Tells the client what becomes of the task, or the log where no client can be told.

@@ -95,6 +95,8 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
         shape: args.shape(most(|limits| limits.answer_chars))?,
         // Each host's own limit holds below this one.
         seconds: args.seconds(most(|limits| limits.max_seconds))?,
+        // Whoever waits for the answer gives up after a time: before that it is here.
+        within: (!call.reply.may_become_task()).then(|| most(|limits| limits.max_seconds)),
     };
     Ok(Request {
         together: match args.flag("group_identical")? {
@@ -112,8 +114,13 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
 ///
 /// # Errors
 /// The question, for a modern client to put.
+#[expect(
+    clippy::result_large_err,
+    reason = "the question goes on to be asked: it is the value, not a failure"
+)]
 fn settle(call: &Arc<Call>, plan: TagPlan, snapshot: &Snapshot) -> Result<TagPlan, Answer> {
     let begun = Instant::now();
+    let plan = plan.approve(|question| approval::standing(call, question));
     let ruling = {
         let questions: Vec<&NeedsApproval> = plan.asks();
         if questions.is_empty() {

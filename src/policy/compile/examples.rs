@@ -50,6 +50,7 @@ fn judge(
         alias: &alias,
         tags: &tags,
         shell: ShellMode::Sh,
+        detached: false,
     };
     let verdict = policy.judge_text(&subject, command.trim());
     (verdict.name() != expected).then(|| Problem {

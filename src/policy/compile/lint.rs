@@ -260,6 +260,7 @@ mod tests {
             },
             sudo: false,
             trust_arguments: false,
+            detach: false,
             examples_allow: Vec::new(),
             examples_deny: Vec::new(),
         }

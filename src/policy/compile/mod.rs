@@ -71,8 +71,18 @@ impl Compiler {
             tags,
             sudo: source.sudo,
             trusting: source.trust_arguments,
+            detach: source.detach,
         });
         let key = format!("rules[{index}]");
+        if source.detach && source.action == Action::Deny {
+            let accepted = "detach in a rule that allows or asks";
+            self.problem(
+                source.line,
+                format!("{key}.detach"),
+                "a deny rule with detach",
+                accepted,
+            );
+        }
         match &source.form {
             RuleForm::Reads(reads) if source.action == Action::Deny => {
                 let line = reads.sets.first().map_or(source.line, |(line, _)| *line);

@@ -208,6 +208,7 @@ mod tests {
             form,
             sudo: false,
             trust_arguments: false,
+            detach: false,
             examples_allow: Vec::new(),
             examples_deny: Vec::new(),
         }

@@ -38,7 +38,9 @@ impl Policy {
 /// What commands do, each in a few words.
 pub(in crate::policy::decision) fn of(commands: &[Simple<'_>]) -> String {
     let mut said: Vec<String> = Vec::new();
-    for command in commands {
+    // A shell whose text was read does what its commands do.
+    let shell = |command: &&Simple<'_>| command.words.last().is_some_and(|word| word.shell);
+    for command in commands.iter().filter(|command| !shell(command)) {
         let line = of_command(&command.words);
         if !said.contains(&line) {
             said.push(line);

@@ -11,7 +11,7 @@ use crate::policy::decision::kind::Rewrite;
 use crate::policy::decision::reason::Code;
 use crate::policy::programs::effects::Effects;
 use crate::policy::programs::invocation::{Invocation, arguments};
-use crate::policy::syntax::command::{Input, Simple};
+use crate::policy::syntax::command::{Input, Simple, Word};
 use crate::policy::syntax::lexer;
 
 impl Policy {
@@ -41,8 +41,18 @@ fn first(commands: &[Simple<'_>]) -> Option<usize> {
                 && each.words.first().is_some_and(|word| word.text == "head")
         })
     };
+    // The commands of a text behind `timeout SECONDS sh -c` stand where the text does.
+    let limited = |from: usize, inner: &Simple<'_>| {
+        let mut behind = commands.iter().skip(from + 1);
+        behind.any(|each| {
+            each.words
+                .last()
+                .is_some_and(|word| word.shell && word.start == inner.start)
+                && has_time_limit(&each.words)
+        })
+    };
     let mut all = commands.iter().enumerate();
-    let found = all.find(|(at, command)| follows(command) && !ends(*at));
+    let found = all.find(|(at, command)| follows(command) && !ends(*at) && !limited(*at, command));
     found.map(|(at, _)| at)
 }
 
@@ -50,14 +60,19 @@ fn first(commands: &[Simple<'_>]) -> Option<usize> {
 pub(crate) fn follows(command: &Simple<'_>) -> bool {
     let arguments = arguments(&command.words);
     let invocation = Invocation::of(&arguments);
-    let limited = invocation.levels.iter().any(|level| {
-        let name = command.words.get(level.range.start);
-        name.is_some_and(|word| word.text == "timeout")
-    });
     let effects = invocation
         .innermost()
         .and_then(|level| level.reading.as_ref()?.effects());
-    !limited && effects.is_some_and(|effects| effects.has(Effects::FOLLOWS))
+    !has_time_limit(&command.words) && effects.is_some_and(|effects| effects.has(Effects::FOLLOWS))
+}
+
+fn has_time_limit(words: &[Word<'_>]) -> bool {
+    let arguments = arguments(words);
+    let invocation = Invocation::of(&arguments);
+    invocation.levels.iter().any(|level| {
+        let name = words.get(level.range.start);
+        name.is_some_and(|word| word.text == "timeout")
+    })
 }
 
 #[cfg(test)]
@@ -73,6 +88,7 @@ mod tests {
             "df; sudo -n journalctl -f -u nginx",
             "tail -f /var/log/x | grep -i error",
             "sh -c 'tail -f /x'",
+            "nice sh -c 'tail -f /x'",
         ] {
             let denial = policy.endless(text).unwrap();
             let rewrite = denial.rewrite().unwrap();
@@ -85,6 +101,7 @@ mod tests {
             "tail -f /var/log/x | head -5",
             "vmstat 1 5",
             "tail -f $x",
+            "timeout 5 sh -c 'tail -f /var/log/x | grep y'",
         ] {
             assert_eq!(policy.endless(text), None, "{text}");
         }

@@ -22,6 +22,7 @@
 //! | `hazard:path` | the program is in a set, and this file in none of its `paths` |
 //! | `hazard:undescribed` | a word that is no plain name, of a program that nothing is known of |
 //! | `follows` | it goes on until it is ended, and the call would wait for its end |
+//! | `detach` | it may run, and not as a job that outlives the client |
 //! | `approval:unavailable` | the rule asks a person and the client cannot |
 //! | `approval:declined` | the person said no |
 //! | `approval:cancelled` | the question was closed without a yes or a no |
@@ -72,6 +73,7 @@ pub enum Code {
     HazardPath,
     HazardUndescribed,
     Follows,
+    Detach,
     ApprovalUnavailable,
     ApprovalDeclined,
     ApprovalCancelled,
@@ -227,6 +229,12 @@ impl Code {
                 "This command goes on until somebody ends it, and this call would wait for that",
                 "Start it with ssh_run_async, read with ssh_get_task_output, end it with ssh_cancel; or leave \
                  the option out, or put timeout SECONDS before it",
+            ),
+            Self::Detach => (
+                "detach",
+                "No rule lets this go on without this client on this host",
+                "Start it without detach: it ends with this server then. Or ask the operator for \
+                 detach: true in the rule that allows it",
             ),
             Self::ApprovalUnavailable => (
                 "approval:unavailable",
@@ -456,7 +464,8 @@ impl Code {
             Self::BareWords => (
                 "syntax:bare-words",
                 "This host gets words as they are, without quotes, and one of these needs some",
-                "Use words of letters, digits and _ . / : , + @ - only, joined by | ; && || at most",
+                "Use words of letters, digits and _ . / : , + @ - only, joined by | ; && || at most; the \
+                 operator can say which quotes the host reads (quotes: single or double)",
             ),
             Self::PlainLists => (
                 "syntax:plain-lists",

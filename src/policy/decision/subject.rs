@@ -14,7 +14,19 @@ pub enum ShellMode {
     /// To the login shell itself, quoted as every supported shell reads it.
     Login,
     /// As bare words: appliances, and forced commands that look at the text.
-    Direct,
+    Direct(Quotes),
+}
+
+/// How a host without a shell of ours reads a word that holds a blank or the like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Quotes {
+    /// Nobody said: such words are refused.
+    #[default]
+    None,
+    /// Between `'`.
+    Single,
+    /// Between `"`.
+    Double,
 }
 
 /// For whom a command is judged.
@@ -24,4 +36,7 @@ pub struct Subject<'a> {
     /// In the order of `servers.yml`.
     pub tags: &'a [Tag],
     pub shell: ShellMode,
+    /// Whether it is to go on when nobody waits for it any more: only rules with
+    /// `detach: true` count then.
+    pub detached: bool,
 }

@@ -150,6 +150,8 @@ impl Meanings {
             let level = Level {
                 range: start..parts.len(),
                 reading: read(arguments.get(start..)?),
+                // Whose it is means nothing to a deny.
+                is_the_systems: true,
             };
             self.find_in(&level, own, hit)
         })

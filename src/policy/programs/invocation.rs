@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::policy::hazard::wrappers;
 use crate::policy::programs::reading::{Argument, Reading, Role, What};
 use crate::policy::programs::walk::read;
 use crate::policy::syntax::command::{OUTPUT, Word};
@@ -20,6 +21,24 @@ pub(crate) struct Level<'w> {
     pub(crate) range: Range<usize>,
     /// `None` if nothing is known about the program.
     pub(crate) reading: Option<Reading<'w>>,
+    /// Whether the program is the system's: a plain name, or a path where the system's own
+    /// lie. `/tmp/df` is read as `df` by what denies, and is whatever somebody put there.
+    pub(crate) is_the_systems: bool,
+}
+
+impl Level<'_> {
+    /// Whether what it runs is run as it would be without it, for as long as it lets it:
+    /// `timeout 5`, `nice`. Of words that are not known nobody can tell.
+    pub(crate) fn passes(&self) -> bool {
+        self.is_the_systems
+            && self.reading.as_ref().is_some_and(|reading| {
+                let unknown = |role: &Role<'_>| matches!(role.what, What::Unknown(_));
+                reading.description.through
+                    && !reading.description.feeds
+                    && !reading.description.raises
+                    && !reading.roles.iter().any(unknown)
+            })
+    }
 }
 
 /// The chain; never empty for a command that has words.
@@ -39,7 +58,14 @@ impl<'w> Invocation<'w> {
             let inner = reading.as_ref().and_then(|reading| reading.inner.clone());
             let feeds = reading.as_ref().is_some_and(|r| r.description.feeds);
             let place = reading.as_ref().and_then(Reading::place_of_input);
-            levels.push(Level { range, reading });
+            let program = words.first().map_or("", |word| word.text);
+            let name = wrappers::base_name(program);
+            let is_the_systems = program == name || wrappers::is_system_path_of(program, name);
+            levels.push(Level {
+                range,
+                reading,
+                is_the_systems,
+            });
             let Some(inner) = inner else { break };
             range = start + inner.start..start + inner.end;
             words = words.get(inner).unwrap_or_default().to_vec();

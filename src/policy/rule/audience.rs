@@ -93,6 +93,7 @@ mod tests {
                 tags: globs(tags),
                 sudo: false,
                 trusting: false,
+                detach: false,
             };
             index.add(grant, &rule);
         }
@@ -103,6 +104,7 @@ mod tests {
                 alias: &alias,
                 tags: &tags,
                 shell: ShellMode::Sh,
+                detached: false,
             })
         };
         assert_eq!(of("web1", &["prod"]), [0, 1, 2, 3, 5]);

@@ -17,6 +17,7 @@ use crate::policy::rule::word_pattern::Freedom;
 use crate::policy::rule::{Finding, Grant, Rule, Rules, free_words};
 use crate::policy::source::{Action, Line};
 use crate::policy::syntax::command::{Directory, OUTPUT, STATUS, Simple, Word};
+use crate::policy::syntax::shell_text::behind_wrapper;
 
 /// One command, or what a wrapper runs, with what is needed to decide it.
 struct Case<'a, 'w> {
@@ -67,6 +68,10 @@ impl Rules {
         if is_always_allowed(words) {
             return Finding::plain(Action::Allow, Code::Safe, None);
         }
+        // Its text was read, and is judged command by command.
+        if words.last().is_some_and(|word| word.shell) && behind_wrapper(words).is_some() {
+            return Finding::plain(Action::Allow, Code::Safe, None);
+        }
         let filters = self.filters && command.is_fed();
         if filters && filter::is_filter(words) {
             return Finding::plain(Action::Allow, Code::Filter, None);
@@ -104,8 +109,7 @@ impl Rules {
         let counts = |rule: &Rule, said: &Said| {
             // Once it is allowed, only a rule that asks can change that.
             (said.allowed.is_none() || rule.action == Action::Ask)
-                && rule.is_for(subject)
-                && (!case.sudo || rule.sudo)
+                && rule.counts(subject, case.sudo)
         };
         for grant in self.candidates(subject, case.words) {
             if let Some(rule) = self.rules.get(grant.rule)
@@ -158,7 +162,10 @@ impl Rules {
         let reading = outer.reading.as_ref()?;
         let sudo = reading.description.raises;
         let passes = reading.description.through && !reading.description.feeds;
-        if !(passes || sudo) || inner.first()?.range.end != case.words.len() {
+        if !outer.is_the_systems
+            || !(passes || sudo)
+            || inner.first()?.range.end != case.words.len()
+        {
             return None;
         }
         let known = reading.roles.iter().all(|role| match role.what {

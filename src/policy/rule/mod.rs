@@ -73,6 +73,8 @@ pub(crate) struct Rule {
     pub(crate) sudo: bool,
     /// A wildcard grants every word that no list calls a danger.
     pub(crate) trusting: bool,
+    /// What it allows may go on when nobody waits for it any more.
+    pub(crate) detach: bool,
 }
 
 /// One pattern or structured rule that allows or asks.
@@ -118,6 +120,11 @@ pub(crate) struct Finding {
 }
 
 impl Rule {
+    /// Whether what it grants counts: for this host, and for how it is to be run.
+    pub(crate) fn counts(&self, subject: &Subject<'_>, sudo: bool) -> bool {
+        self.is_for(subject) && (!sudo || self.sudo) && (!subject.detached || self.detach)
+    }
+
     pub(crate) fn is_for(&self, subject: &Subject<'_>) -> bool {
         let alias = subject.alias.as_str();
         (self.aliases.is_empty() || self.aliases.iter().any(|glob| glob.matches(alias)))
@@ -309,6 +316,7 @@ mod tests {
                 tags: vec![Glob::parse(&numbered(tag, n)).unwrap()],
                 sudo: false,
                 trusting: false,
+                detach: false,
             });
             let pattern = Pattern::parse(&numbered(pattern, n)).unwrap();
             rules.add_grant(n, n, What::Pattern(pattern));
@@ -319,6 +327,7 @@ mod tests {
             alias: &alias,
             tags: &tags,
             shell: ShellMode::Sh,
+            detached: false,
         };
         let parsed = lexer::parse(text, lexer::Options { globs: true }).unwrap();
         let words = &parsed.commands[0].words;

@@ -54,11 +54,12 @@ fn is_user(what: What<'_>) -> bool {
 impl Reads {
     /// Whether the rule is about programs of this level.
     fn names(&self, level: &Level<'_>) -> bool {
-        level.reading.as_ref().is_some_and(|reading| {
-            let sets = &reading.description.sets;
-            sets.iter()
-                .any(|set| self.sets.iter().any(|own| own == set))
-        })
+        level.is_the_systems
+            && level.reading.as_ref().is_some_and(|reading| {
+                let sets = &reading.description.sets;
+                sets.iter()
+                    .any(|set| self.sets.iter().any(|own| own == set))
+            })
     }
 
     pub(crate) fn takes(
@@ -95,7 +96,7 @@ impl Reads {
                 program: start,
             })
         };
-        let Some(reading) = &level.reading else {
+        let Some(reading) = level.reading.as_ref().filter(|_| level.is_the_systems) else {
             return refuse(Code::HazardWrapper, start);
         };
         let name = reading.description.names.first().copied().unwrap_or("");

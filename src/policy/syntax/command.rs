@@ -161,6 +161,9 @@ pub struct Word<'t> {
     pub quoted: bool,
     /// What stands for each [`OUTPUT`], in order.
     pub outputs: Vec<List<'t>>,
+    /// It is the text behind a shell's `-c`, understood: its one output, for which nothing
+    /// stands in the text, is the list that the shell runs.
+    pub shell: bool,
 }
 
 /// Why a text was not understood.

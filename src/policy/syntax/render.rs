@@ -6,6 +6,7 @@
 //! `!` does). Refuses nothing: whatever words there are can be quoted. Called by
 //! `judge` and by [`crate::policy::Authorised::exec_line`].
 
+use crate::policy::decision::subject::Quotes;
 use crate::policy::syntax::command::{
     Command, Compound, Connective, List, OUTPUT, Parsed, Pipeline, Redirect, STATUS, Simple, Word,
 };
@@ -16,6 +17,7 @@ pub(crate) fn canonical(parsed: &Parsed<'_>) -> String {
     let mut out = String::with_capacity(length * 2);
     let renderer = Renderer {
         commands: &parsed.commands,
+        quotes: None,
     };
     renderer.list(&parsed.tree, &mut out);
     out
@@ -23,6 +25,8 @@ pub(crate) fn canonical(parsed: &Parsed<'_>) -> String {
 
 struct Renderer<'r, 't> {
     commands: &'r [Simple<'t>],
+    /// For what is no shell: words stand bare where they can, else in these.
+    quotes: Option<Quotes>,
 }
 
 impl Renderer<'_, '_> {
@@ -118,7 +122,21 @@ impl Renderer<'_, '_> {
     /// One word. What the host fills in stays bare, or stands in double quotes of its own,
     /// so that it can make no other words.
     fn word(&self, word: &Word<'_>, out: &mut String) {
+        if let Some(quotes) = self.quotes {
+            let quote = match quotes {
+                _ if is_bare(&word.text) => "",
+                Quotes::None => "",
+                Quotes::Single => "'",
+                Quotes::Double => "\"",
+            };
+            return out.extend([quote, &word.text, quote]);
+        }
         let mut outputs = word.outputs.iter();
+        if word.shell {
+            let mut text = String::new();
+            self.list(outputs.next().unwrap_or(&List::default()), &mut text);
+            return quote(&text, out);
+        }
         let mut rest = &*word.text;
         let mut done = 0;
         for at in &word.globs {
@@ -209,23 +227,47 @@ pub(crate) fn plain(parsed: &Parsed<'_>) -> Option<String> {
     (lists && words).then(|| canonical(parsed))
 }
 
-/// The same without any quotes, for what is no shell: `None` where a word needs some.
-pub(crate) fn bare(parsed: &Parsed<'_>) -> Option<String> {
-    let mut quoted = plain(parsed)?;
-    let is_bare = |word: &Word<'_>| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_./:,+@=-".contains(c);
+/// The same for what is no shell: words as they are, and such as need quotes in those that
+/// the host reads. `None` where a word has no such form: what a device makes of a backslash,
+/// or of its own kind of quote, within quotes, nobody can tell.
+pub(crate) fn direct(parsed: &Parsed<'_>, quotes: Quotes) -> Option<String> {
+    plain(parsed)?;
+    let can_be_sent = |word: &Word<'_>| {
         word.is_literal()
-            && !word.text.is_empty()
-            && !word.text.starts_with('=')
-            && word.text.chars().all(plain)
+            && (is_bare(&word.text)
+                || match quotes {
+                    Quotes::None => false,
+                    Quotes::Single => is_quotable(&word.text, "'\\!"),
+                    Quotes::Double => is_quotable(&word.text, "\"\\!$`%"),
+                })
     };
-    let all = parsed
-        .commands
-        .iter()
-        .all(|command| command.redirects.is_empty() && command.words.iter().all(is_bare));
-    // Around such words there are no quotes but those that were put there.
-    quoted.retain(|c| c != '\'');
-    all.then_some(quoted)
+    let all = parsed.commands.iter().all(|command| {
+        let mut words = command.words.iter();
+        // A device's command is a word of its own.
+        command.redirects.is_empty()
+            && words.next().is_some_and(|name| is_bare(&name.text))
+            && command.words.iter().all(can_be_sent)
+    });
+    all.then(|| {
+        let renderer = Renderer {
+            commands: &parsed.commands,
+            quotes: Some(quotes),
+        };
+        let mut out = String::new();
+        renderer.list(&parsed.tree, &mut out);
+        out
+    })
+}
+
+/// A word that no host reads otherwise.
+fn is_bare(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:,+@=-".contains(c);
+    !text.is_empty() && !text.starts_with('=') && text.chars().all(plain)
+}
+
+fn is_quotable(text: &str, special: &str) -> bool {
+    text.chars()
+        .all(|c| (c.is_ascii_graphic() || c == ' ') && !special.contains(c))
 }
 
 /// Stands before every line that is sent to a shell. To a supported one it is nothing. Any

@@ -2,12 +2,15 @@
 //!
 //! Owns the reading of a text within a text: the list of the inner one takes the place of
 //! the shell, in a subshell, and its faults are told at the place of the quoted word. No
-//! inner shell is started, so that nothing is read twice. Refuses to look into anything
-//! but a shell with `-c` and one literal word. Called by the simple command.
+//! inner shell is started, so that nothing is read twice. Behind a wrapper that passes on
+//! what it is given (`timeout 5 sh -c 'TEXT'`) the shell stays, and gets its text anew, from
+//! the judged words. Refuses to look into anything but a shell with `-c` and one literal
+//! word. Called by the simple command.
 
 use std::borrow::Cow;
 
 use crate::policy::hazard::wrappers;
+use crate::policy::programs::invocation::{Invocation, arguments};
 use crate::policy::syntax::command::{
     AndOr, Assignment, Command, Compound, Input, List, Pipeline, Redirect, Simple, Word,
 };
@@ -28,7 +31,32 @@ pub(crate) fn is_shell_text(words: &[Word<'_>]) -> bool {
         && text.is_literal()
 }
 
+/// Where such a shell begins behind wrappers that change nothing but how long it runs and
+/// at what price.
+pub(crate) fn behind_wrapper(words: &[Word<'_>]) -> Option<usize> {
+    let at = words.len().checked_sub(3).filter(|at| *at > 0)?;
+    let is_text = words.last().is_some_and(|word| word.shell)
+        || is_shell_text(words.get(at..).unwrap_or_default());
+    let arguments = arguments(words);
+    let invocation = Invocation::of(&arguments);
+    let (shell, wrappers) = invocation.levels.split_last()?;
+    let passes = wrappers.iter().all(|level| level.passes());
+    (is_text && passes && shell.range == (at..words.len())).then_some(at)
+}
+
 impl<'t> Reader<'t> {
+    /// Reads such a text behind a wrapper, and puts its list in the place of the word.
+    pub(crate) fn wrapped_text(&mut self, words: &mut [Word<'t>]) {
+        if !self.shell_texts || behind_wrapper(words).is_none() {
+            return;
+        }
+        let Some(text) = words.last_mut() else { return };
+        if let Some(list) = self.text_within(text) {
+            // As it was written it goes on to be what denies look at.
+            (text.outputs, text.shell) = (vec![list], true);
+        }
+    }
+
     /// The list of such a text, put among the commands.
     pub(crate) fn shell_text(
         &mut self,
@@ -38,6 +66,10 @@ impl<'t> Reader<'t> {
         let text = words
             .last()
             .filter(|_| self.shell_texts && assignments.is_empty() && is_shell_text(words))?;
+        self.text_within(text)
+    }
+
+    fn text_within(&mut self, text: &Word<'t>) -> Option<List<'t>> {
         let (start, commands) = (text.start, self.commands.len());
         let found = self.deeper(|reader| {
             let mut inner = reader.inside(&text.text);
@@ -162,6 +194,7 @@ impl Graft {
                 .into_iter()
                 .map(|list| self.list(list))
                 .collect(),
+            shell: word.shell,
         }
     }
 }

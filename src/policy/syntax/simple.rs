@@ -95,10 +95,11 @@ impl<'t> Reader<'t> {
         // A file that is given to a shell is given to the commands of its text: which of them
         // reads it nobody can tell, so such a shell is judged as it stands.
         let takes_file = |each: &Redirect<'_>| matches!(each, Redirect::InputFrom(_));
-        if !redirects.iter().any(takes_file)
-            && let Some(list) = self.shell_text(&assignments, &words)
-        {
-            return Some(Command::Compound(Compound::Subshell(list), redirects));
+        if !redirects.iter().any(takes_file) {
+            if let Some(list) = self.shell_text(&assignments, &words) {
+                return Some(Command::Compound(Compound::Subshell(list), redirects));
+            }
+            self.wrapped_text(&mut words);
         }
         if self.commands.len() == MAX_COMMANDS {
             self.fault(Code::Limit, start);

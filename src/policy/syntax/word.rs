@@ -83,6 +83,7 @@ impl<'t> Reader<'t> {
             globs: draft.globs,
             quoted: draft.quoted,
             outputs: draft.outputs,
+            shell: false,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::ssh::error::{KeyProblem, SshError};
 use crate::ssh::libssh2::{FaultKind, SecretCString};
 use crate::ssh::login::unlocked::Unlocked;
 use crate::ssh::login::{agent, private_key};
+use crate::ssh::said;
 use crate::ssh::transport::link::{Link, explain};
 
 /// What a login may use. Never printed.
@@ -50,10 +51,21 @@ pub(crate) fn sign_in(
 ) -> Result<(), SshError> {
     let mut refused = Vec::new();
     match try_all(link, with, &mut refused, watch) {
-        // sshd says no more than that when it has said no often enough (`MaxAuthTries`).
-        Err(SshError::LinkLost { .. }) if !refused.is_empty() => Err(SshError::Denied {
-            methods: refused.join(", ") + "; then it hung up",
-        }),
+        // sshd says no more than that when it has said no often enough (`MaxAuthTries`), which
+        // may be with the first one.
+        Err(SshError::LinkLost { cause, .. }) if !refused.is_empty() || said::is_a_no(&cause) => {
+            if refused.is_empty() {
+                refused.push(match (with.key, with.agent) {
+                    (Some(_), _) => "publickey",
+                    (None, Some(_)) => "agent",
+                    (None, None) => "password",
+                });
+            }
+            Err(SshError::Denied {
+                methods: refused.join(", "),
+                farewell: Some(cause),
+            })
+        }
         result => result,
     }
 }
@@ -112,14 +124,28 @@ fn explain_refusal(
         Ok(None) => return Ok(()),
         Err(error @ (SshError::Cancelled(_) | SshError::Timeout { .. })) => return Err(error),
         // It hung up: it had said no already.
-        Err(_) => return Err(SshError::Denied { methods }),
+        Err(SshError::LinkLost { cause, .. }) => {
+            return Err(SshError::Denied {
+                methods,
+                farewell: Some(cause),
+            });
+        }
+        Err(_) => {
+            return Err(SshError::Denied {
+                methods,
+                farewell: None,
+            });
+        }
     };
     let wanted = |method: &&str| match *method {
         "agent" => offers(&offered, "publickey"),
         method => offers(&offered, method),
     };
     if tried.iter().any(wanted) {
-        Err(SshError::Denied { methods })
+        Err(SshError::Denied {
+            methods,
+            farewell: None,
+        })
     } else {
         Err(SshError::NotTaken { methods, offered })
     }

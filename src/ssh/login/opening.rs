@@ -9,6 +9,7 @@ use crate::ssh::encoding::take_string;
 use crate::ssh::error::SshError;
 use crate::ssh::login::algorithms::Offer;
 use crate::ssh::phase::Phase;
+use crate::ssh::said::IT_SAID;
 
 /// `SSH_MSG_KEXINIT`
 const KEXINIT: u8 = 20;
@@ -53,7 +54,7 @@ fn explain_message(error: SshError, opening: &[u8]) -> SshError {
         _ if message.contains("Not allowed at this time") => SshError::TurnedAway { said: message },
         SshError::LinkLost { phase, cause } => SshError::LinkLost {
             phase,
-            cause: format!("{cause}; it said: {}", message.escape_debug()),
+            cause: format!("{cause}{IT_SAID}{}", message.escape_debug()),
         },
         error => error,
     }

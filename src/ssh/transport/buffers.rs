@@ -10,6 +10,8 @@ use std::cell::{Cell, RefCell};
 
 use zeroize::Zeroizing;
 
+use crate::ssh::said::HUNG_UP;
+
 /// Bytes read from a peer at once, at most: bounds what one call into libssh2 can chew.
 pub(crate) const CHUNK: usize = 32 * 1024;
 /// Bytes waiting to be sent, at most. What this side sends is small (a login, a command,
@@ -176,10 +178,7 @@ impl Wire {
         } else {
             &message
         };
-        let words = format!(
-            "the host hung up: {reason} ({code}): {}",
-            said.escape_debug()
-        );
+        let words = format!("{HUNG_UP}{reason} ({code}): {}", said.escape_debug());
         *self.disconnect.borrow_mut() = Some(words);
     }
 

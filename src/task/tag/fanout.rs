@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::audit::Audit;
 use crate::model::names::{CommandText, HostAlias, TaskId};
-use crate::policy::{ApprovalFailure, Authorised, Verdict};
+use crate::policy::{ApprovalFailure, Authorised, Purpose, Verdict};
 use crate::task::grounds;
 use crate::task::outcome::{Outcome, State};
 use crate::task::permit::Permit;
@@ -66,6 +67,10 @@ impl TagListener for () {
     fn on_event(&self, _: &TagEvent) {}
 }
 
+/// What is left of a run's time is at least this for the host that is begun last, or half of
+/// it all.
+const LAST: Duration = Duration::from_secs(10);
+
 /// A tag run that was begun. Dropping it changes nothing for the run.
 #[derive(Clone)]
 pub struct TagHandle(Arc<Fanout>);
@@ -77,6 +82,10 @@ struct Fanout {
     width: usize,
     max_failures: usize,
     seconds: Option<u32>,
+    /// When the whole run has to be over.
+    until: Option<Instant>,
+    /// When no host is begun any more, so that each has some time.
+    begin_until: Option<Instant>,
     progress: Mutex<Progress>,
     ended: Condvar,
 }
@@ -124,7 +133,11 @@ impl TagHandle {
             plan.audit.deny(&alias, hash, grounds);
             collected.denied(place, alias, denial);
         }
+        let (now, within) = (Instant::now(), options.within.map(u64::from));
+        let within = within.map(Duration::from_secs);
         let fanout = Arc::new(Fanout {
+            until: within.map(|within| now + within),
+            begin_until: within.map(|within| now + within - LAST.min(within / 2)),
             tasks: tasks.clone(),
             command: plan.command,
             audit: plan.audit,
@@ -195,13 +208,17 @@ impl Fanout {
         }
         // One thread begins hosts at a time: the order of the file is the order of the starts.
         progress.beginning = true;
+        let is_late = self.begin_until.is_some_and(|at| at <= Instant::now());
+        if is_late && progress.stop.is_none() && !progress.waiting.is_empty() {
+            progress.stop = Some(NotRun::NoTime);
+        }
         while let Some((place, alias, command)) = progress.next(self.width) {
             // A start waits for the disk and may end at once: never with the lock held.
             drop(progress);
             let order = Order {
-                permit: Permit::new(&self.command, command),
+                permit: Permit::new(&self.command, Purpose::Run, command),
                 kind: Kind::Tag,
-                seconds: self.seconds,
+                seconds: self.seconds_left(),
                 audit: self.audit.clone(),
             };
             let listener = Arc::new(OneHost {
@@ -277,6 +294,19 @@ impl Fanout {
         progress.count(&outcome.alias);
         drop(progress);
         self.go_on();
+    }
+
+    /// What a host that is begun now has: what the caller wants, and no more than is left.
+    fn seconds_left(&self) -> Option<u32> {
+        let left = self.until.map(|until| {
+            let left = until.saturating_duration_since(Instant::now());
+            // A limit is whole seconds; the first host has them all.
+            u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+        });
+        match (self.seconds, left) {
+            (Some(wanted), Some(left)) => Some(wanted.min(left)),
+            (wanted, left) => wanted.or(left),
+        }
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

@@ -25,6 +25,8 @@ pub struct TagOptions {
     pub shape: Shape,
     /// A time limit below the policy's.
     pub seconds: Option<u32>,
+    /// How many seconds the whole run may take, where somebody waits for its answer.
+    pub within: Option<u32>,
 }
 
 /// Who is to run what, and who is not.
@@ -59,6 +61,23 @@ impl TagPlan {
                 Verdict::Allow(_) | Verdict::Deny(_) => None,
             })
             .collect()
+    }
+
+    /// Lets those run for which there is an approval already; the others are asked on.
+    #[must_use]
+    pub fn approve(
+        mut self,
+        mut approve: impl FnMut(NeedsApproval) -> Result<Authorised, NeedsApproval>,
+    ) -> Self {
+        let approved = |(alias, verdict)| match verdict {
+            Verdict::Ask(needs) => match approve(needs) {
+                Ok(authorised) => (alias, Verdict::Allow(authorised)),
+                Err(needs) => (alias, Verdict::Ask(needs)),
+            },
+            Verdict::Allow(_) | Verdict::Deny(_) => (alias, verdict),
+        };
+        self.hosts = self.hosts.into_iter().map(approved).collect();
+        self
     }
 
     /// Decides for each host that needs approval. What is not settled when the plan is

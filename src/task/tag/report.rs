@@ -63,6 +63,8 @@ pub enum NotRun {
     Cancelled,
     /// `max_failures` was reached before its turn.
     TooManyFailures,
+    /// The time of the whole run was too short for it.
+    NoTime,
     Refused(Refused),
 }
 

@@ -115,11 +115,12 @@ fn the_five_kinds_of_the_log_contract() {
             end,
             interrupted,
             start_unrecorded: false,
+            canonical_hash: (!interrupted).then(|| CommandHash::of("'hostname'")),
         })
     };
     assert_eq!(
         audit(end, false).to_json(),
-        r#"{"type":"audit","ts":1761489054.143455,"alias":"web1","hash":"7063dece7ccc","exit_code":0,"duration_ms":150,"bytes_out":25,"bytes_err":0,"cancelled":false,"timeout":false,"target_ip":"10.0.0.11"}"#
+        r#"{"type":"audit","ts":1761489054.143455,"alias":"web1","hash":"7063dece7ccc","exit_code":0,"duration_ms":150,"bytes_out":25,"bytes_err":0,"cancelled":false,"timeout":false,"target_ip":"10.0.0.11","canonical_hash":"dd63694a862d"}"#
     );
     assert_eq!(
         audit(AuditEnd::unknown(), true).to_json(),

@@ -8,9 +8,10 @@
     reason = "a failed step is a failed test"
 )]
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
-use crate::common::{Era, Fleet, HostSpec, Launch, Scratch, Server, text_of, tool};
+use crate::common::{Era, Fleet, HostSpec, Launch, Scratch, Server, members, text_of, tool};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Value, json};
 
@@ -50,10 +51,9 @@ fn uptime_runs_on_two_hosts() {
         let id = run["task_id"].as_str().unwrap();
         let (name, secret) = id.rsplit_once(':').unwrap();
         assert_eq!(name, format!("{alias}:dd291cd6294b"));
-        // 128 random bits in base64url: nobody guesses another's.
-        let is_base64url = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        // Fifteen digits of a keyed hash: nobody guesses another's.
         assert!(
-            secret.len() == 22 && secret.bytes().all(is_base64url),
+            secret.len() == 39 && secret.bytes().all(|b| b.is_ascii_digit()),
             "{id}"
         );
         host.wait_log("Accepted publickey");
@@ -71,7 +71,7 @@ fn the_conversation_is_the_same_in_every_revision() {
             .as_array()
             .unwrap()
             .clone();
-        assert_eq!(listed.len(), 13, "{}", era.name());
+        assert_eq!(listed.len(), 14, "{}", era.name());
         assert_eq!(
             server.run("web1", "echo $HOME")["status"],
             "denied",
@@ -193,7 +193,7 @@ fn each_kind_of_record_has_the_fields_of_the_contract() {
         ("policy_decision", "type ts alias hash allowed", 8),
         (
             "audit",
-            "type ts alias hash exit_code duration_ms bytes_out bytes_err cancelled timeout target_ip",
+            "type ts alias hash exit_code duration_ms bytes_out bytes_err cancelled timeout target_ip canonical_hash",
             5,
         ),
         ("progress", "type ts task_id phase bytes_read elapsed_ms", 3),
@@ -364,4 +364,64 @@ fn every_recipe_of_the_log_contract_works() {
         run += 1;
     }
     assert_eq!(run, 22, "a recipe is missing");
+}
+
+/// `hash` is of the text as it was sent, `canonical_hash` of what goes to the host: the same
+/// for every spelling, in plan, answer and record.
+#[test]
+fn a_command_goes_by_one_name_however_it_is_written() {
+    let fleet = Fleet::of(&["one"]);
+    let server = Server::start(&fleet.setup);
+    let (mut hashes, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for spelling in [
+        "echo -n x",
+        "echo  -n x",
+        "echo '-n' \"x\"",
+        "echo -n x # said",
+    ] {
+        let arguments = json!({"alias": "one", "command": spelling});
+        let plan = server.tool("ssh_plan", arguments.clone());
+        let run = server.call("ssh_run", arguments);
+        hashes.insert(plan["hash"].to_string());
+        assert_eq!(members(&run)["hash"], plan["hash"]);
+        let answer = &run["_meta"]["io.github.mcp-ssh-orchestrator/canonical_hash"];
+        assert_eq!(answer, &plan["canonical_hash"], "{run}");
+        names.insert(answer.as_str().unwrap().to_owned());
+    }
+    assert_eq!((hashes.len(), names.len()), (4, 1));
+    let records = server.finish().records;
+    for kind in ["policy_decision", "audit"] {
+        let of_kind = records.iter().filter(|record| record["type"] == kind);
+        let recorded: Vec<&str> = of_kind
+            .map(|record| record["canonical_hash"].as_str().unwrap())
+            .collect();
+        assert_eq!(recorded.len(), 4, "{kind}");
+        assert!(recorded.iter().all(|name| names.contains(*name)), "{kind}");
+    }
+}
+
+/// What needs quotes reaches a host without a shell of ours only in those that it reads.
+#[test]
+fn a_direct_host_gets_the_quotes_that_it_reads() {
+    let hosts = [
+        ("none", "quotes: none"),
+        ("one", "quotes: single"),
+        ("two", "quotes: double"),
+    ];
+    // A forced command finds the very text.
+    let hosts = hosts.map(|(alias, quotes)| {
+        HostSpec::new(alias)
+            .yaml("shell: direct")
+            .yaml(quotes)
+            .force_command("printenv SSH_ORIGINAL_COMMAND")
+    });
+    let fleet = Fleet::with(hosts.into());
+    let server = Server::start(&fleet.setup);
+    let command = "echo \"a  b\" plain";
+    let refused = server.tool_error("ssh_run", json!({"alias": "none", "command": command}));
+    assert!(refused.contains("syntax:bare-words"), "{refused}");
+    assert_eq!(server.run("one", command)["output"], "echo 'a  b' plain");
+    assert_eq!(server.run("two", command)["output"], "echo \"a  b\" plain");
+    assert_eq!(server.run("none", "echo  'plain'")["output"], "echo plain");
+    server.finish();
 }

@@ -1,5 +1,6 @@
 //! The protocol: its frames, its revisions, real clients, hostile ones.
 
+mod approval_reuse;
 mod clients;
 mod elicitation;
 mod end_to_end;

@@ -115,7 +115,10 @@ fn shown_for(text: &str) -> String {
 fn error_of(condition: &str) -> SshError {
     let secret = || "web1.example.com /app/keys/id ops 10.0.0.11".to_owned();
     match condition {
-        "failed login" => SshError::Denied { methods: secret() },
+        "failed login" => SshError::Denied {
+            methods: secret(),
+            farewell: Some(secret()),
+        },
         "no known_hosts entry" => SshError::HostKey(HostKeyProblem::Unknown {
             host: secret(),
             presented: secret(),
@@ -150,7 +153,10 @@ fn every_error() -> Vec<SshError> {
             line: 1,
         }),
         SshError::KnownHosts { cause: cause() },
-        SshError::Denied { methods: cause() },
+        SshError::Denied {
+            methods: cause(),
+            farewell: Some(cause()),
+        },
     ];
     let keys = [
         KeyProblem::Missing { cause: cause() },

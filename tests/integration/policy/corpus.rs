@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use crate::policy::support::{Host, canonical, cases, data, load};
 use base64::Engine as _;
-use mcp_ssh_orchestrator::testing::policy::{Denial, Policy, ShellMode, Subject, Verdict};
+use mcp_ssh_orchestrator::testing::policy::{Denial, Policy, Quotes, ShellMode, Subject, Verdict};
 use serde_json::Value;
 
 /// What a case of the lists is decided as today, where that is not what it says: by policy
@@ -275,6 +275,10 @@ fn a_file_for_a_shell_is_judged() {
         "cat < /var/log/x",
         "sh -c 'cat /var/log/x'",
         "sh -c 'cat < /var/log/x'",
+        "timeout 5 sh -c 'cat /var/log/x | wc -l'",
+        "nice -n 5 bash -c 'cd /var/log && cat x'",
+        "df | timeout 5 sh -c 'grep x'",
+        "timeout 5 sh -c \"timeout 3 sh -c 'cat /var/log/x'\"",
     ] {
         assert_eq!(name(text), "allow", "{text}");
     }
@@ -285,9 +289,42 @@ fn a_file_for_a_shell_is_judged() {
         "sh -c 'cat < /etc/shadow'",
         "bash -c 'sh -c cat' < /etc/shadow",
         "df; sh -c 'wc -l' 2>&1 < /etc/shadow",
+        "timeout 5 sh -c 'cat /etc/shadow'",
+        "timeout 5 sh -c 'cd /etc && cat shadow'",
+        "timeout 5 sh -c 'cat' < /etc/shadow",
+        "timeout 5 sh -c \"timeout 3 sh -c 'cat /etc/shadow'\"",
+        "timeout --unknown 5 sh -c 'df'",
+        "timeout 5 sh -c 'df' x",
+        "timeout 5 sh -xc 'df'",
+        "timeout 5 /tmp/sh -c 'df'",
+        "sudo sh -c 'cat /var/log/x'",
+        "timeout 5 sudo sh -c 'cat /var/log/x'",
+        "df | xargs sh -c 'cat /var/log/x'",
     ] {
         assert_eq!(name(text), "deny", "{text}");
     }
+}
+
+/// Behind a wrapper the shell stays, and reads the judged words.
+#[test]
+fn a_shell_behind_a_wrapper_gets_its_text_anew() {
+    let snapshot = load(
+        "{limits: {deny_substrings: []}, rules: [{action: allow, commands: ['df *', 'wc *']}, \
+         {action: deny, commands: ['rm *']}]}",
+    )
+    .unwrap();
+    let host = Host::new("h", []);
+    let text = "timeout 5 sh -c 'df -h # all\n df; { df; } | wc -l' 2>&1";
+    let Verdict::Allow(authorised) = snapshot.policy().judge_text(&host.subject(), text) else {
+        panic!("{text} is not allowed");
+    };
+    assert_eq!(
+        authorised.canonical(),
+        r"'timeout' '5' 'sh' '-c' ''\''df'\'' '\''-h'\'' ; '\''df'\'' ; { '\''df'\'' ; } | '\''wc'\'' '\''-l'\' 2>&1"
+    );
+    let denied = "timeout 5 sh -c 'df; rm x'";
+    let code = snapshot.policy().judge_text(&host.subject(), denied).code();
+    assert_eq!(code.as_str(), "deny-rule");
 }
 
 /// The three kinds, and the rewrite, which is offered only where it is let through.
@@ -410,7 +447,7 @@ fn hosts_without_a_shell_of_ours() {
             other => other.code().as_str().to_owned(),
         }
     };
-    let direct = |text: &str| sent(text, ShellMode::Direct);
+    let direct = |text: &str| sent(text, ShellMode::Direct(Quotes::None));
     assert_eq!(direct("show status"), "show status");
     assert_eq!(
         direct("show  'status' | include x"),
@@ -426,6 +463,29 @@ fn hosts_without_a_shell_of_ours() {
         "show 2>&1",
     ] {
         assert_eq!(direct(text), "syntax:bare-words", "{text}");
+    }
+    let single = |text: &str| sent(text, ShellMode::Direct(Quotes::Single));
+    let double = |text: &str| sent(text, ShellMode::Direct(Quotes::Double));
+    let words = "show \"a b\" '' '| x |' plain";
+    assert_eq!(single(words), "show 'a b' '' '| x |' plain");
+    assert_eq!(double(words), "show \"a b\" \"\" \"| x |\" plain");
+    assert_eq!(
+        single("show '$x' | include 'a\"b'"),
+        "show '$x' | include 'a\"b'"
+    );
+    assert_eq!(double("show \"it's\""), "show \"it's\"");
+    // What a device makes of these between its quotes, nobody knows.
+    for text in ["show 'a\\b'", "show \"it's\"", "show 'a!'", "show 'é'"] {
+        assert_eq!(single(text), "syntax:bare-words", "{text}");
+    }
+    for text in [
+        "show 'a\"b'",
+        "show 'a$b'",
+        "show 'a`b'",
+        "show '%x y'",
+        "show 2>&1",
+    ] {
+        assert_eq!(double(text), "syntax:bare-words", "{text}");
     }
     let login = |text: &str| sent(text, ShellMode::Login);
     assert_eq!(

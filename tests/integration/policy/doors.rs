@@ -49,7 +49,7 @@ const SHUT: &[(&str, &str)] = &[
     ),
     (
         "E0451",
-        "fn f() { let _ = t::policy::Shown { digest: [0; 32] }; }",
+        "fn f() { let _ = t::policy::Shown { digest: [0; 32], standing: todo!() }; }",
     ),
     // The identity of a policy can't be chosen.
     ("E0423", "fn f() { let _ = t::policy::PolicyId(7); }"),
@@ -124,7 +124,8 @@ fn the_doors_are_where_they_are_said_to_be() {
     let authorised = read("policy/decision/judge/authorised.rs");
     for promise in [
         "pub(super) fn new(judged: Judged) -> Self",
-        "pub(super) fn new(judged: Judged, does: String) -> Self",
+        "pub(super) fn new(judged: Judged, does: String, asking: Vec<Line>) -> Self",
+        "pub struct Standing {\n    policy: PolicyId,\n",
         "pub(super) struct Judged",
         "pub struct NeedsApproval {\n    permit: Authorised,\n",
         "pub struct Approval([u8; 32]);",

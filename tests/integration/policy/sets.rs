@@ -325,3 +325,45 @@ fn mistakes_in_sets_are_told() {
     let deny = "rules: [{action: deny, reads: [linux]}]";
     assert!(load(deny).is_err());
 }
+
+/// A set is of the system's programs: what lies elsewhere under such a name is somebody's
+/// own, also as a wrapper, behind one, and behind `xargs` or `find`.
+#[test]
+fn a_program_of_somebodys_own_is_none_of_a_set() {
+    let snapshot = load(
+        "{limits: {deny_substrings: []}, rules: [\
+         {action: allow, reads: [linux, text, systemd], paths: ['/**'], sudo: true}, \
+         {action: allow, commands: ['inhouse *']}]}",
+    )
+    .unwrap();
+    let host = Host::new("h", []);
+    let name = |text: &str| snapshot.policy().judge_text(&host.subject(), text).name();
+    for at in ["/usr/bin/", "/bin/", ""] {
+        for form in [
+            "@df -h",
+            "@timeout 5 df -h",
+            "timeout 5 @df -h",
+            "@timeout 5 @nice inhouse x",
+            "@sudo -n df -h",
+            "sudo -n @df -h",
+            "echo a | xargs @systemctl is-active --",
+            "find /var -exec @stat {} +",
+            "@timeout 5 sh -c 'df -h'",
+        ] {
+            let text = form.replace('@', at);
+            assert_eq!(name(&text), "allow", "{text}");
+            for elsewhere in ["./", "/tmp/", "/usr/local/bin/", "/bin/sub/", "bin/"] {
+                // Each of the places by itself, and all of them.
+                for (place, _) in form.match_indices('@') {
+                    let (before, after) = form.split_at(place);
+                    let one = format!(
+                        "{}{elsewhere}{}",
+                        before.replace('@', at),
+                        after[1..].replace('@', at)
+                    );
+                    assert_eq!(name(&one), "deny", "{one}");
+                }
+            }
+        }
+    }
+}

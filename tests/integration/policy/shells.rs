@@ -26,11 +26,13 @@ use std::process::{Command, Stdio};
 use crate::policy::evaluate;
 use crate::policy::generate::{self, Random};
 use crate::policy::support::{Host, cases, load};
+use mcp_ssh_orchestrator::testing::model::job::JobId;
+use mcp_ssh_orchestrator::testing::model::names::CommandText;
 use mcp_ssh_orchestrator::testing::policy::syntax::command::{
     AndOr, Command as Part, Connective, Parsed, Pipeline, Simple,
 };
 use mcp_ssh_orchestrator::testing::policy::syntax::lexer;
-use mcp_ssh_orchestrator::testing::policy::{Policy, ShellMode, Subject, Verdict};
+use mcp_ssh_orchestrator::testing::policy::{Care, Policy, Purpose, ShellMode, Subject, Verdict};
 
 /// Programs of the corpora that a shell has itself.
 const BUILTINS: &[&str] = &[
@@ -637,4 +639,70 @@ fn accepted_commands_of_the_corpora() {
     // No stub of theirs fails, whatever its name.
     trials.retain(|trial| !trial.raw.starts_with('f') && !trial.raw.contains("||"));
     compare(&stage, &trials, &[Form::Wrapped]);
+}
+
+/// A job is started alike behind every login shell, and its command is the judged one; what
+/// looks after it finds its end there.
+#[test]
+fn a_job_goes_its_way_behind_every_login_shell() {
+    installed();
+    let stage = Stage::new("jobs");
+    let snapshot = load(
+        "rules: [{action: allow, commands: ['/usr/bin/printf *'], trust_arguments: true, detach: true}]",
+    )
+    .unwrap();
+    let host = Host::new("host", []);
+    let text = r#"/usr/bin/printf '%s|' "a b" "it's" '$x' '!x' 'back\slash' '`id`' '' '~' '*'"#;
+    let command = CommandText::parse(text).unwrap();
+    let line = |purpose: &Purpose| {
+        let verdict = snapshot
+            .policy()
+            .judge_for(&host.subject(), &command, purpose);
+        let Verdict::Allow(authorised) = verdict else {
+            panic!("{purpose:?}: {verdict:?}");
+        };
+        authorised.exec_line()
+    };
+    for shell in SHELLS {
+        let home = stage.root.join(shell.name.replace(' ', "-"));
+        fs::create_dir(&home).unwrap();
+        let say = |line: &str| {
+            let output = Command::new(find(shell.argv[0]).unwrap())
+                .args(&shell.argv[1..])
+                .args(["-c", line])
+                .env_clear()
+                .env("PATH", "/usr/bin:/bin")
+                .env("HOME", &home)
+                .current_dir(&home)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+            (text(output.stdout), text(output.stderr))
+        };
+        let job = JobId::new(command.hash(), "T-0_k").unwrap();
+        let (started, said) = say(&line(&Purpose::Start(job.clone())));
+        assert!(
+            started.starts_with("started "),
+            "{}: {started}{said}",
+            shell.name
+        );
+        let look = Care::Look {
+            job: job.clone(),
+            wait: 30,
+            whole: true,
+        };
+        let (out, told) = say(&line(&Purpose::Care(look)));
+        assert_eq!(
+            out, "a b|it's|$x|!x|back\\slash|`id`||~|*|",
+            "{}",
+            shell.name
+        );
+        assert!(told.contains(" exit=0 "), "{}: {told}", shell.name);
+        let (list, _) = say(&line(&Purpose::Care(Care::List)));
+        assert!(list.starts_with(&job.directory()), "{}: {list}", shell.name);
+        let gone = JobId::new(command.hash(), "other").unwrap();
+        let (_, told) = say(&line(&Purpose::Care(Care::End(gone))));
+        assert_eq!(told.trim(), "missing", "{}", shell.name);
+    }
 }

@@ -71,6 +71,7 @@ impl Host {
             alias: &self.alias,
             tags: &self.tags,
             shell: ShellMode::Sh,
+            detached: false,
         }
     }
 }

@@ -258,7 +258,7 @@ fn an_agent_is_for_the_entries_that_ask_for_it() {
         Direct::with_agent(&fleet.setup, Some(agent.socket.clone())).run("web1", "echo hello")
     };
     let ran = run(&["key_path: stranger"]);
-    let denied = matches!(ran.error(), SshError::Denied { methods } if methods == "publickey");
+    let denied = matches!(ran.error(), SshError::Denied { methods, .. } if methods == "publickey");
     assert!(denied, "{:?}", ran.report);
     assert_eq!(fleet.host("web1").logins(), 0);
     let ran = run(&["key_path: stranger", "agent: true"]);

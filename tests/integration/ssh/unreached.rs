@@ -7,7 +7,7 @@
     reason = "a failed step is a failed test"
 )]
 
-use crate::common::{Fleet, HostSpec, Scratch, Server, policy_allowing, run, text_of};
+use crate::common::{Fleet, HostSpec, Proxy, Scratch, Server, policy_allowing, run, text_of};
 use serde_json::{Value, json};
 
 /// The error of a run, as data; checked for what every such error has.
@@ -123,5 +123,109 @@ fn a_tag_run_in_which_every_host_failed_is_an_error() {
     let result = server.call("ssh_run_on_tag", arguments);
     assert_eq!(result["isError"], false);
     assert_eq!(result["structuredContent"]["results"][1]["output"], "here");
+    server.finish();
+}
+
+/// What the host said, and what each side offered: whole to the operator, to the assistant
+/// without who and where.
+#[test]
+fn what_the_host_said_is_told() {
+    let fleet = Fleet::with(vec![
+        HostSpec::new("tries").sshd("MaxAuthTries 1"),
+        HostSpec::new("kex").sshd("KexAlgorithms diffie-hellman-group14-sha1"),
+        HostSpec::new("method")
+            .sshd("PubkeyAuthentication no")
+            .sshd("PasswordAuthentication yes"),
+        HostSpec::new("away"),
+    ]);
+    let proxies = ["banned", "busy"].map(|alias| {
+        let proxy = Proxy::before(fleet.host("away"));
+        let (entry, known) = proxy.entry(alias, fleet.host("away"));
+        (proxy, entry, known)
+    });
+    let mut servers = fleet.servers_yaml();
+    let mut known: String = fleet
+        .machines
+        .iter()
+        .map(|host| host.known_hosts_line() + "\n")
+        .collect();
+    for (_, entry, line) in &proxies {
+        servers += entry;
+        known += line;
+    }
+    // "tries" takes another key than this one.
+    let dir = Scratch::new("other");
+    let file = dir.path().join("id");
+    let path = file.to_str().unwrap();
+    run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", path]);
+    fleet
+        .setup
+        .key("id_other", &std::fs::read_to_string(&file).unwrap());
+    let credentials = fleet.credentials_yaml();
+    let other = credentials.strip_prefix("entries:\n").unwrap();
+    let other = other
+        .replace("name: fleet", "name: other")
+        .replace("id_fleet", "id_other");
+    let (before, after) = servers.split_once("alias: tries").unwrap();
+    let after = after.replacen("credentials: fleet", "credentials: other", 1);
+    fleet
+        .setup
+        .write("servers.yml", &format!("{before}alias: tries{after}"));
+    fleet
+        .setup
+        .write("credentials.yml", &(credentials.clone() + &other));
+    fleet.setup.key("known_hosts", &known);
+    fleet.allow(&["hostname"]);
+    proxies[0].0.turn_away(9, "Not allowed at this time\r\n");
+    proxies[1]
+        .0
+        .turn_away(99, "Exceeded MaxStartups, 192.0.2.7, see /etc/motd\r\n");
+    let server = Server::start(&fleet.setup);
+    for (alias, code, detail, logged) in [
+        (
+            "tries",
+            "login:refused",
+            "the host said: protocol error (2): Too many authentication failures",
+            "Too many authentication failures",
+        ),
+        (
+            "method",
+            "login:other-method",
+            "the host takes: password",
+            "the host wants another login (password)",
+        ),
+        (
+            "banned",
+            "connection:turned-away",
+            "the host said: Not allowed at this time",
+            "Not allowed at this time",
+        ),
+        (
+            "busy",
+            "connection:closed",
+            "the host said: Exceeded MaxStartups, … see …",
+            "Exceeded MaxStartups, 192.0.2.7, see /etc/motd",
+        ),
+    ] {
+        let said = error(&server, alias);
+        assert_eq!(
+            (&said["code"], &said["detail"]),
+            (&json!(code), &json!(detail)),
+            "{said}"
+        );
+        server.wait_record(logged, |record| {
+            let cause = record["error"].as_str().unwrap_or_default();
+            record["msg"] == "run_exception" && cause.contains(logged)
+        });
+    }
+    let said = error(&server, "kex");
+    let detail = said["detail"].as_str().unwrap();
+    assert_eq!(said["code"], "connection:no-common-algorithm");
+    assert!(
+        detail.starts_with(
+            "no key exchange in common; the host has: diffie-hellman-group14-sha1; this server: "
+        ) && detail.contains("curve25519-sha256"),
+        "{said}"
+    );
     server.finish();
 }

@@ -243,3 +243,57 @@ fn the_same_checks_and_the_same_records_as_a_synchronous_run() {
         assert_eq!(both[0], both[1], "{kind}");
     }
 }
+
+/// What goes on until it is ended: `ssh_run` would wait for that, so it says how to start it,
+/// and that only where a rule says `also: [follows]`.
+#[test]
+fn what_follows_a_file_is_started_read_and_ended() {
+    let fleet = Fleet::of(&["web1"]);
+    let scratch = crate::common::Scratch::new("follows");
+    let log = scratch.path().join("app.log");
+    std::fs::write(&log, "one\n").unwrap();
+    let follow = format!("tail -n 5 -f {}", log.display());
+    let policy = |also: &str| {
+        let paths = format!("{}/**", scratch.path().display());
+        let rule = format!("{{action: allow, reads: [text], paths: [{paths:?}]{also}}}");
+        fleet.setup.write(
+            "policy.yml",
+            &format!("limits: {{max_seconds: 30}}\nrules:\n- {rule}\n"),
+        );
+    };
+    policy("");
+    let server = Server::start(&fleet.setup);
+    let arguments = || json!({"alias": "web1", "command": follow});
+    for tool in ["ssh_run", "ssh_run_async"] {
+        let denial = server.tool_error(tool, arguments());
+        assert!(denial.contains("also: [follows]"), "{tool}: {denial}");
+    }
+    policy(", also: [follows]");
+    let denial = server.tool_error("ssh_run", arguments());
+    let denial: Value = serde_json::from_str(&denial).unwrap();
+    assert_eq!(
+        (&denial["code"], &denial["kind"]),
+        (&json!("follows"), &json!("rewrite"))
+    );
+    assert_eq!(
+        denial["rewrite"],
+        json!({"tool": "ssh_run_async", "command": follow})
+    );
+    let task = start(&server, "web1", &follow);
+    let id = &task["task_id"];
+    let lines = || {
+        let output = json!({"task_id": id});
+        server.tool("ssh_get_task_output", output)["output_lines"].clone()
+    };
+    wait_until("the line that was there", || lines() == json!(["one"]));
+    let mut more = std::fs::File::options().append(true).open(&log).unwrap();
+    std::io::Write::write_all(&mut more, b"two\n").unwrap();
+    wait_until("the line that came", || lines() == json!(["one", "two"]));
+    assert_eq!(
+        server.tool("ssh_cancel", json!({"task_id": id}))["cancelled"],
+        true
+    );
+    wait_status(&server, id, "cancelled");
+    assert!(processes_with(&follow).is_empty());
+    server.finish();
+}

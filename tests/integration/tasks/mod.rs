@@ -4,6 +4,7 @@ mod answers;
 mod concurrency;
 mod expiry;
 mod in_background;
+mod jobs;
 mod judged_anew;
 mod many_hosts;
 mod operator_approvals;

@@ -431,3 +431,40 @@ fn cancelling_the_call_ends_all_of_it() {
     let records = server.finish().records;
     assert_eq!(records.iter().filter(|r| r["type"] == "audit").count(), 3);
 }
+
+/// Who waits for the answer has it within the time limit of one host, however many there are;
+/// who takes a task waits for all of them.
+#[test]
+fn the_answer_comes_before_a_client_gives_up() {
+    let fleet = web(3);
+    let policy = policy_allowing(&["hostname"]).replace("max_seconds: 30", "max_seconds: 4");
+    fleet.setup.write("policy.yml", &policy);
+    let gate = Gate::new();
+    let held = format!("#!/bin/sh\n{}\necho one\n", gate.wait());
+    fleet.host("web1").stub("hostname", &held);
+    let server = Server::start(&fleet.setup);
+    let run = on_web(&server, "hostname", json!({"batch": 1}));
+    assert_eq!(
+        summary(&run),
+        json!({"total": 3, "timed_out": 1, "not_run": 2}),
+        "{run}"
+    );
+    let text = run.to_string();
+    assert!(text.contains("the time of this call was over"), "{text}");
+    assert!(
+        ["web2", "web3"]
+            .iter()
+            .all(|alias| fleet.host(alias).logins() == 0)
+    );
+
+    let arguments = json!({"tag": "web", "command": "hostname", "batch": 1});
+    let call = json!({"name": "ssh_run_on_tag", "arguments": arguments, "task": {}});
+    let task = server.request("tools/call", call)["task"].clone();
+    let result = server.request("tasks/result", json!({"taskId": task["taskId"]}));
+    assert_eq!(
+        summary(&members(&result)),
+        json!({"total": 3, "timed_out": 1, "succeeded": 2}),
+        "{result}"
+    );
+    server.finish();
+}

@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 use crate::cli::commands::audit::records::Record;
 use crate::model::text::visible;
 
+/// How an approval ends that lets the command run.
+pub(crate) const APPROVED: &[&str] = &["accepted", "accepted_for_a_while", "standing"];
+
 /// How records are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -121,7 +124,7 @@ fn tint(record: &Record) -> Option<&'static str> {
         }
         "audit" if failed => Some("31"),
         "audit" => Some("32"),
-        "approval" if record.text("outcome") != "accepted" => Some("33"),
+        "approval" if !APPROVED.contains(&record.text("outcome")) => Some("33"),
         "call" | "audit_start" => Some("2"),
         _ => None,
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::audit::timestamp::Ts;
 use crate::cli::Outcome;
-use crate::cli::commands::audit::forms::Form;
+use crate::cli::commands::audit::forms::{APPROVED, Form};
 use crate::cli::commands::audit::records::{self, Followed, Read, Record};
 use crate::cli::commands::output::{self, say};
 use crate::model::text::visible;
@@ -163,7 +163,7 @@ impl Filter {
     fn accepts(&self, record: &Record) -> bool {
         let refusal = match record.text("type") {
             "policy_decision" => !record.is("allowed"),
-            "approval" => record.text("outcome") != "accepted",
+            "approval" => !APPROVED.contains(&record.text("outcome")),
             "call" => record.text("verdict") == "deny" || record.text("outcome") == "refused",
             "command_chain_denied" | "command_bypass_attempt" => true,
             "security_event" => record.text("event_type") == "command_bypass_attempt",

@@ -172,6 +172,7 @@ impl Candidate {
             tags: Vec::new(),
             form,
             sudo: false,
+            detach: false,
             trust_arguments: false,
             examples_allow: Vec::new(),
             examples_deny: Vec::new(),
@@ -397,6 +398,7 @@ fn coverage(items: &BTreeMap<String, Item>) -> Vec<(Candidate, BTreeSet<String>)
                 alias,
                 tags: &[],
                 shell: ShellMode::Sh,
+                detached: false,
             };
             let text = CommandText::parse(command).ok()?;
             allows(&policy, &subject, &text).then(|| command.clone())

@@ -54,11 +54,12 @@ fn answer_from(head: Object, outcome: &Outcome, shape: Shape) -> Answer {
     let text = format!("{}: {}", facts.alias, in_words(facts, &shown));
     Answer::readable(text, members)
         .untrusted(UNTRUSTED)
+        .canonical(facts.canonical)
         .cancelled(facts.state == State::Cancelled)
 }
 
 /// The answer to a run of which nothing was sent.
-fn not_run(facts: &Facts) -> Option<Answer> {
+pub(crate) fn not_run(facts: &Facts) -> Option<Answer> {
     if let Some(detail) = facts.network_denial() {
         let hostname = &facts.hostname;
         return Some(network_denied(&facts.alias, facts.hash, hostname, detail));

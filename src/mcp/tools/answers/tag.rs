@@ -164,6 +164,11 @@ fn part_of<'a>(
             let why = match why {
                 NotRun::Cancelled => "cancelled before its turn".to_owned(),
                 NotRun::TooManyFailures => "max_failures was reached before its turn".to_owned(),
+                NotRun::NoTime => {
+                    "the time of this call was over before its turn; run it there in \
+                    another call (aliases)"
+                        .to_owned()
+                }
                 NotRun::Refused(refused) => refused.to_string(),
             };
             (alias.as_str(), format!("not run {why}"), End::NotRun(why))

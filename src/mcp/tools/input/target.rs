@@ -15,8 +15,8 @@ use crate::mcp::tools::answers::refusal::denied;
 use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
 use crate::model::names::{CommandHash, CommandText, HostAlias};
-use crate::policy::{Authorised, Denial, NeedsApproval, Verdict};
-use crate::task::{Kind, Order, Permit, Shape, of_denial};
+use crate::policy::{Authorised, Denial, NeedsApproval, Purpose, Verdict};
+use crate::task::{Kind, Order, Permit, Shape, judge_waited, of_denial};
 
 /// What a run is about, once arguments and host are settled.
 pub(crate) struct Target {
@@ -24,6 +24,8 @@ pub(crate) struct Target {
     pub(crate) alias: HostAlias,
     pub(crate) command: CommandText,
     pub(crate) hash: CommandHash,
+    /// Whether it is to be run, or started as a job.
+    pub(crate) purpose: Purpose,
     /// What of the output is wanted in the answer.
     pub(crate) shape: Shape,
     /// A time limit below the policy's.
@@ -50,6 +52,7 @@ impl Target {
             seconds,
             snapshot,
             hash: command.hash(),
+            purpose: Purpose::Run,
             alias,
             command,
             begun,
@@ -68,13 +71,23 @@ impl Target {
     /// Judges the command and puts on record what has to be there.
     pub(crate) fn judge(&self, call: &Call) -> Result<Verdict, Answer> {
         let tasks = &call.session.server.tasks;
-        Ok(tasks.judge(&call.audit, &self.snapshot, self.host()?, &self.command))
+        Ok(tasks.judge(
+            &call.audit,
+            &self.snapshot,
+            self.host()?,
+            &self.command,
+            &self.purpose,
+        ))
     }
 
     /// The same for a call that waits for the command's end.
     pub(crate) fn judge_waited(&self, call: &Call) -> Result<Verdict, Answer> {
-        let tasks = &call.session.server.tasks;
-        Ok(tasks.judge_waited(&call.audit, &self.snapshot, self.host()?, &self.command))
+        Ok(judge_waited(
+            &call.audit,
+            &self.snapshot,
+            self.host()?,
+            &self.command,
+        ))
     }
 
     /// What a denial is answered, put on the record first.
@@ -88,7 +101,7 @@ impl Target {
     /// What is to be run, as far as the judged configuration goes.
     pub(crate) fn order(&self, call: &Call, command: Authorised, kind: Kind) -> Order {
         Order {
-            permit: Permit::new(&self.command, command),
+            permit: Permit::new(&self.command, self.purpose.clone(), command),
             kind,
             seconds: self.seconds,
             audit: call.audit.clone(),
@@ -105,6 +118,10 @@ impl Target {
         call: &Arc<Call>,
         question: NeedsApproval,
     ) -> Result<Authorised, Answer> {
+        let question = match approval::standing(call, question) {
+            Ok(authorised) => return Ok(authorised),
+            Err(question) => question,
+        };
         match approval::obtain(call, &[&question], &self.snapshot) {
             Ruling::Approved(mut given) => given
                 .spend(question)

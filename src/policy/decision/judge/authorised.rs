@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use crate::model::names::{CommandHash, HostAlias};
 use crate::model::text::ascii;
 use crate::policy::decision::denial::{ApprovalFailure, Denial, Trail};
+use crate::policy::decision::judge::job_text;
+use crate::policy::decision::judge::purpose::Start;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::ShellMode;
 use crate::policy::identity::PolicyId;
@@ -25,13 +27,23 @@ pub struct Authorised {
     hash: CommandHash,
     canonical: String,
     shell: ShellMode,
-    /// Whether it is one program, so that no shell need wait for it.
-    alone: bool,
+    form: Form,
     code: Code,
     rules: Vec<Line>,
     trail: Trail,
     /// A person agreed to exactly this.
     approved: bool,
+}
+
+/// How the canonical text is put to `/bin/sh`.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// One program, which takes the shell's place: no shell need wait for it.
+    Alone,
+    /// Whatever else there is.
+    List,
+    /// As a job that goes on by itself.
+    Job(Start),
 }
 
 /// What the judge found, to be made into a permit or a question.
@@ -41,7 +53,7 @@ pub(super) struct Judged {
     pub(super) hash: CommandHash,
     pub(super) canonical: String,
     pub(super) shell: ShellMode,
-    pub(super) alone: bool,
+    pub(super) form: Form,
     pub(super) code: Code,
     pub(super) rules: Vec<Line>,
     pub(super) trail: Trail,
@@ -56,7 +68,7 @@ impl Authorised {
             hash,
             canonical,
             shell,
-            alone,
+            form,
             code,
             rules,
             trail,
@@ -67,7 +79,7 @@ impl Authorised {
             hash,
             canonical,
             shell,
-            alone,
+            form,
             code,
             rules,
             trail,
@@ -115,11 +127,18 @@ impl Authorised {
 
     /// The bytes for the `exec` request (RFC 4254 section 6.5): nothing else is sent.
     pub fn exec_line(&self) -> String {
-        match self.shell {
-            ShellMode::Sh => render::exec_line(&self.canonical, self.alone),
-            ShellMode::Login => render::login_line(&self.canonical),
-            ShellMode::Direct => self.canonical.clone(),
+        match (self.shell, &self.form) {
+            (ShellMode::Sh, Form::Job(start)) => job_text::start_line(start, &self.canonical),
+            (ShellMode::Sh, form) => {
+                render::exec_line(&self.canonical, matches!(form, Form::Alone))
+            }
+            (ShellMode::Login, _) => render::login_line(&self.canonical),
+            (ShellMode::Direct(_), _) => self.canonical.clone(),
         }
+    }
+
+    fn is_job(&self) -> bool {
+        matches!(self.form, Form::Job(_))
     }
 
     pub fn code(&self) -> Code {
@@ -140,12 +159,14 @@ impl Authorised {
         Denial::new(Code::HostGone, self.hash, None).after_a_change()
     }
 
-    /// What an approval is bound to: SHA-256 over host, shell mode and canonical form.
+    /// What an approval is bound to: SHA-256 over host, shell mode and canonical form. A job
+    /// is another thing than a run, whatever its name.
     fn digest(&self) -> [u8; 32] {
-        let mode = match self.shell {
-            ShellMode::Sh => b"sh\0".as_slice(),
-            ShellMode::Login => b"login\0",
-            ShellMode::Direct => b"direct\0",
+        let mode = match (self.shell, &self.form) {
+            (_, Form::Job(_)) => b"job\0".as_slice(),
+            (ShellMode::Sh, _) => b"sh\0",
+            (ShellMode::Login, _) => b"login\0",
+            (ShellMode::Direct(_), _) => b"direct\0",
         };
         Sha256::new()
             .chain_update(self.alias.as_str())
@@ -162,13 +183,16 @@ impl Authorised {
 pub struct NeedsApproval {
     permit: Authorised,
     does: String,
+    /// The rules that ask.
+    asking: Vec<Line>,
 }
 
 impl NeedsApproval {
-    pub(super) fn new(judged: Judged, does: String) -> Self {
+    pub(super) fn new(judged: Judged, does: String, asking: Vec<Line>) -> Self {
         Self {
             permit: Authorised::new(judged),
             does,
+            asking,
         }
     }
 
@@ -207,8 +231,16 @@ impl NeedsApproval {
     /// together, so that nothing can be approved that was not shown. Characters beyond ASCII
     /// are written as `\u{…}`, so that a letter that only looks like another one shows.
     pub fn show(&self) -> (String, Shown) {
-        let digest = self.permit.digest();
-        (ascii(&self.permit.canonical), Shown { digest })
+        let shown = Shown {
+            digest: self.permit.digest(),
+            standing: Standing {
+                policy: self.permit.policy,
+                alias: self.permit.alias.clone(),
+                asking: self.asking.clone(),
+                is_job: self.permit.is_job(),
+            },
+        };
+        (ascii(&self.permit.canonical), shown)
     }
 
     /// Lines in `policy.yml` of the rules that ask or allow.
@@ -233,6 +265,43 @@ impl NeedsApproval {
         }
     }
 
+    /// The permit, if a person's yes stands for every rule that asks.
+    ///
+    /// # Errors
+    /// The question itself, if there is one that was not answered so.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the question goes on to be asked: it is the value, not a failure"
+    )]
+    pub fn approve_by<'s>(
+        mut self,
+        given: impl Iterator<Item = &'s Standing>,
+    ) -> Result<Authorised, Self> {
+        let mut answered: Vec<Line> = Vec::new();
+        for standing in given {
+            let Standing {
+                policy,
+                alias,
+                asking,
+                is_job,
+            } = standing;
+            if *policy == self.permit.policy
+                && *alias == self.permit.alias
+                && *is_job == self.permit.is_job()
+            {
+                answered.extend(asking);
+            }
+        }
+        let all = !self.asking.is_empty() && self.asking.iter().all(|line| answered.contains(line));
+        match all {
+            true => {
+                self.permit.approved = true;
+                Ok(self.permit)
+            }
+            false => Err(self),
+        }
+    }
+
     /// The permit, if an older permit for this very host and command was approved.
     ///
     /// # Errors
@@ -251,6 +320,7 @@ impl NeedsApproval {
             false => Err(Self {
                 permit,
                 does: self.does,
+                asking: self.asking,
             }),
         }
     }
@@ -268,6 +338,18 @@ impl NeedsApproval {
 #[derive(Debug)]
 pub struct Shown {
     digest: [u8; 32],
+    standing: Standing,
+}
+
+/// A person's yes to the rules that asked, for any command that they ask about on this host,
+/// as long as this policy is in force. How long it counts is for whoever keeps it to say.
+#[derive(Debug)]
+pub struct Standing {
+    policy: PolicyId,
+    alias: HostAlias,
+    asking: Vec<Line>,
+    /// Given for a job, or for runs.
+    is_job: bool,
 }
 
 impl Shown {
@@ -279,6 +361,11 @@ impl Shown {
     /// The person agreed to what was shown.
     pub fn accepted(self) -> Approval {
         Approval(self.digest)
+    }
+
+    /// The same, and to whatever else the same rules ask about on this host.
+    pub fn accepted_for_a_while(self) -> (Approval, Standing) {
+        (Approval(self.digest), self.standing)
     }
 }
 

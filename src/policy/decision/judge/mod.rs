@@ -6,12 +6,16 @@
 //! [`Authorised`] there is. Called through [`crate::policy::Policy`].
 
 pub(crate) mod authorised;
+mod detached;
+pub(crate) mod job_text;
+pub(crate) mod purpose;
 
 use crate::model::names::CommandHash;
 use crate::policy::decision::denial::{Chain, ChainPart, Denial, DenialFault, Trail};
 use crate::policy::decision::does;
 use crate::policy::decision::endless;
-use crate::policy::decision::judge::authorised::{Authorised, Judged, NeedsApproval};
+use crate::policy::decision::judge::authorised::{Authorised, Form, Judged, NeedsApproval};
+use crate::policy::decision::judge::purpose::Start;
 use crate::policy::decision::kind::Kind;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::remedy;
@@ -55,7 +59,10 @@ impl Policy {
             Ok(parsed) => parsed
                 .commands
                 .iter()
-                .any(|command| shell_text::is_shell_text(&command.words)),
+                .map(|command| &command.words)
+                .any(|words| {
+                    shell_text::is_shell_text(words) || shell_text::behind_wrapper(words).is_some()
+                }),
         };
         if !looks_deeper || written.is_denied_by_name() {
             return written;
@@ -125,7 +132,7 @@ impl Policy {
                 self.remedy(subject, text, &assessment, &mut denial);
                 Verdict::Deny(denial)
             }
-            None => assessment.permit(self.id, subject, hash),
+            None => assessment.permit(self.id, subject, hash, None),
         }
     }
 
@@ -135,7 +142,7 @@ impl Policy {
         let hash = CommandHash::of(text);
         match assessment.denial(hash) {
             Some(denial) => Verdict::Deny(denial),
-            None => assessment.permit(self.id, subject, hash),
+            None => assessment.permit(self.id, subject, hash, None),
         }
     }
 
@@ -317,7 +324,13 @@ impl Assessment<'_> {
     }
 
     /// The permit or the question, if nothing denies.
-    fn permit(&self, policy: PolicyId, subject: &Subject<'_>, hash: CommandHash) -> Verdict {
+    fn permit(
+        &self,
+        policy: PolicyId,
+        subject: &Subject<'_>,
+        hash: CommandHash,
+        start: Option<Start>,
+    ) -> Verdict {
         let Ok(parsed) = &self.parsed else {
             return Verdict::Deny(Denial::new(Code::Empty, hash, None));
         };
@@ -328,25 +341,42 @@ impl Assessment<'_> {
         let canonical = match subject.shell {
             ShellMode::Sh => Ok(render::canonical(parsed)),
             ShellMode::Login => render::plain(parsed).ok_or(Code::PlainLists),
-            ShellMode::Direct => render::bare(parsed).ok_or(Code::BareWords),
+            ShellMode::Direct(quotes) => render::direct(parsed, quotes).ok_or(Code::BareWords),
         };
         let canonical = match canonical {
             Ok(canonical) => canonical,
             Err(code) => return Verdict::Deny(Denial::new(code, hash, None)),
         };
+        let mut does = does::of(&parsed.commands);
+        if start.is_some() {
+            does.push_str(
+                ", and goes on by itself, without a time limit, until it ends or is cancelled",
+            );
+        }
         let judged = Judged {
             policy,
             alias: subject.alias.clone(),
             hash,
             canonical,
             shell: subject.shell,
-            alone: render::is_alone(parsed),
+            form: match start {
+                Some(start) => Form::Job(start),
+                None if render::is_alone(parsed) => Form::Alone,
+                None => Form::List,
+            },
             code: decisive.code,
             rules: self.findings.iter().filter_map(|each| each.line).collect(),
             trail: self.trail(None),
         };
         match asks {
-            Some(_) => Verdict::Ask(NeedsApproval::new(judged, does::of(&parsed.commands))),
+            Some(_) => {
+                let asking = self
+                    .findings
+                    .iter()
+                    .filter(|each| each.action == Action::Ask)
+                    .filter_map(|each| each.line);
+                Verdict::Ask(NeedsApproval::new(judged, does, asking.collect()))
+            }
             None => Verdict::Allow(Authorised::new(judged)),
         }
     }
