@@ -24,7 +24,6 @@ FROM scratch
 LABEL org.opencontainers.image.title="mcp-ssh-orchestrator" \
       org.opencontainers.image.description="An MCP server that runs policy-checked commands over SSH" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.source="https://github.com/mcp-ssh-orchestrator/mcp-ssh-orchestrator" \
       io.modelcontextprotocol.server.name="io.github.mcp-ssh-orchestrator/mcp-ssh-orchestrator"
 COPY --from=build /out/mcp-ssh-orchestrator /usr/local/bin/mcp-ssh-orchestrator
 COPY --from=build /out/LICENSE /LICENSE

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mcp_ssh_orchestrator::testing::audit::{
-    Audit, AuditEnd, Linked, Place, ROTATE_BYTES, Sandbox, ServerStart, Ts,
+    Audit, AuditEnd, Grounds, Kept, Linked, Place, ROTATE_BYTES, Sandbox, ServerStart, Ts,
 };
 use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias, TaskId};
 
@@ -36,7 +36,7 @@ fn main() {
             let path = directory.join("audit.jsonl");
             let audit = log();
             let place = Place::open(&path, ROTATE_BYTES).unwrap();
-            audit.begin(Some(place), server()).unwrap();
+            audit.begin(Some(Kept::File(place)), server()).unwrap();
             let chained = measure(&audit, parallel, commands, each);
             audit.close("end_of_input");
             drop(audit);
@@ -69,7 +69,10 @@ fn measure(audit: &Audit, parallel: u32, commands: u32, each: Duration) -> f64 {
                 for command in 0..commands / parallel {
                     let number = u64::from(thread) << 32 | u64::from(command);
                     let task = TaskId::new(alias, hash, number);
-                    let started = audit.allow(alias, hash, hash).start(&task).unwrap();
+                    let started = audit
+                        .allow(alias, hash, Grounds::default())
+                        .start(&task)
+                        .unwrap();
                     if !each.is_zero() {
                         std::thread::sleep(each);
                     }

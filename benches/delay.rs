@@ -25,7 +25,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Fleet, HostSpec, Machine};
+use common::{Fleet, HostSpec, Machine, Scratch};
 use serde_json::json;
 use support::{Client, arguments, figure, seconds};
 
@@ -125,25 +125,30 @@ fn master() -> Pair {
         let fleet = Fleet::of(&["web1"]);
         let port = delayed(fleet.host("web1"), delay);
         point_at(&fleet, port, "");
+        let dir = Scratch::new("m");
+        let key = dir.path().join("key");
+        std::fs::copy(fleet.setup.keys.join("id_fleet"), &key).unwrap();
+        common::run("chmod", &["600", key.to_str().unwrap()]);
+        let known = fleet.setup.keys.join("known_hosts");
         Box::new(move || {
-            let keys = &fleet.setup.keys;
+            let _kept = &fleet;
             let begun = Instant::now();
             let status = Command::new(common::tool("ssh"))
-                .args(["-F", "/dev/null", "-o", "ControlMaster=auto", "-o"])
-                .arg(format!("ControlPath={}/master", keys.display()))
+                .args(["-F", "/dev/null", "-o", "BatchMode=yes"])
+                .args(["-o", "IdentitiesOnly=yes", "-o", "ControlMaster=auto"])
                 .args(["-o", "ControlPersist=60", "-o"])
-                .arg(format!("UserKnownHostsFile={}/known_hosts", keys.display()))
-                .arg("-i")
-                .arg(keys.join("id_fleet"))
-                .args(["-p", &port.to_string()])
+                .arg(format!("ControlPath={}/c", dir.path().display()))
+                .args(["-o", &format!("UserKnownHostsFile={}", known.display())])
+                .args(["-i", key.to_str().unwrap(), "-p", &port.to_string()])
                 .arg(format!("{}@127.0.0.1", common::login().name))
                 .arg("true")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
+                // A master that stays would hold what a pipe of ours waits for.
                 .stderr(Stdio::null())
                 .status()
                 .unwrap();
-            assert!(status.success());
+            assert!(status.success(), "{status}");
             seconds(begun)
         })
     }))

@@ -6,16 +6,18 @@
 
 pub mod audit {
     pub use crate::audit::{
-        Approval, ApprovalOutcome, Audit, AuditEnd, AuditError, Decision, End, Hop, Linked,
-        Patterns, Phase, Place, REDACTED, ROTATE_BYTES, Record, Redactor, Reload, SHORTEST,
-        Sandbox, ServerStart, Started, Ts, install_panic_hook, verify, verify_reader,
+        Approval, ApprovalOutcome, Archive, Asked, Audit, AuditEnd, AuditError, Decision, End,
+        Grounds, Hop, Keep, Kept, Linked, LogFile, Looked, Patterns, Phase, Place, REDACTED,
+        ROTATE_BYTES, Record, Redactor, Reload, SHORTEST, Sandbox, ServerStart, Started, Ts,
+        install_panic_hook,
     };
+    pub use crate::cli::commands::audit::verify::{verify, verify_reader};
 }
 pub mod cli {
     pub use crate::cli::parse;
     pub mod commands {
         pub mod audit_show {
-            pub use crate::cli::commands::audit_show::{Filter, Since, show};
+            pub use crate::cli::commands::audit::show::{Filter, Since, show};
         }
     }
 }

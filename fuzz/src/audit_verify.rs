@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::sync::OnceLock;
 
 use mcp_ssh_orchestrator::testing::audit::{
-    Audit, AuditEnd, Linked, Place, Sandbox, ServerStart, Ts, verify_reader,
+    Audit, AuditEnd, Grounds, Kept, Linked, Place, Sandbox, ServerStart, Ts, verify_reader,
 };
 use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias, TaskId};
 
@@ -87,17 +87,19 @@ fn chain() -> &'static Chain {
             .expect("there is /dev/null");
         let audit = Audit::to(silence);
         let place = Place::open(&path, 0).expect("the directory is there");
-        audit.begin(Some(place), start()).expect("the chain begins");
+        audit
+            .begin(Some(Kept::File(place)), start())
+            .expect("the chain begins");
         let alias = HostAlias::parse("web1").expect("an alias");
         for number in 0..6_u64 {
             let hash = CommandHash::of(&format!("uptime {number}"));
             if number % 3 == 2 {
-                audit.deny(&alias, hash);
+                audit.deny(&alias, hash, Grounds::default());
                 continue;
             }
             let task = TaskId::new(&alias, hash, 1_700_000_000_000_000 + number);
             let started = audit
-                .allow(&alias, hash, hash)
+                .allow(&alias, hash, Grounds::default())
                 .start(&task)
                 .expect("the start is recorded");
             if number % 2 == 0 {

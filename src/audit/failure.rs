@@ -41,6 +41,8 @@ pub enum Failure {
         found: u64,
     },
     Rotate(Errno),
+    /// A file that is too old, or too much, can't be removed.
+    Remove(Errno),
     /// The thread that looks after the file can't be started.
     Thread(io::Error),
 }
@@ -87,6 +89,7 @@ impl fmt::Display for Failure {
                  rename it, then send SIGHUP"
             ),
             Self::Rotate(errno) => write!(f, "cannot begin the next file: {}", errno.desc()),
+            Self::Remove(errno) => write!(f, "cannot remove an old file: {}", errno.desc()),
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }

@@ -6,11 +6,14 @@
 //! anything secret: free text is redacted and bounded on its way out. Called by `task`
 //! and `mcp` for what happens, and by `startup` for the beginning and the end.
 
+pub(crate) mod begin;
 pub(crate) mod chain;
 pub(crate) mod failure;
+pub(crate) mod log_file;
 pub(crate) mod record;
 pub(crate) mod redact;
 pub(crate) mod stderr;
+pub(crate) mod tally;
 pub(crate) mod timestamp;
 
 use std::collections::hash_map::RandomState;
@@ -20,28 +23,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+pub use crate::audit::begin::Kept;
+pub use crate::audit::chain::archive::{Archive, Keep};
 pub use crate::audit::chain::directory::{Place, ROTATE_BYTES};
-pub use crate::audit::chain::verify::{verify, verify_reader};
 pub(crate) use crate::audit::record::command::Decided;
 pub use crate::audit::record::command::Started;
 pub use crate::audit::record::panic::install_panic_hook;
 pub use crate::audit::record::ssh_session::Hop;
 pub use crate::audit::timestamp::Ts;
 pub use failure::AuditError;
-pub(crate) use failure::Failure;
+pub use log_file::LogFile;
 pub(crate) use record::Level;
+pub use record::asked::Asked;
 pub use record::{
-    Approval, ApprovalOutcome, AuditEnd, Decision, End, Linked, Phase, Record, Reload, Sandbox,
-    ServerStart,
+    Approval, ApprovalOutcome, AuditEnd, Decision, End, Grounds, Linked, Looked, Phase, Record,
+    Reload, Sandbox, ServerStart,
 };
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
 
 use crate::audit::chain::committer::Wakeup;
 use crate::audit::chain::ledger::{Entry, Ledger};
-use crate::audit::record::chain_mark::{Mark, Origin};
+use crate::audit::chain::seal::with_members;
+use crate::audit::failure::Failure;
+use crate::audit::record::asked::{Scope, with_boot};
+use crate::audit::record::chain_mark::Mark;
+use crate::audit::tally::Tally;
 use crate::config::Snapshot;
-use crate::model::names::{CommandHash, HostAlias, OnAuditFailure, TaskId};
+use crate::model::names::{CommandHash, HostAlias, OnAuditFailure, RecordCommands, TaskId};
 use crate::policy::decision::denial::Trail;
+use serde::Serialize;
 use stderr::Sink;
 
 /// How long the last lines wait for a reader of stderr.
@@ -49,16 +59,30 @@ const LAST_FLUSH: Duration = Duration::from_millis(200);
 
 /// The way to the record. Cheap to clone; all clones write to the same place.
 #[derive(Clone)]
-pub struct Audit(Arc<Shared>);
+pub struct Audit {
+    shared: Arc<Shared>,
+    /// What the records that go this way have in common.
+    scope: Scope,
+}
 
 struct Shared {
     stderr: Arc<Sink>,
+    /// A name for this run of the server.
+    boot: String,
+    /// Who started it.
+    os_user: OnceLock<String>,
+    /// A copy of the plain log.
+    log_file: OnceLock<LogFile>,
+    /// The last line did not get into it.
+    log_file_failing: AtomicBool,
     file: OnceLock<(Arc<Ledger>, Wakeup)>,
     secrets: RwLock<Arc<Patterns>>,
     /// The configurations that something may still run by.
     configurations: Mutex<Vec<Weak<Snapshot>>>,
     refuse: AtomicBool,
     debug: AtomicBool,
+    commands: RwLock<RecordCommands>,
+    tally: Tally,
     /// The last append to the file failed.
     failing: AtomicBool,
 }
@@ -71,26 +95,83 @@ impl Audit {
 
     /// The same on another descriptor.
     pub fn to(descriptor: impl AsFd + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             stderr: Sink::new(descriptor),
+            boot: boot_id(),
+            os_user: OnceLock::new(),
+            log_file: OnceLock::new(),
+            log_file_failing: AtomicBool::new(false),
             file: OnceLock::new(),
             secrets: RwLock::new(Patterns::none()),
             configurations: Mutex::default(),
             refuse: AtomicBool::new(true),
             debug: AtomicBool::new(false),
             failing: AtomicBool::new(false),
-        }))
+            commands: RwLock::default(),
+            tally: Tally::default(),
+        });
+        Self::over(shared)
+    }
+
+    fn over(shared: Arc<Shared>) -> Self {
+        let scope = Scope::default();
+        Self { shared, scope }
+    }
+
+    /// The way to the record for one call: each record says who asked.
+    pub fn asked_by(&self, asked: Asked) -> Self {
+        let mut own = self.clone();
+        own.scope.asked = Some(Arc::new(asked.tidied(&self.secrets())));
+        own
+    }
+
+    /// What was counted of the record, as Prometheus reads it.
+    pub(crate) fn figures(&self) -> String {
+        self.shared.tally.text()
+    }
+
+    /// What the client of this way says that it is.
+    pub(crate) fn client(&self) -> Option<String> {
+        let asked = self.scope.asked.as_ref()?;
+        let version = asked.client_version.as_deref().unwrap_or_default();
+        Some(
+            format!("{} {version}", asked.client.as_deref()?)
+                .trim()
+                .to_owned(),
+        )
+    }
+
+    /// Who started the server.
+    pub(crate) fn os_user(&self) -> Option<String> {
+        self.shared.os_user.get().cloned()
+    }
+
+    /// The same for one task: each record names it.
+    pub fn of_task(&self, task: &TaskId) -> Self {
+        let mut own = self.clone();
+        own.scope.task = Some(task.clone());
+        own
+    }
+
+    /// From now on, each line of the plain log goes to this file too; the first time counts.
+    pub fn copy_to(&self, file: LogFile) {
+        let _ = self.shared.log_file.set(file);
+    }
+
+    /// Says who started the server; the first time counts.
+    pub fn started_by(&self, os_user: String) {
+        let _ = self.shared.os_user.set(os_user);
     }
 
     /// From now on, what is only there to find a fault is written too.
     pub fn show_debug(&self) {
-        self.0.debug.store(true, Ordering::Relaxed);
+        self.shared.debug.store(true, Ordering::Relaxed);
     }
 
     /// Writes what is only there to find a fault, where that is wanted; nothing is made
     /// where it is not.
     pub fn debug(&self, record: impl FnOnce() -> Record) {
-        if self.0.debug.load(Ordering::Relaxed) {
+        if self.shared.debug.load(Ordering::Relaxed) {
             self.emit(record());
         }
     }
@@ -99,7 +180,7 @@ impl Audit {
     /// before it is in force ([`crate::config::Store::announcing`]). The secrets of
     /// earlier ones stay among those that are looked for while something runs by them.
     pub fn follow(&self, snapshot: &Arc<Snapshot>) {
-        let mut known = self.0.configurations.lock();
+        let mut known = self.shared.configurations.lock();
         let known = known.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut());
         known.push(Arc::downgrade(snapshot));
         known.retain(|each| each.strong_count() > 0);
@@ -107,79 +188,18 @@ impl Audit {
         let secrets: Vec<_> = living.iter().flat_map(|each| each.secrets()).collect();
         let patterns = Patterns::new(secrets.iter().map(|secret| secret.expose()));
         self.configure(patterns, snapshot.on_audit_failure());
+        let mut commands = self.shared.commands.write();
+        **commands
+            .as_mut()
+            .unwrap_or_else(|poisoned| poisoned.get_mut()) = snapshot.record_commands();
     }
 
     /// Sets what is looked for in records and outputs, and what a failure to record means.
     pub fn configure(&self, secrets: Arc<Patterns>, on_failure: OnAuditFailure) {
-        let mut place = self.0.secrets.write();
+        let mut place = self.shared.secrets.write();
         **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = secrets;
         let refuse = on_failure == OnAuditFailure::Refuse;
-        self.0.refuse.store(refuse, Ordering::Relaxed);
-    }
-
-    /// Begins the record of a server: `server_start` on stderr and, where there is a
-    /// place for one, the chained file. The file is locked and read whole; a line that
-    /// was torn is mended; commands that an earlier server left open are closed
-    /// (`interrupted`), here and on stderr. To be called once, confined and with the
-    /// rights the server keeps; starts a thread.
-    ///
-    /// # Errors
-    /// The file can't be used. The server must not start, whatever `on_audit_failure`
-    /// says: that is for a disk that fails later, not for a wrong path.
-    pub fn begin(&self, place: Option<Place>, start: ServerStart) -> Result<(), AuditError> {
-        if let Some(place) = place {
-            self.begin_file(place, &start)?;
-        }
-        self.emit(Record::ServerStart(start));
-        Ok(())
-    }
-
-    fn begin_file(&self, place: Place, start: &ServerStart) -> Result<(), AuditError> {
-        let path = place.shown().to_owned();
-        let failed = |failure| {
-            let path = path.clone();
-            AuditError::File { path, failure }
-        };
-        let origin = Origin {
-            ts: start.ts,
-            timestamp: start.timestamp.clone(),
-            version: start.version,
-            binary_sha256: place.binary.to_string(),
-            config_hash: start.config_hash.clone(),
-            sandbox: start.sandbox.clone(),
-        };
-        let begun = Ledger::begin(place, &origin, boot_id()).map_err(failed)?;
-        let ledger = Arc::new(begun.ledger);
-        let wakeup = chain::committer::start(&ledger, &self.0.stderr)
-            .map_err(|error| failed(Failure::Thread(error)))?;
-        // Set once, by the one call of begin(): a second one would find the file locked.
-        let _ = self.0.file.set((ledger, wakeup));
-        for task in begun.interrupted {
-            self.close_interrupted(&task);
-        }
-        Ok(())
-    }
-
-    /// Closes a command that an earlier server left open. What it was is in the id:
-    /// `alias:hash:microseconds`.
-    fn close_interrupted(&self, task: &str) {
-        let mut parts = task.rsplitn(3, ':').skip(1);
-        let hash = parts.next().and_then(CommandHash::parse);
-        let alias = parts.next().and_then(|alias| HostAlias::parse(alias).ok());
-        let (Some(hash), Some(alias), Ok(task)) = (hash, alias, TaskId::parse(task)) else {
-            // Sealed, so this server's like wrote it, and yet not one of its ids.
-            self.emit(Record::error("audit_unknown_task", task));
-            return;
-        };
-        let end = Record::Audit(End {
-            ts: Ts::now(),
-            alias,
-            hash,
-            end: AuditEnd::unknown(),
-            interrupted: true,
-            canonical_hash: None,
-        });
-        self.close_run(end, Some(&task));
+        self.shared.refuse.store(refuse, Ordering::Relaxed);
     }
 
     /// Goes on in a new file, if the current one was renamed (SIGHUP after a rotation).
@@ -197,7 +217,7 @@ impl Audit {
     pub fn trouble(&self) -> Option<String> {
         let ledger = self.ledger()?;
         let path = ledger.place().shown().display();
-        let failing = self.0.failing.load(Ordering::Relaxed);
+        let failing = self.shared.failing.load(Ordering::Relaxed);
         failing.then(|| format!("audit file {path} cannot be written; the log says why"))
     }
 
@@ -208,17 +228,17 @@ impl Audit {
         self.emit(Record::ServerStop { ts, reason });
         if let Some(ledger) = self.ledger() {
             match ledger.settle() {
-                Ok(tip) => chain::committer::announce(tip, &self.0.stderr),
+                Ok(tip) => self.emit(Record::audit_head(tip.next.saturating_sub(1), tip.head)),
                 Err(failure) => self.emit(Record::error("audit_failed", failure)),
             }
         }
-        self.0.stderr.flush(LAST_FLUSH);
+        self.shared.stderr.flush(LAST_FLUSH);
     }
 
     /// The secret values of the configuration in force, and of earlier ones that something
     /// ran by when it came, for redacting output.
     pub fn secrets(&self) -> Arc<Patterns> {
-        let secrets = self.0.secrets.read();
+        let secrets = self.shared.secrets.read();
         Arc::clone(&secrets.unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -239,60 +259,114 @@ impl Audit {
     }
 
     /// Puts a denial on the record.
-    pub fn deny(&self, alias: &HostAlias, hash: CommandHash) {
-        self.emit(Record::denial(alias, hash));
+    pub fn deny(&self, alias: &HostAlias, hash: CommandHash, mut grounds: Grounds) {
+        if self.commands() == RecordCommands::Off {
+            grounds.command = None;
+        }
+        self.emit(Record::decision(alias, hash, false, grounds));
     }
 
     /// Puts an approval by the policy on the record. What is returned is the only way to
     /// start the command, so that each one has exactly one decision. Dropping it is
     /// right for a command that was never started and whose end needs no record.
-    /// `hash` is of the command as it was asked for, `canonical` of what would be sent.
-    pub fn allow(&self, alias: &HostAlias, hash: CommandHash, canonical: CommandHash) -> Decided {
-        Decided::new(self, alias, hash, canonical)
+    pub fn allow(&self, alias: &HostAlias, hash: CommandHash, mut grounds: Grounds) -> Decided {
+        if self.commands() != RecordCommands::All {
+            grounds.command = None;
+        }
+        Decided::new(self, alias, hash, grounds)
+    }
+
+    fn commands(&self) -> RecordCommands {
+        let commands = self.shared.commands.read();
+        *commands.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, mut record: Record) -> Result<(), AuditError> {
         record.redact(&self.secrets());
-        let json = record.to_json();
+        self.shared.tally.count(&record);
+        let json = self.joined(&record.to_json(), record.names_its_task());
         if record.is_chained() && self.ledger().is_some() {
+            let body = match record.command() {
+                Some(command) => with_members(&json, &InWords { command }),
+                None => json.clone(),
+            };
             // A failure is noted by append(); the record is kept for a better time.
-            let _ = self.append(Entry::report(json.clone()));
+            let _ = self.append(Entry::report(body));
         }
-        self.send(json, record.is_passing())
+        self.send(&json, record.is_passing())
     }
 
-    fn send(&self, json: String, passing: bool) -> Result<(), AuditError> {
-        let sent = self.0.stderr.write(json, passing);
-        sent.map_err(|_| AuditError::LogNotRead)
+    /// A record with the members of its call. `named`: it names its task itself.
+    pub(crate) fn joined(&self, record: &str, named: bool) -> String {
+        let os_user = self.shared.os_user.get().map(String::as_str);
+        self.scope.join(record, named, os_user)
+    }
+
+    pub(crate) fn send(&self, json: &str, passing: bool) -> Result<(), AuditError> {
+        let line = with_boot(json, &self.shared.boot);
+        let copied = self.copy(&line);
+        let sent = self.shared.stderr.write(line, passing);
+        // One of the two is enough for somebody to read it.
+        match copied {
+            true => Ok(()),
+            false => sent.map_err(|_| AuditError::LogNotRead),
+        }
+    }
+
+    /// Writes a line to the copy of the log; whether it is there. The first failure of a row
+    /// and the recovery from it are noted on stderr.
+    fn copy(&self, line: &str) -> bool {
+        let Some(file) = self.shared.log_file.get() else {
+            return false;
+        };
+        let written = file.write(line);
+        let failing = written.is_err();
+        if self
+            .shared
+            .log_file_failing
+            .swap(failing, Ordering::Relaxed)
+            != failing
+        {
+            let path = file.shown().display();
+            let note = match written {
+                Err(failure) => Record::error("log_file_failed", format!("{path}: {failure}")),
+                Ok(()) => Record::warning("log_file_recovered", format!("{path}: written again")),
+            };
+            let note = with_boot(&note.to_json(), &self.shared.boot);
+            let _ = self.shared.stderr.write(note, false);
+        }
+        !failing
     }
 
     /// Writes the end of a run, to the file with its task.
-    fn close_run(&self, end: Record, task: Option<&TaskId>) {
-        let json = end.to_json();
-        if let Some((_, wakeup)) = self.0.file.get() {
+    pub(crate) fn close_run(&self, end: Record, task: Option<&TaskId>) {
+        self.shared.tally.count(&end);
+        let json = self.joined(&end.to_json(), false);
+        if let Some((_, wakeup)) = self.shared.file.get() {
             let entry = match task {
-                Some(task) => Entry::end(&json, task.as_str()),
+                Some(task) => Entry::end(json.clone(), task),
                 None => Entry::report(json.clone()),
             };
             let _ = self.append(entry);
             wakeup.send();
         }
-        let _ = self.send(json, false);
+        let _ = self.send(&json, false);
     }
 
     /// Closes a start whose command was not sent.
     fn withdraw(&self, task: &TaskId) {
         let ts = Ts::now();
         let body = Mark::Withdrawn { ts, task_id: task }.to_json();
+        let body = self.joined(&body, true);
         let _ = self.append(Entry::withdrawal(body, task));
     }
 
     fn ledger(&self) -> Option<&Arc<Ledger>> {
-        self.0.file.get().map(|(ledger, _)| ledger)
+        self.shared.file.get().map(|(ledger, _)| ledger)
     }
 
     fn refuses(&self) -> bool {
-        self.0.refuse.load(Ordering::Relaxed)
+        self.shared.refuse.load(Ordering::Relaxed)
     }
 
     /// Hands an entry to the file, if there is one. The first failure of a row and the
@@ -303,12 +377,12 @@ impl Audit {
         };
         let appended = self.judge(ledger, ledger.append(entry));
         let failing = appended.is_err();
-        if self.0.failing.swap(failing, Ordering::Relaxed) != failing {
+        if self.shared.failing.swap(failing, Ordering::Relaxed) != failing {
             let note = match &appended {
                 Err(error) => Record::error("audit_failed", error),
                 Ok(_) => Record::warning("audit_recovered", "the audit file is written again"),
             };
-            let _ = self.send(note.to_json(), false);
+            let _ = self.send(&note.to_json(), false);
         }
         appended
     }
@@ -326,6 +400,12 @@ impl Audit {
             failure,
         })
     }
+}
+
+/// What only the file says.
+#[derive(Serialize)]
+struct InWords<'a> {
+    command: &'a str,
 }
 
 /// A name for this run of the server, 32 hex digits. It has to be unique, not secret;

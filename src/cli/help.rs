@@ -25,10 +25,17 @@ Commands:
   status                      ask the running servers how they do
   policy explain COMMAND...   say what each word of a command is, and what it does
   policy sets                 list the ready-made sets of programs
+  policy suggest [FILE|DIR]...
+                              propose rules for what the record says was denied
   policy test FILE            compare the policy with a file of expectations
   policy tables               print the built-in tables of programs and hazards
-  audit verify FILE...        prove that no record was changed, removed or reordered
-  audit show FILE             print the records for people
+  audit verify [FILE|DIR]...  prove that no record was changed, removed or reordered
+  audit show [FILE|DIR]...    print the records for people, or with --json or --csv
+  audit report [FILE|DIR]... --html PATH
+                              write a page for a browser or for paper
+  approvals [--watch]         list the commands that wait for the operator's approval
+  approve ID                  show a command that waits, and approve it
+  deny ID                     refuse a command that waits
   completions SHELL           print completions for bash, zsh or fish
   manual                      print the manual page, for man(1)
   help [COMMAND]              print this page, or that of a command with all its options
@@ -40,6 +47,12 @@ Options of the server (those of the others: help COMMAND):
   --secrets-dir DIR      .env and secret files (/app/secrets)
   --allow-links-beneath  follow links that stay beneath the directory they are in
   --audit-file PATH      also keep a tamper-evident record in PATH
+  --audit-dir DIR        the same in DIR, a chain for each run
+  --audit-keep-bytes SIZE, --audit-keep-days DAYS
+                         of DIR, remove the oldest beyond this (0: keep all)
+  --log-file PATH        also write the log to PATH
+  --metrics-file PATH    figures for Prometheus (node_exporter's textfile collector)
+  --approvals-dir DIR    where the operator approves (approval: operator)
   --audit-rotate-bytes SIZE
                          begin a new file at this size (64M; 0: never)
   --runtime-dir DIR      where reload and status find the server
@@ -56,7 +69,9 @@ Options of the server (those of the others: help COMMAND):
 Environment, where the flag is absent:
   MCP_SSH_CONFIG_DIR  MCP_SSH_KEYS_DIR  MCP_SSH_SECRETS_DIR
   MCP_SSH_ALLOW_LINKS_BENEATH=1  MCP_SSH_SANDBOX  MCP_SSH_SANDBOX_FLOOR
-  MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_ROTATE_BYTES  MCP_SSH_RUNTIME_DIR
+  MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_DIR  MCP_SSH_AUDIT_ROTATE_BYTES
+  MCP_SSH_AUDIT_KEEP_BYTES  MCP_SSH_AUDIT_KEEP_DAYS  MCP_SSH_LOG_FILE
+  MCP_SSH_APPROVALS_DIR  MCP_SSH_METRICS_FILE  MCP_SSH_RUNTIME_DIR
   MCP_SSH_DEBUG=1: the log also says what each SSH session agreed on
   MCP_SSH_SECRET_<NAME>, <NAME>: values of secrets
 

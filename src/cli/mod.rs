@@ -15,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 pub(crate) use help::HELP;
 pub(crate) use sandbox::{Right, Sandbox};
@@ -28,7 +29,7 @@ use crate::cli::sandbox::{parse_floor, parse_level};
 use crate::cli::values::{size, switched_on};
 
 /// The variables that stand for an absent flag, and the one that has none.
-pub(crate) const VARIABLES: [&str; 10] = [
+pub(crate) const VARIABLES: [&str; 16] = [
     "MCP_SSH_CONFIG_DIR",
     "MCP_SSH_KEYS_DIR",
     "MCP_SSH_SECRETS_DIR",
@@ -37,6 +38,12 @@ pub(crate) const VARIABLES: [&str; 10] = [
     "MCP_SSH_SANDBOX_FLOOR",
     "MCP_SSH_AUDIT_FILE",
     "MCP_SSH_AUDIT_ROTATE_BYTES",
+    "MCP_SSH_AUDIT_DIR",
+    "MCP_SSH_AUDIT_KEEP_BYTES",
+    "MCP_SSH_AUDIT_KEEP_DAYS",
+    "MCP_SSH_LOG_FILE",
+    "MCP_SSH_APPROVALS_DIR",
+    "MCP_SSH_METRICS_FILE",
     "MCP_SSH_RUNTIME_DIR",
     "MCP_SSH_DEBUG",
 ];
@@ -95,10 +102,23 @@ pub enum Command {
         command: String,
     },
     PolicySets,
+    /// Rules for what records say was denied.
+    PolicySuggest {
+        files: Vec<PathBuf>,
+    },
     PolicyTables,
     Trust {
         hosts: Selection,
         fingerprint: Option<String>,
+    },
+    Approvals {
+        watch: bool,
+    },
+    /// The operator's word on a request.
+    Answer {
+        id: String,
+        approved: bool,
+        sure: bool,
     },
     Reload,
     Status,
@@ -107,10 +127,16 @@ pub enum Command {
         head: Option<String>,
     },
     AuditShow {
-        file: PathBuf,
+        files: Vec<PathBuf>,
         alias: Option<String>,
         since: Option<String>,
         denied: bool,
+        shown: Shown,
+        follow: bool,
+    },
+    AuditReport {
+        files: Vec<PathBuf>,
+        html: PathBuf,
     },
     Completions {
         shell: Shell,
@@ -131,6 +157,14 @@ pub enum Selection {
     Aliases(Vec<String>),
 }
 
+/// In which form records are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    Lines,
+    Json,
+    Csv,
+}
+
 /// A shell that completions are printed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shell {
@@ -147,6 +181,11 @@ pub struct Settings {
     pub secrets_dir: PathBuf,
     pub allow_links_beneath: bool,
     pub audit_file: Option<PathBuf>,
+    pub audit_dir: Option<PathBuf>,
+    pub audit_keep: audit::Keep,
+    pub log_file: Option<PathBuf>,
+    pub approvals_dir: Option<PathBuf>,
+    pub metrics_file: Option<PathBuf>,
     /// Bytes at which the audit file is set aside; 0 is never.
     pub audit_rotate_bytes: u64,
     pub sandbox: Sandbox,
@@ -243,10 +282,12 @@ fn interpret(
         ));
     }
     let command = command(line, name)?;
-    Ok(Options {
-        command,
-        settings: settings?,
-    })
+    let settings = settings?;
+    let approves = matches!(command, Command::Approvals { .. } | Command::Answer { .. });
+    if approves && settings.approvals_dir.is_none() {
+        return Err("give the directory with --approvals-dir or MCP_SSH_APPROVALS_DIR".to_owned());
+    }
+    Ok(Options { command, settings })
 }
 
 fn command(line: Line, name: Name) -> Result<Command, String> {
@@ -282,20 +323,45 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
         (Name::PolicyExplain, words @ [_, ..]) => Command::PolicyExplain {
             command: one_command(words)?,
         },
+        (Name::PolicySuggest, [_, ..]) => Command::PolicySuggest {
+            files: line.operands.iter().map(PathBuf::from).collect(),
+        },
         (Name::PolicySets, []) => Command::PolicySets,
         (Name::PolicyTables, []) => Command::PolicyTables,
         (Name::Trust, aliases) => trust(&line, aliases)?,
+        (Name::Approvals, []) => Command::Approvals {
+            watch: line.has("watch"),
+        },
+        (Name::Approve | Name::Deny, [id]) => Command::Answer {
+            id: text(id)?,
+            approved: name == Name::Approve,
+            sure: line.has("yes"),
+        },
         (Name::Reload, []) => Command::Reload,
         (Name::Status, []) => Command::Status,
         (Name::AuditVerify, [_, ..]) => Command::AuditVerify {
             files: line.operands.iter().map(PathBuf::from).collect(),
             head: line.text("head")?,
         },
-        (Name::AuditShow, [file]) => Command::AuditShow {
-            file: file.into(),
+        (Name::AuditShow, [_, ..]) => Command::AuditShow {
+            files: line.operands.iter().map(PathBuf::from).collect(),
+            shown: match (json, line.has("csv")) {
+                (true, true) => return Err("--json and --csv: give one of them".to_owned()),
+                (true, false) => Shown::Json,
+                (false, true) => Shown::Csv,
+                (false, false) => Shown::Lines,
+            },
+            follow: line.has("follow"),
             alias: line.text("alias")?,
             since: line.text("since")?,
             denied: line.has("denied"),
+        },
+        (Name::AuditReport, [_, ..]) => Command::AuditReport {
+            files: line.operands.iter().map(PathBuf::from).collect(),
+            html: line
+                .value("html")
+                .map(PathBuf::from)
+                .ok_or_else(|| "'audit report' takes --html PATH, the file to write".to_owned())?,
         },
         (Name::Completions, [shell]) => Command::Completions {
             shell: values::shell(&text(shell)?)?,
@@ -369,7 +435,24 @@ fn settings(
         either(flag, name).map_or_else(|| default.into(), PathBuf::from)
     };
     let audit_file = either("audit-file", "MCP_SSH_AUDIT_FILE").map(PathBuf::from);
+    let audit_dir = either("audit-dir", "MCP_SSH_AUDIT_DIR").map(PathBuf::from);
+    if audit_file.is_some() && audit_dir.is_some() {
+        return Err("--audit-file and --audit-dir: give one of them".to_owned());
+    }
     let rotate = either("audit-rotate-bytes", "MCP_SSH_AUDIT_ROTATE_BYTES");
+    let keep_bytes = either("audit-keep-bytes", "MCP_SSH_AUDIT_KEEP_BYTES");
+    let keep_bytes = keep_bytes
+        .as_deref()
+        .map_or(Ok(0), |value| size("audit-keep-bytes", value))?;
+    let keep_days = either("audit-keep-days", "MCP_SSH_AUDIT_KEEP_DAYS");
+    let keep_days = keep_days.as_deref().map_or(Ok(0), values::days)?;
+    let audit_keep = audit::Keep {
+        bytes: keep_bytes,
+        age: Duration::from_secs(keep_days * 86_400),
+    };
+    if audit_dir.is_none() && audit_keep != audit::Keep::default() {
+        return Err("--audit-keep-bytes and --audit-keep-days are of --audit-dir".to_owned());
+    }
     let sandbox = either("sandbox", "MCP_SSH_SANDBOX");
     let sandbox = sandbox
         .as_deref()
@@ -388,6 +471,11 @@ fn settings(
         secrets_dir: path("secrets-dir", "MCP_SSH_SECRETS_DIR", "/app/secrets"),
         allow_links_beneath: line.has("allow-links-beneath") || links,
         audit_file,
+        audit_dir,
+        audit_keep,
+        metrics_file: either("metrics-file", "MCP_SSH_METRICS_FILE").map(PathBuf::from),
+        approvals_dir: either("approvals-dir", "MCP_SSH_APPROVALS_DIR").map(PathBuf::from),
+        log_file: either("log-file", "MCP_SSH_LOG_FILE").map(PathBuf::from),
         audit_rotate_bytes: rotate.as_deref().map_or(Ok(audit::ROTATE_BYTES), |value| {
             size("audit-rotate-bytes", value)
         })?,
@@ -455,7 +543,7 @@ mod tests {
             let topics = vec![Name::Check];
             assert_eq!(command(line), Command::Help { topics }, "{line}");
         }
-        let topics = vec![Name::AuditVerify, Name::AuditShow];
+        let topics = vec![Name::AuditVerify, Name::AuditShow, Name::AuditReport];
         assert_eq!(command("help audit"), Command::Help { topics });
         assert!(problem("help chek").contains("did you mean 'check'?"));
         for line in ["-V", "version", "check --version"] {

@@ -53,6 +53,13 @@ fn details(name: Name) -> &'static [&'static str] {
         Name::Check => {
             &["Does everything that a start does but serve: 0 if it would start, else 1."]
         }
+        Name::Approvals | Name::Approve | Name::Deny => &[
+            "DIR (--approvals-dir, or MCP_SSH_APPROVALS_DIR) holds two directories: 'requests',\n\
+             which the server's user can write, and 'grants', which the operator's alone can:\n\
+             \x20 install -d -o 10001 DIR/requests; install -d -o OPERATOR DIR/grants\n\
+             Run these as that operator. The word is bound to host, exact command, policy and\n\
+             time, and counts for one question.",
+        ],
         Name::Plan => &[
             "COMMAND is one quoted argument, or words: 'plan web1 df -h' judges df -h. What looks\n\
              like an option behind ALIAS belongs to the command; options go before.",
@@ -68,6 +75,13 @@ fn details(name: Name) -> &'static [&'static str] {
              then an alias of servers.yml, then the command to the end of the line. Blank lines\n\
              and lines that begin with # are left out. 0 if all hold, else 1, and each that does\n\
              not is named."],
+        Name::PolicySuggest => &[
+            "Reads the record (--audit-file or --audit-dir, with record_commands: denied in\n\
+             policy.yml) and prints the rules that would have allowed the most of it: sets of\n\
+             programs that only read, with the directories of the files, else exactly the\n\
+             command. Each says what else it would allow. What a deny, a person or the lexer\n\
+             refused is left out. Changes nothing.",
+        ],
         Name::PolicyExplain => {
             &["COMMAND is one quoted argument, or words: 'policy explain tar -tf x.tar'."]
         }
@@ -94,6 +108,10 @@ fn details(name: Name) -> &'static [&'static str] {
         Name::AuditShow => &[
             "Records that do not match their seal are shown whatever is filtered, with '!!'. 1 if\n\
              there are any.",
+        ],
+        Name::AuditReport => &[
+            "One page without scripts, and with nothing from elsewhere: commands and denials over\n\
+             time, by host and by rule, the slowest, failures, security events, approvals.",
         ],
         Name::Init
         | Name::ImportSshConfig

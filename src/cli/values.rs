@@ -67,6 +67,13 @@ const UNITS: &[(&str, u64)] = &[
     ("gb", 1_000_000_000),
 ];
 
+/// A number of days, up to a century.
+pub(crate) fn days(value: &OsStr) -> Result<u64, String> {
+    let days = value.to_str().and_then(|text| text.trim().parse().ok());
+    days.filter(|days| *days <= 36_500)
+        .ok_or_else(|| format!("audit-keep-days: {value:?} is not a number of days up to 36500"))
+}
+
 pub(crate) fn size(option: &str, value: &OsStr) -> Result<u64, String> {
     let read = |text: &str| {
         let text = text.trim().to_ascii_lowercase();

@@ -179,6 +179,9 @@ impl Load<'_> {
             approval_reuse,
             on_audit_failure,
             on_revoke,
+            record_commands,
+            approval,
+            ways,
             rule_lines,
             ..
         } = file;
@@ -214,6 +217,9 @@ impl Load<'_> {
                     approval_reuse,
                     on_audit_failure,
                     on_revoke,
+                    record_commands,
+                    approval,
+                    ways,
                     rules,
                 };
                 Some((policy, settings))

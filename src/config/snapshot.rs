@@ -14,7 +14,9 @@ use crate::config::host::{Credential, Host, HostAddress, Resolve};
 use crate::config::read::policy::Concurrency;
 use crate::config::schema::problem::Warning;
 use crate::config::secrets::value::Secret;
-use crate::model::names::{HostAlias, OnAuditFailure, OnRevoke, Port, Tag};
+use crate::model::names::{
+    ApprovalWay, HostAlias, OnAuditFailure, OnRevoke, Port, RecordCommands, Tag,
+};
 use crate::model::text::hex;
 use crate::policy::Policy;
 
@@ -31,6 +33,9 @@ pub struct Snapshot {
     approval_reuse: Duration,
     on_audit_failure: OnAuditFailure,
     on_revoke: OnRevoke,
+    record_commands: RecordCommands,
+    approval: ApprovalWay,
+    ways: Vec<(usize, Option<ApprovalWay>)>,
     pub(crate) files: FileStates,
     hash: [u8; 32],
     pub(crate) warnings: Vec<Warning>,
@@ -44,6 +49,10 @@ pub(crate) struct Settings {
     pub(crate) approval_reuse: Duration,
     pub(crate) on_audit_failure: OnAuditFailure,
     pub(crate) on_revoke: OnRevoke,
+    pub(crate) record_commands: RecordCommands,
+    pub(crate) approval: ApprovalWay,
+    /// The line that each rule begins at, and who approves what it asks about.
+    pub(crate) ways: Vec<(usize, Option<ApprovalWay>)>,
     /// How many rules there are.
     pub(crate) rules: usize,
 }
@@ -68,6 +77,9 @@ impl Snapshot {
             approval_reuse,
             on_audit_failure,
             on_revoke,
+            record_commands,
+            approval,
+            ways,
             rules,
         } = settings;
         Self {
@@ -82,6 +94,9 @@ impl Snapshot {
             approval_reuse,
             on_audit_failure,
             on_revoke,
+            record_commands,
+            approval,
+            ways,
             files: FileStates::default(),
             hash,
             warnings: Vec::new(),
@@ -140,6 +155,22 @@ impl Snapshot {
 
     pub fn on_audit_failure(&self) -> OnAuditFailure {
         self.on_audit_failure
+    }
+
+    /// Who has to approve what rules with these lines ask about: the strongest of them.
+    pub fn approval_way(&self, lines: &[usize]) -> ApprovalWay {
+        let of_line = |line: &usize| {
+            let before = self.ways.iter().take_while(|(begins, _)| begins <= line);
+            let rule = before.last().and_then(|(_, way)| *way);
+            rule.unwrap_or(self.approval)
+        };
+        let ways = lines.iter().map(of_line);
+        ways.max().unwrap_or(self.approval)
+    }
+
+    /// Which commands the audit file holds in words.
+    pub fn record_commands(&self) -> RecordCommands {
+        self.record_commands
     }
 
     /// What becomes of a running command that this configuration denies.

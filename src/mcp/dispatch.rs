@@ -71,10 +71,7 @@ fn answer_modern(
     params: &Params,
 ) -> Result<Json, RpcError> {
     match method {
-        "server/discover" => {
-            let asks = session.server.store.current().policy().asks();
-            Ok(handshake::discover(caller, asks))
-        }
+        "server/discover" => Ok(handshake::discover(caller, asks_client(session))),
         "skills/list" => skills::list(&session.pager, caller, params),
         "skills/get" => skills::entry(caller, params),
         "tasks/get" | "tasks/update" | "tasks/cancel" => {
@@ -93,8 +90,8 @@ fn answer_legacy(
     let done = Json::empty_object();
     match method {
         "initialize" => {
-            let asks = session.server.store.current().policy().asks();
-            Ok(handshake::initialize(&session.initialize(params)?, asks))
+            let handshake = session.initialize(params)?;
+            Ok(handshake::initialize(&handshake, asks_client(session)))
         }
         "ping" => Ok(done),
         "logging/setLevel" => {
@@ -119,6 +116,12 @@ fn answer_legacy(
         }
         _ => Err(RpcError::method_not_found(method)),
     }
+}
+
+/// Whether there are rules that ask a person, and nobody but the client's to be asked.
+fn asks_client(session: &Session) -> bool {
+    let server = &session.server;
+    server.store.current().policy().asks() && server.tasks.desk().is_none()
 }
 
 fn list_tools(session: &Arc<Session>, caller: &Caller, params: &Params) -> Result<Json, RpcError> {

@@ -115,7 +115,7 @@ impl Session {
     }
 
     pub(crate) fn handshake(&self) -> Option<Handshake> {
-        self.legacy().handshake
+        self.legacy().handshake.clone()
     }
 
     /// Settles the handshake.
@@ -130,7 +130,7 @@ impl Session {
                 "This connection is initialized already",
             ));
         }
-        legacy.handshake = Some(handshake);
+        legacy.handshake = Some(handshake.clone());
         Ok(handshake)
     }
 

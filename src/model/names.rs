@@ -303,6 +303,28 @@ pub enum OnRevoke {
     End,
 }
 
+/// `approval:` of `policy.yml`: who says yes to a command that a rule asks about. The later
+/// one of these is the stronger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum ApprovalWay {
+    /// The client's person where the client can ask, else the operator.
+    Either,
+    /// A person, through the client: friction, not proof.
+    #[default]
+    Elicitation,
+    /// The operator, out of band.
+    Operator,
+}
+
+/// `record_commands:` of `policy.yml`: which commands the audit file holds in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RecordCommands {
+    #[default]
+    Off,
+    Denied,
+    All,
+}
+
 /// A TCP port, 1 to 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Port(NonZeroU16);

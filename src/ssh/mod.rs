@@ -60,9 +60,7 @@ pub(crate) fn key_trouble(file: &[u8], passphrase: bool) -> Option<String> {
             Some("it is encrypted; name its passphrase in key_passphrase_secret".to_owned())
         }
         Ok(_) => None,
-        Err(problem) => Some(format!(
-            "{problem}; key_path names the private key, not the .pub"
-        )),
+        Err(problem) => Some(problem.to_string()),
     }
 }
 

@@ -45,6 +45,16 @@ pub(crate) fn find_some(account: Option<&Account>) -> Result<Option<User>, Strin
     account.map(find).transpose()
 }
 
+/// What a user is called; the number where no name is known.
+pub(crate) fn name_of(uid: u32) -> String {
+    let text = text("/etc/passwd").unwrap_or_default();
+    let number_of = |line: &str| number(line.split(':').nth(2)?);
+    let mut lines = text.lines();
+    let line = lines.find(|line| number_of(line) == Some(uid));
+    let name = line.and_then(|line| line.split(':').next());
+    name.map_or_else(|| uid.to_string(), str::to_owned)
+}
+
 fn unknown(what: &str, name: &str, file: &str) -> String {
     format!("no {what} '{name}' in {file}: give its number")
 }

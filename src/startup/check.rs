@@ -13,12 +13,13 @@ use crate::cli::commands::check::{Fact, Report, Standing};
 use crate::cli::commands::output::directories;
 use crate::cli::{Settings, VARIABLES};
 use crate::config::{Dirs, Environment, Snapshot, load};
-use crate::startup::inputs::{NEEDED, agent_trouble, grants, open_audit_file, usable};
+use crate::startup::inputs::{NEEDED, NoPlace, Places, agent_trouble, grants, usable, written};
 use crate::startup::proof::Proof;
 use crate::startup::sandbox::{self, Confinement, Demand, Scope};
 use crate::startup::{accounts, identity, logins};
 use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::{privileges, process};
+use crate::task::approvals::desk::Desk;
 
 /// Loads the configuration as the server would, looks at the logins, and goes the way of
 /// the boot.
@@ -46,12 +47,21 @@ fn examine(
     for text in environment.strangers(&VARIABLES) {
         report.add(doubtful("environment", text));
     }
-    let place = match open_audit_file(settings) {
-        Ok(place) => place,
-        Err(error) => return report.add(bad("audit_file", error)),
+    let places = match Places::open(settings) {
+        Ok(places) => places,
+        Err(NoPlace(name, error)) => {
+            // As the report has named them since the first version.
+            let name = match name {
+                "audit-file" => "audit_file",
+                "audit-dir" => "audit_dir",
+                "log-file" => "log_file",
+                "metrics-file" => "metrics_file",
+                _ => "approvals",
+            };
+            return report.add(bad(name, error));
+        }
     };
-    let path = settings.audit_file.as_deref();
-    let usable = || usable(dirs, environment, path);
+    let usable = || usable(dirs, environment, &written(settings));
     let user = match accounts::find_some(settings.user.as_ref()) {
         Ok(user) => user,
         Err(error) => return report.add(bad("user", format!("--user: {error}"))),
@@ -88,12 +98,26 @@ fn examine(
     if let Some(trouble) = agent {
         report.add(doubtful("agent", trouble));
     }
-    if let Some(path) = path {
-        report.add(audit_file(path));
+    match places.desk.as_ref().map(Desk::trusted) {
+        None => {}
+        Some(Ok(owner)) => report.add(good("approvals", format!("by uid {owner}, out of band"))),
+        Some(Err(error)) => report.add(bad("approvals", error)),
+    }
+    if let Some(path) = &settings.audit_file {
+        report.add(written_file("audit_file", path));
+    }
+    if let Some(path) = &settings.audit_dir {
+        report.add(written_directory(path));
+    }
+    if let Some(path) = &settings.log_file {
+        report.add(written_file("log_file", path));
+    }
+    if let Some(path) = &settings.metrics_file {
+        report.add(written_file("metrics_file", path));
     }
     let scope = report.snapshot().map(Scope::of).unwrap_or_default();
     let proof = Proof::before(dirs, report.snapshot());
-    let grants = grants(dirs, place.as_ref());
+    let grants = grants(dirs, &places);
     match sandbox::close(alone, &Demand::of(settings), identity, scope, grants) {
         Ok(confined) => {
             for fact in sandbox(&confined) {
@@ -107,18 +131,26 @@ fn examine(
     }
 }
 
-fn audit_file(path: &Path) -> Fact {
+fn written_file(name: &'static str, path: &Path) -> Fact {
     let shown = path.display();
     if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        bad("audit_file", format!("{shown} is not a regular file"))
+        bad(name, format!("{shown} is not a regular file"))
     } else if process::can_write_beside(path) {
-        good("audit_file", shown.to_string())
+        good(name, shown.to_string())
     } else {
         let uid = privileges::user();
-        bad(
-            "audit_file",
-            format!("uid {uid} cannot write {shown} or beside it"),
-        )
+        bad(name, format!("uid {uid} cannot write {shown} or beside it"))
+    }
+}
+
+fn written_directory(path: &Path) -> Fact {
+    let shown = path.display();
+    match process::can_write_beside(&path.join("records")) {
+        true => good("audit_dir", shown.to_string()),
+        false => {
+            let uid = privileges::user();
+            bad("audit_dir", format!("uid {uid} cannot write in {shown}"))
+        }
     }
 }
 

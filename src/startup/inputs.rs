@@ -3,28 +3,105 @@
 //! Owns the questions that the boot, `check` and `trust` ask alike: the audit file's
 //! directory, the agent, what is readable, what the sandbox leaves open. Decides nothing.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::audit::{AuditError, Place};
+use crate::audit::failure::Failure;
+use crate::audit::{Archive, Kept, LogFile, Place};
 use crate::cli::Settings;
 use crate::config::{Dirs, Environment, Loaded, Snapshot, load};
+use crate::startup::metrics::MetricsFile;
 use crate::sys::landlock::{Grants, RESOLVER_FILES};
 use crate::sys::process;
+use crate::task::approvals::REQUESTS;
+use crate::task::approvals::desk::Desk;
 
 /// What becomes of what needs a file that the server's user cannot read.
 pub(crate) const NEEDED: &str = "logins and reloads that need it fail";
 
-/// Opens the directory of the audit file, which the user we become may not be able to.
-pub(crate) fn open_audit_file(settings: &Settings) -> Result<Option<Place>, AuditError> {
-    let Some(path) = &settings.audit_file else {
-        return Ok(None);
-    };
-    let place = Place::open(path, settings.audit_rotate_bytes);
-    place.map(Some).map_err(|failure| {
-        let path = path.clone();
-        AuditError::File { path, failure }
-    })
+/// Everything that the command line wants written, each directory held open before rights
+/// are given up.
+#[derive(Default)]
+pub(crate) struct Places {
+    pub(crate) kept: Option<Kept>,
+    pub(crate) log_file: Option<LogFile>,
+    pub(crate) desk: Option<Desk>,
+    pub(crate) metrics: Option<MetricsFile>,
+}
+
+/// A place that cannot be used: the option's name, and why.
+#[derive(Debug)]
+pub(crate) struct NoPlace(pub(crate) &'static str, pub(crate) String);
+
+impl fmt::Display for NoPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--{}: {}", self.0, self.1)
+    }
+}
+
+impl Places {
+    /// # Errors
+    /// The first that cannot be opened.
+    pub(crate) fn open(settings: &Settings) -> Result<Self, NoPlace> {
+        let (bytes, keep) = (settings.audit_rotate_bytes, settings.audit_keep);
+        let of = |name: &'static str, path: &Path| {
+            let path = path.display().to_string();
+            move |failure: Failure| NoPlace(name, format!("{path}: {failure}"))
+        };
+        let kept = match (&settings.audit_file, &settings.audit_dir) {
+            (Some(path), _) => {
+                let place = Place::open(path, bytes).map_err(of("audit-file", path))?;
+                Some(Kept::File(place))
+            }
+            (None, Some(path)) => {
+                let archive = Archive::open(path, bytes, keep).map_err(of("audit-dir", path))?;
+                Some(Kept::Directory(archive))
+            }
+            (None, None) => None,
+        };
+        let log_file = settings.log_file.as_deref();
+        let log_file =
+            log_file.map(|path| LogFile::open(path, bytes).map_err(of("log-file", path)));
+        let desk = settings.approvals_dir.as_deref().map(Desk::open);
+        let metrics = settings.metrics_file.as_deref().map(MetricsFile::open);
+        Ok(Self {
+            kept,
+            log_file: log_file.transpose()?,
+            desk: desk
+                .transpose()
+                .map_err(|error| NoPlace("approvals-dir", error))?,
+            metrics: metrics
+                .transpose()
+                .map_err(|error| NoPlace("metrics-file", error))?,
+        })
+    }
+
+    /// Whether a grant would prove anything, as the user that the server is now.
+    ///
+    /// # Errors
+    /// It would not, and why.
+    pub(crate) fn trusted(&self) -> Result<(), NoPlace> {
+        let trusted = self.desk.as_ref().map(Desk::trusted).transpose();
+        trusted
+            .map(drop)
+            .map_err(|error| NoPlace("approvals-dir", error))
+    }
+}
+
+/// Files beside which the server's user has to be able to write.
+pub(crate) fn written(settings: &Settings) -> Vec<PathBuf> {
+    let within = settings.audit_dir.as_ref().map(|path| path.join("records"));
+    let requests = settings.approvals_dir.as_ref();
+    let requests = requests.map(|path| path.join(REQUESTS).join("one"));
+    let files = [
+        settings.audit_file.clone(),
+        within,
+        settings.log_file.clone(),
+        settings.metrics_file.clone(),
+        requests,
+    ];
+    files.into_iter().flatten().collect()
 }
 
 pub(crate) fn agent_socket(environment: &Environment) -> Option<&Path> {
@@ -51,27 +128,33 @@ pub(crate) fn agent_trouble(snapshot: &Snapshot, environment: &Environment) -> O
 
 /// Whether the present user can read everything that is configured, ask the agent where
 /// that is needed, and write the audit file.
-pub(crate) fn usable(
-    dirs: &Arc<Dirs>,
-    environment: &Environment,
-    audit_file: Option<&Path>,
-) -> bool {
+pub(crate) fn usable(dirs: &Arc<Dirs>, environment: &Environment, written: &[PathBuf]) -> bool {
     let readable = load(dirs, environment).is_ok_and(|Loaded { snapshot, .. }| {
         let agent = agent_socket(environment).filter(|_| snapshot.needs_agent());
         snapshot.unreadable().is_empty() && agent.is_none_or(process::can_connect)
     });
-    readable && audit_file.is_none_or(process::can_write_beside)
+    readable && written.iter().all(|path| process::can_write_beside(path))
 }
 
-pub(crate) fn grants<'a>(dirs: &'a Dirs, place: Option<&'a Place>) -> Grants<'a> {
+pub(crate) fn grants<'a>(dirs: &'a Dirs, places: &'a Places) -> Grants<'a> {
+    let desk = places.desk.as_ref().map(Desk::directories);
     let directories = [dirs.config(), dirs.keys(), dirs.secrets()];
     Grants {
         read: directories
             .into_iter()
             .filter_map(|directory| directory.handle())
+            .chain(desk.map(|(_, grants)| grants))
             .collect(),
         read_files: RESOLVER_FILES.map(AsRef::as_ref).to_vec(),
-        write: place.into_iter().map(Place::directory).collect(),
+        write: [
+            places.kept.as_ref().map(Kept::directory),
+            places.log_file.as_ref().map(LogFile::directory),
+            places.metrics.as_ref().map(MetricsFile::directory),
+            desk.map(|(requests, _)| requests),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         ..Grants::default()
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod check;
 pub(crate) mod identity;
 pub(crate) mod inputs;
 pub(crate) mod logins;
+pub(crate) mod metrics;
 pub(crate) mod presence;
 pub(crate) mod proof;
 pub(crate) mod sandbox;
@@ -20,8 +21,10 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 
 use crate::audit::{Audit, Record};
+use crate::cli::commands::audit::forms::Form;
+use crate::cli::commands::audit::show::Wanted;
 use crate::cli::commands::{self, output::say};
-use crate::cli::{self, Command, Options, UsageError};
+use crate::cli::{self, Command, Options, Shown, UsageError};
 use crate::config::Environment;
 use crate::startup::presence::Question;
 use crate::sys::single_threaded::SingleThreaded;
@@ -67,17 +70,43 @@ fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -
             &hosts,
             fingerprint.as_deref(),
         ),
+        Command::Approvals { watch } => {
+            let path = settings.approvals_dir.unwrap_or_default();
+            commands::approvals::list(&path, watch)
+        }
+        Command::Answer { id, approved, sure } => {
+            let path = settings.approvals_dir.unwrap_or_default();
+            commands::approvals::answer(&path, &id, approved, sure)
+        }
         Command::Reload => ask::run(&settings, Question::Reload),
         Command::Status => ask::run(&settings, Question::Status),
         Command::AuditVerify { files, head } => {
-            commands::audit_verify::run(&files, head.as_deref())
+            commands::audit::verify::run(&files, head.as_deref())
         }
         Command::AuditShow {
-            file,
+            files,
             alias,
             since,
             denied,
-        } => commands::audit_show::run(&file, alias, since.as_deref(), denied),
+            shown,
+            follow,
+        } => {
+            let wanted = Wanted {
+                alias,
+                since,
+                denied,
+                form: match shown {
+                    Shown::Json => Form::Json,
+                    Shown::Csv => Form::Csv,
+                    Shown::Lines => Form::Lines {
+                        colour: takes_colour(),
+                    },
+                },
+                follow,
+            };
+            commands::audit::show::run(&files, wanted)
+        }
+        Command::AuditReport { files, html } => commands::audit::report::run(&files, &html),
         Command::Plan {
             alias,
             command,
@@ -85,6 +114,12 @@ fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -
         } => commands::plan::run(&settings, &environment, &alias, &command, json),
         Command::PolicyTest { file } => commands::policy::test::run(&settings, &environment, &file),
         Command::PolicyExplain { command } => commands::policy::explain::run(&command),
+        Command::PolicySuggest { files } => {
+            match commands::output::configuration(&settings, &environment) {
+                Some(snapshot) => commands::policy::suggest::run(&snapshot, &files),
+                None => Outcome::Problems,
+            }
+        }
         Command::PolicySets => commands::policy::sets::run(),
         Command::PolicyTables => commands::policy::tables::run(),
         Command::Completions { shell } => commands::completions::run(shell),

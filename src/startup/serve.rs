@@ -19,9 +19,10 @@ use crate::ssh::{self, SshError, linked};
 use crate::startup::accounts;
 use crate::startup::identity::{self, IdentityError};
 use crate::startup::inputs::{
-    NEEDED, agent_socket, agent_trouble, grants, open_audit_file, usable,
+    NEEDED, NoPlace, Places, agent_socket, agent_trouble, grants, usable, written,
 };
 use crate::startup::logins;
+use crate::startup::metrics::{self, MetricsFile, Watched};
 use crate::startup::presence::own::Presence;
 use crate::startup::proof::{Hidden, Proof};
 use crate::startup::sandbox::{self, ConfineError, Confinement, Demand, Scope};
@@ -29,8 +30,9 @@ use crate::startup::watch::{self, Watcher, Wish};
 use crate::sys::signals::{self, EventFd, Told};
 use crate::sys::single_threaded::SingleThreaded;
 use crate::sys::stdio::{self, Stdio};
-use crate::sys::{process, random};
+use crate::sys::{privileges, process, random};
 use crate::task::Tasks;
+use crate::task::approvals::desk::Desk;
 
 pub(crate) fn run(alone: SingleThreaded, settings: &Settings, environment: Environment) -> Outcome {
     let audit = Audit::to_stderr();
@@ -75,15 +77,16 @@ fn boot(
     process::give_freed_memory_back(&alone);
     process::restrict_new_files();
     process::forbid_dumps().map_err(StartError::Limits)?;
+    audit.started_by(accounts::name_of(privileges::user()));
 
     let dirs = directories(settings);
-    let place = open_audit_file(settings).map_err(StartError::Audit)?;
+    let places = Places::open(settings).map_err(StartError::Place)?;
     let (snapshot, mut noticed) = configure(&dirs, &environment, audit)?;
     raise_limits(&snapshot).map_err(StartError::Limits)?;
     process::clear_environment(&alone).map_err(StartError::Limits)?;
     ssh::warm_up().map_err(StartError::Libraries)?;
 
-    let readable = || usable(&dirs, &environment, settings.audit_file.as_deref());
+    let readable = || usable(&dirs, &environment, &written(settings));
     let user = accounts::find_some(settings.user.as_ref()).map_err(StartError::Account)?;
     let identity = identity::settle(&alone, user, readable).map_err(StartError::Identity)?;
     let runtime = settings.runtime_dir.as_deref();
@@ -98,7 +101,7 @@ fn boot(
     noticed.extend(agent_trouble(&snapshot, &environment).map(agentless));
     let strangers = environment.strangers(&cli::VARIABLES);
     noticed.extend(strangers.iter().map(|text| stranger(text)));
-    let grants = grants(&dirs, place.as_ref());
+    let grants = grants(&dirs, &places);
     let proof = Proof::before(&dirs, Some(&snapshot));
     let confined = sandbox::close(
         &alone,
@@ -108,15 +111,25 @@ fn boot(
         grants,
     );
     let confined = confined.map_err(StartError::Confine)?;
+    places.trusted().map_err(StartError::Place)?;
     proof.after().map_err(StartError::Hidden)?;
     noticed.extend(snapshot.unreadable().iter().map(|path| unreadable(path)));
 
     let agent = agent_socket(&environment).map(PathBuf::from);
     let store = keep(snapshot, environment, &confined, audit);
-    let start = first_record(&store.current(), &confined, place.is_some());
+    let start = first_record(&store.current(), &confined, places.kept.is_some());
+    let Places {
+        kept,
+        log_file,
+        desk,
+        metrics,
+    } = places;
+    if let Some(file) = log_file {
+        audit.copy_to(file);
+    }
     // Closed and verified: from here on there may be threads, and each inherits the sandbox.
     alone.end();
-    audit.begin(place, start).map_err(StartError::Audit)?;
+    audit.begin(kept, start).map_err(StartError::Audit)?;
     noticed.into_iter().for_each(|record| audit.emit(record));
 
     let stop = signals.stop();
@@ -138,17 +151,33 @@ fn boot(
     };
     signals.watch(told).map_err(StartError::Threads)?;
     if let Some(client) = client.take() {
-        converse(client, &stop, agent, store, &confined, audit)?;
+        let means = Means {
+            agent,
+            desk,
+            metrics,
+        };
+        converse(client, &stop, means, store, &confined, audit)?;
     }
     audit.close(ending(&stop));
     Ok(())
+}
+
+/// What only the conversation needs.
+struct Means {
+    agent: Option<PathBuf>,
+    desk: Option<Desk>,
+    metrics: Option<MetricsFile>,
 }
 
 /// The conversation with the client, from its first byte to its end.
 fn converse(
     client: Stdio,
     stop: &Arc<EventFd>,
-    agent: Option<PathBuf>,
+    Means {
+        agent,
+        desk,
+        metrics,
+    }: Means,
     store: Arc<Store>,
     confined: &Confinement,
     audit: &Audit,
@@ -159,9 +188,21 @@ fn converse(
     let client = ssh::Client::new(agent);
     let key = random::key().map_err(StartError::Random)?;
     let tasks = Tasks::new(audit.clone(), client, Arc::clone(&store), &key);
+    let tasks = tasks.map_err(StartError::Threads)?;
+    if let Some(desk) = desk {
+        tasks.approve_at(desk);
+    }
+    if let Some(file) = metrics {
+        let watched = Watched {
+            audit: audit.clone(),
+            tasks: tasks.clone(),
+            store: Arc::downgrade(&store),
+        };
+        metrics::start(file, watched).map_err(StartError::Threads)?;
+    }
     let server = mcp::Server {
         store,
-        tasks: tasks.map_err(StartError::Threads)?,
+        tasks,
         audit: audit.clone(),
         sandbox: confined.report.clone(),
         key,
@@ -278,6 +319,8 @@ enum StartError {
     /// The one that the command line names.
     Runtime(io::Error),
     Random(io::Error),
+    /// Where the command line wants something written.
+    Place(NoPlace),
     /// Each problem has its record already.
     Configuration,
     Libraries(SshError),
@@ -297,6 +340,7 @@ impl fmt::Display for StartError {
             Self::Signals(error) => write!(f, "cannot take the signals: {error}"),
             Self::Threads(error) => write!(f, "cannot start a thread: {error}"),
             Self::Runtime(error) => write!(f, "--runtime-dir: {error}"),
+            Self::Place(error) => error.fmt(f),
             Self::Random(error) => write!(f, "the system gives no random bytes: {error}"),
             Self::Configuration => f.write_str("the configuration does not load"),
             Self::Libraries(error) => f.write_str(&error.for_operator()),
@@ -317,7 +361,9 @@ impl StartError {
             Self::Configuration => format!("the configuration does not load; {SEE}"),
             Self::Confine(error @ ConfineError::Incomplete { .. }) => error.to_string(),
             Self::Identity(error) => error.to_string(),
-            Self::Audit(_) => format!("the audit file cannot be kept; {SEE}"),
+            Self::Audit(_) | Self::Place(NoPlace("audit-file" | "audit-dir", _)) => {
+                format!("the audit file cannot be kept; {SEE}")
+            }
             Self::Hidden(_) => format!("the sandbox hides what it has to read; {SEE}"),
             _ => SEE.to_owned(),
         }

@@ -19,7 +19,7 @@ use crate::model::names::{HostAlias, InputError, Tag};
 use crate::ssh::{self, SshError};
 use crate::startup::accounts;
 use crate::startup::identity::{self, IdentityError};
-use crate::startup::inputs::grants;
+use crate::startup::inputs::{Places, grants};
 use crate::startup::proof::{Hidden, Proof};
 use crate::startup::sandbox::{self, ConfineError, Demand, Scope};
 use crate::sys::privileges;
@@ -99,7 +99,8 @@ fn prepare(
     let user = user.or_else(|| owner(&snapshot));
     let identity = identity::settle(&alone, user, || false).map_err(Refusal::Identity)?;
     let file = dirs.known_hosts_file(snapshot.known_hosts());
-    let mut grants = grants(&dirs, None);
+    let places = Places::default();
+    let mut grants = grants(&dirs, &places);
     let directories = [dirs.keys(), dirs.config()];
     let home = directories
         .into_iter()

@@ -10,6 +10,8 @@
 //! start → queue → thread: still permitted → start on record → ssh → end on record → listener → result → expiry
 //! ```
 
+pub(crate) mod approvals;
+pub(crate) mod grounds;
 pub(crate) mod outcome;
 pub(crate) mod output;
 pub(crate) mod permit;
@@ -41,6 +43,7 @@ pub(crate) use crate::task::tag::plan::{TagOptions, TagPlan};
 pub(crate) use crate::task::tag::report::{
     HostResult, NotRun, SharedOutput, TagOutcome, share_room,
 };
+pub(crate) use grounds::of_denial;
 pub(crate) use outcome::{Facts, Outcome, State};
 pub(crate) use output::excerpt::{Excerpt, Shape, share};
 pub(crate) use output::{Kept, Stream, read};
@@ -49,12 +52,13 @@ pub(crate) use registry::OUTPUT_BUDGET;
 pub(crate) use registry::{Counts, Missing, NotTaken, Order};
 pub(crate) use unreached::Unreached;
 
-use crate::audit::{Audit, Record};
+use crate::audit::{Audit, Grounds, Record};
 use crate::config::{Host, Snapshot, Store};
 use crate::model::keys::TagKey;
 use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId};
 use crate::policy::{EffectiveLimits, Errand, Verdict};
 use crate::ssh::Client;
+use crate::task::approvals::desk::Desk;
 
 /// How often somebody who waits for a task looks for new output, and whether to go on.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -131,7 +135,7 @@ impl Tasks {
             TagKey::derive(key, "task"),
             OUTPUT_BUDGET,
         ));
-        let clock = timer::start(&registry.timer, registry.audit.clone(), {
+        let clock = timer::start(&registry.timer, {
             let registry = Arc::clone(&registry);
             move |now| registry.expire(now)
         })?;
@@ -173,8 +177,13 @@ impl Tasks {
     ///
     /// # Errors
     /// The words of the network denial.
-    pub fn check_network(&self, snapshot: &Arc<Snapshot>, alias: &HostAlias) -> Result<(), String> {
-        worker::check_network(&self.registry, snapshot, alias).map_err(str::to_owned)
+    pub fn check_network(
+        &self,
+        audit: &Audit,
+        snapshot: &Arc<Snapshot>,
+        alias: &HostAlias,
+    ) -> Result<(), &'static str> {
+        worker::check_network(&self.registry, audit, snapshot, alias)
     }
 
     /// After the configuration changed: the next run on each host logs in anew, what runs
@@ -211,8 +220,7 @@ impl Tasks {
                     "{}: the policy in force denies it, so it was ended",
                     task.id
                 );
-                self.registry
-                    .audit
+                task.audit
                     .emit(Record::host_error("command_revoked", &task.alias, text));
             }
         }
@@ -291,9 +299,24 @@ impl Tasks {
         all.iter().map(|task| self.describe(task)).collect()
     }
 
+    /// Lets the operator approve out of band; the first time counts.
+    pub(crate) fn approve_at(&self, desk: Desk) {
+        let _ = self.registry.desk.set(desk);
+    }
+
+    /// Where the operator approves, if that is wanted.
+    pub(crate) fn desk(&self) -> Option<&Desk> {
+        self.registry.desk.get()
+    }
+
     /// A part for the name of work that is more than one task, which nobody can guess.
     pub(crate) fn token(&self) -> String {
         self.registry.token()
+    }
+
+    /// How many SSH sessions are kept for the next command.
+    pub(crate) fn idle_sessions(&self) -> usize {
+        self.registry.client.idle_sessions()
     }
 
     pub fn counts(&self) -> Counts {
@@ -304,45 +327,72 @@ impl Tasks {
     /// told of it. A denial is to be followed by [`Tasks::record_denial`].
     pub fn judge(
         &self,
+        audit: &Audit,
         snapshot: &Snapshot,
         host: &Host,
         command: &CommandText,
         errand: &Errand,
     ) -> Verdict {
-        permit::judge(&self.registry.audit, snapshot, host, command, errand)
+        permit::judge(audit, snapshot, host, command, errand)
     }
 
     /// The same for a call that waits for the command's end.
-    pub fn judge_waited(&self, snapshot: &Snapshot, host: &Host, command: &CommandText) -> Verdict {
-        permit::judge_waited(&self.registry.audit, snapshot, host, command)
+    pub fn judge_waited(
+        &self,
+        audit: &Audit,
+        snapshot: &Snapshot,
+        host: &Host,
+        command: &CommandText,
+    ) -> Verdict {
+        permit::judge_waited(audit, snapshot, host, command)
     }
 
     /// Judges a command for each of these hosts, as far as the configuration has them.
     pub fn plan(
         &self,
+        audit: &Audit,
         snapshot: Arc<Snapshot>,
         aliases: &[HostAlias],
         command: &CommandText,
     ) -> TagPlan {
         let judge = |host: &Host| {
-            let verdict = self.judge_waited(&snapshot, host, command);
+            let verdict = self.judge_waited(audit, &snapshot, host, command);
             (host.alias.clone(), verdict)
         };
         let hosts = aliases.iter().filter_map(|alias| snapshot.host(alias));
         TagPlan {
             hosts: hosts.map(judge).collect(),
             command: command.clone(),
+            audit: audit.clone(),
             snapshot,
         }
     }
 
     /// Puts on record that a command was denied, before it became a task, and the end of
     /// the call, which began at `since`.
-    pub fn record_denial(&self, alias: &HostAlias, hash: CommandHash, since: Instant) {
-        self.registry.audit.deny(alias, hash);
-        self.registry
-            .audit
-            .emit(Record::run_done(millis(since.elapsed())));
+    pub fn record_denial(
+        &self,
+        audit: &Audit,
+        alias: &HostAlias,
+        hash: CommandHash,
+        grounds: Grounds,
+        since: Instant,
+    ) {
+        audit.deny(alias, hash, grounds);
+        audit.emit(Record::run_done(Some(alias), millis(since.elapsed())));
+    }
+
+    /// The same for a denial by the network policy, in its words.
+    pub fn record_network_denial(
+        &self,
+        audit: &Audit,
+        alias: &HostAlias,
+        command: &CommandText,
+        reason: &'static str,
+        since: Instant,
+    ) {
+        grounds::deny_network(audit, alias, command, reason);
+        audit.emit(Record::run_done(Some(alias), millis(since.elapsed())));
     }
 
     /// Takes nothing on any more and ends all that there is: what waits at once, what runs

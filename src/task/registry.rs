@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::audit::Audit;
@@ -15,6 +15,8 @@ use crate::model::keys::TagKey;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 use crate::policy::Errand;
 use crate::ssh::Client;
+use crate::task::approvals::desk::Desk;
+use crate::task::grounds;
 use crate::task::output::{Budget, Output};
 use crate::task::permit::{Overruled, Permit};
 use crate::task::queue::{Bounds, MAX_WAITING, Queue};
@@ -85,6 +87,7 @@ pub(crate) struct Registry {
     pub(crate) store: Arc<Store>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) timer: Arc<Timer>,
+    pub(crate) desk: OnceLock<Desk>,
     tables: Mutex<Tables>,
     /// Somebody ended.
     released: Condvar,
@@ -105,6 +108,8 @@ pub struct Order {
     pub kind: Kind,
     /// A time limit below the policy's.
     pub seconds: Option<u32>,
+    /// The way to the record of the call that orders it.
+    pub audit: Audit,
 }
 
 /// Why there is no task.
@@ -135,6 +140,7 @@ impl Registry {
             store,
             budget: Arc::new(Budget::new(budget)),
             timer: Arc::default(),
+            desk: OnceLock::new(),
             tables: Mutex::new(Tables {
                 tasks: HashMap::new(),
                 queue: Queue::default(),
@@ -161,13 +167,13 @@ impl Registry {
             permit,
             kind,
             seconds,
+            audit,
         } = order;
-        let renewed = permit.renew(&self.store, &self.audit);
+        let renewed = permit.renew(&self.store, &audit);
         let runnable = renewed.map_err(NotTaken::Denied)?;
         let host = runnable.host().ok_or(Refused::UnknownHost)?;
         let terms = Terms::of(&runnable, host, kind, seconds);
         let (alias, hash) = (host.alias.clone(), runnable.command().hash());
-        let canonical = runnable.command().canonical_hash();
         let name = Name {
             id: match runnable.errand() {
                 // Its name is on its host from the start.
@@ -180,11 +186,12 @@ impl Registry {
             seconds,
         };
         let output = Output::new(Arc::clone(&self.budget), &self.audit.secrets());
+        let audit = audit.of_task(&name.id);
         let pending = PendingRun {
+            decided: audit.allow(&name.alias, hash, grounds::of_permit(runnable.command())),
             permit: runnable.into_permit(),
-            decided: self.audit.allow(&name.alias, hash, canonical),
         };
-        let task = Arc::new(Task::new(name, terms, pending, output, listener));
+        let task = Arc::new(Task::new(name, audit, terms, pending, output, listener));
         task.create(|| self.tables().insert(&task))?;
         Ok(task)
     }

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::audit::{Decided, Started};
+use crate::audit::{Audit, Decided, Started};
 use crate::config::Host;
 use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
 use crate::policy::{EffectiveLimits, Errand};
@@ -84,6 +84,8 @@ pub(crate) struct Task {
     pub(crate) seconds: Option<u32>,
     pub(crate) created: Instant,
     pub(crate) created_at: SystemTime,
+    /// The way to the record, on which each line names the task and who asked for it.
+    pub(crate) audit: Audit,
     output: Mutex<Arc<Output>>,
     terms: Mutex<Arc<Terms>>,
     stage: Mutex<Stage>,
@@ -205,6 +207,7 @@ impl Stage {
 impl Task {
     pub(crate) fn new(
         name: Name,
+        audit: Audit,
         terms: Terms,
         pending: PendingRun,
         output: Output,
@@ -215,6 +218,7 @@ impl Task {
             alias: name.alias,
             hash: name.hash,
             kind: name.kind,
+            audit,
             output: Mutex::new(Arc::new(output)),
             seconds: name.seconds,
             created: Instant::now(),

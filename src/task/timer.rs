@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use crate::audit::{Audit, Record};
+use crate::audit::Record;
 use crate::task::state::{Task, TaskEvent};
 
 /// Time between two progress records of a task, as the log's contract has it.
@@ -137,7 +137,6 @@ impl Timer {
 /// The system has no thread to give.
 pub(crate) fn start(
     timer: &Arc<Timer>,
-    audit: Audit,
     expire: impl Fn(Instant) -> Option<Instant> + Send + 'static,
 ) -> io::Result<thread::JoinHandle<()>> {
     let timer = Arc::clone(timer);
@@ -147,7 +146,7 @@ pub(crate) fn start(
     builder.spawn(move || {
         while let Some((ticks, expired)) = timer.next() {
             for tick in ticks {
-                report(&timer, &audit, tick);
+                report(&timer, tick);
             }
             if expired && let Some(next) = expire(Instant::now()) {
                 timer.wake_by(next);
@@ -158,7 +157,7 @@ pub(crate) fn start(
 
 /// Puts a running task's progress on record, or sends the event of one that waits, and asks
 /// for the next time.
-fn report(timer: &Timer, audit: &Audit, tick: Tick) {
+fn report(timer: &Timer, tick: Tick) {
     let Some(task) = tick.task.upgrade() else {
         return;
     };
@@ -172,7 +171,7 @@ fn report(timer: &Timer, audit: &Audit, tick: Tick) {
     let Some(progress) = task.progress() else {
         return;
     };
-    audit.emit(Record::progress(
+    task.audit.emit(Record::progress(
         &task.id,
         progress.phase,
         progress.bytes_read,

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::audit::{AuditError, Hop, Patterns, Phase, Record, Started};
+use crate::audit::{Audit, AuditError, Hop, Patterns, Phase, Record, Started};
 use crate::config::{Snapshot, Store};
 use crate::model::names::HostAlias;
 use crate::policy::source::OutputCap;
@@ -17,6 +17,7 @@ use crate::ssh::{
     Cancel, Clearance, Control, Deadline, Ended, Exit, Flow, Job, Negotiated, RunReport, Sink,
     SshError, Stage, Terminated,
 };
+use crate::task::grounds;
 use crate::task::outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
 use crate::task::output::{Output, Stream};
 use crate::task::permit::{Overruled, Runnable};
@@ -35,10 +36,10 @@ pub(crate) fn run(registry: &Registry, task: &Arc<Task>) {
     let Some(PendingRun { permit, decided }) = task.begin(cancel.clone()) else {
         return;
     };
-    let runnable = match permit.renew(&registry.store, &registry.audit) {
+    let runnable = match permit.renew(&registry.store, &task.audit) {
         Ok(runnable) => runnable,
         Err(denied) => {
-            decided.overruled();
+            decided.overruled(grounds::of_denial(&denied.denial, &denied.command));
             return end(registry, task, overruled(task, denied));
         }
     };
@@ -85,18 +86,16 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
             &control,
             &mut intake,
         );
-        note(registry, task, &report);
+        note(task, &report);
         if report.ended != Ended::Superseded {
             let truncated = intake.truncated(report.bytes_not_given);
             return facts(task, report, truncated, &registry.audit.secrets());
         }
-        match runnable
-            .into_permit()
-            .renew(&registry.store, &registry.audit)
-        {
+        match runnable.into_permit().renew(&registry.store, &task.audit) {
             Ok(renewed) => runnable = renewed,
             Err(denied) => {
-                registry.audit.deny(&task.alias, task.hash);
+                let grounds = grounds::of_denial(&denied.denial, &denied.command);
+                task.audit.deny(&task.alias, task.hash, grounds);
                 return overruled(task, denied);
             }
         }
@@ -134,11 +133,9 @@ impl Clearance for InForce<'_> {
 /// Ends a task that this machine could not run.
 pub(crate) fn fail_unstarted(registry: &Registry, task: &Task, what: &str, error: &io::Error) {
     let cause = format!("could not {what} for this task: {error}");
-    registry.audit.emit(Record::host_error(
-        fault_name(task.kind),
-        &task.alias,
-        cause,
-    ));
+    let name = fault_name(task.kind);
+    task.audit
+        .emit(Record::host_error(name, &task.alias, cause));
     let text =
         "The server is out of threads or descriptors: The command was not run, try again later";
     end(registry, task, failed(task, text, Unreached::SERVER));
@@ -151,6 +148,7 @@ pub(crate) fn fail_unstarted(registry: &Registry, task: &Task, what: &str, error
 /// which says it better.
 pub(crate) fn check_network(
     registry: &Registry,
+    audit: &Audit,
     snapshot: &Snapshot,
     alias: &HostAlias,
 ) -> Result<(), &'static str> {
@@ -162,7 +160,7 @@ pub(crate) fn check_network(
     let client = &registry.client;
     let checked = client.check_network(snapshot, host, &control, &mut events);
     for event in events {
-        registry.audit.emit(Record::security(event));
+        audit.emit(Record::security(event));
     }
     match checked {
         Ok(()) => Ok(()),
@@ -218,9 +216,9 @@ fn settle(registry: &Registry, task: &Task, claim: Claim, mut facts: Facts) {
             }
         }
     }
-    registry
-        .audit
-        .emit(Record::run_done(millis(task.created.elapsed())));
+    let elapsed = millis(task.created.elapsed());
+    task.audit
+        .emit(Record::run_done(Some(&task.alias), elapsed));
     let outcome = Arc::new(Outcome {
         facts: Arc::new(facts),
         output,
@@ -236,12 +234,15 @@ fn close(started: Started, task: &Task) {
 }
 
 /// What the run noticed, on the log.
-fn note(registry: &Registry, task: &Task, report: &RunReport) {
+fn note(task: &Task, report: &RunReport) {
     for event in &report.events {
-        registry.audit.emit(Record::security(event.clone()));
+        task.audit.emit(Record::security(event.clone()));
+    }
+    if let Some(reason) = report.error.as_ref().and_then(SshError::network_denial) {
+        grounds::deny_network(&task.audit, &task.alias, &task.terms().text, reason);
     }
     if let Some(hops) = &report.negotiated {
-        registry.audit.debug(|| {
+        task.audit.debug(|| {
             let hops = hops.iter().map(hop).collect();
             Record::ssh_session(&task.id, &task.alias, report.reused, hops)
         });
@@ -249,10 +250,10 @@ fn note(registry: &Registry, task: &Task, report: &RunReport) {
     if let Some(error) = report.error.as_ref().filter(|error| !is_expected(error)) {
         let (cause, told) = (error.for_operator(), error.for_assistant());
         let name = fault_name(task.kind);
-        registry
-            .audit
+        task.audit
             .emit(Record::host_error(name, &task.alias, &cause));
-        registry.audit.emit(Record::error_details(told, cause));
+        task.audit
+            .emit(Record::error_details(&task.alias, told, cause));
     }
 }
 
@@ -485,7 +486,7 @@ impl Sink for Intake<'_> {
         }
         let elapsed = millis(self.began.elapsed());
         let record = Record::progress(&self.task.id, phase, 0, elapsed);
-        self.registry.audit.emit(record);
+        self.task.audit.emit(record);
         if let Some(progress) = self.task.progress() {
             self.task.notify(&TaskEvent::Progress(progress));
         }

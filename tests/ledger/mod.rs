@@ -12,7 +12,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use mcp_ssh_orchestrator::testing::audit::{
-    Audit, AuditEnd, AuditError, Linked, Place, Sandbox, ServerStart, Ts, verify,
+    Audit, AuditEnd, AuditError, Grounds, Kept, Linked, Place, Sandbox, ServerStart, Ts, verify,
 };
 use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias, TaskId};
 use serde_json::Value;
@@ -55,7 +55,7 @@ pub(crate) fn begin(path: &Path, rotate_bytes: u64) -> Result<Audit, AuditError>
     let log = OpenOptions::new().create(true).append(true).open(log);
     let audit = Audit::to(log.unwrap());
     let place = Place::open(path, rotate_bytes).unwrap();
-    audit.begin(Some(place), server())?;
+    audit.begin(Some(Kept::File(place)), server())?;
     Ok(audit)
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn begin(path: &Path, rotate_bytes: u64) -> Result<Audit, AuditError>
 pub(crate) fn begin_quietly(path: &Path, rotate_bytes: u64) -> Audit {
     let audit = Audit::to(OpenOptions::new().write(true).open("/dev/null").unwrap());
     let place = Place::open(path, rotate_bytes).unwrap();
-    audit.begin(Some(place), server()).unwrap();
+    audit.begin(Some(Kept::File(place)), server()).unwrap();
     audit
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn ended() -> AuditEnd {
 
 /// One command, from its decision to its end.
 pub(crate) fn run(audit: &Audit, number: u64) {
-    let decided = audit.allow(&alias(), hash(), hash());
+    let decided = audit.allow(&alias(), hash(), Grounds::default());
     decided.start(&task(number)).unwrap().finish(ended());
 }
 

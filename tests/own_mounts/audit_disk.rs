@@ -21,7 +21,9 @@ use crate::common::{Scratch, tool};
 use crate::ledger::{
     alias, assert_sound, begin, count, ended, hash, log, records, run, scribble, task, verdict,
 };
-use mcp_ssh_orchestrator::testing::audit::{Audit, AuditEnd, AuditError, Patterns, Started};
+use mcp_ssh_orchestrator::testing::audit::{
+    Audit, AuditEnd, AuditError, Grounds, Kept, Patterns, Started,
+};
 use mcp_ssh_orchestrator::testing::model::names::OnAuditFailure;
 use nix::sched::{CloneFlags, unshare};
 
@@ -63,7 +65,9 @@ fn fill(directory: &Path) -> PathBuf {
 }
 
 fn start(audit: &Audit, number: u64) -> Result<Started, AuditError> {
-    audit.allow(&alias(), hash(), hash()).start(&task(number))
+    audit
+        .allow(&alias(), hash(), Grounds::default())
+        .start(&task(number))
 }
 
 /// The command is refused with a cause for the operator, and none of it for the client.
@@ -166,7 +170,9 @@ fn ledger_with_log(path: &Path, log: &Path) -> Audit {
     let log = fs::File::create(log).unwrap();
     let audit = Audit::to(log);
     let place = mcp_ssh_orchestrator::testing::audit::Place::open(path, 0).unwrap();
-    audit.begin(Some(place), crate::ledger::server()).unwrap();
+    audit
+        .begin(Some(Kept::File(place)), crate::ledger::server())
+        .unwrap();
     audit
 }
 
@@ -183,7 +189,7 @@ fn more_than_memory_holds_is_counted_as_lost() {
     let filler = fill(&small);
     // Some 150 bytes each: 1 MiB of them and then some.
     for _ in 0..12_000 {
-        audit.deny(&alias(), hash());
+        audit.deny(&alias(), hash(), Grounds::default());
     }
     fs::remove_file(filler).unwrap();
     // The disk itself has to take what was kept.
@@ -219,7 +225,7 @@ fn an_error_on_the_way_to_the_disk_refuses_commands_until_there_is_another_file(
     let mut number = 2;
     let failed = loop {
         for _ in 0..200 {
-            audit.deny(&alias(), hash());
+            audit.deny(&alias(), hash(), Grounds::default());
         }
         match start(&audit, number) {
             Ok(started) => started.finish(ended()),
@@ -276,7 +282,7 @@ fn a_file_system_that_turned_read_only_refuses_commands() {
 fn begin_quietly_fails(path: &Path) -> String {
     let audit = Audit::to(fs::File::create("/dev/null").unwrap());
     let place = mcp_ssh_orchestrator::testing::audit::Place::open(path, 0).unwrap();
-    let begun = audit.begin(Some(place), crate::ledger::server());
+    let begun = audit.begin(Some(Kept::File(place)), crate::ledger::server());
     begun.unwrap_err().for_operator()
 }
 

@@ -93,7 +93,7 @@ fn agree(log: &[Value], file: &[Value]) {
     assert!(starts.values().all(|count| *count == 1));
     let started: Vec<Value> = file
         .iter()
-        .filter(|record| record["type"] == "audit" && record.get("task_id").is_some())
+        .filter(|record| record["type"] == "audit" && record.get("start_unrecorded").is_none())
         .cloned()
         .collect();
     assert_eq!(starts, tally(&started, "audit", &["task_id"]));

@@ -12,6 +12,8 @@ const ANYBODY: &[&str] = &[
     "/dev/stdout",
     "/dev/stderr",
     "/dev/pts/*",
+    // The name of a thread.
+    "/proc/self/task/*",
 ];
 
 /// Sockets where names of users and hosts are looked up, and where daemons are asked. What a
@@ -29,6 +31,12 @@ const CALLS: &[(&str, &str)] = &[
     ("strace", "kill"),
     // Filters what it hears of new devices.
     ("lsusb", "setsockopt SET"),
+    ("tcpdump", "setsockopt SET"),
+    // Older ways to ask.
+    ("brctl", "ioctl SIOCDEVPRIVATE"),
+    ("ufw", "sendmsg netlink"),
+    // GLib gives its threads the priority that they have.
+    ("nmcli", "sched_setattr"),
     ("strace", "ptrace"),
     ("timeout", "setpriority"),
     ("sudo", "setpriority"),

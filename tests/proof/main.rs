@@ -173,8 +173,8 @@ struct Report {
 fn run(programs: &[Program], cases: &[Case<'_>]) -> Report {
     let next = AtomicUsize::new(0);
     let report = Mutex::new(Report::default());
-    // A third of them wait for what follows or waits: more workers than processors.
-    let workers = 2 * thread::available_parallelism().map_or(2, usize::from);
+    // A third of them wait, for what follows or for a daemon: more workers than processors.
+    let workers = 4 * thread::available_parallelism().map_or(2, usize::from);
     thread::scope(|scope| {
         for number in 0..workers {
             let (next, report) = (&next, &report);
@@ -207,7 +207,7 @@ fn job(words: &[String]) -> Job {
     let seconds = match (has("follows"), has("network")) {
         (true, _) => 1,
         (_, true) => 4,
-        _ => 10,
+        _ => 6,
     };
     let mut run = words.to_vec();
     if !is_file(&words[0]) {

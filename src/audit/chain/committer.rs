@@ -1,10 +1,10 @@
 //! The thread that looks after the audit file between commands.
 //!
-//! Owns three chores: ends of commands reach the disk soon ([`SOON`]) without anybody
+//! Owns four chores: ends of commands reach the disk soon ([`SOON`]) without anybody
 //! waiting for it, records that a full disk kept out are tried again, and the chain's
 //! head is handed out on stderr from time to time, so that it can be kept where the file
 //! is not. A head is handed out only when it is on disk, or a power cut would make a
-//! liar of it. Started by [`crate::audit::Audit::begin`], ends with the ledger.
+//! liar of it. In a directory, what is too old or too much is removed. Started by [`crate::audit::Audit::begin`], ends with the ledger.
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
+use crate::audit::chain::archive::Archive;
 use crate::audit::chain::ledger::Ledger;
 use crate::audit::chain::seal::Tip;
 use crate::audit::record::Record;
-use crate::audit::stderr::Sink;
 use crate::audit::timestamp::Ts;
 
 /// How long an end may wait for company on its way to the disk.
@@ -42,11 +42,17 @@ impl Wakeup {
 }
 
 /// Starts the thread. It ends when the ledger or the sender is gone.
-pub(crate) fn start(ledger: &Arc<Ledger>, stderr: &Arc<Sink>) -> io::Result<Wakeup> {
+pub(crate) fn start(
+    ledger: &Arc<Ledger>,
+    archive: Option<Archive>,
+    say: impl Fn(Record) + Send + 'static,
+) -> io::Result<Wakeup> {
     let (sender, receiver) = bounded(1);
     let committer = Committer {
         ledger: Arc::downgrade(ledger),
-        stderr: Arc::clone(stderr),
+        say: Box::new(say),
+        archive,
+        kept: None,
         announced: Tip::START,
         at: Instant::now(),
     };
@@ -57,25 +63,20 @@ pub(crate) fn start(ledger: &Arc<Ledger>, stderr: &Arc<Sink>) -> io::Result<Wake
     Ok(Wakeup(sender))
 }
 
-/// Writes the chain's head to stderr.
-pub(crate) fn announce(tip: Tip, stderr: &Arc<Sink>) {
-    let head = Record::AuditHead {
-        ts: Ts::now(),
-        seq: tip.next.saturating_sub(1),
-        head: tip.head.to_string(),
-    };
-    let _ = stderr.write(head.to_json(), false);
-}
-
 struct Committer {
     ledger: Weak<Ledger>,
-    stderr: Arc<Sink>,
+    /// Writes to the log.
+    say: Box<dyn Fn(Record) + Send>,
+    archive: Option<Archive>,
+    /// When it was last looked at what is old.
+    kept: Option<Instant>,
     announced: Tip,
     at: Instant,
 }
 
 impl Committer {
     fn run(mut self, wakeups: &Receiver<()>) {
+        self.retain();
         let mut period = HEAD_PERIOD;
         loop {
             match wakeups.recv_timeout(period) {
@@ -94,11 +95,12 @@ impl Committer {
                 let path = ledger.place().shown().display();
                 let text = format!("audit file {path}: {failure}");
                 let record = Record::warning("audit_not_rotated", text);
-                let _ = self.stderr.write(record.to_json(), false);
+                (self.say)(record);
             }
             if let Ok(tip) = ledger.settle() {
                 self.consider(tip);
             }
+            self.retain();
             period = if ledger.is_behind() {
                 RETRY
             } else {
@@ -107,10 +109,25 @@ impl Committer {
         }
     }
 
+    /// Removes what is too old or too much, at most once in a period.
+    fn retain(&mut self) {
+        let Some(archive) = &self.archive else {
+            return;
+        };
+        if self.kept.is_some_and(|at| at.elapsed() < HEAD_PERIOD) {
+            return;
+        }
+        self.kept = Some(Instant::now());
+        if let Err(failure) = archive.retain(Ts::now()) {
+            let text = format!("{}: {failure}", archive.path().display());
+            (self.say)(Record::warning("audit_not_removed", text));
+        }
+    }
+
     fn consider(&mut self, tip: Tip) {
         let new = tip.next.saturating_sub(self.announced.next);
         if new >= HEAD_RECORDS || (new > 0 && self.at.elapsed() >= HEAD_PERIOD) {
-            announce(tip, &self.stderr);
+            (self.say)(Record::audit_head(tip.next.saturating_sub(1), tip.head));
             self.announced = tip;
             self.at = Instant::now();
         }

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat};
+use nix::unistd::{Gid, UnlinkatFlags, fchown, fsync, unlinkat};
 use sha2::{Digest as _, Sha256};
 
 use crate::audit::chain::seal::Digest;
@@ -53,16 +53,30 @@ impl Place {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory =
-            nix::fcntl::open(parent, flags, Mode::empty()).map_err(Failure::Directory)?;
         Ok(Self {
-            directory,
+            directory: open_directory(parent)?,
             name,
             shown: path.to_owned(),
             rotate_bytes,
-            binary: hash_of(Path::new("/proc/self/exe")).map_err(Failure::Program)?,
+            binary: program()?,
         })
+    }
+
+    /// A file of a directory that is open.
+    pub(crate) fn within(
+        directory: OwnedFd,
+        name: String,
+        shown: PathBuf,
+        rotate_bytes: u64,
+        binary: Digest,
+    ) -> Self {
+        Self {
+            directory,
+            name,
+            shown,
+            rotate_bytes,
+            binary,
+        }
     }
 
     /// The directory, for the sandbox to grant: reading, writing, making, renaming and
@@ -96,10 +110,45 @@ impl Place {
         self.settled(file)
     }
 
-    /// Makes the file that is to follow, under a name of its own.
-    pub(crate) fn prepare_next(&self) -> Result<Locked, Failure> {
+    /// The same for a file that is there: makes none.
+    pub(crate) fn take_existing(&self) -> Result<Locked, Failure> {
+        if self.status()?.is_none() {
+            let next = self.lock(&self.next_name(), OFlag::empty())?;
+            self.rename(&self.next_name(), &self.name)?;
+            return self.settled(next);
+        }
+        let file = self.lock(&self.name, OFlag::empty())?;
+        self.settled(file)
+    }
+
+    /// Makes a file that is not there yet. It gets its name when it is locked, so that
+    /// nobody takes it for one whose server is gone.
+    pub(crate) fn make(&self) -> Result<Locked, Failure> {
+        if self.status()?.is_some() {
+            return Err(Failure::InUse);
+        }
+        let file = self.prepare_next(None)?;
+        self.switch(None)?;
+        self.settled(file)
+    }
+
+    /// Makes the file that is to follow, under a name of its own, with the mode and the
+    /// group of the one before.
+    pub(crate) fn prepare_next(&self, like: Option<&FileStat>) -> Result<Locked, Failure> {
         self.discard_next()?;
-        self.lock(&self.next_name(), OFlag::O_CREAT | OFlag::O_EXCL)
+        let file = self.lock(&self.next_name(), OFlag::O_CREAT | OFlag::O_EXCL)?;
+        if let Some(like) = like {
+            let own = fstat(&*file).map_err(Failure::Open)?;
+            let regrouped = own.st_gid == like.st_gid
+                || fchown(&*file, None, Some(Gid::from_raw(like.st_gid))).is_ok();
+            let mut mode = Mode::from_bits_truncate(like.st_mode) & Mode::from_bits_truncate(0o777);
+            if !regrouped {
+                // What that group may is none of another's business.
+                mode -= Mode::S_IRWXG;
+            }
+            fchmod(&*file, mode).map_err(Failure::Rotate)?;
+        }
+        Ok(file)
     }
 
     /// Puts the prepared file in the place of the current one, which gets the name
@@ -198,6 +247,17 @@ impl Place {
 /// Whether two descriptions are of one file.
 pub(crate) fn same_file(one: &FileStat, other: &FileStat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+/// Opens a directory that files are kept in.
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, Failure> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(path, flags, Mode::empty()).map_err(Failure::Directory)
+}
+
+/// The running program's SHA-256.
+pub(crate) fn program() -> Result<Digest, Failure> {
+    hash_of(Path::new("/proc/self/exe")).map_err(Failure::Program)
 }
 
 fn hash_of(path: &Path) -> io::Result<Digest> {

@@ -14,12 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::unistd::{fdatasync, ftruncate};
-use serde::Serialize;
 
 use crate::audit::chain::directory::{Locked, Place, same_file};
 use crate::audit::chain::group_commit::Group;
 use crate::audit::chain::recover;
-use crate::audit::chain::seal::{Tip, with_members};
+use crate::audit::chain::seal::Tip;
 use crate::audit::failure::Failure;
 use crate::audit::record::chain_mark::{Mark, OPEN_PER_RECORD, Origin};
 use crate::audit::timestamp::Ts;
@@ -57,6 +56,14 @@ struct State {
     unrotated: Option<Failure>,
 }
 
+/// What the file's name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Ours,
+    /// For nothing, or for an empty file.
+    Renamed,
+}
+
 /// A record on its way to the file, as JSON.
 pub(crate) struct Entry {
     body: String,
@@ -86,18 +93,11 @@ impl Entry {
         Self { body, meaning }
     }
 
-    /// The end of a command; the file also says of which.
-    pub(crate) fn end(record: &str, task: &str) -> Self {
-        Self {
-            body: with_members(record, &TaskMember { task_id: task }),
-            meaning: Meaning::End(task.to_owned()),
-        }
+    /// The end of a command; the record says of which.
+    pub(crate) fn end(body: String, task: &TaskId) -> Self {
+        let meaning = Meaning::End(task.to_string());
+        Self { body, meaning }
     }
-}
-
-#[derive(Serialize)]
-struct TaskMember<'a> {
-    task_id: &'a str,
 }
 
 /// What a start found to mend.
@@ -108,13 +108,17 @@ pub(crate) struct Begun {
 }
 
 impl Ledger {
-    /// Takes the file into use: locks it, reads it whole, cuts off what was torn, and
+    /// Takes a locked file into use: reads it whole, cuts off what was torn, and
     /// writes where the chain begins or goes on, durably.
     ///
     /// # Errors
     /// As [`Failure`] says. Nothing is written to a file whose chain is broken.
-    pub(crate) fn begin(place: Place, origin: &Origin, boot: String) -> Result<Begun, Failure> {
-        let file = place.take()?;
+    pub(crate) fn begin(
+        place: Place,
+        file: Locked,
+        origin: &Origin,
+        boot: String,
+    ) -> Result<Begun, Failure> {
         let found = recover::read(&file)?;
         let mut state = State::new(file, found.tip, found.open, place.rotate_at(0));
         (state.length, state.torn) = (found.sound, found.torn > 0);
@@ -219,16 +223,7 @@ impl Ledger {
     /// The next file can't be begun, or the name stands for one that is not empty. The
     /// file in use stays in use.
     pub(crate) fn reopen(&self) -> Result<(), Failure> {
-        let mut state = self.lock();
-        match self.place.status()? {
-            Some(named) if same_file(&named, &state.status()?) => return Ok(()),
-            Some(named) if named.st_size != 0 => return Err(Failure::Replaced),
-            _ => {}
-        }
-        // What is left of the old file's records goes to disk if it still can. Its failure
-        // may be what the next file is begun for; who waits for one of them is told.
-        let synced = state.sync();
-        state.switch(self, "reopened", None, synced)
+        self.lock().reopen(self)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -255,7 +250,10 @@ impl State {
     /// Writes what waits in memory and then `entry`.
     fn catch_up(&mut self, entry: Option<&Entry>, ledger: &Ledger) -> Result<(), Failure> {
         // First: is this still the file whose name the operator knows?
-        self.check(&ledger.place)?;
+        if self.check(&ledger.place)? == Named::Renamed {
+            self.mend()?;
+            self.reopen(ledger)?;
+        }
         self.mend()?;
         if self.length >= self.rotate_at
             && let Err(failure) = self.rotate(ledger)
@@ -285,8 +283,21 @@ impl State {
         Ok(())
     }
 
+    /// Begins the next file where the name stands for none, or for an empty one.
+    fn reopen(&mut self, ledger: &Ledger) -> Result<(), Failure> {
+        match ledger.place.status()? {
+            Some(named) if same_file(&named, &self.status()?) => return Ok(()),
+            Some(named) if named.st_size != 0 => return Err(Failure::Replaced),
+            _ => {}
+        }
+        // What is left of the old file's records goes to disk if it still can. Its failure
+        // may be what the next file is begun for; who waits for one of them is told.
+        let synced = self.sync();
+        self.switch(ledger, "reopened", None, synced)
+    }
+
     /// Makes sure that the bytes will be found where the operator looks for them.
-    fn check(&self, place: &Place) -> Result<(), Failure> {
+    fn check(&self, place: &Place) -> Result<Named, Failure> {
         let own = self.status()?;
         if own.st_nlink == 0 {
             return Err(Failure::Deleted);
@@ -297,10 +308,10 @@ impl State {
             return Err(Failure::Changed { expected, found });
         }
         match place.status()? {
-            // A rotation by rename is under way: the file has another name, and SIGHUP
-            // comes. What is written until then belongs to it.
-            None => Ok(()),
-            Some(named) if named.st_size == 0 || same_file(&own, &named) => Ok(()),
+            Some(named) if same_file(&own, &named) => Ok(Named::Ours),
+            // Somebody renamed it, and perhaps made an empty one (logrotate's 'create').
+            None => Ok(Named::Renamed),
+            Some(named) if named.st_size == 0 => Ok(Named::Renamed),
             Some(_) => Err(Failure::Replaced),
         }
     }
@@ -387,7 +398,12 @@ impl State {
     ) -> Result<(), Failure> {
         let place = &ledger.place;
         let end = self.tip.next;
-        let file = place.prepare_next()?;
+        // An empty file in the place says how the next one is to be.
+        let like = match place.status()? {
+            Some(named) => named,
+            None => self.status()?,
+        };
+        let file = place.prepare_next(Some(&like))?;
         let mut next = Self::new(file, self.tip, self.open.clone(), place.rotate_at(0));
         let begun = next
             .announce(reason, &ledger.boot)

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use crate::audit::chain::line_reader::{self, Line};
-use crate::audit::chain::seal::{Sealed, Tip};
+use crate::audit::chain::seal::{LINE_MAX, Sealed, Tip};
 use crate::audit::failure::Failure;
 
 /// Most commands that can be open at once in a file that this server wrote.
@@ -29,12 +29,38 @@ pub(crate) struct Found {
     pub(crate) open: BTreeSet<String>,
 }
 
+/// Whether the last record is a server's end, or that of one who closed the chain. Looks at
+/// the last line alone: nothing is proved by it.
+pub(crate) fn is_closed(file: &File) -> io::Result<bool> {
+    let length = file.metadata()?.len();
+    let most = u64::try_from(LINE_MAX).unwrap_or(u64::MAX);
+    let (mut reader, mut end) = (file, Vec::new());
+    // Short lines first: most of them are.
+    for bytes in [4_096, most] {
+        reader.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+        end.clear();
+        reader.take(bytes).read_to_end(&mut end)?;
+        let Some(text) = end.strip_suffix(b"\n") else {
+            return Ok(false);
+        };
+        let before = text.iter().rposition(|byte| *byte == b'\n');
+        let line = before.and_then(|at| text.get(at + 1..)).unwrap_or(text);
+        if let Some(sealed) = Sealed::parse(line) {
+            let kind = sealed.fields.kind;
+            return Ok(matches!(kind.as_ref(), "server_stop" | "audit_closed"));
+        }
+    }
+    Ok(false)
+}
+
 /// Reads the file from its beginning.
 ///
 /// # Errors
 /// It can't be read, or a whole line of it is not the record that belongs there.
 pub(crate) fn read(file: &File) -> Result<Found, Failure> {
-    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let mut from = file;
+    from.seek(SeekFrom::Start(0)).map_err(Failure::Read)?;
+    let mut reader = BufReader::with_capacity(1 << 16, from);
     let mut found = Found {
         tip: Tip::START,
         sound: 0,

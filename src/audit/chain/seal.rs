@@ -127,7 +127,10 @@ pub(crate) fn with_members(object: &str, more: &impl Serialize) -> String {
     let more = serde_json::to_string(more).unwrap_or_default();
     let open = object.strip_suffix('}').unwrap_or(object);
     let more = more.strip_prefix('{').unwrap_or("}");
-    let comma = if open.ends_with('{') { "" } else { "," };
+    let comma = match open.ends_with('{') || more == "}" {
+        true => "",
+        false => ",",
+    };
     format!("{open}{comma}{more}")
 }
 
@@ -152,11 +155,16 @@ pub(crate) struct Fields<'a> {
     #[serde(rename = "type", borrow)]
     pub(crate) kind: std::borrow::Cow<'a, str>,
     pub(crate) seq: u64,
+    #[serde(default)]
+    pub(crate) ts: f64,
     #[serde(borrow)]
     prev: std::borrow::Cow<'a, str>,
     pub(crate) task_id: Option<String>,
     #[serde(default)]
     pub(crate) interrupted: bool,
+    /// The end of a command whose start is not on record.
+    #[serde(default)]
+    pub(crate) start_unrecorded: bool,
     #[serde(default)]
     pub(crate) tasks: Vec<String>,
 }

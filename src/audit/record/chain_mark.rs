@@ -39,6 +39,13 @@ pub(crate) enum Mark<'a> {
         /// How many commands were under way; `audit_open` records name them.
         open: usize,
     },
+    /// The last record of a chain whose server was killed: a later one closed it.
+    #[serde(rename = "audit_closed")]
+    Closed {
+        ts: Ts,
+        /// The run of the server that did.
+        by: &'a str,
+    },
     /// Commands that were under way when the file began.
     #[serde(rename = "audit_open")]
     Open { ts: Ts, tasks: &'a [String] },
@@ -55,8 +62,6 @@ pub(crate) enum Mark<'a> {
         alias: &'a HostAlias,
         #[serde(serialize_with = "display")]
         hash: &'a CommandHash,
-        #[serde(serialize_with = "display")]
-        canonical_hash: &'a CommandHash,
     },
     /// The start before could not be brought to disk: the command was not sent.
     #[serde(rename = "audit_withdrawn")]

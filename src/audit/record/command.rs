@@ -8,7 +8,7 @@ use crate::audit::Audit;
 use crate::audit::chain::ledger::Entry;
 use crate::audit::failure::AuditError;
 use crate::audit::record::chain_mark::Mark;
-use crate::audit::record::{AuditEnd, End, Record};
+use crate::audit::record::{AuditEnd, End, Grounds, Record};
 use crate::audit::timestamp::Ts;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 
@@ -17,7 +17,6 @@ pub struct Decided {
     audit: Audit,
     alias: HostAlias,
     hash: CommandHash,
-    canonical: CommandHash,
     written: Result<(), AuditError>,
 }
 
@@ -26,14 +25,13 @@ impl Decided {
         audit: &Audit,
         alias: &HostAlias,
         hash: CommandHash,
-        canonical: CommandHash,
+        grounds: Grounds,
     ) -> Self {
         Self {
             audit: audit.clone(),
             alias: alias.clone(),
             hash,
-            canonical,
-            written: audit.write(Record::permit(alias, hash, canonical)),
+            written: audit.write(Record::decision(alias, hash, true, grounds)),
         }
     }
 
@@ -45,7 +43,8 @@ impl Decided {
     /// The decision or the start cannot be recorded and the configuration says `refuse`.
     /// The command must not run. Whatever could be written of it has been, and the cause
     /// is on stderr: the caller has nothing to add.
-    pub fn start(self, task: &TaskId) -> Result<Started, AuditError> {
+    pub fn start(mut self, task: &TaskId) -> Result<Started, AuditError> {
+        self.audit = self.audit.of_task(task);
         // With a file, the file is the record and stderr is its plain copy.
         let (recorded, recorded_as) = match self.audit.ledger() {
             Some(_) => self.record_start(task),
@@ -55,7 +54,6 @@ impl Decided {
             audit: self.audit.clone(),
             alias: self.alias.clone(),
             hash: self.hash,
-            canonical: self.canonical,
             task,
             ended: false,
         };
@@ -87,9 +85,9 @@ impl Decided {
             task_id: task,
             alias: &self.alias,
             hash: &self.hash,
-            canonical_hash: &self.canonical,
         };
-        match self.audit.append(Entry::start(mark.to_json(), task)) {
+        let mark = self.audit.joined(&mark.to_json(), true);
+        match self.audit.append(Entry::start(mark, task)) {
             Ok(next) => (self.audit.reach_disk(next), Some(task.clone())),
             Err(error) => (Err(error), None),
         }
@@ -97,8 +95,8 @@ impl Decided {
 
     /// Takes the decision back for a denial: the command waited, and was judged anew by
     /// another configuration when its turn came. It has no start and no end.
-    pub fn overruled(self) {
-        self.audit.deny(&self.alias, self.hash);
+    pub fn overruled(self, grounds: Grounds) {
+        self.audit.deny(&self.alias, self.hash, grounds);
     }
 
     /// Records the end of a command that was allowed and never started, such as one that
@@ -110,7 +108,7 @@ impl Decided {
             hash: self.hash,
             end,
             interrupted: false,
-            canonical_hash: Some(self.canonical),
+            start_unrecorded: true,
         });
         self.audit.emit(end);
     }
@@ -123,7 +121,6 @@ pub struct Started {
     audit: Audit,
     alias: HostAlias,
     hash: CommandHash,
-    canonical: CommandHash,
     /// Under which id the start is in the file, if it is.
     task: Option<TaskId>,
     ended: bool,
@@ -145,7 +142,7 @@ impl Started {
             hash: self.hash,
             end,
             interrupted,
-            canonical_hash: Some(self.canonical),
+            start_unrecorded: self.task.is_none() && self.audit.ledger().is_some(),
         });
         self.audit.close_run(record, self.task.as_ref());
     }

@@ -5,30 +5,20 @@
 
 use std::fmt::Display;
 
-use crate::audit::record::{Decision, Deprecated, Fault, Level, Phase, Record};
+use crate::audit::record::{Decision, Deprecated, Fault, Grounds, Level, Phase, Record};
 use crate::audit::timestamp::Ts;
 use crate::config::secrets::env_file;
 use crate::config::{Problem, Warning, WarningKind};
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 
 impl Record {
-    pub fn denial(alias: &HostAlias, hash: CommandHash) -> Self {
+    pub fn decision(alias: &HostAlias, hash: CommandHash, allowed: bool, grounds: Grounds) -> Self {
         Self::PolicyDecision(Decision {
             ts: Ts::now(),
             alias: alias.clone(),
             hash,
-            allowed: false,
-            canonical_hash: None,
-        })
-    }
-
-    pub fn permit(alias: &HostAlias, hash: CommandHash, canonical: CommandHash) -> Self {
-        Self::PolicyDecision(Decision {
-            ts: Ts::now(),
-            alias: alias.clone(),
-            hash,
-            allowed: true,
-            canonical_hash: Some(canonical),
+            allowed,
+            grounds,
         })
     }
 
@@ -43,10 +33,12 @@ impl Record {
     }
 
     /// The trace that ends every `ssh_run`, also one that was invalid or denied.
-    pub fn run_done(elapsed_ms: u64) -> Self {
+    pub fn run_done(alias: Option<&HostAlias>, elapsed_ms: u64) -> Self {
         Self::Trace {
             op: "run_done",
             elapsed_ms,
+            ts: Ts::now(),
+            alias: alias.cloned(),
         }
     }
 
@@ -75,16 +67,32 @@ impl Record {
             msg,
             alias,
             error: error.to_string(),
+            ts: Ts::now(),
         })
     }
 
+    /// The head of the chained file after the record `seq`.
+    pub(crate) fn audit_head(seq: u64, head: impl Display) -> Self {
+        Self::AuditHead {
+            ts: Ts::now(),
+            seq,
+            head: head.to_string(),
+        }
+    }
+
     /// What the assistant was told, beside what happened.
-    pub fn error_details(sanitized: impl Display, original: impl Display) -> Self {
+    pub fn error_details(
+        alias: &HostAlias,
+        sanitized: impl Display,
+        original: impl Display,
+    ) -> Self {
         Self::ErrorDetails {
             level: Level::Error,
             msg: "error_details",
             sanitized: sanitized.to_string(),
             original: original.to_string(),
+            ts: Ts::now(),
+            alias: alias.clone(),
         }
     }
 
@@ -100,6 +108,7 @@ impl Record {
             kind,
             path: problem.place.file.to_owned(),
             error: problem.for_operator(),
+            ts: Ts::now(),
         }
     }
 
@@ -126,6 +135,7 @@ impl Record {
             msg: "config_warning",
             path: path.to_string(),
             error: warning.to_string(),
+            ts: Ts::now(),
         }
     }
 
@@ -135,6 +145,7 @@ impl Record {
             msg: "load_host_keys_failed",
             path: path.to_string(),
             error: error.to_string(),
+            ts: Ts::now(),
         }
     }
 
@@ -146,6 +157,7 @@ impl Record {
             detail: detail.to_string(),
             alias: alias.cloned(),
             cwe: "CWE-295",
+            ts: Ts::now(),
         })
     }
 
@@ -161,6 +173,7 @@ impl Record {
             event_type,
             task_id: task_id.clone(),
             payload,
+            ts: Ts::now(),
         }
     }
 }

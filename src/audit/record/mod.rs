@@ -4,11 +4,14 @@
 //! pipelines, so `tests/integration/audit/records.rs` holds each of them byte for byte. `type` comes
 //! first where a record has one. Decides nothing about where a record goes (that is
 //! [`crate::audit::Audit`]) and holds no raw command, output or secret: a command is known here
-//! by its hash, except in [`security::Bypass`], which is capped and redacted.
+//! by its hash, except in [`security::Bypass`], which is capped and redacted, and in what
+//! [`Decision`] keeps for the file alone.
 
+pub(crate) mod asked;
 pub(crate) mod chain_mark;
 pub(crate) mod command;
 pub(crate) mod constructors;
+pub(crate) mod decision;
 pub(crate) mod panic;
 pub(crate) mod security;
 pub(crate) mod ssh_session;
@@ -16,12 +19,16 @@ pub(crate) mod ssh_session;
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use crate::audit::record::security::{Bypass, Chain, ChainDenied, Connection, Injection, Noticed};
+pub use crate::audit::record::decision::{Decision, Grounds, Looked};
+use crate::audit::record::security::{Bypass, Chain, ChainDenied, Injection, Noticed};
 use crate::audit::record::ssh_session::SessionTrace;
 use crate::audit::redact::Patterns;
 use crate::audit::timestamp::Ts;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 use serde::{Serialize, Serializer};
+
+/// Most bytes of a command that the file holds in words: more than one may have.
+const COMMAND_MAX: usize = 64 * 1024;
 
 /// One line of the log. Make it where the thing happens: `ts` is taken then.
 #[derive(Debug, Clone, Serialize)]
@@ -41,10 +48,16 @@ pub enum Record {
         bytes_read: u64,
         elapsed_ms: u64,
     },
-    /// The end of an operation; `op` is `run_done`. Has no `ts`, as documented.
+    /// The end of an operation; `op` is `run_done`.
     Trace {
         op: &'static str,
         elapsed_ms: u64,
+        ts: Ts,
+        #[serde(
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "display_some"
+        )]
+        alias: Option<HostAlias>,
     },
     /// The algorithms of a session; at debug level alone.
     #[serde(rename = "trace")]
@@ -54,11 +67,14 @@ pub enum Record {
     NullByteInjectionAttempt(Injection),
     ControlCharacterInjectionAttempt(Injection),
     /// A `deny_substrings` entry matched only a normalised form of the command.
+    #[serde(rename = "security_event")]
     CommandBypassAttempt(Bypass),
     CommandChainParsed(Chain),
     CommandChainDenied(ChainDenied),
     /// An old setting that weakens host key checks was found and ignored.
     HostKeyPolicyDeprecated(Deprecated),
+    /// A call that ran nothing: something was looked at, or it was refused before a judgement.
+    Call(Looked),
     /// How a request for a person's approval ended.
     Approval(Approval),
     /// A configuration was taken in, or refused as a whole.
@@ -83,10 +99,6 @@ pub enum Record {
         ts: Ts,
         lost: u64,
     },
-    /// What a connection came upon: `host_key_mismatch`, `dns_rate_limit_exceeded` and
-    /// the like, which are their own `type`.
-    #[serde(untagged)]
-    Connection(Connection),
     /// An error that the operator should see; `msg` says where (`run_exception`).
     #[serde(untagged)]
     Error(Fault),
@@ -97,6 +109,9 @@ pub enum Record {
         msg: &'static str,
         sanitized: String,
         original: String,
+        ts: Ts,
+        #[serde(serialize_with = "display")]
+        alias: HostAlias,
     },
     /// A file that could not be used: `config_error`, `env_file_parse_error`.
     #[serde(untagged)]
@@ -105,6 +120,7 @@ pub enum Record {
         kind: &'static str,
         path: String,
         error: String,
+        ts: Ts,
     },
     /// A file that was passed over: `load_host_keys_failed`, `config_warning`.
     #[serde(untagged)]
@@ -113,6 +129,7 @@ pub enum Record {
         msg: &'static str,
         path: String,
         error: String,
+        ts: Ts,
     },
     /// A task's event that no client could be told.
     #[serde(untagged)]
@@ -123,6 +140,7 @@ pub enum Record {
         #[serde(serialize_with = "display")]
         task_id: TaskId,
         payload: serde_json::Value,
+        ts: Ts,
     },
 }
 
@@ -144,23 +162,6 @@ pub enum Phase {
     Running,
 }
 
-/// The fields of `policy_decision`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Decision {
-    pub ts: Ts,
-    #[serde(serialize_with = "display")]
-    pub alias: HostAlias,
-    #[serde(serialize_with = "display")]
-    pub hash: CommandHash,
-    pub allowed: bool,
-    /// Of what would be sent: the same for every spelling of it. A denial has none.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "display_some"
-    )]
-    pub canonical_hash: Option<CommandHash>,
-}
-
 /// The fields of `audit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct End {
@@ -174,12 +175,10 @@ pub struct End {
     /// True where the server ended before the command did: nobody knows how it went on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
-    /// Of what was sent, as in its decision.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "display_some"
-    )]
-    pub canonical_hash: Option<CommandHash>,
+    /// True where no start is on record: it ended before its turn, or ran although the file
+    /// could not be written.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub start_unrecorded: bool,
 }
 
 /// What a run came to.
@@ -225,6 +224,7 @@ pub struct Fault {
     )]
     pub alias: Option<HostAlias>,
     pub error: String,
+    pub ts: Ts,
 }
 
 /// The fields of a `deprecation_warning`.
@@ -239,10 +239,12 @@ pub struct Deprecated {
     )]
     pub(crate) alias: Option<HostAlias>,
     pub(crate) cwe: &'static str,
+    pub(crate) ts: Ts,
 }
 
-/// The fields of `approval`. Who answered cannot be known: a client speaks for a person,
-/// and nothing in the protocol proves that there was one.
+/// The fields of `approval`. Who answered through a client cannot be known: it speaks for a
+/// person, and nothing in the protocol proves that there was one. The operator's word is a
+/// file of their own.
 #[derive(Debug, Clone, Serialize)]
 pub struct Approval {
     pub ts: Ts,
@@ -254,6 +256,13 @@ pub struct Approval {
     pub digest: String,
     pub outcome: ApprovalOutcome,
     pub elapsed_ms: u64,
+    /// `elicitation` or `operator`.
+    pub way: &'static str,
+    /// The operator's: the name of the question, and the user whose word it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<u32>,
 }
 
 /// How an approval ended. Only the first three let the command run.
@@ -364,8 +373,8 @@ impl Record {
             | Self::CommandBypassAttempt(_)
             | Self::CommandChainParsed(_)
             | Self::CommandChainDenied(_)
-            | Self::Connection(_)
             | Self::HostKeyPolicyDeprecated(_)
+            | Self::Call(_)
             | Self::Approval(_)
             | Self::Reload(_)
             | Self::ServerStart(_)
@@ -381,6 +390,22 @@ impl Record {
             self,
             Self::Progress { .. } | Self::Trace { .. } | Self::Session(_)
         )
+    }
+
+    /// Whether the record names its task itself.
+    pub(crate) fn names_its_task(&self) -> bool {
+        matches!(
+            self,
+            Self::Progress { .. } | Self::Session(_) | Self::AsyncTaskEvent { .. }
+        )
+    }
+
+    /// The command in words, for the file alone.
+    pub(crate) fn command(&self) -> Option<&str> {
+        match self {
+            Self::PolicyDecision(decision) => decision.grounds.command.as_deref(),
+            _ => None,
+        }
     }
 
     /// Takes secret values out of every field that holds free text, and bounds it.
@@ -401,10 +426,13 @@ impl Record {
                 clean(error);
             }
             Self::SecurityEvent(noticed) => noticed.each_text(clean),
-            Self::Connection(connection) => connection.each_text(clean),
             Self::Session(session) => session.each_text(clean),
             Self::CommandBypassAttempt(bypass) => bypass.redact(secrets),
             Self::HostKeyPolicyDeprecated(deprecated) => clean(&mut deprecated.detail),
+            Self::PolicyDecision(decision) => {
+                let command = decision.grounds.command.iter_mut();
+                command.for_each(|text| security::bound(text, secrets, COMMAND_MAX));
+            }
             _ => {}
         }
     }

@@ -27,7 +27,7 @@ struct Panic<'a> {
 
 /// Turns every panic into one record on stderr. The abort follows from `panic = "abort"`.
 pub fn install_panic_hook(audit: &Audit) {
-    let stderr = std::sync::Arc::clone(&audit.0.stderr);
+    let stderr = std::sync::Arc::clone(&audit.shared.stderr);
     panic::set_hook(Box::new(move |info| say(info, &stderr)));
 }
 

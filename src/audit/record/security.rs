@@ -21,8 +21,10 @@ pub(crate) const COMMAND_QUOTE_MAX: usize = 1_024;
 pub(crate) const TEXT_MAX: usize = 4_096;
 
 const MSG: &str = "security_event";
+const KIND: &str = "security_audit";
 
-/// A `security_event`: something `config` noticed, with its moment.
+/// A `security_event`: something `config` or `ssh` noticed, with its moment. Keys of hosts
+/// appear as fingerprints in OpenSSH's form.
 #[derive(Debug, Clone)]
 pub struct Noticed {
     ts: Ts,
@@ -47,7 +49,7 @@ impl Serialize for Noticed {
         let event = &self.event;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("level", "error")?;
-        map.serialize_entry("kind", "security_audit")?;
+        map.serialize_entry("kind", KIND)?;
         map.serialize_entry("event_type", event.event_type)?;
         map.serialize_entry("ts", &self.ts)?;
         map.serialize_entry("timestamp", &self.ts.iso())?;
@@ -84,14 +86,19 @@ pub struct Injection {
     field: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     char_code: Option<u32>,
+    kind: &'static str,
+    event_type: &'static str,
+    timestamp: String,
 }
 
-/// The fields of `command_bypass_attempt`.
+/// The fields of the event `command_bypass_attempt`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Bypass {
     level: Level,
-    msg: &'static str,
+    kind: &'static str,
+    event_type: &'static str,
     ts: Ts,
+    timestamp: String,
     #[serde(serialize_with = "display")]
     alias: HostAlias,
     original_command: String,
@@ -147,66 +154,39 @@ pub struct ChainDenied {
     position: usize,
 }
 
-/// Events that are their own `type` and not a `security_event`.
-const OWN_TYPES: [&str; 4] = [
-    "dns_rate_limit_exceeded",
-    "host_key_mismatch",
-    "host_key_unknown",
-    "host_key_revoked",
-];
-
-/// What a connection came upon. Keys appear as fingerprints in OpenSSH's form.
-#[derive(Debug, Clone)]
-pub struct Connection(Noticed);
-
-impl Connection {
-    pub(crate) fn each_text(&mut self, clean: impl Fn(&mut String)) {
-        self.0.each_text(clean);
-    }
-}
-
-impl Serialize for Connection {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(Noticed { ts, event }) = self;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", event.event_type)?;
-        map.serialize_entry("level", "error")?;
-        map.serialize_entry("msg", MSG)?;
-        map.serialize_entry("ts", ts)?;
-        details(event, &mut map)?;
-        map.end()
-    }
-}
-
 impl Record {
     /// The record of an event that `config` or `ssh` noticed.
     pub fn security(event: SecurityEvent) -> Self {
-        let own = OWN_TYPES.contains(&event.event_type);
         let ts = Ts::now();
-        let noticed = Noticed { ts, event };
-        if own {
-            Self::Connection(Connection(noticed))
-        } else {
-            Self::SecurityEvent(noticed)
-        }
+        Self::SecurityEvent(Noticed { ts, event })
     }
 
     /// The record of a rejected argument, where its rejection is an event at all.
     pub fn injection(error: &InputError) -> Option<Self> {
-        let injection = |field: Field, char_code| Injection {
+        let ts = Ts::now();
+        let injection = |field: Field, char_code, event_type| Injection {
             level: Level::Error,
             msg: MSG,
-            ts: Ts::now(),
+            ts,
             field: field.name(),
             char_code,
+            kind: KIND,
+            event_type,
+            timestamp: ts.iso(),
         };
         match error {
-            InputError::NullByte(field) => {
-                Some(Self::NullByteInjectionAttempt(injection(*field, None)))
+            InputError::NullByte(field) => Some(Self::NullByteInjectionAttempt(injection(
+                *field,
+                None,
+                "null_byte_injection_attempt",
+            ))),
+            InputError::ControlCharacter { field, code } => {
+                Some(Self::ControlCharacterInjectionAttempt(injection(
+                    *field,
+                    Some(*code),
+                    "control_character_injection_attempt",
+                )))
             }
-            InputError::ControlCharacter { field, code } => Some(
-                Self::ControlCharacterInjectionAttempt(injection(*field, Some(*code))),
-            ),
             _ => None,
         }
     }
@@ -236,7 +216,8 @@ impl Record {
                 }),
                 None => Self::CommandChainParsed(Chain {
                     level: Level::Info,
-                    msg: MSG,
+                    // What was allowed is no security event.
+                    msg: "command_chain",
                     ts,
                     alias,
                     original_command: hash,
@@ -250,10 +231,13 @@ impl Record {
 
     /// Texts are redacted and cut to [`COMMAND_QUOTE_MAX`] when the record is written.
     fn bypass(alias: &HostAlias, bypass: &denial::Bypass) -> Self {
+        let ts = Ts::now();
         Self::CommandBypassAttempt(Bypass {
             level: Level::Error,
-            msg: MSG,
-            ts: Ts::now(),
+            kind: KIND,
+            event_type: "command_bypass_attempt",
+            ts,
+            timestamp: ts.iso(),
             alias: alias.clone(),
             original_command: bypass.original_command.clone(),
             normalized_command: bypass.normalized_command.clone(),

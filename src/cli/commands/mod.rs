@@ -5,8 +5,8 @@
 //! out by the rooms below. Called by `startup`, which owns the order of a boot.
 
 pub(crate) mod about;
-pub(crate) mod audit_show;
-pub(crate) mod audit_verify;
+pub(crate) mod approvals;
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod import;

@@ -401,6 +401,11 @@ impl Directory {
         }
     }
 
+    /// `resolved_path` of a path that was refused before anything was looked up.
+    pub fn at(&self, attempted: &str) -> String {
+        self.path.join(attempted).display().to_string()
+    }
+
     /// `base_dir` of a security event.
     pub fn base(&self) -> EventValue {
         EventValue::Text(self.path.display().to_string())

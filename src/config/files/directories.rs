@@ -235,6 +235,8 @@ pub enum PathRefusal {
 impl PathRefusal {
     /// The security event of this refusal.
     pub fn event(&self, attempted: &str, keys: &Directory) -> SecurityEvent {
+        // What it would stand for, links and dots left as they are.
+        let resolved = || Some(keys.at(attempted));
         let (event_type, reason, resolved, extra) = match self {
             Self::TooLong { length } => (
                 "input_length_limit_exceeded",
@@ -249,19 +251,22 @@ impl PathRefusal {
             Self::Traversal => (
                 "path_traversal_attempt",
                 "contains_traversal_pattern",
-                None,
-                vec![("pattern", EventValue::Text("..".to_owned()))],
+                resolved(),
+                vec![
+                    ("pattern", EventValue::Text("..".to_owned())),
+                    ("base_dir", keys.base()),
+                ],
             ),
             Self::Elsewhere => (
                 "path_traversal_attempt",
-                "absolute_path_outside_keys_directory",
-                Some(attempted.to_owned()),
+                "absolute_path_rejected",
+                resolved(),
                 vec![("base_dir", keys.base())],
             ),
             Self::Malformed => (
                 "path_traversal_attempt",
                 "path_outside_allowed_directory",
-                None,
+                resolved(),
                 vec![("base_dir", keys.base())],
             ),
         };

@@ -16,7 +16,7 @@ use crate::config::schema::keys::POLICY;
 use crate::config::schema::problem::{Fault, Mark, WarningKind, quote};
 use crate::config::schema::section::Section;
 use crate::config::yaml::node::Node;
-use crate::model::names::{OnAuditFailure, OnRevoke};
+use crate::model::names::{ApprovalWay, OnAuditFailure, OnRevoke, RecordCommands};
 use crate::model::security_event::SecurityEvent;
 use crate::policy::source::{LimitsSource, NetworkSource, OutputCap, PolicySource, ShellSource};
 
@@ -56,6 +56,10 @@ pub(crate) struct PolicyFile {
     pub(crate) approval_reuse: Duration,
     pub(crate) on_audit_failure: OnAuditFailure,
     pub(crate) on_revoke: OnRevoke,
+    pub(crate) record_commands: RecordCommands,
+    pub(crate) approval: ApprovalWay,
+    /// The line that each rule begins at, and what it says of approvals itself.
+    pub(crate) ways: Vec<(usize, Option<ApprovalWay>)>,
     /// Where each rule begins, also one that could not be read.
     pub(crate) rule_lines: Vec<usize>,
     /// Where each override stands, for warnings about names that nothing has.
@@ -98,8 +102,24 @@ pub(crate) fn read(
         };
     }
     let mut rule_lines = Vec::new();
+    let mut ways = Vec::new();
     for section in findings.subsections(&file, "rules").unwrap_or_default() {
+        let way = approval(&section, findings);
+        ways.push((section.at.line, way));
         rule_lines.push(section.at.line);
+        if way.is_some()
+            && findings
+                .one_of(&section, "action")
+                .is_some_and(|it| it != "ask")
+        {
+            findings.problem(
+                section.at,
+                section.key("approval"),
+                Fault::BadValue,
+                "found approval in a rule that asks nobody".to_owned(),
+                "approval beside action: ask".to_owned(),
+            );
+        }
         source.rules.extend(rule::rule(&section, findings));
     }
     let mut override_places = Vec::new();
@@ -121,6 +141,12 @@ pub(crate) fn read(
         Some("end") => OnRevoke::End,
         _ => OnRevoke::Keep,
     };
+    let record_commands = match findings.one_of(&file, "record_commands") {
+        Some("denied") => RecordCommands::Denied,
+        Some("all") => RecordCommands::All,
+        _ => RecordCommands::Off,
+    };
+    let approval = approval(&file, findings).unwrap_or_default();
     Some(PolicyFile {
         source,
         known_hosts,
@@ -129,8 +155,19 @@ pub(crate) fn read(
         approval_reuse,
         on_audit_failure,
         on_revoke,
+        record_commands,
+        approval,
+        ways,
         rule_lines,
         override_places,
+    })
+}
+
+fn approval(section: &Section<'_>, findings: &mut Findings) -> Option<ApprovalWay> {
+    Some(match findings.one_of(section, "approval")? {
+        "operator" => ApprovalWay::Operator,
+        "either" => ApprovalWay::Either,
+        _ => ApprovalWay::Elicitation,
     })
 }
 

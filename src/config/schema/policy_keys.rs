@@ -70,6 +70,18 @@ pub const POLICY: Table = Table {
             Need::Default("keep"),
             "",
         ),
+        key(
+            "approval",
+            Kind::OneOf(&["elicitation", "operator", "either"]),
+            Need::Default("elicitation"),
+            "",
+        ),
+        key(
+            "record_commands",
+            Kind::OneOf(&["off", "denied", "all"]),
+            Need::Default("off"),
+            "",
+        ),
     ],
 };
 
@@ -212,6 +224,12 @@ pub(crate) const RULE: Table = Table {
             "action",
             Kind::OneOf(&["allow", "ask", "deny"]),
             Need::Required("no action"),
+            "",
+        ),
+        key(
+            "approval",
+            Kind::OneOf(&["elicitation", "operator", "either"]),
+            Need::Optional,
             "",
         ),
         key(

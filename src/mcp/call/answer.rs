@@ -197,6 +197,7 @@ mod tests {
             abilities: Default::default(),
             progress_token: None,
             log_level: None,
+            client: None,
         }
     }
 

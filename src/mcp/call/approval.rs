@@ -18,10 +18,11 @@ use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::call::elicitation_result::{CHOICE, KEY, Retry, read_reply};
+use crate::mcp::call::operator;
 use crate::mcp::call::request_state::Fault;
 use crate::mcp::wire::json::{Json, Object};
 use crate::mcp::wire::message::{self, RequestId, RpcError};
-use crate::model::names::HostAlias;
+use crate::model::names::{ApprovalWay, HostAlias};
 use crate::model::text::{ascii, hex};
 use crate::policy::{
     Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown, Standing,
@@ -114,15 +115,25 @@ pub(crate) fn standing(call: &Call, question: NeedsApproval) -> Result<Authorise
         digest,
         outcome: ApprovalOutcome::Standing,
         elapsed_ms: 0,
+        way: "elicitation",
+        request: None,
+        by: None,
     };
-    call.session.server.audit.emit(Record::Approval(approval));
+    call.audit.emit(Record::Approval(approval));
     Ok(permit)
 }
 
 /// Asks about commands of one call, all or none of them: one question, also for a fleet.
-pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Terms) -> Ruling {
-    let asked = Instant::now();
-    let reply = if !call.caller().abilities.forms {
+/// An answer counts for as long as the policy waits for it.
+pub(crate) fn obtain(
+    call: &Arc<Call>,
+    questions: &[&NeedsApproval],
+    snapshot: &Snapshot,
+) -> Ruling {
+    let (asked, terms) = (Instant::now(), Terms::of(snapshot));
+    let reply = if by_operator(call, questions, snapshot) {
+        ask_operator(call, questions, snapshot)
+    } else if !call.caller().abilities.forms {
         Reply::without(ApprovalOutcome::Unsupported)
     } else if !call.caller().version.is_modern() {
         ask_legacy(call, questions, terms)
@@ -144,12 +155,13 @@ pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Term
             Some(retry) => check_retry(call, retry, questions),
         }
     };
-    let chosen = reply.choice.is_some() && reply.choice == terms.choice();
-    let outcome = match reply.outcome {
-        ApprovalOutcome::Accepted if chosen => ApprovalOutcome::AcceptedForAWhile,
-        outcome => outcome,
-    };
-    record(call, questions, outcome, reply.since.unwrap_or(asked));
+    let chosen = !reply.operator && reply.choice.is_some() && reply.choice == terms.choice();
+    let mut reply = reply;
+    if reply.outcome == ApprovalOutcome::Accepted && chosen {
+        reply.outcome = ApprovalOutcome::AcceptedForAWhile;
+    }
+    let outcome = reply.outcome;
+    record(call, questions, &reply, asked);
     match outcome {
         ApprovalOutcome::Accepted => Ruling::Approved(Approvals::of(reply.shown)),
         ApprovalOutcome::AcceptedForAWhile => {
@@ -165,6 +177,7 @@ pub(crate) fn obtain(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Term
         ApprovalOutcome::Timeout | ApprovalOutcome::Expired => {
             Ruling::Refused(ApprovalFailure::Timeout)
         }
+        ApprovalOutcome::Forged if reply.operator => Ruling::Refused(ApprovalFailure::Mismatch),
         ApprovalOutcome::Forged => invalid(
             ApprovalFailure::Mismatch,
             "requestState was not made by this server for this call: begin anew without it",
@@ -192,6 +205,38 @@ fn invalid(failure: ApprovalFailure, text: &str) -> Ruling {
 const MALFORMED: &str = "inputResponses must hold approval, with action accept, decline or cancel; \
     the same requestState is still good";
 
+/// Whether the operator is to be asked, by the strongest of the rules that ask.
+fn by_operator(call: &Call, questions: &[&NeedsApproval], snapshot: &Snapshot) -> bool {
+    let rules = questions.iter().flat_map(|question| question.rules());
+    let rules: Vec<usize> = rules.copied().collect();
+    match snapshot.approval_way(&rules) {
+        ApprovalWay::Operator => true,
+        ApprovalWay::Either => {
+            !call.caller().abilities.forms && call.session.server.tasks.desk().is_some()
+        }
+        ApprovalWay::Elicitation => false,
+    }
+}
+
+fn ask_operator(call: &Arc<Call>, questions: &[&NeedsApproval], snapshot: &Snapshot) -> Reply {
+    let operator = true;
+    let Some(desk) = call.session.server.tasks.desk() else {
+        return Reply {
+            operator,
+            ..Reply::without(ApprovalOutcome::Unsupported)
+        };
+    };
+    let answer = operator::obtain(call, desk, questions, snapshot);
+    Reply {
+        outcome: answer.outcome,
+        shown: answer.shown,
+        since: None,
+        operator,
+        request: answer.request,
+        by: answer.by,
+    }
+}
+
 /// What came back for a question, and what had been shown with it.
 struct Reply {
     outcome: ApprovalOutcome,
@@ -199,6 +244,10 @@ struct Reply {
     shown: Vec<Shown>,
     /// When the question was put, where that was in an earlier call.
     since: Option<Instant>,
+    /// It was the operator who was asked, under this name, and this user who answered.
+    operator: bool,
+    request: Option<String>,
+    by: Option<u32>,
 }
 
 impl Reply {
@@ -208,6 +257,9 @@ impl Reply {
             choice: None,
             shown: Vec::new(),
             since: None,
+            operator: false,
+            request: None,
+            by: None,
         }
     }
 }
@@ -234,10 +286,9 @@ fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Terms) -> R
             Ok(Ok(reply)) => {
                 let said = read_reply(&reply);
                 return Reply {
-                    outcome: said.outcome,
                     choice: said.choice,
                     shown,
-                    since: None,
+                    ..Reply::without(said.outcome)
                 };
             }
             // An error is the client's way of saying that it could not ask.
@@ -309,10 +360,10 @@ fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Repl
         &digest(call, questions),
     ) {
         Ok(issued) => Reply {
-            outcome: said,
             choice,
             since: Some(issued.since),
             shown: issued.shown,
+            ..Reply::without(said)
         },
         Err(Fault::Forged) => Reply::without(ApprovalOutcome::Forged),
         Err(Fault::Replayed) => Reply::without(ApprovalOutcome::Replayed),
@@ -408,19 +459,23 @@ fn digest(call: &Call, questions: &[&NeedsApproval]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn record(call: &Call, questions: &[&NeedsApproval], outcome: ApprovalOutcome, since: Instant) {
+fn record(call: &Call, questions: &[&NeedsApproval], reply: &Reply, asked: Instant) {
+    let since = reply.since.unwrap_or(asked);
     let elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     for question in questions {
-        call.session
-            .server
-            .audit
-            .emit(Record::Approval(audit::Approval {
-                ts: Ts::now(),
-                alias: HostAlias::clone(question.alias()),
-                hash: question.hash(),
-                digest: hex(question.show().1.digest()),
-                outcome,
-                elapsed_ms,
-            }));
+        call.audit.emit(Record::Approval(audit::Approval {
+            ts: Ts::now(),
+            alias: HostAlias::clone(question.alias()),
+            hash: question.hash(),
+            digest: hex(question.show().1.digest()),
+            outcome: reply.outcome,
+            elapsed_ms,
+            way: match reply.operator {
+                true => "operator",
+                false => "elicitation",
+            },
+            request: reply.request.clone(),
+            by: reply.by,
+        }));
     }
 }

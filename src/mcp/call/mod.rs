@@ -9,6 +9,7 @@ pub(crate) mod approval;
 pub(crate) mod elicitation_result;
 pub(crate) mod grace;
 pub(crate) mod inflight;
+pub(crate) mod operator;
 pub(crate) mod reply;
 pub(crate) mod request_state;
 pub(crate) mod server_requests;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::audit::Audit;
 use crate::mcp::call::elicitation_result::Retry;
 use crate::mcp::call::inflight::Ticket;
 use crate::mcp::call::reply::Reply;
@@ -26,6 +28,7 @@ use crate::mcp::protocol::peer::Caller;
 use crate::mcp::session::Session;
 use crate::mcp::tools::definitions::Tool;
 use crate::mcp::wire::message::{Params, RpcError};
+use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
 
 /// A call under way. Shared between the thread that serves it and who listens to its task.
 pub(crate) struct Call {
@@ -35,6 +38,8 @@ pub(crate) struct Call {
     /// What a modern client sent along with its second attempt.
     pub(crate) retry: Option<Retry>,
     pub(crate) reply: Reply,
+    /// The way to the record, on which each line says who asked.
+    pub(crate) audit: Audit,
 }
 
 impl Call {
@@ -57,7 +62,9 @@ impl Call {
             Ok(as_task) => as_task,
             Err(error) => return Err((ticket, error)),
         };
+        let asked = caller.asked(ticket.id(), &params);
         Ok(Arc::new(Self {
+            audit: session.server.audit.asked_by(asked),
             session: Arc::clone(session),
             retry: Retry::read(&params).filter(|_| caller.version.is_modern()),
             tool,
@@ -78,6 +85,26 @@ impl Call {
                 }
             });
         }
+    }
+
+    /// The host that it names, if it is a name at all.
+    pub(crate) fn alias(&self) -> Option<HostAlias> {
+        HostAlias::parse(self.argument("alias")?).ok()
+    }
+
+    /// The task that it names, if it is a name at all.
+    pub(crate) fn task_id(&self) -> Option<TaskId> {
+        TaskId::parse(self.argument("task_id")?).ok()
+    }
+
+    /// The hash of the command that it names, if it is one at all.
+    pub(crate) fn command_hash(&self) -> Option<CommandHash> {
+        let command = CommandText::parse(self.argument("command")?).ok()?;
+        Some(command.hash())
+    }
+
+    fn argument(&self, name: &str) -> Option<&str> {
+        self.arguments.get(name)?.as_str()
     }
 
     /// Who asks.

@@ -4,8 +4,11 @@
 //! claims; a handshake counts only for messages that claim nothing, so both kinds can
 //! share a connection. Called by `connection`.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
+use crate::audit::Asked;
 use crate::mcp::feature::logging::Level;
 use crate::mcp::protocol::revision::Version;
 use crate::mcp::wire::json::{Json, Object};
@@ -13,7 +16,12 @@ use crate::mcp::wire::message::{Params, RequestId, RpcError};
 
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
+/// Where the W3C trace context stands in a request's `_meta`.
+const TRACEPARENT: &str = "traceparent";
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+/// Characters of a client's name or version that are kept.
+const LONGEST_NAME: usize = 100;
 /// The identifier of the extension that brings tasks to the modern revision.
 pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 /// The identifier of the extension that brings skills (SEP-2640).
@@ -29,6 +37,15 @@ pub(crate) struct Caller {
     /// Modern: what the client wants to hear about this request. Legacy clients set a
     /// level for the connection, which `session` knows.
     pub(crate) log_level: Option<Level>,
+    /// What the client says that it is.
+    pub(crate) client: Option<Arc<ClientInfo>>,
+}
+
+/// What a client says that it is: for the record, and for nothing else.
+#[derive(Debug)]
+pub(crate) struct ClientInfo {
+    name: Option<String>,
+    version: Option<String>,
 }
 
 /// What a client declared it can do, as far as it matters here.
@@ -41,10 +58,11 @@ pub(crate) struct Abilities {
 }
 
 /// What a handshake settled.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Handshake {
     pub(crate) version: Version,
     pub(crate) abilities: Abilities,
+    pub(crate) client: Option<Arc<ClientInfo>>,
 }
 
 impl Handshake {
@@ -62,7 +80,26 @@ impl Handshake {
         let mut abilities = capabilities.map(Abilities::read).unwrap_or_default();
         // Whatever is declared, older revisions have no words to ask in.
         abilities.forms &= version.has_structure();
-        Ok(Self { version, abilities })
+        Ok(Self {
+            version,
+            abilities,
+            client: ClientInfo::read(params.get("clientInfo")),
+        })
+    }
+}
+
+impl ClientInfo {
+    fn read(info: Option<&Value>) -> Option<Arc<Self>> {
+        let info = info?.as_object()?;
+        // More than is kept of it on record; the rest is not held.
+        let text = |name: &str| {
+            let text = info.get(name)?.as_str()?;
+            Some(text.chars().take(LONGEST_NAME).collect())
+        };
+        Some(Arc::new(Self {
+            name: text("name"),
+            version: text("version"),
+        }))
     }
 }
 
@@ -104,6 +141,7 @@ impl Caller {
             None if matches!(method, "initialize" | "ping") => Handshake {
                 version: Version::NEWEST_LEGACY,
                 abilities: Abilities::default(),
+                client: None,
             },
             None => return Err(no_era()),
         };
@@ -112,6 +150,7 @@ impl Caller {
             abilities: handshake.abilities,
             progress_token: progress_token(meta),
             log_level: None,
+            client: handshake.client,
         })
     }
 
@@ -134,7 +173,24 @@ impl Caller {
             abilities: Abilities::read(capabilities),
             progress_token: progress_token(Some(meta)),
             log_level: meta.get(LOG_LEVEL).map(Level::parse).transpose()?,
+            client: ClientInfo::read(meta.get(CLIENT_INFO)),
         })
+    }
+
+    /// What the record says of one request.
+    pub(crate) fn asked(&self, id: &RequestId, params: &Params) -> Asked {
+        let client = self.client.as_deref();
+        let meta = params.get("_meta");
+        let trace = meta.and_then(|meta| meta.get(TRACEPARENT)?.as_str());
+        Asked {
+            client: client.and_then(|client| client.name.clone()),
+            client_version: client.and_then(|client| client.version.clone()),
+            protocol: Some(self.version.as_str()),
+            request_id: serde_json::from_str(id.to_json().as_str()).ok(),
+            traceparent: trace
+                .filter(|trace| is_traceparent(trace))
+                .map(str::to_owned),
+        }
     }
 
     /// The beginning of a result: in the modern revision its kind and who made it.
@@ -170,6 +226,14 @@ impl Caller {
                 .field("cacheScope", "private")
         })
     }
+}
+
+/// Whether it has the form of W3C Trace Context: version, trace, parent and flags in hex.
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+    parts.iter().map(|part| part.len()).eq([2, 32, 16, 2])
+        && parts.iter().all(|part| part.bytes().all(hex))
 }
 
 /// Who made a result: shorter than the introduction of a handshake, as it comes with

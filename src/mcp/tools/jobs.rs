@@ -19,7 +19,9 @@ use crate::mcp::wire::json::{Json, Object, array};
 use crate::model::job::JobId;
 use crate::model::names::{CommandText, HostAlias, TaskId};
 use crate::policy::{Authorised, Care, Denial, Errand, Verdict};
-use crate::task::{Facts, Kept, Kind, NotTaken, Order, Outcome, Permit, State, Status, TaskHandle};
+use crate::task::{
+    Facts, Kept, Kind, NotTaken, Order, Outcome, Permit, State, Status, TaskHandle, of_denial,
+};
 
 /// Seconds that a host has for an answer, beside those that it is to wait.
 const PATIENCE: u32 = 60;
@@ -41,7 +43,7 @@ pub(crate) fn start(
     authorised: Authorised,
     job: &JobId,
 ) -> Result<Answer, Answer> {
-    let order = target.order(authorised, Kind::Async);
+    let order = target.order(call, authorised, Kind::Async);
     let started = call.session.server.tasks.start(order, Arc::new(()));
     let handle = started.map_err(|not_taken| match not_taken {
         NotTaken::Denied(overruled) => target.deny(call, &overruled.denial),
@@ -84,10 +86,16 @@ fn care(call: &Call, alias: &HostAlias, what: &str, care: Care) -> Result<Arc<Ou
     };
     let errand = Errand::Care(care);
     let refuse = |denial: &Denial| {
-        server.tasks.record_denial(alias, text.hash(), begun);
+        let grounds = of_denial(denial, &text);
+        server
+            .tasks
+            .record_denial(&call.audit, alias, text.hash(), grounds, begun);
         denied(alias, text.hash(), text.as_str(), denial)
     };
-    let command = match server.tasks.judge(&snapshot, host, &text, &errand) {
+    let command = match server
+        .tasks
+        .judge(&call.audit, &snapshot, host, &text, &errand)
+    {
         Verdict::Allow(command) => command,
         Verdict::Deny(denial) => return Err(refuse(&denial)),
         // Nobody is asked about looking.
@@ -97,6 +105,7 @@ fn care(call: &Call, alias: &HostAlias, what: &str, care: Care) -> Result<Arc<Ou
         permit: Permit::new(&text, errand, command),
         kind: Kind::Async,
         seconds: Some(wait.saturating_add(PATIENCE)),
+        audit: call.audit.clone(),
     };
     let started = server.tasks.start(order, Arc::new(()));
     let handle = started.map_err(|not_taken| match not_taken {

@@ -19,12 +19,13 @@ pub(crate) mod tasks;
 
 use std::sync::Arc;
 
-use crate::audit::Record;
+use crate::audit::{Looked, Record, Ts};
 use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::tools::definitions::Id;
 use crate::model::names::HostAlias;
+use crate::policy::Code;
 use crate::task::Phase;
 
 /// Stack of a thread that serves a call, in bytes. Only what is touched is backed.
@@ -56,11 +57,11 @@ pub(crate) fn serve(call: Arc<Call>) {
                 _ => call.reply.end(output::output(call)),
             });
         }
-        Id::ListHosts => call.reply.end(hosts::list_hosts(&call)),
-        Id::DescribeHost => call.reply.end(hosts::describe_host(&call)),
-        Id::Plan => call.reply.end(plan::plan(&call)),
-        Id::Cancel => call.reply.end(tasks::cancel(&call)),
-        Id::CancelAsync => call.reply.end(tasks::cancel_async(&call)),
+        Id::ListHosts => looked(&call, hosts::list_hosts(&call)),
+        Id::DescribeHost => looked(&call, hosts::describe_host(&call)),
+        Id::Plan => plan::plan(&call),
+        Id::Cancel => looked(&call, tasks::cancel(&call)),
+        Id::CancelAsync => looked(&call, tasks::cancel_async(&call)),
         Id::TaskStatus => call.reply.end(tasks::status(&call)),
         Id::TaskResult => call.reply.end(tasks::result(&call)),
         Id::TaskOutput => call.reply.end(output::output(&call)),
@@ -70,6 +71,33 @@ pub(crate) fn serve(call: Arc<Call>) {
         Id::RunOnTag => spawn(&call, run_on_tag::run),
         Id::ReloadConfig => spawn(&call, reload::reload),
     }
+}
+
+/// Answers a call that ran nothing, and puts on record that there was one.
+fn looked(call: &Call, answer: Answer) {
+    record_look(call, &answer, None);
+    call.reply.end(answer);
+}
+
+/// `judged`: what a plan came to, and by what.
+fn record_look(call: &Call, answer: &Answer, judged: Option<(&'static str, Code)>) {
+    let (alias, task) = (call.alias(), call.task_id());
+    let audit = match &task {
+        Some(task) => call.audit.of_task(task),
+        None => call.audit.clone(),
+    };
+    audit.emit(Record::Call(Looked {
+        ts: Ts::now(),
+        tool: call.tool.name,
+        outcome: match answer.is_error {
+            true => "refused",
+            false => "answered",
+        },
+        alias,
+        hash: call.command_hash(),
+        verdict: judged.map(|(verdict, _)| verdict),
+        code: judged.map(|(_, code)| code.as_str()),
+    }));
 }
 
 /// Goes on with a call on a thread of its own.
@@ -83,8 +111,7 @@ fn spawn(call: &Arc<Call>, work: impl FnOnce(&Arc<Call>) + Send + 'static) {
         drop(busy);
     };
     if let Err(error) = thread.spawn(serve) {
-        let audit = &call.session.server.audit;
-        audit.emit(Record::error("thread_exception", error));
+        call.audit.emit(Record::error("thread_exception", error));
         let text = "Error: the server is out of threads; nothing was run, try again later";
         call.reply.end(Answer::error(text));
     }

@@ -1,7 +1,7 @@
 //! Would this run? The policy's judgement without a run.
 //!
 //! Owns `ssh_plan`. Judges the same trimmed text, under the same snapshot rules, as a run
-//! does; contacts nothing and leaves no decision on the record. Called by
+//! does; contacts nothing and leaves no decision on the record, but that somebody looked. Called by
 //! [`crate::mcp::tools::serve`].
 
 use crate::config::{Host, HostAddress, Snapshot};
@@ -9,10 +9,10 @@ use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::tools::answers::refusal::remedied;
 use crate::mcp::tools::input::arguments::Args;
-use crate::mcp::tools::unknown_host;
+use crate::mcp::tools::{record_look, unknown_host};
 use crate::mcp::wire::json::{Json, Object};
-use crate::model::names::CommandText;
-use crate::policy::{Denial, Verdict};
+use crate::model::names::{ApprovalWay, CommandText};
+use crate::policy::{Denial, NeedsApproval, Verdict};
 
 const ASK_WHY: &str = "A rule of the policy wants a person's approval before this runs.";
 const CANNOT_ASK: &str = "This client cannot ask a person, so ssh_run will be denied here. A person can run it from a client that \
@@ -20,31 +20,61 @@ const CANNOT_ASK: &str = "This client cannot ask a person, so ssh_run will be de
 const ASK_HINT: &str = "Call ssh_run as planned with ssh_plan: the client asks the person, who sees the exact command. \
     A client that cannot ask gets a denial.";
 
+const OPERATOR_HINT: &str = "Call ssh_run as planned: it waits for the operator, who sees the exact command and answers out of band.     Tell the person that the operator has to approve it; nothing you do can.";
+const NO_DESK: &str = "The policy wants the operator's approval, and this server was started without a place for it, so ssh_run     will be denied. The operator has to start it with --approvals-dir.";
+
 const STALE: &str = "The files of the configuration were changed and do not load, so the policy from before the \
     change is still in force; tell the operator.";
 
 /// `ssh_plan`.
-pub(crate) fn plan(call: &Call) -> Answer {
-    let arguments = Args::of(call).and_then(|args| Ok((args.alias()?, args.command()?)));
-    let (alias, command) = match arguments {
-        Ok(arguments) => arguments,
-        Err(answer) => return answer,
+pub(crate) fn plan(call: &Call) {
+    let (answer, judged) = match planned(call) {
+        Ok((answer, verdict)) => (answer, Some((verdict.name(), verdict.code()))),
+        Err(refusal) => (refusal, None),
     };
+    record_look(call, &answer, judged);
+    call.reply.end(answer);
+}
+
+fn planned(call: &Call) -> Result<(Answer, Verdict), Answer> {
+    let args = Args::of(call)?;
+    let (alias, command) = (args.alias()?, args.command()?);
     let snapshot = call.session.server.store.up_to_date();
-    match snapshot.host(&alias) {
-        Some(host) => {
-            let rejected = call.session.server.store.rejected();
-            let stale = rejected.map(|problems| format!("{STALE} {problems}"));
-            let can_ask = call.caller().abilities.forms;
-            let planned = judge(&snapshot, host, &command, can_ask);
-            Answer::of(planned.maybe("config_warning", stale.as_deref()))
-        }
-        None => unknown_host("Error", &alias, &snapshot),
+    let Some(host) = snapshot.host(&alias) else {
+        return Err(unknown_host("Error", &alias, &snapshot));
+    };
+    let rejected = call.session.server.store.rejected();
+    let stale = rejected.map(|problems| format!("{STALE} {problems}"));
+    let verdict = snapshot.policy().judge(&host.subject(), &command);
+    let hint = match &verdict {
+        Verdict::Ask(question) => ask_hint(call, &snapshot, question),
+        _ => ASK_HINT,
+    };
+    let planned = told(&snapshot, host, &command, &verdict, hint);
+    let answer = Answer::of(planned.maybe("config_warning", stale.as_deref()));
+    Ok((answer, verdict))
+}
+
+/// Who will be asked, or that nobody can be.
+fn ask_hint(call: &Call, snapshot: &Snapshot, question: &NeedsApproval) -> &'static str {
+    let desk = call.session.server.tasks.desk().is_some();
+    let forms = call.caller().abilities.forms;
+    match snapshot.approval_way(question.rules()) {
+        ApprovalWay::Operator | ApprovalWay::Either if desk && !forms => OPERATOR_HINT,
+        ApprovalWay::Operator if desk => OPERATOR_HINT,
+        ApprovalWay::Operator => NO_DESK,
+        ApprovalWay::Elicitation | ApprovalWay::Either if forms => ASK_HINT,
+        ApprovalWay::Elicitation | ApprovalWay::Either => CANNOT_ASK,
     }
 }
 
-fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText, can_ask: bool) -> Object {
-    let verdict = snapshot.policy().judge(&host.subject(), command);
+fn told(
+    snapshot: &Snapshot,
+    host: &Host,
+    command: &CommandText,
+    verdict: &Verdict,
+    ask_hint: &str,
+) -> Object {
     let planned = Object::new()
         .field("alias", host.alias.as_str())
         .field("command", command.as_str())
@@ -53,7 +83,7 @@ fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText, can_ask: bool)
         .field("verdict", verdict.name())
         .field("code", verdict.code().as_str())
         .maybe("does", snapshot.policy().does(command.as_str()).as_deref());
-    let planned = match &verdict {
+    let planned = match verdict {
         Verdict::Allow(authorised) => {
             let endless = snapshot.policy().endless(command.as_str());
             planned
@@ -65,7 +95,7 @@ fn judge(snapshot: &Snapshot, host: &Host, command: &CommandText, can_ask: bool)
             .field("canonical", question.canonical())
             .field("canonical_hash", &question.canonical_hash().to_string())
             .field("why", ASK_WHY)
-            .field("hint", if can_ask { ASK_HINT } else { CANNOT_ASK }),
+            .field("hint", ask_hint),
         Verdict::Deny(denial) => {
             let planned = planned
                 .field("why", denial.why())

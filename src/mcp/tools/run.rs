@@ -14,7 +14,7 @@ use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::feature::task::Work;
 use crate::mcp::tools::input::target::Target;
-use crate::mcp::tools::{answers, phase_name, spawn};
+use crate::mcp::tools::{answers, looked, phase_name, spawn};
 use crate::mcp::wire::json::Object;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 use crate::policy::{Authorised, Verdict};
@@ -26,7 +26,7 @@ pub(crate) fn run(call: &Arc<Call>) {
     // Arguments, host.
     let target = match Target::of(call, "Run error", Kind::Sync) {
         Ok(target) => target,
-        Err(answer) => return end_early(call, begun, answer),
+        Err(answer) => return refuse(call, begun, answer),
     };
     let start = event(
         Level::Debug,
@@ -47,7 +47,7 @@ pub(crate) fn run(call: &Arc<Call>) {
                 Err(answer) => call.reply.end(answer),
             });
         }
-        Err(answer) => end_early(call, begun, answer),
+        Err(answer) => refuse(call, begun, answer),
     }
 }
 
@@ -59,7 +59,7 @@ fn order(call: &Arc<Call>, target: &Target, authorised: Authorised) {
         hash: target.hash,
         shape: target.shape,
     });
-    let order = target.order(authorised, Kind::Sync);
+    let order = target.order(call, authorised, Kind::Sync);
     match call.session.server.tasks.start(order, watch) {
         Ok(handle) => call.reply.when_cancelled(move || handle.cancel()),
         Err(NotTaken::Denied(overruled)) => {
@@ -76,16 +76,17 @@ fn order(call: &Arc<Call>, target: &Target, authorised: Authorised) {
             );
             call.reply.tell(&event);
             let answer = Answer::error(format!("Run error: {text}"));
-            end_early(call, target.begun, answer);
+            refuse(call, target.begun, answer);
         }
     }
 }
 
 /// Answers a call that got no decision on the record.
-fn end_early(call: &Call, begun: Instant, answer: Answer) {
+fn refuse(call: &Call, begun: Instant, answer: Answer) {
     let elapsed = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    call.session.server.audit.emit(Record::run_done(elapsed));
-    call.reply.end(answer);
+    let alias = call.alias();
+    call.audit.emit(Record::run_done(alias.as_ref(), elapsed));
+    looked(call, answer);
 }
 
 /// Answers the call when its task ends, and reports its progress until then.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::audit::Record;
+use crate::audit::{Audit, Record};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
@@ -18,7 +18,7 @@ use crate::mcp::tools::answers::refusal::network_denied;
 use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::tools::input::target::Target;
 use crate::mcp::tools::jobs;
-use crate::mcp::tools::phase_name;
+use crate::mcp::tools::{looked, phase_name};
 use crate::mcp::wire::json::{Json, Object};
 use crate::model::job::JobId;
 use crate::model::names::TaskId;
@@ -27,13 +27,17 @@ use crate::task::{Facts, Kind, Listener, NotTaken, Progress, State, TaskEvent};
 
 /// `ssh_run_async`.
 pub(crate) fn run(call: &Arc<Call>) {
-    let answer = Target::of(call, "Async run error", Kind::Async).and_then(|mut target| {
+    let target = Target::of(call, "Async run error", Kind::Async).and_then(|mut target| {
         target.errand = errand(call, &target)?;
-        let authorised = authorise(call, &target)?;
-        match &target.errand {
-            Errand::Start(job) => jobs::start(call, &target, authorised, job),
-            Errand::Run | Errand::Care(_) => start(call, &target, authorised),
-        }
+        Ok(target)
+    });
+    let target = match target {
+        Ok(target) => target,
+        Err(refusal) => return looked(call, refusal),
+    };
+    let answer = authorise(call, &target).and_then(|command| match &target.errand {
+        Errand::Start(job) => jobs::start(call, &target, command, job),
+        Errand::Run | Errand::Care(_) => start(call, &target, command),
     });
     call.reply.end(answer.unwrap_or_else(|refusal| refusal));
 }
@@ -70,29 +74,31 @@ fn authorise(call: &Arc<Call>, target: &Target) -> Result<Authorised, Answer> {
 
 fn check_network(call: &Call, target: &Target) -> Result<(), Answer> {
     let tasks = &call.session.server.tasks;
-    let checked = tasks.check_network(&target.snapshot, &target.alias);
+    let checked = tasks.check_network(&call.audit, &target.snapshot, &target.alias);
     let Err(detail) = checked else {
         return Ok(());
     };
-    tasks.record_denial(&target.alias, target.hash, target.begun);
+    let (command, begun) = (&target.command, target.begun);
+    tasks.record_network_denial(&call.audit, &target.alias, command, detail, begun);
     let hostname = target.host()?.address.to_string();
     Err(network_denied(
         &target.alias,
         target.hash,
         &hostname,
-        &detail,
+        detail,
     ))
 }
 
 fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<Answer, Answer> {
     let watch = Arc::new(Watch {
         session: Arc::clone(&call.session),
+        audit: call.audit.clone(),
         modern: call.caller().version.is_modern(),
         alias: target.alias.to_string(),
         hash: target.hash.to_string(),
     });
     let canonical = authorised.canonical_hash();
-    let order = target.order(authorised, Kind::Async);
+    let order = target.order(call, authorised, Kind::Async);
     let started = call.session.server.tasks.start(order, watch);
     let handle = started.map_err(|not_taken| match not_taken {
         NotTaken::Denied(overruled) => target.deny(call, &overruled.denial),
@@ -119,6 +125,7 @@ fn start(call: &Arc<Call>, target: &Target, authorised: Authorised) -> Result<An
 /// Tells the client what becomes of the task, or the log where no client can be told.
 struct Watch {
     session: Arc<Session>,
+    audit: Audit,
     /// A modern client hears of a request only until it is answered.
     modern: bool,
     alias: String,
@@ -160,7 +167,7 @@ impl Watch {
         } else if level > Level::Debug {
             let payload: Value = serde_json::from_str(payload.as_str()).unwrap_or_default();
             let record = Record::async_task_event(name, id, payload);
-            self.session.server.audit.emit(record);
+            self.audit.emit(record);
         }
     }
 }

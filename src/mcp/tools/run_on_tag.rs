@@ -9,17 +9,18 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::audit::Grounds;
 use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::call::approval::{self, Ruling, Terms};
+use crate::mcp::call::approval::{self, Ruling};
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::feature::task::Work;
-use crate::mcp::tools::answers;
 use crate::mcp::tools::answers::tag::FEW;
 use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::input::selection::Selection;
 use crate::mcp::tools::run::{progress_text, waiting_text};
+use crate::mcp::tools::{answers, looked};
 use crate::model::names::CommandText;
 use crate::policy::{EffectiveLimits, NeedsApproval};
 use crate::task::{Moment, TagEvent, TagListener, TagOptions, TagPlan};
@@ -43,12 +44,17 @@ pub(crate) fn run(call: &Arc<Call>) {
     let snapshot = call.session.server.store.up_to_date();
     let request = match read(call, &snapshot) {
         Ok(request) => request,
-        Err(answer) => return call.reply.end(answer),
+        Err(answer) => return looked(call, answer),
     };
     // Verdicts.
     let tasks = &call.session.server.tasks;
     let aliases = &request.selection.aliases;
-    let plan = tasks.plan(Arc::clone(&snapshot), aliases, &request.command);
+    let plan = tasks.plan(
+        &call.audit,
+        Arc::clone(&snapshot),
+        aliases,
+        &request.command,
+    );
     let hash = plan.hash();
     call.reply.tell(&Event::new(
         Level::Debug,
@@ -61,7 +67,7 @@ pub(crate) fn run(call: &Arc<Call>) {
         },
     ));
     // Approval, order.
-    match settle(call, plan, Terms::of(&snapshot)) {
+    match settle(call, plan, &snapshot) {
         Ok(plan) => start(call, request, plan),
         Err(question) => call.reply.end(question),
     }
@@ -112,7 +118,7 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
     clippy::result_large_err,
     reason = "the question goes on to be asked: it is the value, not a failure"
 )]
-fn settle(call: &Arc<Call>, plan: TagPlan, terms: Terms) -> Result<TagPlan, Answer> {
+fn settle(call: &Arc<Call>, plan: TagPlan, snapshot: &Snapshot) -> Result<TagPlan, Answer> {
     let begun = Instant::now();
     let plan = plan.approve(|question| approval::standing(call, question));
     let ruling = {
@@ -120,16 +126,20 @@ fn settle(call: &Arc<Call>, plan: TagPlan, terms: Terms) -> Result<TagPlan, Answ
         if questions.is_empty() {
             None
         } else {
-            Some(approval::obtain(call, &questions, terms))
+            Some(approval::obtain(call, &questions, snapshot))
         }
     };
     match ruling {
         None => Ok(plan),
         Some(Ruling::Ask(answer)) => Err(answer),
-        Some(Ruling::Invalid(_, answer)) => {
+        Some(Ruling::Invalid(failure, answer)) => {
             let (tasks, hash) = (&call.session.server.tasks, plan.hash());
             for question in plan.asks() {
-                tasks.record_denial(question.alias(), hash, begun);
+                let grounds = Grounds {
+                    code: Some(failure.code().as_str()),
+                    ..Grounds::default()
+                };
+                tasks.record_denial(&call.audit, question.alias(), hash, grounds, begun);
             }
             Err(answer)
         }

@@ -30,6 +30,21 @@ pub enum ApprovalFailure {
     Missing,
 }
 
+impl ApprovalFailure {
+    /// The code of the denial that follows.
+    pub(crate) fn code(self) -> Code {
+        match self {
+            Self::Unavailable => Code::ApprovalUnavailable,
+            Self::Declined => Code::ApprovalDeclined,
+            Self::Cancelled => Code::ApprovalCancelled,
+            Self::Malformed => Code::ApprovalMalformed,
+            Self::Timeout => Code::ApprovalTimeout,
+            Self::Mismatch => Code::ApprovalMismatch,
+            Self::Missing => Code::ApprovalMissing,
+        }
+    }
+}
+
 /// Why a command may not run. Everything but the operator's part may be shown to the
 /// assistant; nothing in it quotes the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]

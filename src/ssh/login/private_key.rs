@@ -29,6 +29,9 @@ pub(crate) struct KeyFace {
 /// Neither form, or not whole.
 pub(crate) fn inspect(file: &[u8]) -> Result<KeyFace, KeyProblem> {
     let text = std::str::from_utf8(file).map_err(|_| format("not a text file"))?;
+    if let Some(oddity) = oddity(text) {
+        return Err(format(oddity));
+    }
     if let Some((_, rest)) = text.split_once(OPENSSH_BEGIN) {
         let (body, _) = rest
             .split_once(OPENSSH_END)
@@ -52,6 +55,35 @@ pub(crate) fn inspect(file: &[u8]) -> Result<KeyFace, KeyProblem> {
     })
 }
 
+/// What is often wrong with a file that was meant to be a private key, and what helps.
+fn oddity(text: &str) -> Option<&'static str> {
+    let first = text.lines().find(|line| !line.trim().is_empty())?;
+    if text.starts_with('\u{feff}') {
+        return Some("it begins with a byte order mark: save it as plain text, without one");
+    }
+    if first.starts_with("ssh-") || first.starts_with("ecdsa-") || first.starts_with("sk-") {
+        return Some("it is a public key: key_path names the private one, not the .pub");
+    }
+    if first.starts_with("PuTTY-User-Key-File") {
+        return Some("it is PuTTY's: convert it with puttygen FILE -O private-openssh -o NEW");
+    }
+    if first.contains("SSH2 PUBLIC KEY") || first.contains("BEGIN PUBLIC KEY") {
+        return Some("it is a public key: key_path names the private one");
+    }
+    if text.contains("-----BEGIN DSA PRIVATE KEY-----") {
+        return Some("it is a DSA key, which no server takes any more: make one of Ed25519");
+    }
+    let is_blank_ended = |line: &str| line.starts_with("-----") && line.ends_with([' ', '\t']);
+    // The lines' ends may be those of Windows.
+    if text
+        .split('\n')
+        .any(|line| is_blank_ended(line.trim_end_matches('\r')))
+    {
+        return Some("its BEGIN or END line ends in blanks: take them out");
+    }
+    None
+}
+
 fn inspect_openssh(body: &str) -> Result<KeyFace, KeyProblem> {
     let mut base64 = Zeroizing::new(String::with_capacity(body.len()));
     base64.extend(body.chars().filter(|c| !c.is_ascii_whitespace()));
@@ -59,6 +91,7 @@ fn inspect_openssh(body: &str) -> Result<KeyFace, KeyProblem> {
         .decode(base64.as_bytes())
         .map_err(|_| format("not base64"))?;
     let bytes = Zeroizing::new(bytes);
+    let is_dsa = |face: &KeyFace| matches!(&face.public, Some(key) if key.kind() == "ssh-dss");
     let face = || -> Option<KeyFace> {
         let rest = bytes.strip_prefix(OPENSSH_MAGIC)?;
         let (cipher, rest) = take_string(rest)?;
@@ -71,7 +104,13 @@ fn inspect_openssh(body: &str) -> Result<KeyFace, KeyProblem> {
             public: Some(PublicKey::from_blob(public.to_vec())?),
         })
     };
-    face().ok_or_else(|| format("not a whole key"))
+    let face = face().ok_or_else(|| format("not a whole key"))?;
+    if is_dsa(&face) {
+        return Err(format(
+            "it is a DSA key, which no server takes any more: make one of Ed25519",
+        ));
+    }
+    Ok(face)
 }
 
 /// A key file of OpenSSH's form without a passphrase, of a public key and the private part
@@ -152,6 +191,25 @@ mod tests {
                 matches!(inspect(file), Err(KeyProblem::Format { .. })),
                 "{file:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_often_wrong_says_what_helps() {
+        let clear = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
+        assert!(inspect(clear.replace('\n', "\r\n").as_bytes()).is_ok());
+        for (file, says) in [
+            (format!("\u{feff}{clear}"), "byte order mark"),
+            ("ssh-ed25519 AAAA me@here\n".into(), "not the .pub"),
+            ("PuTTY-User-Key-File-3: ssh-ed25519\n".into(), "puttygen"),
+            (clear.replace("-\nAA", "- \nAA"), "blanks"),
+            (clear.replace("PRIVATE", "DSA PRIVATE"), "DSA"),
+            (clear.replace("PRIVATE", "PUBLIC"), "public key"),
+        ] {
+            let Err(KeyProblem::Format { cause }) = inspect(file.as_bytes()) else {
+                panic!("{file}");
+            };
+            assert!(cause.contains(says), "{cause}");
         }
     }
 

@@ -54,6 +54,14 @@ struct Line {
     other: u8,
 }
 
+/// A whole text without what looks like a credential.
+pub(crate) fn taken_out(text: &str) -> String {
+    let (mut guard, mut out) = (Guard::default(), String::with_capacity(text.len()));
+    guard.push(text, &mut out);
+    guard.finish(&mut out);
+    out
+}
+
 /// One stream on its way through.
 pub(crate) struct Guard {
     held: String,

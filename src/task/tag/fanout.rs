@@ -10,8 +10,10 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::audit::Audit;
 use crate::model::names::{CommandText, HostAlias, TaskId};
 use crate::policy::{ApprovalFailure, Authorised, Errand, Verdict};
+use crate::task::grounds;
 use crate::task::outcome::{Outcome, State};
 use crate::task::permit::Permit;
 use crate::task::registry::{NotTaken, Order};
@@ -76,6 +78,7 @@ pub struct TagHandle(Arc<Fanout>);
 struct Fanout {
     tasks: Tasks,
     command: CommandText,
+    audit: Audit,
     width: usize,
     max_failures: usize,
     seconds: Option<u32>,
@@ -126,7 +129,8 @@ impl TagHandle {
                 Verdict::Deny(denial) => denial,
             };
             // Denied before anything runs, and on record like any other denial.
-            tasks.registry.audit.deny(&alias, hash);
+            let grounds = grounds::of_denial(&denial, &plan.command);
+            plan.audit.deny(&alias, hash, grounds);
             collected.denied(place, alias, denial);
         }
         let (now, within) = (Instant::now(), options.within.map(u64::from));
@@ -136,6 +140,7 @@ impl TagHandle {
             begin_until: within.map(|within| now + within - LAST.min(within / 2)),
             tasks: tasks.clone(),
             command: plan.command,
+            audit: plan.audit,
             width: batch.min(fan_out).max(1),
             seconds: options.seconds,
             max_failures: options.max_failures.map_or(usize::MAX, NonZeroUsize::get),
@@ -214,6 +219,7 @@ impl Fanout {
                 permit: Permit::new(&self.command, Errand::Run, command),
                 kind: Kind::Tag,
                 seconds: self.seconds_left(),
+                audit: self.audit.clone(),
             };
             let listener = Arc::new(OneHost {
                 fanout: Arc::clone(self),
@@ -231,7 +237,8 @@ impl Fanout {
                     let denial = overruled.denial;
                     // A record may wait for the reader of the log: not with the lock held.
                     drop(progress);
-                    self.tasks.registry.audit.deny(&alias, denial.hash());
+                    let grounds = grounds::of_denial(&denial, &self.command);
+                    self.audit.deny(&alias, denial.hash(), grounds);
                     progress = self.progress();
                     progress.in_flight -= 1;
                     progress.count(&alias);
@@ -252,11 +259,8 @@ impl Fanout {
             drop(progress);
             for (alias, command) in left.values() {
                 // It was allowed, and is on record as that; it has no start and no end.
-                drop(self.tasks.registry.audit.allow(
-                    alias,
-                    command.hash(),
-                    command.canonical_hash(),
-                ));
+                let grounds = grounds::of_permit(command);
+                drop(self.audit.allow(alias, command.hash(), grounds));
             }
             progress = self.progress();
             for (place, (alias, _)) in left {

@@ -8,6 +8,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use crate::audit::Audit;
 use crate::config::Snapshot;
 use crate::model::names::{CommandHash, CommandText, HostAlias};
 use crate::policy::{Authorised, Denial, NeedsApproval, Verdict};
@@ -32,6 +33,8 @@ pub struct TagOptions {
 pub struct TagPlan {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) command: CommandText,
+    /// The way to the record of the call that asks.
+    pub(crate) audit: Audit,
     /// In the order of the file.
     pub(crate) hosts: Vec<(HostAlias, Verdict)>,
 }

@@ -32,6 +32,8 @@ const lines = () => fs.readFileSync(log, "utf8").split("\n").slice(0, -1);
 const records = () => lines().filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
 const runs = (record) => record.type === "progress" && record.phase === "running" && record.task_id !== report.run.task_id;
 while (!records().some(runs)) await sleep(20);
+// What the server said of it has arrived before this has.
+await client.callTool({ name: "ssh_ping", arguments: {} });
 await client.close();
 await lasts;
 clearTimeout(deadline);

@@ -17,7 +17,7 @@ use crate::common::{Scratch, Setup, run_cli};
 use crate::ledger::{
     assert_sound, begin, begin_quietly, count, family, records, run, task, verdict,
 };
-use mcp_ssh_orchestrator::testing::audit::{Ts, verify_reader};
+use mcp_ssh_orchestrator::testing::audit::{Grounds, Ts, verify_reader};
 use mcp_ssh_orchestrator::testing::cli::commands::audit_show::{Filter, Since, show};
 use mcp_ssh_orchestrator::testing::model::names::{CommandHash, HostAlias};
 
@@ -29,7 +29,11 @@ fn chain(commands: u64) -> Lines {
     let path = scratch.path().join("audit.jsonl");
     let audit = begin_quietly(&path, 0);
     for number in 0..commands {
-        audit.deny(&crate::ledger::alias(), crate::ledger::hash());
+        audit.deny(
+            &crate::ledger::alias(),
+            crate::ledger::hash(),
+            Grounds::default(),
+        );
         run(&audit, number);
     }
     audit.close("end_of_input");
@@ -346,7 +350,7 @@ fn a_chain_over_many_files_is_read_as_one_in_any_order() {
     let open = audit.allow(
         &crate::ledger::alias(),
         crate::ledger::hash(),
-        crate::ledger::hash(),
+        Grounds::default(),
     );
     let open = open.start(&task(7)).unwrap();
     for number in 100..130 {
@@ -417,7 +421,7 @@ fn what_is_shown_can_be_filtered() {
     let audit = begin(&path, 0).unwrap();
     run(&audit, 1);
     let other = HostAlias::parse("db1").unwrap();
-    audit.deny(&other, CommandHash::of("whoami"));
+    audit.deny(&other, CommandHash::of("whoami"), Grounds::default());
     audit.close("end_of_input");
     let shown = |filter: Filter| {
         let mut out = Vec::new();

@@ -24,7 +24,7 @@ use crate::common::{Scratch, tool};
 use crate::ledger::{
     alias, assert_sound, begin_quietly, ended, family, hash, records, scribble, task,
 };
-use mcp_ssh_orchestrator::testing::audit::Audit;
+use mcp_ssh_orchestrator::testing::audit::{Audit, Grounds};
 
 const FILE: &str = "MCP_SSH_TEST_AUDIT_FILE";
 const THREADS: &str = "MCP_SSH_TEST_AUDIT_THREADS";
@@ -58,7 +58,7 @@ fn child() {
 }
 
 fn one(audit: &Audit, number: u64) {
-    let decided = audit.allow(&alias(), hash(), hash());
+    let decided = audit.allow(&alias(), hash(), Grounds::default());
     let started = decided.start(&task(number)).unwrap();
     say("started", number);
     started.finish(ended());

@@ -2,5 +2,7 @@
 
 mod chain;
 mod crash;
+mod directory;
+mod joined;
 mod records;
 mod recovery;

@@ -8,8 +8,8 @@
 )]
 
 use mcp_ssh_orchestrator::testing::audit::{
-    Approval, ApprovalOutcome, Audit, AuditEnd, Decision, End, Hop, Linked, Patterns, Phase,
-    Record, Reload, Sandbox, ServerStart, Ts,
+    Approval, ApprovalOutcome, Asked, Audit, AuditEnd, Decision, End, Grounds, Hop, Linked, Looked,
+    Patterns, Phase, Record, Reload, Sandbox, ServerStart, Ts,
 };
 use mcp_ssh_orchestrator::testing::config::{Fault, Mark, Place, Problem, Warning, WarningKind};
 use mcp_ssh_orchestrator::testing::model::names::{
@@ -83,12 +83,19 @@ fn holds(record: &Record, expected: &str) {
 #[test]
 fn the_five_kinds_of_the_log_contract() {
     holds(
-        &Record::permit(&alias(), hash(), CommandHash::of("'hostname'")),
-        r#"{"type":"policy_decision","ts":T,"alias":"web1","hash":"7063dece7ccc","allowed":true,"canonical_hash":"dd63694a862d"}"#,
+        &Record::decision(&alias(), hash(), true, Grounds::default()),
+        r#"{"type":"policy_decision","ts":T,"alias":"web1","hash":"7063dece7ccc","allowed":true}"#,
     );
+    let grounds = Grounds {
+        code: Some("no-rule"),
+        rule: Some(7),
+        canonical_hash: Some(CommandHash::of("uptime")),
+        reason: Some("in words"),
+        command: Some("for the file alone".into()),
+    };
     holds(
-        &Record::denial(&alias(), hash()),
-        r#"{"type":"policy_decision","ts":T,"alias":"web1","hash":"7063dece7ccc","allowed":false}"#,
+        &Record::decision(&alias(), hash(), false, grounds),
+        r#"{"type":"policy_decision","ts":T,"alias":"web1","hash":"7063dece7ccc","allowed":false,"code":"no-rule","rule":7,"canonical_hash":"dd291cd6294b","reason":"in words"}"#,
     );
     let end = AuditEnd {
         exit_code: 0,
@@ -107,12 +114,12 @@ fn the_five_kinds_of_the_log_contract() {
             hash,
             end,
             interrupted,
-            canonical_hash: (!interrupted).then(|| CommandHash::of("'hostname'")),
+            start_unrecorded: false,
         })
     };
     assert_eq!(
         audit(end, false).to_json(),
-        r#"{"type":"audit","ts":1761489054.143455,"alias":"web1","hash":"7063dece7ccc","exit_code":0,"duration_ms":150,"bytes_out":25,"bytes_err":0,"cancelled":false,"timeout":false,"target_ip":"10.0.0.11","canonical_hash":"dd63694a862d"}"#
+        r#"{"type":"audit","ts":1761489054.143455,"alias":"web1","hash":"7063dece7ccc","exit_code":0,"duration_ms":150,"bytes_out":25,"bytes_err":0,"cancelled":false,"timeout":false,"target_ip":"10.0.0.11"}"#
     );
     assert_eq!(
         audit(AuditEnd::unknown(), true).to_json(),
@@ -154,7 +161,7 @@ fn the_five_kinds_of_the_log_contract() {
     );
     holds(
         &Record::error("run_exception", "Connection failed"),
-        r#"{"level":"error","msg":"run_exception","error":"Connection failed"}"#,
+        r#"{"level":"error","msg":"run_exception","error":"Connection failed","ts":T}"#,
     );
     holds(
         &Record::ssh_session(&task(), &alias(), true, vec![hop()]),
@@ -166,8 +173,8 @@ fn the_five_kinds_of_the_log_contract() {
         ),
     );
     holds(
-        &Record::run_done(123),
-        r#"{"type":"trace","op":"run_done","elapsed_ms":123}"#,
+        &Record::run_done(Some(&alias()), 123),
+        r#"{"type":"trace","op":"run_done","elapsed_ms":123,"ts":T,"alias":"web1"}"#,
     );
 }
 
@@ -176,11 +183,11 @@ fn events_about_commands_quote_none_of_them_but_the_disguised() {
     for (text, expected) in [
         (
             "a\0b",
-            r#"{"type":"null_byte_injection_attempt","level":"error","msg":"security_event","ts":T,"field":"command"}"#,
+            r#"{"type":"null_byte_injection_attempt","level":"error","msg":"security_event","ts":T,"field":"command","kind":"security_audit","event_type":"null_byte_injection_attempt","timestamp":"T"}"#,
         ),
         (
             "a\u{1b}b",
-            r#"{"type":"control_character_injection_attempt","level":"error","msg":"security_event","ts":T,"field":"command","char_code":27}"#,
+            r#"{"type":"control_character_injection_attempt","level":"error","msg":"security_event","ts":T,"field":"command","char_code":27,"kind":"security_audit","event_type":"control_character_injection_attempt","timestamp":"T"}"#,
         ),
     ] {
         let error = CommandText::parse(text).unwrap_err();
@@ -213,7 +220,7 @@ fn events_about_commands_quote_none_of_them_but_the_disguised() {
     assert_eq!(
         written(&trail),
         [
-            r#"{"type":"command_bypass_attempt","level":"error","msg":"security_event","ts":T,"alias":"web1","original_command":"r\\m -rf /","normalized_command":"rm -rf /","blocked_pattern":"rm -rf /"}"#,
+            r#"{"type":"security_event","level":"error","kind":"security_audit","event_type":"command_bypass_attempt","ts":T,"timestamp":"T","alias":"web1","original_command":"r\\m -rf /","normalized_command":"rm -rf /","blocked_pattern":"rm -rf /"}"#,
             r#"{"type":"command_chain_denied","level":"warn","msg":"security_event","ts":T,"alias":"web1","original_command":"7a6857739b2f","denied_command":"f25297859cf0","parsed_commands":["dd291cd6294b","f25297859cf0"],"denied_index":1,"code":"no-rule","position":10}"#,
         ]
     );
@@ -222,7 +229,7 @@ fn events_about_commands_quote_none_of_them_but_the_disguised() {
     assert_eq!(
         written(&trail),
         [
-            r#"{"type":"command_chain_parsed","level":"info","msg":"security_event","ts":T,"alias":"web1","original_command":"7a6857739b2f","parsed_commands":["dd291cd6294b","f25297859cf0"],"command_count":2}"#
+            r#"{"type":"command_chain_parsed","level":"info","msg":"command_chain","ts":T,"alias":"web1","original_command":"7a6857739b2f","parsed_commands":["dd291cd6294b","f25297859cf0"],"command_count":2}"#
         ]
     );
     assert!(written(&Trail::default()).is_empty());
@@ -246,7 +253,7 @@ fn events_about_hosts() {
                 ("max_per_second", EventValue::Number(10)),
             ],
         ),
-        r#"{"type":"dns_rate_limit_exceeded","level":"error","msg":"security_event","ts":T,"hostname":"db.internal","max_per_second":10}"#,
+        r#"{"type":"security_event","level":"error","kind":"security_audit","event_type":"dns_rate_limit_exceeded","ts":T,"timestamp":"T","hostname":"db.internal","max_per_second":10}"#,
     );
     for kind in ["host_key_mismatch", "host_key_unknown", "host_key_revoked"] {
         let extra = [
@@ -256,21 +263,21 @@ fn events_about_hosts() {
         holds(
             &event(kind, &extra),
             &format!(
-                r#"{{"type":"{kind}","level":"error","msg":"security_event","ts":T,"alias":"web1","presented_key":"SHA256:new"}}"#
+                r#"{{"type":"security_event","level":"error","kind":"security_audit","event_type":"{kind}","ts":T,"timestamp":"T","alias":"web1","presented_key":"SHA256:new"}}"#
             ),
         );
     }
     holds(
         &Record::host_key_policy_deprecated("require_known_host: false is ignored", None),
-        r#"{"type":"host_key_policy_deprecated","level":"warn","msg":"deprecation_warning","detail":"require_known_host: false is ignored","cwe":"CWE-295"}"#,
+        r#"{"type":"host_key_policy_deprecated","level":"warn","msg":"deprecation_warning","detail":"require_known_host: false is ignored","cwe":"CWE-295","ts":T}"#,
     );
     holds(
         &Record::host_key_policy_deprecated("host_key_auto_add is ignored", Some(&alias())),
-        r#"{"type":"host_key_policy_deprecated","level":"warn","msg":"deprecation_warning","detail":"host_key_auto_add is ignored","alias":"web1","cwe":"CWE-295"}"#,
+        r#"{"type":"host_key_policy_deprecated","level":"warn","msg":"deprecation_warning","detail":"host_key_auto_add is ignored","alias":"web1","cwe":"CWE-295","ts":T}"#,
     );
     holds(
         &Record::load_host_keys_failed("/app/keys/known_hosts", "a \"quoted\" cause"),
-        r#"{"level":"warn","msg":"load_host_keys_failed","path":"/app/keys/known_hosts","error":"a \"quoted\" cause"}"#,
+        r#"{"level":"warn","msg":"load_host_keys_failed","path":"/app/keys/known_hosts","error":"a \"quoted\" cause","ts":T}"#,
     );
 }
 
@@ -289,11 +296,11 @@ fn problem(file: &'static str) -> Record {
 fn events_about_the_server() {
     holds(
         &problem("policy.yml"),
-        r#"{"level":"error","kind":"config_error","path":"policy.yml","error":"policy.yml:3:1: found it"}"#,
+        r#"{"level":"error","kind":"config_error","path":"policy.yml","error":"policy.yml:3:1: found it","ts":T}"#,
     );
     holds(
         &problem(".env"),
-        r#"{"level":"error","kind":"env_file_parse_error","path":".env","error":".env:3:1: found it"}"#,
+        r#"{"level":"error","kind":"env_file_parse_error","path":".env","error":".env:3:1: found it","ts":T}"#,
     );
     holds(
         &Record::config_surprise(&Warning {
@@ -302,27 +309,27 @@ fn events_about_the_server() {
             kind: WarningKind::HostKeyPolicy,
             text: "ignored".to_owned(),
         }),
-        r#"{"type":"host_key_policy_deprecated","level":"warn","msg":"deprecation_warning","detail":"policy.yml: overrides.aliases.web1.require_known_host: ignored","alias":"web1","cwe":"CWE-295"}"#,
+        r#"{"type":"host_key_policy_deprecated","level":"warn","msg":"deprecation_warning","detail":"policy.yml: overrides.aliases.web1.require_known_host: ignored","alias":"web1","cwe":"CWE-295","ts":T}"#,
     );
     holds(
         &Record::config_warning("policy.yml", "rule never takes effect"),
-        r#"{"level":"warn","msg":"config_warning","path":"policy.yml","error":"rule never takes effect"}"#,
+        r#"{"level":"warn","msg":"config_warning","path":"policy.yml","error":"rule never takes effect","ts":T}"#,
     );
     holds(
-        &Record::error_details("SSH error", "kex failed at 10.0.0.1"),
-        r#"{"level":"error","msg":"error_details","sanitized":"SSH error","original":"kex failed at 10.0.0.1"}"#,
+        &Record::error_details(&alias(), "SSH error", "kex failed at 10.0.0.1"),
+        r#"{"level":"error","msg":"error_details","sanitized":"SSH error","original":"kex failed at 10.0.0.1","ts":T,"alias":"web1"}"#,
     );
     holds(
         &Record::warning("notification_failed", "broken pipe"),
-        r#"{"level":"warn","msg":"notification_failed","error":"broken pipe"}"#,
+        r#"{"level":"warn","msg":"notification_failed","error":"broken pipe","ts":T}"#,
     );
     holds(
         &Record::host_error("run_on_tag_host_failed", &alias(), "no route"),
-        r#"{"level":"error","msg":"run_on_tag_host_failed","alias":"web1","error":"no route"}"#,
+        r#"{"level":"error","msg":"run_on_tag_host_failed","alias":"web1","error":"no route","ts":T}"#,
     );
     holds(
         &Record::async_task_event("created", &task(), serde_json::json!({"status": "pending"})),
-        r#"{"level":"info","msg":"async_task_event","event_type":"created","task_id":"web1:7063dece7ccc:1761489054143455","payload":{"status":"pending"}}"#,
+        r#"{"level":"info","msg":"async_task_event","event_type":"created","task_id":"web1:7063dece7ccc:1761489054143455","payload":{"status":"pending"},"ts":T}"#,
     );
     let outcomes = [
         (ApprovalOutcome::Accepted, "accepted"),
@@ -344,11 +351,14 @@ fn events_about_the_server() {
             digest: "00ff".into(),
             outcome,
             elapsed_ms: 9,
+            way: "operator",
+            request: Some("abc".into()),
+            by: Some(7),
         });
         holds(
             &approval,
             &format!(
-                r#"{{"type":"approval","ts":T,"alias":"web1","hash":"7063dece7ccc","digest":"00ff","outcome":"{word}","elapsed_ms":9}}"#
+                r#"{{"type":"approval","ts":T,"alias":"web1","hash":"7063dece7ccc","digest":"00ff","outcome":"{word}","elapsed_ms":9,"way":"operator","request":"abc","by":7}}"#
             ),
         );
     }
@@ -410,6 +420,19 @@ fn events_about_the_server() {
         &head,
         r#"{"type":"audit_head","ts":T,"seq":41,"head":"00"}"#,
     );
+    let looked = Record::Call(Looked {
+        ts: TS,
+        tool: "ssh_plan",
+        outcome: "answered",
+        alias: Some(alias()),
+        hash: Some(hash()),
+        verdict: Some("deny"),
+        code: Some("no-rule"),
+    });
+    holds(
+        &looked,
+        r#"{"type":"call","ts":T,"tool":"ssh_plan","outcome":"answered","alias":"web1","hash":"7063dece7ccc","verdict":"deny","code":"no-rule"}"#,
+    );
     let gap = Record::LogGap { ts: TS, lost: 2 };
     holds(&gap, r#"{"type":"log_gap","ts":T,"lost":2}"#);
     let decision = Record::PolicyDecision(Decision {
@@ -417,9 +440,57 @@ fn events_about_the_server() {
         alias: alias(),
         hash: hash(),
         allowed: false,
-        canonical_hash: None,
+        grounds: Grounds::default(),
     });
     assert!(decision.to_json().contains("\"ts\":1761489054.200000,"));
+}
+
+/// What joins the records of a call follows the fields of the contract, and a client's own
+/// words can neither break a line nor hold a secret.
+#[test]
+fn records_of_a_call_say_who_asked() {
+    let (read, write) = nix::unistd::pipe().unwrap();
+    let audit = Audit::to(write);
+    let secret = "correct horse battery staple";
+    audit.configure(Patterns::new([secret.as_bytes()]), OnAuditFailure::Refuse);
+    audit.started_by("alice".into());
+    let call = audit.asked_by(Asked {
+        client: Some(format!("a\n\u{1b}[2J{secret}")),
+        client_version: Some("9".repeat(500)),
+        protocol: Some("2025-11-25"),
+        request_id: Some(serde_json::json!(7)),
+        traceparent: None,
+    });
+    drop(
+        call.of_task(&task())
+            .allow(&alias(), hash(), Grounds::default()),
+    );
+    call.emit(Record::progress(&task(), Phase::Running, 1, 2));
+    audit.emit(Record::warning("notification_failed", "x"));
+    drop((audit, call));
+    let mut log = String::new();
+    File::from(read).read_to_string(&mut log).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    let boot = |line: &str| {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        record["boot"].as_str().unwrap().to_owned()
+    };
+    let asked = format!(
+        r#""os_user":"alice","client":"a\\n\\u{{1b}}[2J[redacted]","client_version":"{}…","protocol":"2025-11-25","request_id":7,"boot":"{}"}}"#,
+        "9".repeat(200),
+        boot(lines[0]),
+    );
+    let decided = r#"{"type":"policy_decision","ts":T,"alias":"web1","hash":"7063dece7ccc","allowed":true,"task_id":"web1:7063dece7ccc:1761489054143455","#;
+    assert_eq!(blank(lines[0]), format!("{decided}{asked}"));
+    // It names its task itself, once.
+    assert!(
+        lines[1].ends_with(&format!("\"elapsed_ms\":2,{asked}")),
+        "{}",
+        lines[1]
+    );
+    let own = format!(r#""error":"x","ts":T,"boot":"{}"}}"#, boot(lines[0]));
+    assert!(blank(lines[2]).ends_with(&own), "{}", lines[2]);
+    assert_eq!(boot(lines[0]).len(), 32);
 }
 
 #[test]

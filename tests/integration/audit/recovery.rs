@@ -15,7 +15,7 @@ use crate::common::Scratch;
 use crate::ledger::{
     alias, assert_sound, begin, count, cut, ended, family, hash, log, records, run, scribble, task,
 };
-use mcp_ssh_orchestrator::testing::audit::{Audit, AuditEnd};
+use mcp_ssh_orchestrator::testing::audit::{Audit, AuditEnd, Grounds};
 
 fn place(scratch: &Scratch) -> PathBuf {
     scratch.path().join("audit.jsonl")
@@ -71,7 +71,7 @@ fn each_command_has_a_decision_a_start_and_an_end_in_order() {
         ]
     );
     for record in &log {
-        assert!(record.get("prev").is_none() && record.get("task_id").is_none());
+        assert!(record.get("prev").is_none() && record["boot"] == found[0]["boot"]);
     }
     assert_eq!(log[4]["head"], found[5]["sha256"]);
     assert_eq!(log[4]["seq"], 5);
@@ -88,7 +88,7 @@ fn the_next_start_closes_what_was_interrupted_and_goes_on() {
     let audit = begin(&path, 0).unwrap();
     run(&audit, 1);
     let open = audit
-        .allow(&alias(), hash(), hash())
+        .allow(&alias(), hash(), Grounds::default())
         .start(&task(2))
         .unwrap();
     // Killed: nothing of its memory comes to an end.
@@ -239,18 +239,18 @@ fn one_file_has_one_server_and_is_a_regular_one() {
 }
 
 #[test]
-fn a_renamed_file_is_followed_by_another_on_the_signal() {
+fn a_renamed_file_is_followed_by_another_at_the_next_record() {
     let scratch = Scratch::new("renamed");
     let path = place(&scratch);
     let audit = begin(&path, 0).unwrap();
     run(&audit, 1);
     let open = audit
-        .allow(&alias(), hash(), hash())
+        .allow(&alias(), hash(), Grounds::default())
         .start(&task(2))
         .unwrap();
     let aside = scratch.path().join("audit.jsonl.1");
     fs::rename(&path, &aside).unwrap();
-    // Between the rename and the signal the record goes on in the renamed file.
+    // Nobody has to say so: the next record is where the name leads.
     run(&audit, 3);
     audit.reopen();
     run(&audit, 4);
@@ -263,7 +263,10 @@ fn a_renamed_file_is_followed_by_another_on_the_signal() {
     let second = scratch.path().join("audit.jsonl.2");
     fs::rename(&path, &second).unwrap();
     fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     run(&audit, 5);
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640, "its mode is kept");
     audit.reopen();
     run(&audit, 6);
     audit.close("end_of_input");
@@ -278,7 +281,7 @@ fn a_renamed_file_is_followed_by_another_on_the_signal() {
     assert_eq!(found[0]["type"], "audit_rotate");
     assert_eq!(found[0]["reason"], "reopened");
     assert_eq!(found[1]["tasks"][0], task(2).as_str());
-    assert_eq!(count(&records(&aside), "audit_start"), 3);
+    assert_eq!(count(&records(&aside), "audit_start"), 2);
     assert!(
         log(&path).iter().all(|r| r["level"].is_null()),
         "nothing went wrong"
@@ -295,7 +298,7 @@ fn a_rotation_that_a_crash_cut_short_is_finished_at_the_next_start() {
     let next = scratch.path().join("audit.jsonl.next");
     let audit = begin(&path, 2_000).unwrap();
     let open = audit
-        .allow(&alias(), hash(), hash())
+        .allow(&alias(), hash(), Grounds::default())
         .start(&task(1))
         .unwrap();
     let mut number = 10;
@@ -341,16 +344,18 @@ fn a_dropped_start_is_an_interrupted_end() {
     let audit = begin(&path, 0).unwrap();
     drop(
         audit
-            .allow(&alias(), hash(), hash())
+            .allow(&alias(), hash(), Grounds::default())
             .start(&task(1))
             .unwrap(),
     );
-    drop(audit.allow(&alias(), hash(), hash()));
+    drop(audit.allow(&alias(), hash(), Grounds::default()));
     let end = AuditEnd {
         cancelled: true,
         ..AuditEnd::unknown()
     };
-    audit.allow(&alias(), hash(), hash()).not_started(end);
+    audit
+        .allow(&alias(), hash(), Grounds::default())
+        .not_started(end);
     audit.close("end_of_input");
     let found = records(&path);
     assert_eq!(count(&found, "policy_decision"), 3);
@@ -373,7 +378,7 @@ fn a_cut_file_is_seen_at_once() {
     let length = fs::metadata(&path).unwrap().len();
     cut(&path, length - 1);
     let error = audit
-        .allow(&alias(), hash(), hash())
+        .allow(&alias(), hash(), Grounds::default())
         .start(&task(2))
         .map(drop);
     assert!(

@@ -190,13 +190,13 @@ fn what_is_not_understood_is_a_usage_error() {
     let setup = Setup::new();
     let cases: [(&[&str], &str); 11] = [
         (&["audit", "verfy", "x"], "did you mean 'verify'"),
-        (&["policy"], "one of: explain, sets, test, tables"),
+        (&["policy"], "one of: explain, sets, suggest, test, tables"),
         (&["check", "--jsn"], "did you mean --json"),
         (&["check", "extra"], "takes no operands"),
         (&["init"], "takes DIR"),
         (&["plan", "web1"], "takes ALIAS COMMAND"),
         (&["trust"], "takes ALIAS..."),
-        (&["audit", "verify"], "takes FILE..."),
+        (&["audit", "verify"], "takes [FILE|DIR]..."),
         (&["audit", "show", "f", "--since", "soon"], "none of"),
         (&["trust", "web1", "--denied"], "does not belong"),
         (&["check", "--sandbox", "loose"], "required, degraded, off"),

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::read;
-use crate::common::{Fleet, Scratch, tool};
+use crate::common::{Fleet, Scratch, Setup, tool};
 
 const PROGRAM: &str = "/usr/local/bin/mcp-ssh-orchestrator";
 const VARIABLES: [(&str, &str); 3] = [
@@ -111,6 +111,38 @@ fn the_set_up_works_line_by_line() {
         }
     }
     assert_eq!(done, ["-d", "init", "-t", "trust", "check", "plan"]);
+}
+
+/// `scripts/pictures` draws it anew.
+#[test]
+fn the_picture_of_check_says_what_check_says() {
+    let setup = Setup::new();
+    for name in ["servers.yml", "credentials.yml", "policy.yml"] {
+        setup.write(name, &read(&format!("tests/data/picture/{name}")));
+    }
+    let output = setup.command().arg("check").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let picture = read(".github/check.svg");
+    // Its text without what styles it; lines are broken elsewhere.
+    let mut shown = String::new();
+    for piece in picture.split('<') {
+        shown.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));
+    }
+    let plain = |text: &str| -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
+    let shown = plain(
+        &shown
+            .replace("&gt;", ">")
+            .replace("&lt;", "<")
+            .replace("&amp;", "&"),
+    );
+    let errors: Vec<&str> = said
+        .split("\n\n")
+        .filter(|part| part.contains("error:") && !part.contains("keys/"))
+        .collect();
+    assert_eq!(errors.len(), 4, "{said}");
+    for error in errors {
+        assert!(shown.contains(&plain(error)), "{error}\n{shown}");
+    }
 }
 
 #[test]

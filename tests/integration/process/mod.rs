@@ -2,5 +2,6 @@
 
 mod chroot;
 mod limits;
+mod metrics;
 mod privileges;
 mod sandbox_levels;

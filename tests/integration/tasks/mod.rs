@@ -7,6 +7,7 @@ mod in_background;
 mod jobs;
 mod judged_anew;
 mod many_hosts;
+mod operator_approvals;
 mod output;
 mod output_cleaning;
 mod shutdown;

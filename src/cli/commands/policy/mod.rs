@@ -2,5 +2,6 @@
 
 pub(crate) mod explain;
 pub(crate) mod sets;
+pub(crate) mod suggest;
 pub(crate) mod tables;
 pub(crate) mod test;

@@ -197,7 +197,7 @@ impl<'a> Args<'a> {
     pub(crate) fn accept<T>(&self, parsed: Result<T, InputError>) -> Result<T, Answer> {
         parsed.map_err(|error| {
             if let Some(record) = Record::injection(&error) {
-                self.0.session.server.audit.emit(record);
+                self.0.audit.emit(record);
             }
             fault(error.to_string())
         })

@@ -10,13 +10,13 @@ use std::time::Instant;
 use crate::config::{Host, Snapshot};
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::call::approval::{self, Ruling, Terms};
+use crate::mcp::call::approval::{self, Ruling};
 use crate::mcp::tools::answers::refusal::denied;
 use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
 use crate::model::names::{CommandHash, CommandText, HostAlias};
 use crate::policy::{Authorised, Denial, Errand, NeedsApproval, Verdict};
-use crate::task::{Kind, Order, Permit, Shape};
+use crate::task::{Kind, Order, Permit, Shape, of_denial};
 
 /// What a run is about, once arguments and host are settled.
 pub(crate) struct Target {
@@ -71,28 +71,36 @@ impl Target {
     /// Judges the command and puts on record what has to be there.
     pub(crate) fn judge(&self, call: &Call) -> Result<Verdict, Answer> {
         let tasks = &call.session.server.tasks;
-        Ok(tasks.judge(&self.snapshot, self.host()?, &self.command, &self.errand))
+        Ok(tasks.judge(
+            &call.audit,
+            &self.snapshot,
+            self.host()?,
+            &self.command,
+            &self.errand,
+        ))
     }
 
     /// The same for a call that waits for the command's end.
     pub(crate) fn judge_waited(&self, call: &Call) -> Result<Verdict, Answer> {
         let tasks = &call.session.server.tasks;
-        Ok(tasks.judge_waited(&self.snapshot, self.host()?, &self.command))
+        Ok(tasks.judge_waited(&call.audit, &self.snapshot, self.host()?, &self.command))
     }
 
     /// What a denial is answered, put on the record first.
     pub(crate) fn deny(&self, call: &Call, denial: &Denial) -> Answer {
         let tasks = &call.session.server.tasks;
-        tasks.record_denial(&self.alias, self.hash, self.begun);
+        let grounds = of_denial(denial, &self.command);
+        tasks.record_denial(&call.audit, &self.alias, self.hash, grounds, self.begun);
         denied(&self.alias, self.hash, self.command.as_str(), denial)
     }
 
     /// What is to be run, as far as the judged configuration goes.
-    pub(crate) fn order(&self, command: Authorised, kind: Kind) -> Order {
+    pub(crate) fn order(&self, call: &Call, command: Authorised, kind: Kind) -> Order {
         Order {
             permit: Permit::new(&self.command, self.errand.clone(), command),
             kind,
             seconds: self.seconds,
+            audit: call.audit.clone(),
         }
     }
 
@@ -110,7 +118,7 @@ impl Target {
             Ok(authorised) => return Ok(authorised),
             Err(question) => question,
         };
-        match approval::obtain(call, &[&question], Terms::of(&self.snapshot)) {
+        match approval::obtain(call, &[&question], &self.snapshot) {
             Ruling::Approved(mut given) => given
                 .spend(question)
                 .map_err(|denial| self.deny(call, &denial)),

@@ -222,6 +222,11 @@ impl NeedsApproval {
         &self.permit.canonical
     }
 
+    /// How the host's shell gets it.
+    pub fn shell(&self) -> ShellMode {
+        self.permit.shell
+    }
+
     /// What a person is to read of it, and what their yes will be bound to: the two are made
     /// together, so that nothing can be approved that was not shown. Characters beyond ASCII
     /// are written as `\u{…}`, so that a letter that only looks like another one shows.
@@ -322,16 +327,7 @@ impl NeedsApproval {
 
     /// The denial for a question that did not get its yes.
     pub fn refuse(self, failure: ApprovalFailure) -> Denial {
-        let code = match failure {
-            ApprovalFailure::Unavailable => Code::ApprovalUnavailable,
-            ApprovalFailure::Declined => Code::ApprovalDeclined,
-            ApprovalFailure::Cancelled => Code::ApprovalCancelled,
-            ApprovalFailure::Malformed => Code::ApprovalMalformed,
-            ApprovalFailure::Timeout => Code::ApprovalTimeout,
-            ApprovalFailure::Mismatch => Code::ApprovalMismatch,
-            ApprovalFailure::Missing => Code::ApprovalMissing,
-        };
-        let mut denial = Denial::new(code, self.permit.hash, None);
+        let mut denial = Denial::new(failure.code(), self.permit.hash, None);
         denial.rule = self.permit.rules.first().copied();
         denial.trail = Box::new(self.permit.trail);
         denial

@@ -1,0 +1,14 @@
+//! The record read back: whether it is sound, its records for people and for programs.
+//!
+//! `verify` proves, `show` prints record by record, `records` reads several files as one by
+//! time, `forms` writes a record as a line, JSON or CSV, `figures` counts and `html` shows it
+//! for `report`.
+
+pub(crate) mod figures;
+pub(crate) mod forms;
+pub(crate) mod html;
+pub(crate) mod progress;
+pub(crate) mod records;
+pub(crate) mod report;
+pub(crate) mod show;
+pub(crate) mod verify;
