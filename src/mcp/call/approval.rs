@@ -228,6 +228,7 @@ fn ask_operator(call: &Arc<Call>, questions: &[&NeedsApproval], snapshot: &Snaps
     };
     let answer = operator::obtain(call, desk, questions, snapshot);
     Reply {
+        choice: None,
         outcome: answer.outcome,
         shown: answer.shown,
         since: None,
