@@ -177,10 +177,14 @@ impl Link {
                 Carrier::Conduit(end) => wire.drain(|bytes| Ok(end.write(bytes)))?,
             };
             if sent == 0 {
-                return Ok(());
+                break;
             }
         }
-        Ok(())
+        match &mut self.carrier {
+            // What the outer session says for itself, or had no room for before.
+            Carrier::Tunnel(outer) => outer.flush(phase),
+            Carrier::Socket(_) | Carrier::Conduit(_) => Ok(()),
+        }
     }
 
     /// Waits until there is something for libssh2 to read, or the switch is shaken. Returns
