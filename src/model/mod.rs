@@ -5,6 +5,7 @@
 
 pub(crate) mod invisible;
 pub(crate) mod keys;
+pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod security_event;
 pub(crate) mod text;

@@ -32,7 +32,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::task::state::{Task, millis};
-use registry::Registry;
+use registry::{Expire, Registry};
 use scheduler::Scheduler;
 
 pub use crate::task::output::clean::{Cleaner, clean};
@@ -48,17 +48,21 @@ pub(crate) use outcome::{Facts, Outcome, State};
 pub(crate) use output::excerpt::{Excerpt, Shape, share};
 pub(crate) use output::{Kept, Stream, read};
 pub(crate) use permit::{Overruled, Permit};
-pub(crate) use registry::OUTPUT_BUDGET;
+pub(crate) use registry::Refused;
 pub(crate) use registry::{Counts, Missing, NotTaken, Order};
 pub(crate) use unreached::Unreached;
 
 use crate::audit::{Audit, Grounds, Record};
 use crate::config::{Host, Snapshot, Store};
 use crate::model::keys::TagKey;
+use crate::model::memory::Held;
 use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId};
 use crate::policy::{EffectiveLimits, Verdict};
 use crate::ssh::Client;
 use crate::task::approvals::desk::Desk;
+
+/// With how many hosts before it one is compared: those of a kind stand together.
+const ALIKE: usize = 4;
 
 /// How often somebody who waits for a task looks for new output, and whether to go on.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -131,7 +135,6 @@ impl Tasks {
             client,
             Arc::clone(&store),
             TagKey::derive(key, "task"),
-            OUTPUT_BUDGET,
         ));
         let clock = timer::start(&registry.timer, {
             let registry = Arc::clone(&registry);
@@ -305,6 +308,24 @@ impl Tasks {
         self.registry.desk.get()
     }
 
+    /// Takes memory for a call, beside what its commands take.
+    ///
+    /// # Errors
+    /// Calls hold as much as they may.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<Held, Refused> {
+        self.registry.reserve(bytes)
+    }
+
+    /// From now on this is done too when results expire; it says when it is due next.
+    pub(crate) fn also_expire(&self, expire: Expire) {
+        self.registry.also_expire(expire);
+    }
+
+    /// Something expires at this time.
+    pub(crate) fn wake_by(&self, at: Instant) {
+        self.registry.timer.wake_by(at);
+    }
+
     /// A part for the name of work that is more than one task, which nobody can guess.
     pub(crate) fn token(&self) -> String {
         self.registry.token()
@@ -350,13 +371,17 @@ impl Tasks {
         aliases: &[HostAlias],
         command: &CommandText,
     ) -> TagPlan {
-        let judge = |host: &Host| {
-            let verdict = self.judge_waited(audit, &snapshot, host, command);
-            (host.alias.clone(), verdict)
-        };
-        let hosts = aliases.iter().filter_map(|alias| snapshot.host(alias));
+        let mut hosts: Vec<(HostAlias, Verdict)> = Vec::with_capacity(aliases.len());
+        for host in aliases.iter().filter_map(|alias| snapshot.host(alias)) {
+            let mut verdict = self.judge_waited(audit, &snapshot, host, command);
+            // A command of 8 KB for a thousand hosts is kept once, not a thousand times.
+            for (_, other) in hosts.iter().rev().take(ALIKE) {
+                verdict.share_with(other);
+            }
+            hosts.push((host.alias.clone(), verdict));
+        }
         TagPlan {
-            hosts: hosts.map(judge).collect(),
+            hosts,
             command: command.clone(),
             audit: audit.clone(),
             snapshot,

@@ -27,17 +27,22 @@ impl Scheduler {
 
     /// Starts all that the bounds of `concurrency:` allow now.
     pub(crate) fn admit(&self) {
-        while let Some(task) = self.registry.admit() {
+        while let Some((task, held)) = self.registry.admit() {
             let spawned = self.threads.start({
                 let (scheduler, task) = (self.clone(), Arc::clone(&task));
                 move || {
                     worker::run(&scheduler.registry, &task);
+                    drop(held);
                     // The place that is free now is the next one's.
                     scheduler.registry.release(&task);
                     scheduler.admit();
                 }
             });
             if let Err(error) = spawned {
+                // Where others run, it waits for a thread of theirs.
+                if self.registry.put_back(&task) {
+                    return;
+                }
                 worker::fail_unstarted(&self.registry, &task, "start a thread", &error);
                 self.registry.release(&task);
             }

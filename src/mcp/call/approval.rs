@@ -26,6 +26,10 @@ use crate::model::names::{ApprovalWay, HostAlias};
 use crate::model::text::{ascii, hex};
 use crate::policy::{Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown};
 
+/// Bytes that a question takes for each host, and the thread that waits for its answer.
+const QUESTION: usize = 256;
+const THREAD: usize = 40 * 1024;
+
 /// How often a waiting client is told that a person is being waited for.
 const REMIND: Duration = Duration::from_secs(5);
 /// Most host names that one question lists.
@@ -74,6 +78,8 @@ pub(crate) fn obtain(
         ask_operator(call, questions, snapshot)
     } else if !call.caller().abilities.forms {
         Reply::without(ApprovalOutcome::Unsupported)
+    } else if let Err(refusal) = make_room(call, questions) {
+        return Ruling::Ask(refusal);
     } else if !call.caller().version.is_modern() {
         ask_legacy(call, questions, wait)
     } else {
@@ -120,6 +126,15 @@ pub(crate) fn obtain(
             Ruling::Refused(ApprovalFailure::Cancelled)
         }
     }
+}
+
+/// Takes the memory that an open question needs, until its call is over.
+fn make_room(call: &Call, questions: &[&NeedsApproval]) -> Result<(), Answer> {
+    let thread = match call.caller().version.is_modern() {
+        true => 0,
+        false => THREAD,
+    };
+    call.reserve(thread + QUESTION.saturating_mul(questions.len()))
 }
 
 fn invalid(failure: ApprovalFailure, text: &str) -> Ruling {
@@ -248,10 +263,14 @@ fn take_back(call: &Call, id: &RequestId, reason: &str) {
 /// The `input_required` result.
 fn ask_modern(call: &Call, questions: &[&NeedsApproval], wait: Duration) -> Answer {
     let (params, shown) = form(questions, true);
-    let state = call
-        .session
-        .request_states
-        .issue(digest(call, questions), shown, wait);
+    // The call ends here, and what was shown stays.
+    let tasks = &call.session.server.tasks;
+    let held = match tasks.reserve(QUESTION + shown.len() * size_of::<Shown>()) {
+        Ok(held) => held,
+        Err(refused) => return Answer::error(format!("Error: {refused}")),
+    };
+    let states = &call.session.request_states;
+    let state = states.issue(digest(call, questions), shown, wait, held);
     let request = Object::new()
         .field("method", "elicitation/create")
         .json("params", &params)

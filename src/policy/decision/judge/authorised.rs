@@ -6,6 +6,8 @@
 //! what was [`Shown`], and by nothing else. Called by `judge`; read by `task`, `ssh` and
 //! `mcp`.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use crate::model::names::{CommandHash, HostAlias};
@@ -23,6 +25,15 @@ pub struct Authorised {
     policy: PolicyId,
     alias: HostAlias,
     hash: CommandHash,
+    /// Shared among the hosts of a run that are judged alike.
+    what: Arc<What>,
+    /// A person agreed to exactly this.
+    approved: bool,
+}
+
+/// What may be sent, and why.
+#[derive(Debug, PartialEq, Eq)]
+struct What {
     canonical: String,
     shell: ShellMode,
     /// Whether it is one program, so that no shell need wait for it.
@@ -30,8 +41,6 @@ pub struct Authorised {
     code: Code,
     rules: Vec<Line>,
     trail: Trail,
-    /// A person agreed to exactly this.
-    approved: bool,
 }
 
 /// What the judge found, to be made into a permit or a question.
@@ -65,13 +74,22 @@ impl Authorised {
             policy,
             alias,
             hash,
-            canonical,
-            shell,
-            alone,
-            code,
-            rules,
-            trail,
+            what: Arc::new(What {
+                canonical,
+                shell,
+                alone,
+                code,
+                rules,
+                trail,
+            }),
             approved: false,
+        }
+    }
+
+    /// Holds what it has alike with another one's only once.
+    pub(in crate::policy::decision) fn share_with(&mut self, other: &Self) {
+        if self.what == other.what {
+            self.what = Arc::clone(&other.what);
         }
     }
 
@@ -105,34 +123,34 @@ impl Authorised {
 
     /// The name of what is sent: the same for every spelling of it.
     pub fn canonical_hash(&self) -> CommandHash {
-        CommandHash::of(&self.canonical)
+        CommandHash::of(&self.what.canonical)
     }
 
     /// The judged words, quoted so that every shell reads them back the same.
     pub fn canonical(&self) -> &str {
-        &self.canonical
+        &self.what.canonical
     }
 
     /// The bytes for the `exec` request (RFC 4254 section 6.5): nothing else is sent.
     pub fn exec_line(&self) -> String {
-        match self.shell {
-            ShellMode::Sh => render::exec_line(&self.canonical, self.alone),
-            ShellMode::Login => render::login_line(&self.canonical),
-            ShellMode::Direct => self.canonical.clone(),
+        match self.what.shell {
+            ShellMode::Sh => render::exec_line(&self.what.canonical, self.what.alone),
+            ShellMode::Login => render::login_line(&self.what.canonical),
+            ShellMode::Direct => self.what.canonical.clone(),
         }
     }
 
     pub fn code(&self) -> Code {
-        self.code
+        self.what.code
     }
 
     /// Lines of the rules that decided, one for each command that needed a rule.
     pub fn rules(&self) -> &[Line] {
-        &self.rules
+        &self.what.rules
     }
 
     pub fn trail(&self) -> &Trail {
-        &self.trail
+        &self.what.trail
     }
 
     /// The denial for a host that the configuration no longer has.
@@ -142,7 +160,7 @@ impl Authorised {
 
     /// What an approval is bound to: SHA-256 over host, shell mode and canonical form.
     fn digest(&self) -> [u8; 32] {
-        let mode = match self.shell {
+        let mode = match self.what.shell {
             ShellMode::Sh => b"sh\0".as_slice(),
             ShellMode::Login => b"login\0",
             ShellMode::Direct => b"direct\0",
@@ -151,7 +169,7 @@ impl Authorised {
             .chain_update(self.alias.as_str())
             .chain_update(b"\0")
             .chain_update(mode)
-            .chain_update(&self.canonical)
+            .chain_update(&self.what.canonical)
             .finalize()
             .into()
     }
@@ -161,14 +179,21 @@ impl Authorised {
 #[derive(Debug)]
 pub struct NeedsApproval {
     permit: Authorised,
-    does: String,
+    does: Arc<str>,
 }
 
 impl NeedsApproval {
     pub(super) fn new(judged: Judged, does: String) -> Self {
         Self {
             permit: Authorised::new(judged),
-            does,
+            does: does.into(),
+        }
+    }
+
+    pub(in crate::policy::decision) fn share_with(&mut self, other: &Self) {
+        self.permit.share_with(&other.permit);
+        if self.does == other.does {
+            self.does = Arc::clone(&other.does);
         }
     }
 
@@ -178,7 +203,7 @@ impl NeedsApproval {
     }
 
     pub fn code(&self) -> Code {
-        self.permit.code
+        self.permit.what.code
     }
 
     pub fn alias(&self) -> &HostAlias {
@@ -195,12 +220,12 @@ impl NeedsApproval {
 
     /// What would be sent, exactly.
     pub fn canonical(&self) -> &str {
-        &self.permit.canonical
+        &self.permit.what.canonical
     }
 
     /// How the host's shell gets it.
     pub fn shell(&self) -> ShellMode {
-        self.permit.shell
+        self.permit.what.shell
     }
 
     /// What a person is to read of it, and what their yes will be bound to: the two are made
@@ -208,16 +233,16 @@ impl NeedsApproval {
     /// are written as `\u{…}`, so that a letter that only looks like another one shows.
     pub fn show(&self) -> (String, Shown) {
         let digest = self.permit.digest();
-        (ascii(&self.permit.canonical), Shown { digest })
+        (ascii(&self.permit.what.canonical), Shown { digest })
     }
 
     /// Lines in `policy.yml` of the rules that ask or allow.
     pub fn rules(&self) -> &[Line] {
-        &self.permit.rules
+        &self.permit.what.rules
     }
 
     pub fn trail(&self) -> &Trail {
-        &self.permit.trail
+        &self.permit.what.trail
     }
 
     /// The permit, if the approval is for this very host and command.
@@ -237,10 +262,6 @@ impl NeedsApproval {
     ///
     /// # Errors
     /// The question itself, if it was not.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the question goes on to be asked: it is the value, not a failure"
-    )]
     pub(in crate::policy::decision) fn approved_before(
         self,
         old: &Authorised,
@@ -258,8 +279,8 @@ impl NeedsApproval {
     /// The denial for a question that did not get its yes.
     pub fn refuse(self, failure: ApprovalFailure) -> Denial {
         let mut denial = Denial::new(failure.code(), self.permit.hash, None);
-        denial.rule = self.permit.rules.first().copied();
-        denial.trail = Box::new(self.permit.trail);
+        denial.rule = self.permit.what.rules.first().copied();
+        denial.trail = Box::new(self.permit.what.trail.clone());
         denial
     }
 }
