@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What one client can make a server hold, and how it goes about fleets beyond 256 hosts.
 
-    python3 benches/compare/bounds.py BINARY [BINARY...] [--hosts 1000] [--only NAME]
+    python3 benches/compare/bounds.py BINARY [BINARY...] [--hosts 1000] [--only NAME] [--memory 64]
 
 Prints a table for each binary, in MiB of peak resident memory and in seconds. One sshd on
 loopback serves all hosts, each at an address of its own; it is ended at the end, and
@@ -28,7 +28,7 @@ limits:
 network: {{allow_cidrs: [127.0.0.0/8]}}
 concurrency: {{max_tasks: {width}, fan_out: {width}}}
 rules:
-  - {{action: {action}, aliases: ["*"], commands: ["echo *", "true"]}}
+  - {{action: {action}, aliases: ["*"], commands: ["echo *", "true", "cat /srv/*"]}}
 """
 
 
@@ -82,6 +82,26 @@ class Lab:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class Group:
+    """A control group of its own for the servers, made by hand: version 2 or 1."""
+
+    def __init__(self, mib):
+        root = pathlib.Path("/sys/fs/cgroup")
+        two = (root / "cgroup.controllers").exists()
+        self.path = (root if two else root / "memory") / f"bounds-{os.getpid()}"
+        self.path.mkdir()
+        (self.path / ("memory.max" if two else "memory.limit_in_bytes")).write_text(str(mib << 20))
+
+    def enter(self):
+        (self.path / "cgroup.procs").write_text(str(os.getpid()))
+
+    def close(self):
+        self.path.rmdir()
+
+
+GROUP = None
+
+
 class Server:
     def __init__(self, lab, binary, capabilities=None):
         env = {"PATH": os.environ["PATH"]}
@@ -89,7 +109,8 @@ class Server:
             env[f"MCP_SSH_{name.upper()}_DIR"] = str(lab.dir / name)
         self.log = open(lab.dir / "server.log", "w")
         command = [binary, "--sandbox=degraded", "--user", "0"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, env=env)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, env=env,
+                                        preexec_fn=GROUP and GROUP.enter)
         self.answers, self.asked = queue.Queue(), 0
         threading.Thread(target=self._read, daemon=True).start()
         self.id = 0
@@ -125,7 +146,7 @@ class Server:
     def settle(self):
         """Until nothing grows for a second; whether it is there still."""
         last, quiet = -1, 0
-        while quiet < 5 and self.process.poll() is None:
+        while quiet < 20 and self.process.poll() is None:
             now = self.peak()
             quiet = quiet + 1 if now == last else 0
             last = now
@@ -138,7 +159,7 @@ class Server:
         self.log.close()
 
 
-LONG = "echo " + "x" * 8_000
+LONG = "echo " + "x" * 7_900
 
 
 def queued(lab, binary):
@@ -164,7 +185,7 @@ def questions(lab, binary):
     lab.write(action="ask", silent=True)
     server = Server(lab, binary, {"elicitation": {}})
     for _ in range(2_000):
-        server.call("ssh_run", alias=lab.hosts[0][0], command="echo hello")
+        server.call("ssh_run", alias=lab.hosts[0][0], command="cat /srv/x")
     server.settle()
     threads = len(os.listdir(f"/proc/{server.process.pid}/task"))
     return server, f"{server.asked} open, {server.answers.qsize()} refused, {threads} threads"
@@ -174,9 +195,9 @@ def questions_of_many(lab, binary):
     lab.write(action="ask", silent=True)
     server = Server(lab, binary, {"elicitation": {}})
     for _ in range(20):
-        server.call("ssh_run_on_tag", tag="all", command=LONG)
+        server.call("ssh_run_on_tag", tag="all", command="cat /srv/" + "x" * 7_900)
     server.settle()
-    return server, f"{server.asked} open"
+    return server, f"{server.asked} open, {server.answers.qsize()} refused"
 
 
 def line(lab, binary):
@@ -221,21 +242,30 @@ def main():
     parser.add_argument("binaries", nargs="+")
     parser.add_argument("--hosts", type=int, default=1_000)
     parser.add_argument("--only", default="")
+    parser.add_argument("--memory", type=int, help="MiB of a control group for the servers (as root)")
     options = parser.parse_args()
     lab = Lab(options.hosts)
+    global GROUP
+    GROUP = options.memory and Group(options.memory)
     try:
         print(f"| {options.hosts} hosts | binary | at start | peak | |\n|---|---|---|---|---|")
         for name, scenario in SCENARIOS.items():
             if options.only not in name:
                 continue
             for binary in options.binaries:
-                server, note = scenario(lab, binary)
+                try:
+                    server, note = scenario(lab, binary)
+                except (BrokenPipeError, queue.Empty):
+                    print(f"| {name} | {pathlib.Path(binary).name} | | | ended |", flush=True)
+                    continue
                 alive = "" if server.process.poll() is None else " ENDED"
                 peak = server.peak() if not alive else float("nan")
                 print(f"| {name} | {pathlib.Path(binary).name} | {server.base:.0f} MiB | {peak:.0f} MiB | {note}{alive} |")
                 sys.stdout.flush()
                 server.close()
     finally:
+        if GROUP:
+            GROUP.close()
         lab.close()
 
 

@@ -26,7 +26,7 @@ use crate::task::timer::Timer;
 
 /// Bytes that a command takes while it waits, beside twice its text: as it is to be sent, and
 /// as it was judged.
-const WAITING: usize = 4 * 1024;
+const WAITING: usize = 10 * 1024;
 /// Bytes that a running command takes: its thread and its session.
 const RUNNING: usize = 192 * 1024;
 /// Bytes that a task takes beside its output and its text, until its result expires.

@@ -27,7 +27,7 @@ use crate::task::{Moment, TagEvent, TagListener, TagOptions, TagPlan};
 
 /// Bytes that a host takes of a run, from its verdict to its place in the answer. They share
 /// the command.
-const HOST: usize = 1024;
+const HOST: usize = 2_560;
 
 /// How often a tag run is worth a look, at least.
 const POLL_SECONDS: u32 = 5;

@@ -21,7 +21,7 @@ fn peak(server: &Server) -> u64 {
     kib.parse::<u64>().unwrap() / 1024
 }
 
-/// A host that accepts connections and says nothing, and a command of about 9 KB.
+/// A host that accepts connections and says nothing, and a command of about 8 KB.
 fn hanging(count: usize) -> (Fleet, String) {
     let fleet = Fleet::with(vec![HostSpec::new("web1").tags(&["many"])]);
     let first = fleet.servers_yaml();
@@ -34,7 +34,7 @@ fn hanging(count: usize) -> (Fleet, String) {
         .setup
         .write("policy.yml", &policy_allowing(&["echo *"]));
     fleet.host("web1").freeze();
-    (fleet, format!("echo {}", "x".repeat(9_000)))
+    (fleet, format!("echo {}", "x".repeat(8_000)))
 }
 
 #[test]
