@@ -74,12 +74,14 @@ pub(crate) fn obtain(
     snapshot: &Snapshot,
 ) -> Ruling {
     let (asked, wait) = (Instant::now(), snapshot.approval_wait());
-    let reply = if by_operator(call, questions, snapshot) {
+    let operator = by_operator(call, questions, snapshot);
+    if let Err(refusal) = make_room(call, questions, operator) {
+        return Ruling::Ask(refusal);
+    }
+    let reply = if operator {
         ask_operator(call, questions, snapshot)
     } else if !call.caller().abilities.forms {
         Reply::without(ApprovalOutcome::Unsupported)
-    } else if let Err(refusal) = make_room(call, questions) {
-        return Ruling::Ask(refusal);
     } else if !call.caller().version.is_modern() {
         ask_legacy(call, questions, wait)
     } else {
@@ -129,8 +131,8 @@ pub(crate) fn obtain(
 }
 
 /// Takes the memory that an open question needs, until its call is over.
-fn make_room(call: &Call, questions: &[&NeedsApproval]) -> Result<(), Answer> {
-    let thread = match call.caller().version.is_modern() {
+fn make_room(call: &Call, questions: &[&NeedsApproval], operator: bool) -> Result<(), Answer> {
+    let thread = match call.caller().version.is_modern() && !operator {
         true => 0,
         false => THREAD,
     };

@@ -29,8 +29,8 @@ use crate::mcp::protocol::peer::Caller;
 use crate::mcp::session::Session;
 use crate::mcp::tools::definitions::Tool;
 use crate::mcp::wire::message::{Params, RpcError};
-use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
 use crate::model::memory::Held;
+use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
 
 /// A call under way. Shared between the thread that serves it and who listens to its task.
 pub(crate) struct Call {
