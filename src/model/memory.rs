@@ -110,7 +110,18 @@ impl Account {
     /// Whether so much more could be held for what is to run. Always, where the system sets
     /// no limit.
     pub fn has_room_to_run(&self, bytes: usize) -> bool {
-        !self.limited || self.held.load(Ordering::Relaxed).saturating_add(bytes) <= self.most
+        !self.limited || !self.lacks(bytes)
+    }
+
+    /// Whether so much more could be kept of what is only kept because it may be useful: a
+    /// quarter stays free of that.
+    pub fn has_room_to_keep(&self, bytes: usize) -> bool {
+        !self.lacks(bytes.saturating_add(self.most / 4))
+    }
+
+    /// Whether so much more would be too much.
+    pub fn lacks(&self, bytes: usize) -> bool {
+        self.held.load(Ordering::Relaxed).saturating_add(bytes) > self.most
     }
 
     /// Takes so much for a call, if it fits.
@@ -183,6 +194,7 @@ mod tests {
         let mut output = account.hold(400);
         assert!(!account.is_exceeded());
         assert!(account.has_room_to_run(100) && !account.has_room_to_run(101));
+        assert!(!account.has_room_to_keep(1));
         output.becomes(501);
         assert!(account.is_exceeded());
         output.becomes(1);

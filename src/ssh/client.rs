@@ -34,7 +34,7 @@ use crate::ssh::transport::resolve::Resolver;
 const PROBE: Duration = Duration::from_secs(3);
 
 /// Bytes that an idle session takes.
-const SESSION: usize = 64 * 1024;
+const SESSION: usize = 96 * 1024;
 
 /// Cheap to clone; all clones share the resolver's memory and the idle sessions.
 #[derive(Clone)]
@@ -148,7 +148,7 @@ impl Client {
         let memory = &self.resources.memory;
         let idle = idle_time(job);
         link.close_channel();
-        if memory.is_exceeded() {
+        if !memory.has_room_to_keep(SESSION) {
             return link.goodbye();
         }
         let spare = match !idle.is_zero() && self.pool.takes_spares(&key) {
@@ -295,9 +295,9 @@ impl Client {
         self.resolver.forget();
     }
 
-    /// Drops idle sessions alone: their memory or their descriptors are needed.
-    pub(crate) fn drop_idle_sessions(&self) {
-        self.pool.shed();
+    /// Drops idle sessions, the oldest first, until so much more can be held.
+    pub(crate) fn drop_idle_sessions(&self, bytes: usize) {
+        while self.resources.memory.lacks(bytes) && self.pool.drop_oldest() {}
     }
 
     pub(crate) fn resources(&self) -> &Resources {

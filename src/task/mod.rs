@@ -32,7 +32,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::task::state::{Task, millis};
-use registry::{Expire, Registry};
+use registry::Registry;
 use scheduler::Scheduler;
 
 pub use crate::task::output::clean::{Cleaner, clean};
@@ -55,7 +55,6 @@ pub(crate) use unreached::Unreached;
 use crate::audit::{Audit, Grounds, Record};
 use crate::config::{Host, Snapshot, Store};
 use crate::model::keys::TagKey;
-use crate::model::memory::Held;
 use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId};
 use crate::policy::{EffectiveLimits, Verdict};
 use crate::ssh::Client;
@@ -306,34 +305,6 @@ impl Tasks {
     /// Where the operator approves, if that is wanted.
     pub(crate) fn desk(&self) -> Option<&Desk> {
         self.registry.desk.get()
-    }
-
-    /// Takes memory for a call, beside what its commands take.
-    ///
-    /// # Errors
-    /// Calls hold as much as they may.
-    pub(crate) fn reserve(&self, bytes: usize) -> Result<Held, Refused> {
-        self.registry.reserve(bytes)
-    }
-
-    /// From now on this is done too when results expire; it says when it is due next.
-    pub(crate) fn also_expire(&self, expire: Expire) {
-        self.registry.also_expire(expire);
-    }
-
-    /// Something expires at this time.
-    pub(crate) fn wake_by(&self, at: Instant) {
-        self.registry.timer.wake_by(at);
-    }
-
-    /// A part for the name of work that is more than one task, which nobody can guess.
-    pub(crate) fn token(&self) -> String {
-        self.registry.token()
-    }
-
-    /// How many SSH sessions are kept for the next command.
-    pub(crate) fn idle_sessions(&self) -> usize {
-        self.registry.client.idle_sessions()
     }
 
     pub fn counts(&self) -> Counts {

@@ -215,7 +215,7 @@ impl Registry {
     pub(crate) fn admit(&self) -> Option<(Arc<Task>, Held)> {
         let bounds = bounds(&self.store.current(), self.client.resources());
         if !self.memory.has_room_to_run(RUNNING) {
-            self.give_way();
+            self.give_way(RUNNING);
         }
         let mut tables = self.tables();
         // One always runs: nothing else would ever make room.
@@ -255,22 +255,21 @@ impl Registry {
     /// Keeps a finished task for its time, and gives up what there is no room for.
     pub(crate) fn keep(&self, task: &Task, expires: Instant) {
         self.tables().results.keep(task.id.clone(), expires);
-        self.give_way();
+        self.give_way(0);
         self.timer.wake_by(expires);
     }
 
     /// Gives up idle sessions, then finished results, until the account is kept; false if
     /// that is not enough.
     pub(crate) fn make_room(&self) -> bool {
-        self.give_way();
+        self.give_way(0);
         !self.memory.is_exceeded()
     }
 
-    fn give_way(&self) {
-        if self.memory.is_exceeded() {
-            self.client.drop_idle_sessions();
-        }
-        self.tables().shrink(&self.memory);
+    /// Until so much more can be held.
+    fn give_way(&self, bytes: usize) {
+        self.client.drop_idle_sessions(bytes);
+        self.tables().shrink(&self.memory, bytes);
     }
 
     /// Forgets whatever expired; says when the next one does.
@@ -398,8 +397,8 @@ impl Tables {
     }
 
     /// Takes out finished tasks, oldest first, until their number and the account are kept.
-    fn shrink(&mut self, memory: &Account) {
-        while (self.results.len() > MAX_KEPT || memory.is_exceeded())
+    fn shrink(&mut self, memory: &Account, bytes: usize) {
+        while (self.results.len() > MAX_KEPT || memory.lacks(bytes))
             && let Some(id) = self.results.evict()
         {
             self.remove(&id);

@@ -137,13 +137,14 @@ impl Pool {
         }
     }
 
-    /// Drops all idle sessions; those in use are kept when they are done.
-    pub(crate) fn shed(&self) {
-        let sessions = std::mem::take(&mut self.0.lock().sessions);
-        self.0.changed.notify_one();
-        for (_, _, parked) in sessions {
-            parked.link.goodbye();
-        }
+    /// Drops the session that has been idle for longest, if there is one.
+    pub(crate) fn drop_oldest(&self) -> bool {
+        let oldest = self.0.lock().sessions.pop_front();
+        let Some((_, _, parked)) = oldest else {
+            return false;
+        };
+        parked.link.goodbye();
+        true
     }
 
     /// Drops the idle sessions of `key`.

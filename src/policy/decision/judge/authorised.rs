@@ -307,3 +307,52 @@ impl Shown {
 /// [`NeedsApproval::approve`], so that it counts once.
 #[derive(Debug)]
 pub struct Approval([u8; 32]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::source::{Action, PolicySource, RuleForm, RuleSource};
+    use crate::policy::{Policy, Subject, Verdict};
+
+    #[test]
+    fn hosts_that_are_judged_alike_hold_their_command_once() {
+        let rule = RuleSource {
+            line: 1,
+            action: Action::Allow,
+            aliases: Vec::new(),
+            tags: Vec::new(),
+            form: RuleForm::Commands {
+                patterns: vec![(1, "uptime*".to_owned())],
+                legacy_glob: false,
+            },
+            sudo: false,
+            trust_arguments: false,
+            examples_allow: Vec::new(),
+            examples_deny: Vec::new(),
+        };
+        let source = PolicySource {
+            rules: vec![rule],
+            ..PolicySource::default()
+        };
+        let policy = Policy::compile(source).unwrap().policy;
+        let judged = |alias: &str, shell, text| {
+            let alias = HostAlias::parse(alias).unwrap();
+            let (alias, tags) = (&alias, &[][..]);
+            policy.judge_text(&Subject { alias, tags, shell }, text)
+        };
+        let share = |one: &Verdict, mut other: Verdict| {
+            other.share_with(one);
+            match (one, &other) {
+                (Verdict::Allow(one), Verdict::Allow(other)) => {
+                    (Arc::ptr_eq(&one.what, &other.what), other.alias.to_string())
+                }
+                _ => (false, String::new()),
+            }
+        };
+        let one = judged("web1", ShellMode::Sh, "uptime");
+        let alike = share(&one, judged("web2", ShellMode::Sh, "uptime"));
+        assert_eq!(alike, (true, "web2".to_owned()));
+        assert!(!share(&one, judged("web2", ShellMode::Direct, "uptime")).0);
+        assert!(!share(&one, judged("web2", ShellMode::Sh, "uptime -p")).0);
+    }
+}
