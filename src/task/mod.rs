@@ -48,7 +48,6 @@ pub(crate) use outcome::{Facts, Outcome, State};
 pub(crate) use output::excerpt::{Excerpt, Shape, share};
 pub(crate) use output::{Kept, Stream, read};
 pub(crate) use permit::{Overruled, Permit};
-pub(crate) use registry::Refused;
 pub(crate) use registry::{Counts, Missing, NotTaken, Order};
 pub(crate) use unreached::Unreached;
 
