@@ -63,6 +63,9 @@ pub mod mcp {
     pub use crate::mcp::{Frame, LineReader, MAX_LINE, Outbox, Server, Session, handle_line};
 }
 pub mod model {
+    pub mod memory {
+        pub use crate::model::memory::{Account, Held, Resources};
+    }
     pub mod invisible {
         pub use crate::model::invisible::{BLANK_LOOKING, is_invisible};
     }

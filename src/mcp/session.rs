@@ -85,7 +85,7 @@ struct Work {
 impl Session {
     pub fn new(server: Server, outbox: Arc<Outbox>) -> Arc<Self> {
         let subscriptions = Arc::new(Subscriptions::default());
-        Arc::new(Self {
+        let session = Arc::new(Self {
             inflight: Inflight::new(Arc::clone(&outbox)),
             grace: Arc::default(),
             pager: Pager::new(TagKey::derive(&server.key, "cursor")),
@@ -104,7 +104,12 @@ impl Session {
             work: Mutex::default(),
             ended: Condvar::new(),
             server,
-        })
+        });
+        let expiring = Arc::downgrade(&session);
+        session.server.tasks.also_expire(Box::new(move |_| {
+            expiring.upgrade()?.protocol_tasks.expire()
+        }));
+        session
     }
 
     /// Puts a line that could not be read on the log, without its content.

@@ -6,6 +6,7 @@
 pub(crate) mod invisible;
 pub(crate) mod job;
 pub(crate) mod keys;
+pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod security_event;
 pub(crate) mod text;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Host, Snapshot};
+use crate::model::memory::Resources;
 use crate::model::security_event::SecurityEvent;
 use crate::policy::Authorised;
 use crate::ssh::deadline::{Control, Deadline};
@@ -32,6 +33,9 @@ use crate::ssh::transport::resolve::Resolver;
 /// How long an idle session may take to open a channel before a new one is made instead.
 const PROBE: Duration = Duration::from_secs(3);
 
+/// Bytes that an idle session takes.
+const SESSION: usize = 96 * 1024;
+
 /// Cheap to clone; all clones share the resolver's memory and the idle sessions.
 #[derive(Clone)]
 pub struct Client {
@@ -41,6 +45,7 @@ pub struct Client {
     pool: Pool,
     bastions: Bastions,
     unlocked: Unlocked,
+    resources: Resources,
     agent: Option<Arc<PathBuf>>,
     /// How long a spare channel shows that its host is there.
     fresh: Duration,
@@ -58,6 +63,11 @@ pub struct Job<'a> {
 impl Client {
     /// `agent` is the agent's socket (`SSH_AUTH_SOCK`), used by entries with `agent: true`.
     pub fn new(agent: Option<PathBuf>) -> Self {
+        Self::within(Resources::default(), agent)
+    }
+
+    /// The same for a process that may use so much.
+    pub fn within(resources: Resources, agent: Option<PathBuf>) -> Self {
         Self {
             resolver: Resolver::new(),
             logins: Logins::default(),
@@ -65,6 +75,7 @@ impl Client {
             pool: Pool::default(),
             bastions: Bastions::default(),
             unlocked: Unlocked::default(),
+            resources,
             agent: agent.map(Arc::new),
             fresh: spare::FRESH,
         }
@@ -131,10 +142,15 @@ impl Client {
         }
     }
 
-    /// Keeps the session for the next command, with a channel for it where the host grants one.
+    /// Keeps the session for the next command where there is room for it, with a channel where
+    /// the host grants one.
     fn keep(&self, job: &Job<'_>, key: Key, mut link: Link, proof: Proof, era: u64) {
+        let memory = &self.resources.memory;
         let idle = idle_time(job);
         link.close_channel();
+        if !memory.has_room_to_keep(SESSION) {
+            return link.goodbye();
+        }
         let spare = match !idle.is_zero() && self.pool.takes_spares(&key) {
             // In one piece with the close.
             true => Spare::ask(&mut link),
@@ -144,8 +160,15 @@ impl Client {
             // A link that is lost is found out when it is taken.
             let _ = link.flush(Phase::Close);
         }
-        let parked = Parked { link, proof, spare };
-        self.pool.park(key, parked, idle, era);
+        let parked = Parked {
+            link,
+            proof,
+            spare,
+            _held: memory.hold(SESSION),
+        };
+        let tasks = usize::try_from(job.snapshot.concurrency().max_tasks).unwrap_or(usize::MAX);
+        let most = self.resources.idle_sessions(tasks);
+        self.pool.park(key, parked, idle, era, most);
     }
 
     /// A session with an open channel: an idle one that still holds, or a new one.
@@ -164,6 +187,7 @@ impl Client {
                 mut link,
                 proof,
                 mut spare,
+                ..
             }) = self.pool.take(key)
         {
             if !proof.still_holds(job.snapshot, &self.known_hosts, &route) {
@@ -269,6 +293,15 @@ impl Client {
         self.bastions.forget();
         self.unlocked.forget();
         self.resolver.forget();
+    }
+
+    /// Drops idle sessions, the oldest first, until so much more can be held.
+    pub(crate) fn drop_idle_sessions(&self, bytes: usize) {
+        while self.resources.memory.lacks(bytes) && self.pool.drop_oldest() {}
+    }
+
+    pub(crate) fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     /// How many idle sessions are kept.

@@ -151,8 +151,11 @@ impl SshError {
                 phase: Phase::Run | Phase::Close,
                 ..
             } => "SSH connection lost: The command may or may not have run to its end",
-            Self::LinkLost { .. } | Self::Protocol { .. } | Self::Local { .. } => {
+            Self::LinkLost { .. } | Self::Protocol { .. } => {
                 "SSH connection failed: Check host, port, and network connectivity"
+            }
+            Self::Local { .. } => {
+                "The server is out of descriptors, threads or memory: The command was not run, try again later"
             }
             Self::HostKey(problem) => match problem {
                 HostKeyProblem::Unknown { .. } => "SSH host key not found: Add host to known_hosts",

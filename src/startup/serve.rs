@@ -5,7 +5,7 @@
 //! does, and `config`, `audit`, `ssh` and `mcp` do their parts. Called by the parent.
 
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, io};
 
@@ -15,6 +15,7 @@ use crate::cli::{self, Outcome, Settings};
 use crate::config::{Dirs, Environment, LoadError, Loaded, Snapshot, Store, load};
 use crate::mcp;
 use crate::mcp::wire::refusal;
+use crate::model::memory::{Account, Resources};
 use crate::ssh::{self, SshError, linked};
 use crate::startup::accounts;
 use crate::startup::identity::{self, IdentityError};
@@ -82,7 +83,7 @@ fn boot(
     let dirs = directories(settings);
     let places = Places::open(settings).map_err(StartError::Place)?;
     let (snapshot, mut noticed) = configure(&dirs, &environment, audit)?;
-    raise_limits(&snapshot).map_err(StartError::Limits)?;
+    let resources = resources(&snapshot, &mut noticed).map_err(StartError::Limits)?;
     process::clear_environment(&alone).map_err(StartError::Limits)?;
     ssh::warm_up().map_err(StartError::Libraries)?;
 
@@ -115,7 +116,7 @@ fn boot(
     proof.after().map_err(StartError::Hidden)?;
     noticed.extend(snapshot.unreadable().iter().map(|path| unreadable(path)));
 
-    let agent = agent_socket(&environment).map(PathBuf::from);
+    let agent = agent_socket(&environment).map(std::path::PathBuf::from);
     let store = keep(snapshot, environment, &confined, audit);
     let start = first_record(&store.current(), &confined, places.kept.is_some());
     let Places {
@@ -152,7 +153,7 @@ fn boot(
     signals.watch(told).map_err(StartError::Threads)?;
     if let Some(client) = client.take() {
         let means = Means {
-            agent,
+            hosts: ssh::Client::within(resources, agent),
             desk,
             metrics,
         };
@@ -164,7 +165,7 @@ fn boot(
 
 /// What only the conversation needs.
 struct Means {
-    agent: Option<PathBuf>,
+    hosts: ssh::Client,
     desk: Option<Desk>,
     metrics: Option<MetricsFile>,
 }
@@ -174,7 +175,7 @@ fn converse(
     client: Stdio,
     stop: &Arc<EventFd>,
     Means {
-        agent,
+        hosts,
         desk,
         metrics,
     }: Means,
@@ -185,9 +186,8 @@ fn converse(
     let input = stdio::Input::new(client.input, Arc::clone(stop));
     let output = stdio::Output::new(client.output);
     let gone = stdio::Gone::watching(&input).map_err(StartError::Descriptors)?;
-    let client = ssh::Client::new(agent);
     let key = random::key().map_err(StartError::Random)?;
-    let tasks = Tasks::new(audit.clone(), client, Arc::clone(&store), &key);
+    let tasks = Tasks::new(audit.clone(), hosts, Arc::clone(&store), &key);
     let tasks = tasks.map_err(StartError::Threads)?;
     if let Some(desk) = desk {
         tasks.approve_at(desk);
@@ -274,10 +274,29 @@ fn unreadable(path: &Path) -> Record {
     Record::config_warning(path.display(), text)
 }
 
-/// A socket, a wake-up and a look-up for each task, beside what is open anyway.
-fn raise_limits(snapshot: &Snapshot) -> io::Result<()> {
-    let tasks = u64::from(snapshot.concurrency().max_tasks);
-    process::raise_descriptor_limit(tasks * 4 + 256).map(drop)
+/// What the process may use, asked of the system while nothing hides it. Descriptors are
+/// raised to what the configuration may need: with fewer, commands wait for one another.
+fn resources(snapshot: &Snapshot, noticed: &mut Vec<Record>) -> io::Result<Resources> {
+    let tasks = usize::try_from(snapshot.concurrency().max_tasks).unwrap_or(usize::MAX);
+    let hosts = snapshot.hosts().len();
+    // A configuration may grow: there is no second chance to raise it.
+    let wanted = Resources::needed(tasks, hosts).max(1_024);
+    let given = process::raise_descriptor_limit(u64::try_from(wanted).unwrap_or(u64::MAX))?;
+    let descriptors = usize::try_from(given).unwrap_or(usize::MAX);
+    let resources = Resources {
+        memory: Account::within(process::memory_limit()),
+        descriptors,
+    };
+    if descriptors < wanted {
+        let text = format!(
+            "{descriptors} descriptors (RLIMIT_NOFILE) where max_tasks: {tasks} and {hosts} hosts \
+             may need {wanted}: {} commands run at a time, and {} sessions are kept",
+            resources.tasks_at_a_time(tasks),
+            resources.idle_sessions(tasks)
+        );
+        noticed.push(Record::config_warning("limits", text));
+    }
+    Ok(resources)
 }
 
 fn agentless(trouble: String) -> Record {

@@ -80,6 +80,40 @@ pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
     Ok(target)
 }
 
+/// How many bytes of memory the process may have, if anything limits it: its control group,
+/// those above that, or RLIMIT_AS. Asked before the sandbox closes.
+pub(crate) fn memory_limit() -> Option<u64> {
+    let address_space = match getrlimit(Resource::RLIMIT_AS) {
+        Ok((soft, _)) if soft != nix::sys::resource::RLIM_INFINITY => Some(soft),
+        _ => None,
+    };
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let of_group = groups.lines().filter_map(group_limit).min();
+    address_space.into_iter().chain(of_group).min()
+}
+
+/// The least limit of one control group (a line of cgroups(7)'s /proc/PID/cgroup) and of those
+/// above it, as far as they can be seen: in a container its own is the root.
+fn group_limit(line: &str) -> Option<u64> {
+    let mut parts = line.splitn(3, ':');
+    let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+    let (root, file) = match controllers {
+        "" => ("/sys/fs/cgroup", "memory.max"),
+        own if own.split(',').any(|name| name == "memory") => {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        }
+        _ => return None,
+    };
+    let limit = |group: &Path| {
+        let group = group.strip_prefix("/").unwrap_or(group);
+        let text = std::fs::read_to_string(Path::new(root).join(group).join(file)).ok()?;
+        // Without a limit it is `max`, or in version 1 the largest number of pages.
+        let bytes: u64 = text.trim().parse().ok()?;
+        (bytes < 1 << 60).then_some(bytes)
+    };
+    Path::new(path).ancestors().filter_map(limit).min()
+}
+
 /// No program that this process could start would gain privileges (execve(2) is
 /// forbidden as well); without it a plain user may not install filters.
 ///

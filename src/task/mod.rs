@@ -48,7 +48,6 @@ pub(crate) use outcome::{Facts, Outcome, State};
 pub(crate) use output::excerpt::{Excerpt, Shape, share};
 pub(crate) use output::{Kept, Stream, read};
 pub(crate) use permit::{Overruled, Permit, judge_waited};
-pub(crate) use registry::OUTPUT_BUDGET;
 pub(crate) use registry::{Counts, Missing, NotTaken, Order};
 pub(crate) use unreached::Unreached;
 
@@ -59,6 +58,9 @@ use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId}
 use crate::policy::{EffectiveLimits, Purpose, Verdict};
 use crate::ssh::Client;
 use crate::task::approvals::desk::Desk;
+
+/// With how many hosts before it one is compared: those of a kind stand together.
+const ALIKE: usize = 4;
 
 /// How often somebody who waits for a task looks for new output, and whether to go on.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -133,7 +135,6 @@ impl Tasks {
             client,
             Arc::clone(&store),
             TagKey::derive(key, "task"),
-            OUTPUT_BUDGET,
         ));
         let clock = timer::start(&registry.timer, {
             let registry = Arc::clone(&registry);
@@ -309,16 +310,6 @@ impl Tasks {
         self.registry.desk.get()
     }
 
-    /// A part for the name of work that is more than one task, which nobody can guess.
-    pub(crate) fn token(&self) -> String {
-        self.registry.token()
-    }
-
-    /// How many SSH sessions are kept for the next command.
-    pub(crate) fn idle_sessions(&self) -> usize {
-        self.registry.client.idle_sessions()
-    }
-
     pub fn counts(&self) -> Counts {
         self.registry.counts()
     }
@@ -344,13 +335,17 @@ impl Tasks {
         aliases: &[HostAlias],
         command: &CommandText,
     ) -> TagPlan {
-        let judge = |host: &Host| {
-            let verdict = judge_waited(audit, &snapshot, host, command);
-            (host.alias.clone(), verdict)
-        };
-        let hosts = aliases.iter().filter_map(|alias| snapshot.host(alias));
+        let mut hosts: Vec<(HostAlias, Verdict)> = Vec::with_capacity(aliases.len());
+        for host in aliases.iter().filter_map(|alias| snapshot.host(alias)) {
+            let mut verdict = judge_waited(audit, &snapshot, host, command);
+            // A command of 8 KB for a thousand hosts is kept once, not a thousand times.
+            for (_, other) in hosts.iter().rev().take(ALIKE) {
+                verdict.share_with(other);
+            }
+            hosts.push((host.alias.clone(), verdict));
+        }
         TagPlan {
-            hosts: hosts.map(judge).collect(),
+            hosts,
             command: command.clone(),
             audit: audit.clone(),
             snapshot,

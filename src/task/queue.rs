@@ -101,6 +101,19 @@ impl<T: PartialEq> Queue<T> {
         Some(task)
     }
 
+    /// A task of this host, admitted just now, is the next one again.
+    pub(crate) fn put_back(&mut self, host: &HostAlias, task: T) {
+        let Some(lane) = self.lanes.get_mut(host) else {
+            return;
+        };
+        lane.running = lane.running.saturating_sub(1);
+        self.running = self.running.saturating_sub(1);
+        self.ring.retain(|name| name != host);
+        self.ring.push_front(host.clone());
+        lane.waiting.push_front(task);
+        self.waiting += 1;
+    }
+
     /// A task of this host, admitted earlier, no longer runs.
     pub(crate) fn release(&mut self, host: &HostAlias) {
         if let Some(lane) = self.lanes.get_mut(host) {
@@ -228,6 +241,19 @@ mod tests {
         queue.clear();
         assert_eq!(queue.admit(BOUNDS), None);
         assert!(queue.lanes.is_empty() && queue.waiting() == 0);
+    }
+
+    #[test]
+    fn what_is_put_back_comes_first() {
+        let mut queue = Queue::default();
+        queue.push(&host("a"), 1).unwrap();
+        queue.push(&host("a"), 2).unwrap();
+        queue.push(&host("b"), 3).unwrap();
+        assert_eq!(queue.admit(BOUNDS), Some(1));
+        queue.put_back(&host("a"), 1);
+        assert_eq!((queue.waiting(), queue.running()), (3, 0));
+        let order = [(); 3].map(|()| queue.admit(BOUNDS).unwrap());
+        assert_eq!(order, [1, 3, 2]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The one table of all tasks, waiting, running and finished, and what bounds it.
 //!
-//! Owns names, the queue, expiry and the memory budget. Starts and runs nothing itself
+//! Owns names, the queue, expiry and what gives way to it when memory is short. Starts and runs nothing itself
 //! ([`crate::task::scheduler`] and [`crate::task::worker`] do). Called by
 //! [`crate::task::Tasks`] for clients and by the threads of the tasks.
 
@@ -12,28 +12,34 @@ use std::time::{Duration, Instant};
 use crate::audit::Audit;
 use crate::config::{Snapshot, Store};
 use crate::model::keys::TagKey;
+use crate::model::memory::{Account, Held, Resources};
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 use crate::policy::Purpose;
 use crate::ssh::Client;
 use crate::task::approvals::desk::Desk;
 use crate::task::grounds;
-use crate::task::output::{Budget, Output};
+use crate::task::output::Output;
 use crate::task::permit::{Overruled, Permit};
 use crate::task::queue::{Bounds, MAX_WAITING, Queue};
 use crate::task::retention::{MAX_KEPT, Results};
 use crate::task::state::{Kind, Listener, Name, PendingRun, Task, Terms};
 use crate::task::timer::Timer;
 
-/// Bytes that the outputs of all tasks may hold together. Finished ones are given up for
-/// running ones, oldest first; if that is not enough, what running commands say is counted
-/// and not kept.
-pub(crate) const OUTPUT_BUDGET: usize = 128 * 1024 * 1024;
+/// Bytes that a command takes while it waits, beside twice its text: as it is to be sent, and
+/// as it was judged.
+const WAITING: usize = 10 * 1024;
+/// Bytes that a running command takes: its thread and its session.
+const RUNNING: usize = 192 * 1024;
+/// Bytes that a task takes beside its output and its text, until its result expires.
+const KEPT: usize = 3 * 1024;
 
 /// Why a command was not taken on. The text is for the assistant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// As many wait as may.
     QueueFull,
+    /// Calls hold as many MiB as they may.
+    Memory(usize),
     ShuttingDown,
     /// The configuration has no such host.
     UnknownHost,
@@ -46,6 +52,11 @@ impl fmt::Display for Refused {
                 f,
                 "the queue is full: {MAX_WAITING} commands wait already; nothing was run, try again \
                  when some of them have ended"
+            ),
+            Self::Memory(mib) => write!(
+                f,
+                "the server's memory for calls is used up ({mib} MiB); nothing was run: wait until \
+                 some of the commands that wait or run have ended, or cancel some, then try again"
             ),
             Self::ShuttingDown => f.write_str("the server is shutting down; nothing was run"),
             Self::UnknownHost => f.write_str("Host alias not found"),
@@ -81,13 +92,18 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
+/// Gives up what has expired by then, and says when the next of it does.
+pub(crate) type Expire = Box<dyn Fn(Instant) -> Option<Instant> + Send>;
+
 pub(crate) struct Registry {
     pub(crate) audit: Audit,
     pub(crate) client: Client,
     pub(crate) store: Arc<Store>,
-    pub(crate) budget: Arc<Budget>,
+    pub(crate) memory: Arc<Account>,
     pub(crate) timer: Arc<Timer>,
     pub(crate) desk: OnceLock<Desk>,
+    /// What else expires by the same clock.
+    others: Mutex<Vec<Expire>>,
     tables: Mutex<Tables>,
     /// Somebody ended.
     released: Condvar,
@@ -127,20 +143,15 @@ impl From<Refused> for NotTaken {
 }
 
 impl Registry {
-    pub(crate) fn new(
-        audit: Audit,
-        client: Client,
-        store: Arc<Store>,
-        names: TagKey,
-        budget: usize,
-    ) -> Self {
+    pub(crate) fn new(audit: Audit, client: Client, store: Arc<Store>, names: TagKey) -> Self {
         Self {
             audit,
+            memory: Arc::clone(&client.resources().memory),
             client,
             store,
-            budget: Arc::new(Budget::new(budget)),
             timer: Arc::default(),
             desk: OnceLock::new(),
+            others: Mutex::default(),
             tables: Mutex::new(Tables {
                 tasks: HashMap::new(),
                 queue: Queue::default(),
@@ -185,9 +196,16 @@ impl Registry {
             kind,
             seconds,
         };
-        let output = Output::new(Arc::clone(&self.budget), &self.audit.secrets());
+        let text = runnable.text().as_str().len();
+        // The hosts of a run on a tag were counted with it.
+        let reserved = match kind {
+            Kind::Tag => None,
+            Kind::Sync | Kind::Async => Some(self.reserve(WAITING + 2 * text)?),
+        };
+        let output = Output::new(&self.memory, &self.audit.secrets(), KEPT + text);
         let audit = audit.of_task(&name.id);
         let pending = PendingRun {
+            _reserved: reserved,
             decided: audit.allow(&name.alias, hash, grounds::of_permit(runnable.command())),
             permit: runnable.into_permit(),
         };
@@ -197,10 +215,40 @@ impl Registry {
     }
 
     /// Takes the next task off the queue that may run by the bounds of the configuration in
-    /// force; it takes up a place until [`Self::release`].
-    pub(crate) fn admit(&self) -> Option<Arc<Task>> {
-        let bounds = bounds(&self.store.current());
-        self.tables().admit(bounds)
+    /// force, and for which there are descriptors and memory; it takes up a place until
+    /// [`Self::release`], and memory while what is returned with it is held.
+    pub(crate) fn admit(&self) -> Option<(Arc<Task>, Held)> {
+        let bounds = bounds(&self.store.current(), self.client.resources());
+        if !self.memory.has_room_to_run(RUNNING) {
+            self.give_way(RUNNING);
+        }
+        let mut tables = self.tables();
+        // One always runs: nothing else would ever make room.
+        if tables.queue.running() > 0 && !self.memory.has_room_to_run(RUNNING) {
+            return None;
+        }
+        let task = tables.admit(bounds)?;
+        Some((task, self.memory.hold(RUNNING)))
+    }
+
+    /// Puts an admitted task back to the head of its host's line, because there is no thread
+    /// for it; false if nothing runs whose end would make it its turn again.
+    pub(crate) fn put_back(&self, task: &Task) -> bool {
+        let mut tables = self.tables();
+        let others = tables.queue.running() > 1;
+        if others {
+            tables.queue.put_back(&task.alias, task.id.clone());
+        }
+        others
+    }
+
+    /// Takes memory for a call.
+    ///
+    /// # Errors
+    /// Calls hold as much as they may.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<Held, Refused> {
+        let full = || Refused::Memory(self.memory.most_for_calls() >> 20);
+        self.memory.reserve(bytes).ok_or_else(full)
     }
 
     /// An admitted task no longer takes up a place.
@@ -211,17 +259,22 @@ impl Registry {
 
     /// Keeps a finished task for its time, and gives up what there is no room for.
     pub(crate) fn keep(&self, task: &Task, expires: Instant) {
-        let mut tables = self.tables();
-        tables.results.keep(task.id.clone(), expires);
-        tables.shrink(&self.budget);
-        drop(tables);
+        self.tables().results.keep(task.id.clone(), expires);
+        self.give_way(0);
         self.timer.wake_by(expires);
     }
 
-    /// Gives up finished results until the budget is kept; false if that is not enough.
+    /// Gives up idle sessions, then finished results, until the account is kept; false if
+    /// that is not enough.
     pub(crate) fn make_room(&self) -> bool {
-        self.tables().shrink(&self.budget);
-        !self.budget.is_exceeded()
+        self.give_way(0);
+        !self.memory.is_exceeded()
+    }
+
+    /// Until so much more can be held.
+    fn give_way(&self, bytes: usize) {
+        self.client.drop_idle_sessions(bytes);
+        self.tables().shrink(&self.memory, bytes);
     }
 
     /// Forgets whatever expired; says when the next one does.
@@ -230,7 +283,18 @@ impl Registry {
         while let Some(id) = tables.results.expire(now) {
             tables.remove(&id);
         }
-        tables.results.next_expiry()
+        let next = tables.results.next_expiry();
+        drop(tables);
+        let others = self.others.lock();
+        let others = others.unwrap_or_else(PoisonError::into_inner);
+        let theirs = others.iter().filter_map(|expire| expire(now));
+        next.into_iter().chain(theirs).min()
+    }
+
+    /// From now on this is done too when results expire; it says when it is due next.
+    pub(crate) fn also_expire(&self, expire: Expire) {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.push(expire);
     }
 
     /// # Errors
@@ -337,9 +401,9 @@ impl Tables {
         self.tasks.get(&id).cloned()
     }
 
-    /// Takes out finished tasks, oldest first, until their number and the budget are kept.
-    fn shrink(&mut self, budget: &Budget) {
-        while (self.results.len() > MAX_KEPT || budget.is_exceeded())
+    /// Takes out finished tasks, oldest first, until their number and the account are kept.
+    fn shrink(&mut self, memory: &Account, bytes: usize) {
+        while (self.results.len() > MAX_KEPT || memory.lacks(bytes))
             && let Some(id) = self.results.evict()
         {
             self.remove(&id);
@@ -354,12 +418,12 @@ impl Tables {
     }
 }
 
-/// The bounds of `concurrency:`.
-fn bounds(snapshot: &Snapshot) -> Bounds {
+/// The bounds of `concurrency:`, as far as there are descriptors for it.
+fn bounds(snapshot: &Snapshot, resources: &Resources) -> Bounds {
     let concurrency = snapshot.concurrency();
     let bound = |most: u32| usize::try_from(most).unwrap_or(usize::MAX);
     Bounds {
-        tasks: bound(concurrency.max_tasks),
+        tasks: resources.tasks_at_a_time(bound(concurrency.max_tasks)),
         per_host: bound(concurrency.max_per_host),
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::{Audit, Decided, Started};
 use crate::config::Host;
+use crate::model::memory::Held;
 use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
 use crate::policy::{EffectiveLimits, Purpose};
 use crate::ssh::Cancel;
@@ -123,6 +124,8 @@ impl Terms {
 
 /// What is needed to run it. Given up when it ends, the credentials with it.
 pub(crate) struct PendingRun {
+    /// What it takes of the memory for calls while it waits.
+    pub(crate) _reserved: Option<Held>,
     pub(crate) permit: Permit,
     pub(crate) decided: Decided,
 }

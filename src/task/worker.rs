@@ -33,7 +33,10 @@ pub(crate) fn run(registry: &Registry, task: &Arc<Task>) {
         Ok(cancel) => cancel,
         Err(error) => return fail_unstarted(registry, task, "open a descriptor", &error),
     };
-    let Some(PendingRun { permit, decided }) = task.begin(cancel.clone()) else {
+    let Some(PendingRun {
+        permit, decided, ..
+    }) = task.begin(cancel.clone())
+    else {
         return;
     };
     let runnable = match permit.renew(&registry.store, &task.audit) {
@@ -436,7 +439,7 @@ impl<'a> Intake<'a> {
         self.room = self.room.saturating_sub(count);
         let why = if kept.len() < bytes.len() {
             Cut::Limit
-        } else if self.registry.budget.is_exceeded() && !self.registry.make_room() {
+        } else if self.registry.memory.is_exceeded() && !self.registry.make_room() {
             Cut::Memory
         } else {
             return Flow::Continue;

@@ -63,6 +63,14 @@ impl FileError {
         matches!(self, Self::Missing | Self::NotPermitted)
     }
 
+    /// Whether the process is out of descriptors or memory, which says nothing of the file.
+    pub fn is_shortage(self) -> bool {
+        matches!(
+            self,
+            Self::Io(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)
+        )
+    }
+
     /// What to do about it.
     pub fn remedy(self) -> &'static str {
         match self {

@@ -20,6 +20,7 @@ use crate::mcp::call::answer::Answer;
 use crate::mcp::call::elicitation_result::{CHOICE, KEY, Retry, read_reply};
 use crate::mcp::call::operator;
 use crate::mcp::call::request_state::Fault;
+use crate::mcp::call::standing::Terms;
 use crate::mcp::wire::json::{Json, Object};
 use crate::mcp::wire::message::{self, RequestId, RpcError};
 use crate::model::names::{ApprovalWay, HostAlias};
@@ -27,6 +28,10 @@ use crate::model::text::{ascii, hex};
 use crate::policy::{
     Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown, Standing,
 };
+
+/// Bytes that a question takes for each host, and the thread that waits for its answer.
+const QUESTION: usize = 256;
+const THREAD: usize = 40 * 1024;
 
 /// How often a waiting client is told that a person is being waited for.
 const REMIND: Duration = Duration::from_secs(5);
@@ -66,44 +71,10 @@ impl Approvals {
     }
 }
 
-/// How a policy has people asked.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
-    /// How long an answer is waited for, and counts.
-    wait: Duration,
-    /// How long a yes may stand for more than what was asked; zero: not at all.
-    reuse: Duration,
-}
-
-impl Terms {
-    pub(crate) fn of(snapshot: &Snapshot) -> Self {
-        Self {
-            wait: snapshot.approval_wait(),
-            reuse: snapshot.approval_reuse(),
-        }
-    }
-
-    /// The choice beside "once", if the policy leaves one.
-    fn choice(&self) -> Option<String> {
-        let seconds = self.reuse.as_secs();
-        match (seconds, seconds % 60) {
-            (0, _) => None,
-            (1, _) => Some("1 second".to_owned()),
-            (60, _) => Some("1 minute".to_owned()),
-            (_, 0) => Some(format!("{} minutes", seconds / 60)),
-            _ => Some(format!("{seconds} seconds")),
-        }
-    }
-}
-
 /// The permit, where a person's yes of before stands for this too; that is on the record.
 ///
 /// # Errors
 /// The question, which has to be put.
-#[expect(
-    clippy::result_large_err,
-    reason = "the question goes on to be asked: it is the value, not a failure"
-)]
 pub(crate) fn standing(call: &Call, question: NeedsApproval) -> Result<Authorised, NeedsApproval> {
     let (alias, hash) = (question.alias().clone(), question.hash());
     let digest = hex(question.show().1.digest());
@@ -130,7 +101,11 @@ pub(crate) fn obtain(
     snapshot: &Snapshot,
 ) -> Ruling {
     let (asked, terms) = (Instant::now(), Terms::of(snapshot));
-    let reply = if by_operator(call, questions, snapshot) {
+    let operator = by_operator(call, questions, snapshot);
+    if let Err(refusal) = make_room(call, questions, operator) {
+        return Ruling::Ask(refusal);
+    }
+    let reply = if operator {
         ask_operator(call, questions, snapshot)
     } else if !call.caller().abilities.forms {
         Reply::without(ApprovalOutcome::Unsupported)
@@ -193,6 +168,15 @@ pub(crate) fn obtain(
             Ruling::Refused(ApprovalFailure::Cancelled)
         }
     }
+}
+
+/// Takes the memory that an open question needs, until its call is over.
+fn make_room(call: &Call, questions: &[&NeedsApproval], operator: bool) -> Result<(), Answer> {
+    let thread = match call.caller().version.is_modern() && !operator {
+        true => 0,
+        false => THREAD,
+    };
+    call.reserve(thread + QUESTION.saturating_mul(questions.len()))
 }
 
 fn invalid(failure: ApprovalFailure, text: &str) -> Ruling {
@@ -327,10 +311,14 @@ fn take_back(call: &Call, id: &RequestId, reason: &str) {
 /// The `input_required` result.
 fn ask_modern(call: &Call, questions: &[&NeedsApproval], terms: Terms) -> Answer {
     let (params, shown) = form(questions, true, terms);
-    let state = call
-        .session
-        .request_states
-        .issue(digest(call, questions), shown, terms.wait);
+    // The call ends here, and what was shown stays.
+    let tasks = &call.session.server.tasks;
+    let held = match tasks.reserve(QUESTION + shown.len() * size_of::<Shown>()) {
+        Ok(held) => held,
+        Err(refused) => return Answer::error(format!("Error: {refused}")),
+    };
+    let states = &call.session.request_states;
+    let state = states.issue(digest(call, questions), shown, terms.wait, held);
     let request = Object::new()
         .field("method", "elicitation/create")
         .json("params", &params)

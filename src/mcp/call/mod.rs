@@ -15,11 +15,13 @@ pub(crate) mod request_state;
 pub(crate) mod server_requests;
 pub(crate) mod standing;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::audit::Audit;
+use crate::mcp::call::answer::Answer;
 use crate::mcp::call::elicitation_result::Retry;
 use crate::mcp::call::inflight::Ticket;
 use crate::mcp::call::reply::Reply;
@@ -28,6 +30,7 @@ use crate::mcp::protocol::peer::Caller;
 use crate::mcp::session::Session;
 use crate::mcp::tools::definitions::Tool;
 use crate::mcp::wire::message::{Params, RpcError};
+use crate::model::memory::Held;
 use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
 
 /// A call under way. Shared between the thread that serves it and who listens to its task.
@@ -40,6 +43,8 @@ pub(crate) struct Call {
     pub(crate) reply: Reply,
     /// The way to the record, on which each line says who asked.
     pub(crate) audit: Audit,
+    /// What it takes of the memory for calls, until it is over.
+    held: Mutex<Vec<Held>>,
 }
 
 impl Call {
@@ -63,14 +68,36 @@ impl Call {
             Err(error) => return Err((ticket, error)),
         };
         let asked = caller.asked(ticket.id(), &params);
+        let ttl = params
+            .get("task")
+            .and_then(|task| task.get("ttl")?.as_u64());
+        let ttl = ttl.filter(|_| as_task).map(Duration::from_millis);
         Ok(Arc::new(Self {
             audit: session.server.audit.asked_by(asked),
             session: Arc::clone(session),
             retry: Retry::read(&params).filter(|_| caller.version.is_modern()),
             tool,
             arguments,
-            reply: Reply::new(session, caller, ticket, as_task),
+            reply: Reply::new(session, caller, ticket, as_task, ttl),
+            held: Mutex::default(),
         }))
+    }
+
+    /// Takes memory for as long as this call lasts.
+    ///
+    /// # Errors
+    /// There is none left for calls: what to answer.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<(), Answer> {
+        let held = self.session.server.tasks.reserve(bytes);
+        let held = held.map_err(|refused| Answer::error(format!("Error: {refused}")))?;
+        let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(held);
+        Ok(())
+    }
+
+    /// Bytes that its arguments take, about.
+    pub(crate) fn weight(&self) -> usize {
+        self.arguments.values().map(weight).sum()
     }
 
     /// The work behind it has a name and goes on. Told before its end is. A client that takes
@@ -111,6 +138,16 @@ impl Call {
     pub(crate) fn caller(&self) -> &Caller {
         &self.reply.caller
     }
+}
+
+fn weight(value: &Value) -> usize {
+    let inside = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(members) => members.values().map(|value| 64 + weight(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inside
 }
 
 /// The arguments without blanks around texts: they mean nothing to any tool, and a line

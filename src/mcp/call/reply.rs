@@ -7,6 +7,7 @@
 //! it. Made by [`crate::mcp::call::Call::new`], where the call is made.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::mcp::call::answer::Answer;
 use crate::mcp::call::inflight::{Cancel, Ticket};
@@ -27,6 +28,8 @@ pub(crate) struct Reply {
     session: Arc<Session>,
     /// The call is to be answered with a task of the protocol.
     as_task: bool,
+    /// How long the client wants that task to be kept.
+    ttl: Option<Duration>,
     stage: Mutex<Stage>,
     /// Thrown when the client takes the call back, or ends its task.
     cancel: Arc<Cancel>,
@@ -52,11 +55,13 @@ impl Reply {
         caller: Caller,
         ticket: Ticket,
         as_task: bool,
+        ttl: Option<Duration>,
     ) -> Self {
         Self {
             caller,
             session: Arc::clone(session),
             as_task,
+            ttl,
             stage: Mutex::new(Stage::Plain),
             cancel: ticket.cancellation(),
             ticket: Mutex::new(Some(ticket)),
@@ -70,7 +75,8 @@ impl Reply {
         if !self.as_task {
             return false;
         }
-        let entry = Entry::new(self.caller.clone(), work, Arc::clone(&self.cancel));
+        let cancel = Arc::clone(&self.cancel);
+        let entry = Entry::new(self.caller.clone(), work, self.ttl, cancel);
         let mut stage = self.stage();
         if self.caller.version.is_modern() {
             *stage = Stage::Early(Box::new(entry));
@@ -108,11 +114,16 @@ impl Reply {
                 poll_seconds: 5,
             };
             let cancel = Arc::clone(&self.cancel);
-            let mut entry = Entry::new(self.caller.clone(), work, cancel);
+            let mut entry = Entry::new(self.caller.clone(), work, self.ttl, cancel);
             entry.end(answer);
             self.create(entry);
         } else {
             self.answer(answer.outcome(&self.caller));
+        }
+        if self.as_task
+            && let Some(at) = self.session.protocol_tasks.expire()
+        {
+            self.session.server.tasks.wake_by(at);
         }
         // Not before: taken back until it is answered, a run that nobody knows of is ended.
         self.cancel.spend();

@@ -15,6 +15,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use crate::model::keys::TagKey;
+use crate::model::memory::Held;
 use crate::policy::Shown;
 
 /// Most states that are out at one time; the oldest is given up for a new one.
@@ -38,6 +39,7 @@ pub(crate) struct Issued {
     pub(crate) shown: Vec<Shown>,
     pub(crate) since: Instant,
     good_for: Duration,
+    _held: Held,
 }
 
 /// Why a state is not accepted.
@@ -60,7 +62,13 @@ impl RequestStates {
     }
 
     /// A state for one question, put by the call with this digest.
-    pub(crate) fn issue(&self, call: [u8; 32], shown: Vec<Shown>, good_for: Duration) -> String {
+    pub(crate) fn issue(
+        &self,
+        call: [u8; 32],
+        shown: Vec<Shown>,
+        good_for: Duration,
+        held: Held,
+    ) -> String {
         let mut out = self.lock();
         if out.states.len() >= MAX_OUT {
             // Numbers only grow: the first is the oldest.
@@ -72,6 +80,7 @@ impl RequestStates {
             shown,
             since: Instant::now(),
             good_for,
+            _held: held,
         };
         out.states.insert(number, issued);
         let mut bytes = number.to_be_bytes().to_vec();
@@ -122,6 +131,12 @@ impl RequestStates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::memory::Account;
+
+    fn issue(states: &RequestStates, call: [u8; 32], good_for: Duration) -> String {
+        let held = Account::of(1_000, false).hold(0);
+        states.issue(call, Vec::new(), good_for, held)
+    }
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -136,7 +151,7 @@ mod tests {
     #[test]
     fn a_state_is_good_once_and_for_what_it_was_made_for() {
         let here = states(1);
-        let state = here.issue([7; 32], Vec::new(), LONG);
+        let state = issue(&here, [7; 32], LONG);
         assert_eq!(fault(&here, &state, [8; 32]), Some(Fault::Forged));
         assert_eq!(fault(&here, &state, [7; 32]), None);
         assert_eq!(fault(&here, &state, [7; 32]), Some(Fault::Replayed));
@@ -146,7 +161,7 @@ mod tests {
     #[test]
     fn an_old_state_is_used_up_and_refused() {
         let here = states(1);
-        let state = here.issue([7; 32], Vec::new(), Duration::ZERO);
+        let state = issue(&here, [7; 32], Duration::ZERO);
         assert_eq!(fault(&here, &state, [7; 32]), Some(Fault::Expired));
         assert_eq!(fault(&here, &state, [7; 32]), Some(Fault::Replayed));
     }
@@ -154,9 +169,7 @@ mod tests {
     #[test]
     fn every_bit_of_a_state_counts() {
         let here = states(1);
-        let bytes = URL_SAFE_NO_PAD
-            .decode(here.issue([7; 32], Vec::new(), LONG))
-            .unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(issue(&here, [7; 32], LONG)).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut bytes = bytes.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -171,9 +184,9 @@ mod tests {
     #[test]
     fn how_many_are_out_is_bounded() {
         let here = states(1);
-        let first = here.issue([0; 32], Vec::new(), LONG);
+        let first = issue(&here, [0; 32], LONG);
         for _ in 0..MAX_OUT {
-            here.issue([0; 32], Vec::new(), LONG);
+            issue(&here, [0; 32], LONG);
         }
         assert_eq!(fault(&here, &first, [0; 32]), Some(Fault::Replayed));
         assert_eq!(here.lock().states.len(), MAX_OUT);

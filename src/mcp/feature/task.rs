@@ -45,6 +45,8 @@ pub(crate) struct Entry {
     begun: Instant,
     most: Duration,
     keep: Duration,
+    /// The client's `ttl`, from its beginning.
+    wanted: Option<Duration>,
     poll_most_ms: u64,
 }
 
@@ -75,7 +77,12 @@ impl State {
 }
 
 impl Entry {
-    pub(crate) fn new(caller: Caller, work: Work, cancel: Arc<Cancel>) -> Self {
+    pub(crate) fn new(
+        caller: Caller,
+        work: Work,
+        wanted: Option<Duration>,
+        cancel: Arc<Cancel>,
+    ) -> Self {
         let now = Ts::now();
         Self {
             id: work.id,
@@ -86,6 +93,7 @@ impl Entry {
             begun: Instant::now(),
             most: Duration::from_secs(work.max_seconds.into()),
             keep: Duration::from_secs(work.keep_seconds.into()),
+            wanted,
             poll_most_ms: u64::from(work.poll_seconds) * 1000,
             cancelled: false,
             message: String::new(),
@@ -150,10 +158,19 @@ impl Entry {
         self.is_over() && self.begun.elapsed() > self.kept_for()
     }
 
+    /// When it is given up, if it is over.
+    pub(crate) fn expires(&self) -> Option<Instant> {
+        let over = self.is_over();
+        over.then(|| self.begun.checked_add(self.kept_for()))?
+    }
+
     /// From its beginning. What is yet to end takes its full time, or waits for it.
     fn kept_for(&self) -> Duration {
         let ended = self.done.as_ref().map(|done| done.after);
-        ended.unwrap_or_else(|| self.begun.elapsed().max(self.most)) + self.keep
+        let ended = ended.unwrap_or_else(|| self.begun.elapsed().max(self.most));
+        let most = ended + self.keep;
+        // The client may want less than that, but for the time that the work takes.
+        self.wanted.map_or(most, |wanted| wanted.clamp(ended, most))
     }
 
     pub(crate) fn size(&self) -> usize {

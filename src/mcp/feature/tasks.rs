@@ -1,12 +1,14 @@
 //! The protocol's own tasks, in both forms.
 //!
-//! Owns the table of tasks ([`crate::mcp::feature::task`] says what one is), bounded, who
+//! Owns the table of tasks ([`crate::mcp::feature::task`] says what one is), bounded in number,
+//! in bytes and in time, who
 //! waits for an end, and the methods in both forms. Begins no work and knows no tool: a
 //! call's reply puts its task in and ends it. Approval comes before a task exists, so a
 //! task never waits for input. Called by `dispatch` and by [`crate::mcp::call::reply`]; the
 //! lock of `subscriptions` is taken after the table's.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -48,6 +50,12 @@ impl ProtocolTasks {
         answer();
         table.push(entry);
         make_room(&mut table);
+    }
+
+    /// Gives up what has expired; says when the next one does.
+    pub(crate) fn expire(&self) -> Option<Instant> {
+        let table = self.swept();
+        table.iter().filter_map(Entry::expires).min()
     }
 
     /// The work behind this task has ended.

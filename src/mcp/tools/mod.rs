@@ -31,8 +31,24 @@ use crate::task::Phase;
 /// Stack of a thread that serves a call, in bytes. Only what is touched is backed.
 const STACK: usize = 512 * 1024;
 
+/// Bytes that a call takes, beside twice its arguments, while its command waits or runs; and
+/// one that waits on a thread of its own.
+const CALL: usize = 4 * 1024;
+const WAITING_CALL: usize = 32 * 1024;
+
 /// Serves a call, now or later.
 pub(crate) fn serve(call: Arc<Call>) {
+    let takes = match call.tool.id {
+        Id::Run | Id::RunAsync | Id::RunOnTag => CALL + 2 * call.weight(),
+        Id::TaskStatus | Id::TaskResult | Id::TaskOutput => WAITING_CALL,
+        _ => 0,
+    };
+    let waits = call.arguments.contains_key("wait_seconds");
+    if (takes != WAITING_CALL || waits)
+        && let Err(refusal) = call.reserve(takes)
+    {
+        return call.reply.end(refusal);
+    }
     match call.tool.id {
         Id::Ping => call.reply.end(hosts::ping(&call)),
         // Whoever asks a host needs a thread to wait on.

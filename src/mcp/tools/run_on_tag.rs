@@ -25,6 +25,10 @@ use crate::model::names::CommandText;
 use crate::policy::{EffectiveLimits, NeedsApproval};
 use crate::task::{Moment, TagEvent, TagListener, TagOptions, TagPlan};
 
+/// Bytes that a host takes of a run, from its verdict to its place in the answer. They share
+/// the command.
+const HOST: usize = 2_560;
+
 /// How often a tag run is worth a look, at least.
 const POLL_SECONDS: u32 = 5;
 
@@ -46,6 +50,9 @@ pub(crate) fn run(call: &Arc<Call>) {
         Ok(request) => request,
         Err(answer) => return looked(call, answer),
     };
+    if let Err(refusal) = call.reserve(HOST.saturating_mul(request.selection.aliases.len())) {
+        return call.reply.end(refusal);
+    }
     // Verdicts.
     let tasks = &call.session.server.tasks;
     let aliases = &request.selection.aliases;
@@ -114,10 +121,6 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
 ///
 /// # Errors
 /// The question, for a modern client to put.
-#[expect(
-    clippy::result_large_err,
-    reason = "the question goes on to be asked: it is the value, not a failure"
-)]
 fn settle(call: &Arc<Call>, plan: TagPlan, snapshot: &Snapshot) -> Result<TagPlan, Answer> {
     let begun = Instant::now();
     let plan = plan.approve(|question| approval::standing(call, question));

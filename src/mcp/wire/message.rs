@@ -15,6 +15,9 @@ use crate::mcp::wire::json::{Json, Object};
 
 /// Deepest accepted nesting of `params` and `result`; the parser itself stops at 128.
 pub(crate) const MAX_DEPTH: usize = 64;
+/// Most objects and arrays, and most values, of one message.
+const MAX_COLLECTIONS: usize = 4_096;
+const MAX_VALUES: usize = 65_536;
 /// Longest accepted id, in bytes of its JSON text.
 pub(crate) const MAX_ID: usize = 1024;
 /// Most messages accepted in one batch.
@@ -229,31 +232,57 @@ fn read_params(params: Option<&RawValue>) -> Result<Params, RpcError> {
 }
 
 fn read_value(text: &RawValue) -> Result<Value, RpcError> {
-    if depth(text.get()) > MAX_DEPTH {
+    let Shape {
+        deepest,
+        collections,
+        values,
+    } = Shape::of(text.get());
+    if deepest > MAX_DEPTH {
         let message = format!("nested more than {MAX_DEPTH} levels deep");
+        return Err(RpcError::invalid_request(&message));
+    }
+    if collections > MAX_COLLECTIONS || values > MAX_VALUES {
+        let message = format!(
+            "more than {MAX_COLLECTIONS} objects and arrays, or {MAX_VALUES} values, in one message"
+        );
         return Err(RpcError::invalid_request(&message));
     }
     serde_json::from_str(text.get()).map_err(|error| RpcError::invalid_params(&error.to_string()))
 }
 
-/// The deepest nesting of a JSON text, without recursion.
-fn depth(text: &str) -> usize {
-    let (mut open, mut deepest) = (0_usize, 0);
-    let (mut quoted, mut escaped) = (false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                open += 1;
-                deepest = deepest.max(open);
+/// What a JSON text becomes when it is read, counted without reading it: an empty object is
+/// two bytes of text and hundreds of memory.
+#[derive(Default)]
+struct Shape {
+    deepest: usize,
+    /// Objects and arrays.
+    collections: usize,
+    /// Values beside others, about.
+    values: usize,
+}
+
+impl Shape {
+    fn of(text: &str) -> Self {
+        let mut shape = Self::default();
+        let mut open = 0_usize;
+        let (mut quoted, mut escaped) = (false, false);
+        for byte in text.bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                b'{' | b'[' if !quoted => {
+                    open += 1;
+                    shape.collections += 1;
+                    shape.deepest = shape.deepest.max(open);
+                }
+                b'}' | b']' if !quoted => open = open.saturating_sub(1),
+                b',' if !quoted => shape.values += 1,
+                _ => {}
             }
-            b'}' | b']' if !quoted => open = open.saturating_sub(1),
-            _ => {}
         }
+        shape
     }
-    deepest
 }
 
 /// An error answer. The message is for the client and its assistant.
@@ -455,7 +484,7 @@ mod tests {
                 format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"a":{deep}}}}}"#);
             assert_eq!(code(&text), -32600);
         }
-        assert_eq!(depth(r#"{"a":"[[[{\"["}"#), 1);
+        assert_eq!(Shape::of(r#"{"a":"[[[{\"["}"#).deepest, 1);
     }
 
     #[test]

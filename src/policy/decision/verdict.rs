@@ -44,6 +44,15 @@ impl Verdict {
         }
     }
 
+    /// Holds what it has alike with the verdict for another host only once.
+    pub fn share_with(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Allow(own), Self::Allow(other)) => own.share_with(other),
+            (Self::Ask(own), Self::Ask(other)) => own.share_with(other),
+            _ => {}
+        }
+    }
+
     /// What is left of an older permit, now that its command was judged anew for the same
     /// host: the new permit. A person's approval counts on, for what it was given for.
     ///

@@ -79,9 +79,21 @@ impl KnownHostsCache {
 }
 
 fn unreadable(error: &FileError) -> SshError {
+    if let Some(shortage) = shortage("known_hosts", *error) {
+        return shortage;
+    }
     SshError::KnownHosts {
         cause: error.to_string(),
     }
+}
+
+/// What cannot be read because this machine has nothing left to read it with.
+fn shortage(what: &'static str, error: FileError) -> Option<SshError> {
+    let cause = || error.to_string();
+    error.is_shortage().then(|| SshError::Local {
+        what,
+        cause: cause(),
+    })
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
@@ -119,6 +131,9 @@ pub(crate) fn material_digest(snapshot: &Snapshot, route: &[&Host]) -> [u8; 32] 
 
 pub(crate) fn read_key(dirs: &Dirs, path: &KeyPath) -> Result<Secret, SshError> {
     dirs.read_key(path).map_err(|error| {
+        if let Some(shortage) = shortage("private key", error) {
+            return shortage;
+        }
         let cause = format!("{path}: {error}");
         SshError::Key(match error {
             FileError::Missing => KeyProblem::Missing { cause },
@@ -129,6 +144,9 @@ pub(crate) fn read_key(dirs: &Dirs, path: &KeyPath) -> Result<Secret, SshError> 
 
 pub(crate) fn read_certificate(dirs: &Dirs, path: &KeyPath) -> Result<Secret, SshError> {
     dirs.read_key(path).map_err(|error| {
+        if let Some(shortage) = shortage("user certificate", error) {
+            return shortage;
+        }
         SshError::Key(KeyProblem::Certificate {
             cause: format!("{path}: {error}"),
         })

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::Snapshot;
+use crate::model::memory::Held;
 use crate::model::names::HostAlias;
 use crate::ssh::login::route::proof::Proof;
 use crate::ssh::session::spare::Spare;
@@ -17,8 +18,6 @@ use crate::ssh::transport::link::Link;
 
 /// Idle sessions kept for one host, at most.
 const PER_HOST: usize = 8;
-/// Idle sessions kept in all, at most: descriptors and memory (some 150 KiB each).
-const IN_ALL: usize = 256;
 const STACK: usize = 64 * 1024;
 
 /// What a session was made for: a host of one configuration. Another configuration never
@@ -49,6 +48,8 @@ pub(crate) struct Parked {
     pub(crate) link: Link,
     pub(crate) proof: Proof,
     pub(crate) spare: Option<Spare>,
+    /// What the account of memory knows of.
+    pub(crate) _held: Held,
 }
 
 #[derive(Clone, Default)]
@@ -88,8 +89,9 @@ impl Pool {
         state.sessions.remove(index).map(|(_, _, parked)| parked)
     }
 
-    /// Keeps a session for `idle`, unless the pool was cleared since `era`.
-    pub(crate) fn park(&self, key: Key, parked: Parked, idle: Duration, era: u64) {
+    /// Keeps a session for `idle`, unless the pool was cleared since `era`; at most so many
+    /// in all.
+    pub(crate) fn park(&self, key: Key, parked: Parked, idle: Duration, era: u64, most: usize) {
         let Some(until) = Instant::now().checked_add(idle).filter(|_| !idle.is_zero()) else {
             return parked.link.goodbye();
         };
@@ -110,7 +112,7 @@ impl Pool {
                 .iter()
                 .position(|(other, _, _)| *other == key)
         } else {
-            (state.sessions.len() >= IN_ALL).then_some(0)
+            (state.sessions.len() >= most).then_some(0)
         };
         let surplus = surplus.and_then(|index| state.sessions.remove(index));
         state.sessions.push_back((key, until, parked));
@@ -133,6 +135,16 @@ impl Pool {
         for (_, _, parked) in sessions {
             parked.link.goodbye();
         }
+    }
+
+    /// Drops the session that has been idle for longest, if there is one.
+    pub(crate) fn drop_oldest(&self) -> bool {
+        let oldest = self.0.lock().sessions.pop_front();
+        let Some((_, _, parked)) = oldest else {
+            return false;
+        };
+        parked.link.goodbye();
+        true
     }
 
     /// Drops the idle sessions of `key`.

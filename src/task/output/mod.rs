@@ -14,10 +14,10 @@ pub(crate) mod excerpt;
 pub(crate) mod forms;
 pub(crate) mod read;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::audit::{Patterns, Redactor};
+use crate::model::memory::{Account, Held};
 use crate::task::output::clean::Cleaner;
 use crate::task::output::credentials::Guard;
 
@@ -26,26 +26,6 @@ use crate::task::output::credentials::Guard;
 pub enum Stream {
     Out,
     Err,
-}
-
-/// What all outputs together hold, in bytes.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    held: AtomicUsize,
-    limit: usize,
-}
-
-impl Budget {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            held: AtomicUsize::new(0),
-            limit,
-        }
-    }
-
-    pub(crate) fn is_exceeded(&self) -> bool {
-        self.held.load(Ordering::Relaxed) > self.limit
-    }
 }
 
 /// All that is kept of an output so far.
@@ -59,7 +39,7 @@ pub struct Kept {
 }
 
 pub(crate) struct Output {
-    budget: Arc<Budget>,
+    memory: Arc<Account>,
     inner: Mutex<Inner>,
 }
 
@@ -74,8 +54,10 @@ struct Inner {
     filters: Option<[Filter; 2]>,
     /// As read from the host: of stdout, of stderr.
     bytes: [u64; 2],
-    /// Bytes this holds of the budget.
-    held: usize,
+    /// What the account of memory knows of.
+    held: Held,
+    /// What its task takes beside its text.
+    aside: usize,
 }
 
 /// What a stream passes through before it is kept. Secrets are looked for twice: in what
@@ -94,7 +76,8 @@ struct Filter {
 }
 
 impl Output {
-    pub(crate) fn new(budget: Arc<Budget>, secrets: &Arc<Patterns>) -> Self {
+    /// `aside` is what its task takes beside the output, for as long as it is kept.
+    pub(crate) fn new(memory: &Arc<Account>, secrets: &Arc<Patterns>, aside: usize) -> Self {
         let inner = Inner {
             text: String::new(),
             runs: Vec::new(),
@@ -102,10 +85,11 @@ impl Output {
             credentials: 0,
             filters: Some([Filter::new(secrets), Filter::new(secrets)]),
             bytes: [0, 0],
-            held: 0,
+            held: memory.hold(aside),
+            aside,
         };
         Self {
-            budget,
+            memory: Arc::clone(memory),
             inner: Mutex::new(inner),
         }
     }
@@ -114,7 +98,7 @@ impl Output {
     pub(crate) fn without_text(&self) -> Self {
         let inner = self.lock();
         Self {
-            budget: Arc::clone(&self.budget),
+            memory: Arc::clone(&self.memory),
             inner: Mutex::new(Inner {
                 text: String::new(),
                 runs: Vec::new(),
@@ -122,7 +106,8 @@ impl Output {
                 credentials: inner.credentials,
                 filters: None,
                 bytes: inner.bytes,
-                held: 0,
+                held: self.memory.hold(0),
+                aside: 0,
             }),
         }
     }
@@ -159,7 +144,7 @@ impl Output {
         let before = inner.text.len();
         filter.push(bytes, &mut inner.text);
         inner.appended(stream, before);
-        self.account(inner);
+        inner.account();
     }
 
     /// No more will come: what the filters held back is kept, spare memory given up.
@@ -175,7 +160,7 @@ impl Output {
         }
         inner.text.shrink_to_fit();
         inner.runs.shrink_to_fit();
-        self.account(inner);
+        inner.account();
     }
 
     /// Bytes read from the host so far: of stdout, of stderr.
@@ -209,25 +194,6 @@ impl Output {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Brings the budget up to date with what is held.
-    fn account(&self, inner: &mut Inner) {
-        let held = inner.text.capacity() + inner.runs.capacity() * size_of::<(usize, Stream)>();
-        let all = &self.budget.held;
-        if held >= inner.held {
-            all.fetch_add(held - inner.held, Ordering::Relaxed);
-        } else {
-            all.fetch_sub(inner.held - held, Ordering::Relaxed);
-        }
-        inner.held = held;
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.budget.held.fetch_sub(inner.held, Ordering::Relaxed);
     }
 }
 
@@ -282,6 +248,12 @@ impl Filter {
 }
 
 impl Inner {
+    /// Brings the account up to date with what is held.
+    fn account(&mut self) {
+        let runs = self.runs.capacity() * size_of::<(usize, Stream)>();
+        self.held.becomes(self.aside + self.text.capacity() + runs);
+    }
+
     /// Notes what was appended from `before` on.
     fn appended(&mut self, stream: Stream, before: usize) {
         let end = self.text.len();
@@ -317,10 +289,10 @@ impl Inner {
 mod tests {
     use super::*;
 
-    fn output(limit: usize, secrets: &[&str]) -> (Output, Arc<Budget>) {
-        let budget = Arc::new(Budget::new(limit));
+    fn output(limit: usize, secrets: &[&str]) -> (Output, Arc<Account>) {
+        let memory = Account::of(limit, false);
         let secrets = Patterns::new(secrets.iter().map(|secret| secret.as_bytes()));
-        (Output::new(Arc::clone(&budget), &secrets), budget)
+        (Output::new(&memory, &secrets, 0), memory)
     }
 
     #[test]
@@ -366,13 +338,13 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_knows_what_is_held_and_what_was_let_go() {
-        let (output, budget) = output(1_000, &[]);
+    fn the_account_knows_what_is_held_and_what_was_let_go() {
+        let (output, memory) = output(1_000, &[]);
         output.push(Stream::Out, &[b'x'; 900]);
-        assert!(!budget.is_exceeded());
+        assert!(!memory.is_exceeded());
         output.push(Stream::Err, &[b'y'; 300]);
-        assert!(budget.is_exceeded());
+        assert!(memory.is_exceeded());
         drop(output);
-        assert_eq!(budget.held.load(Ordering::Relaxed), 0);
+        assert!(!memory.is_exceeded());
     }
 }

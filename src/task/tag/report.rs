@@ -42,7 +42,8 @@ pub enum HostResult {
     Ran(Ran),
     Denied {
         alias: HostAlias,
-        denial: Box<Denial>,
+        /// Shared among those denied alike.
+        denial: Arc<Denial>,
     },
     NotRun {
         alias: HostAlias,
@@ -91,6 +92,7 @@ pub(crate) struct Collected {
     options: TagOptions,
     results: Vec<Option<HostResult>>,
     outputs: Vec<SharedOutput>,
+    last_denial: Option<Arc<Denial>>,
 }
 
 impl Collected {
@@ -100,6 +102,7 @@ impl Collected {
             options,
             results: std::iter::repeat_with(|| None).take(hosts).collect(),
             outputs: Vec::new(),
+            last_denial: None,
         }
     }
 
@@ -109,7 +112,11 @@ impl Collected {
     }
 
     pub(crate) fn denied(&mut self, place: usize, alias: HostAlias, denial: Denial) {
-        let denial = Box::new(denial);
+        let denial = match &self.last_denial {
+            Some(last) if **last == denial => Arc::clone(last),
+            _ => Arc::new(denial),
+        };
+        self.last_denial = Some(Arc::clone(&denial));
         self.put(place, HostResult::Denied { alias, denial });
     }
 

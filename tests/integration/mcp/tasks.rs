@@ -135,9 +135,13 @@ fn a_task_says_how_long_it_is_kept_and_who_ended_it() {
     let fleet = fleet();
     let server = Server::start(&fleet.setup);
     let task = run_as_task(&server, "sleep 24.5");
-    let (id, most) = (&task["taskId"], task["ttl"].as_u64().unwrap());
-    let keep = 3_600_000;
+    let (id, wanted) = (&task["taskId"], 60_000);
+    assert_eq!(task["ttl"], wanted, "as its client wants it");
+    let call = json!({"name": "ssh_run", "arguments": {"alias": "one", "command": "sleep 24.6"}, "task": {}});
+    let other = server.request("tools/call", call)["task"].clone();
+    let (most, keep) = (other["ttl"].as_u64().unwrap(), 3_600_000);
     assert_eq!(most, 30_000 + keep, "its full time, and then its result");
+    server.tool("ssh_cancel", json!({"task_id": other["taskId"]}));
     wait_until("the command runs", || {
         !processes_with("sleep 24.5").is_empty()
     });
@@ -150,8 +154,11 @@ fn a_task_says_how_long_it_is_kept_and_who_ended_it() {
     assert_eq!(members(&result)["cancelled"], true);
     let over = server.request("tasks/get", json!({"taskId": id}));
     assert_eq!(over["status"], "cancelled");
-    let kept = over["ttl"].as_u64().unwrap();
-    assert!((keep..most).contains(&kept), "{over}");
+    assert_eq!(over["ttl"], wanted, "{over}");
+    server.request("tasks/result", json!({"taskId": other["taskId"]}));
+    let other = server.request("tasks/get", json!({"taskId": other["taskId"]}));
+    let kept = other["ttl"].as_u64().unwrap();
+    assert!((keep..most).contains(&kept), "{other}");
     assert!(!server.frames().iter().any(|frame| frame["id"] == given_up));
 }
 

@@ -7,14 +7,14 @@
     reason = "a failed step is a failed test"
 )]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 
 use crate::common::{Fleet, Setup, run_cli};
 use serde_json::{Value, json};
 
 /// The server under a limit of the shell's `ulimit`.
-fn limited(setup: &Setup, ulimit: &str, args: &[&str]) -> Child {
+pub(crate) fn limited(setup: &Setup, ulimit: &str, args: &[&str]) -> Child {
     let own = setup.command();
     let mut command = Command::new("/bin/sh");
     command
@@ -33,6 +33,25 @@ fn limited(setup: &Setup, ulimit: &str, args: &[&str]) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+/// The answer to one call, and the log of a server that is ended after it.
+pub(crate) fn ask(child: &mut Child, call: &Value) -> (Value, String) {
+    let mut input = child.stdin.take().unwrap();
+    writeln!(input, "{}\n{call}", initialize()).unwrap();
+    let answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut frames = answers.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let answer = frames.find(|frame| frame["id"] == call["id"]).unwrap();
+    drop(input);
+    let mut log = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut log)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    (answer, log)
 }
 
 fn initialize() -> Value {
@@ -149,13 +168,8 @@ fn with_stderr_closed_only_an_audit_file_lets_commands_run() {
     let with_file: &[&str] = &["--audit-file", file];
     for (args, runs) in [(&[][..], false), (with_file, true)] {
         let mut child = limited(&fleet.setup, "-c 0 && exec 2>&-", args);
-        let mut input = child.stdin.take().unwrap();
-        writeln!(input, "{}\n{}", initialize(), call(1)).unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut frames = answers.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-        let answer = frames.find(|frame| frame["id"] == 1).unwrap().to_string();
-        drop(input);
-        assert_eq!(child.wait().unwrap().code(), Some(0));
+        let (answer, _) = ask(&mut child, &call(1));
+        let answer = answer.to_string();
         assert_eq!(answer.contains("hello"), runs, "{answer}");
         let refused = answer.contains("cannot write its audit record");
         assert_eq!(refused, !runs, "{answer}");

@@ -2,6 +2,7 @@
 
 mod chroot;
 mod limits;
+mod memory;
 mod metrics;
 mod privileges;
 mod sandbox_levels;

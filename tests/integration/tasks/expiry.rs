@@ -82,7 +82,7 @@ fn an_id_that_never_was_is_not_found() {
 #[test]
 fn the_oldest_results_go_first_when_memory_is_needed_and_it_is_said() {
     let fleet = Fleet::of(&["web1"]);
-    // Two outputs of this size fit into the budget of 128 MiB, three do not.
+    // One output of this size fits into the account of memory, two do not.
     fleet.setup.write(
         "policy.yml",
         &policy_allowing(&["seq *"]).replace(

@@ -6,6 +6,8 @@
 //! what was [`Shown`], and by nothing else. Called by `judge`; read by `task`, `ssh` and
 //! `mcp`.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use crate::model::names::{CommandHash, HostAlias};
@@ -25,18 +27,25 @@ pub struct Authorised {
     policy: PolicyId,
     alias: HostAlias,
     hash: CommandHash,
+    /// Shared among the hosts of a run that are judged alike.
+    what: Arc<What>,
+    /// A person agreed to exactly this.
+    approved: bool,
+}
+
+/// What may be sent, and why.
+#[derive(Debug, PartialEq, Eq)]
+struct What {
     canonical: String,
     shell: ShellMode,
     form: Form,
     code: Code,
     rules: Vec<Line>,
     trail: Trail,
-    /// A person agreed to exactly this.
-    approved: bool,
 }
 
 /// How the canonical text is put to `/bin/sh`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// One program, which takes the shell's place: no shell need wait for it.
     Alone,
@@ -77,13 +86,22 @@ impl Authorised {
             policy,
             alias,
             hash,
-            canonical,
-            shell,
-            form,
-            code,
-            rules,
-            trail,
+            what: Arc::new(What {
+                canonical,
+                shell,
+                form,
+                code,
+                rules,
+                trail,
+            }),
             approved: false,
+        }
+    }
+
+    /// Holds what it has alike with another one's only once.
+    pub(in crate::policy::decision) fn share_with(&mut self, other: &Self) {
+        if self.what == other.what {
+            self.what = Arc::clone(&other.what);
         }
     }
 
@@ -117,41 +135,41 @@ impl Authorised {
 
     /// The name of what is sent: the same for every spelling of it.
     pub fn canonical_hash(&self) -> CommandHash {
-        CommandHash::of(&self.canonical)
+        CommandHash::of(&self.what.canonical)
     }
 
     /// The judged words, quoted so that every shell reads them back the same.
     pub fn canonical(&self) -> &str {
-        &self.canonical
+        &self.what.canonical
     }
 
     /// The bytes for the `exec` request (RFC 4254 section 6.5): nothing else is sent.
     pub fn exec_line(&self) -> String {
-        match (self.shell, &self.form) {
-            (ShellMode::Sh, Form::Job(start)) => job_text::start_line(start, &self.canonical),
+        match (self.what.shell, &self.what.form) {
+            (ShellMode::Sh, Form::Job(start)) => job_text::start_line(start, &self.what.canonical),
             (ShellMode::Sh, form) => {
-                render::exec_line(&self.canonical, matches!(form, Form::Alone))
+                render::exec_line(&self.what.canonical, matches!(form, Form::Alone))
             }
-            (ShellMode::Login, _) => render::login_line(&self.canonical),
-            (ShellMode::Direct(_), _) => self.canonical.clone(),
+            (ShellMode::Login, _) => render::login_line(&self.what.canonical),
+            (ShellMode::Direct(_), _) => self.what.canonical.clone(),
         }
     }
 
     fn is_job(&self) -> bool {
-        matches!(self.form, Form::Job(_))
+        matches!(self.what.form, Form::Job(_))
     }
 
     pub fn code(&self) -> Code {
-        self.code
+        self.what.code
     }
 
     /// Lines of the rules that decided, one for each command that needed a rule.
     pub fn rules(&self) -> &[Line] {
-        &self.rules
+        &self.what.rules
     }
 
     pub fn trail(&self) -> &Trail {
-        &self.trail
+        &self.what.trail
     }
 
     /// The denial for a host that the configuration no longer has.
@@ -162,7 +180,7 @@ impl Authorised {
     /// What an approval is bound to: SHA-256 over host, shell mode and canonical form. A job
     /// is another thing than a run, whatever its name.
     fn digest(&self) -> [u8; 32] {
-        let mode = match (self.shell, &self.form) {
+        let mode = match (self.what.shell, &self.what.form) {
             (_, Form::Job(_)) => b"job\0".as_slice(),
             (ShellMode::Sh, _) => b"sh\0",
             (ShellMode::Login, _) => b"login\0",
@@ -172,7 +190,7 @@ impl Authorised {
             .chain_update(self.alias.as_str())
             .chain_update(b"\0")
             .chain_update(mode)
-            .chain_update(&self.canonical)
+            .chain_update(&self.what.canonical)
             .finalize()
             .into()
     }
@@ -182,7 +200,7 @@ impl Authorised {
 #[derive(Debug)]
 pub struct NeedsApproval {
     permit: Authorised,
-    does: String,
+    does: Arc<str>,
     /// The rules that ask.
     asking: Vec<Line>,
 }
@@ -191,8 +209,15 @@ impl NeedsApproval {
     pub(super) fn new(judged: Judged, does: String, asking: Vec<Line>) -> Self {
         Self {
             permit: Authorised::new(judged),
-            does,
+            does: does.into(),
             asking,
+        }
+    }
+
+    pub(in crate::policy::decision) fn share_with(&mut self, other: &Self) {
+        self.permit.share_with(&other.permit);
+        if self.does == other.does {
+            self.does = Arc::clone(&other.does);
         }
     }
 
@@ -202,7 +227,7 @@ impl NeedsApproval {
     }
 
     pub fn code(&self) -> Code {
-        self.permit.code
+        self.permit.what.code
     }
 
     pub fn alias(&self) -> &HostAlias {
@@ -219,12 +244,12 @@ impl NeedsApproval {
 
     /// What would be sent, exactly.
     pub fn canonical(&self) -> &str {
-        &self.permit.canonical
+        &self.permit.what.canonical
     }
 
     /// How the host's shell gets it.
     pub fn shell(&self) -> ShellMode {
-        self.permit.shell
+        self.permit.what.shell
     }
 
     /// What a person is to read of it, and what their yes will be bound to: the two are made
@@ -240,16 +265,16 @@ impl NeedsApproval {
                 is_job: self.permit.is_job(),
             },
         };
-        (ascii(&self.permit.canonical), shown)
+        (ascii(&self.permit.what.canonical), shown)
     }
 
     /// Lines in `policy.yml` of the rules that ask or allow.
     pub fn rules(&self) -> &[Line] {
-        &self.permit.rules
+        &self.permit.what.rules
     }
 
     pub fn trail(&self) -> &Trail {
-        &self.permit.trail
+        &self.permit.what.trail
     }
 
     /// The permit, if the approval is for this very host and command.
@@ -269,10 +294,6 @@ impl NeedsApproval {
     ///
     /// # Errors
     /// The question itself, if there is one that was not answered so.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the question goes on to be asked: it is the value, not a failure"
-    )]
     pub fn approve_by<'s>(
         mut self,
         given: impl Iterator<Item = &'s Standing>,
@@ -306,10 +327,6 @@ impl NeedsApproval {
     ///
     /// # Errors
     /// The question itself, if it was not.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the question goes on to be asked: it is the value, not a failure"
-    )]
     pub(in crate::policy::decision) fn approved_before(
         self,
         old: &Authorised,
@@ -328,8 +345,8 @@ impl NeedsApproval {
     /// The denial for a question that did not get its yes.
     pub fn refuse(self, failure: ApprovalFailure) -> Denial {
         let mut denial = Denial::new(failure.code(), self.permit.hash, None);
-        denial.rule = self.permit.rules.first().copied();
-        denial.trail = Box::new(self.permit.trail);
+        denial.rule = self.permit.what.rules.first().copied();
+        denial.trail = Box::new(self.permit.what.trail.clone());
         denial
     }
 }
@@ -373,3 +390,67 @@ impl Shown {
 /// [`NeedsApproval::approve`], so that it counts once.
 #[derive(Debug)]
 pub struct Approval([u8; 32]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::decision::subject::Quotes;
+    use crate::policy::source::{Action, PolicySource, RuleForm, RuleSource};
+    use crate::policy::{Policy, Subject, Verdict};
+
+    #[test]
+    fn hosts_that_are_judged_alike_hold_their_command_once() {
+        let rule = RuleSource {
+            line: 1,
+            action: Action::Allow,
+            aliases: Vec::new(),
+            tags: Vec::new(),
+            form: RuleForm::Commands {
+                patterns: vec![(1, "uptime*".to_owned())],
+                legacy_glob: false,
+            },
+            sudo: false,
+            detach: false,
+            trust_arguments: false,
+            examples_allow: Vec::new(),
+            examples_deny: Vec::new(),
+        };
+        let source = PolicySource {
+            rules: vec![rule],
+            ..PolicySource::default()
+        };
+        let policy = Policy::compile(source).unwrap().policy;
+        let judged = |alias: &str, shell, text| {
+            let alias = HostAlias::parse(alias).unwrap();
+            let (alias, tags) = (&alias, &[][..]);
+            let detached = false;
+            let subject = Subject {
+                alias,
+                tags,
+                shell,
+                detached,
+            };
+            policy.judge_text(&subject, text)
+        };
+        let share = |one: &Verdict, mut other: Verdict| {
+            other.share_with(one);
+            match (one, &other) {
+                (Verdict::Allow(one), Verdict::Allow(other)) => {
+                    (Arc::ptr_eq(&one.what, &other.what), other.alias.to_string())
+                }
+                _ => (false, String::new()),
+            }
+        };
+        let one = judged("web1", ShellMode::Sh, "uptime");
+        let alike = share(&one, judged("web2", ShellMode::Sh, "uptime"));
+        assert_eq!(alike, (true, "web2".to_owned()));
+        assert!(
+            !share(
+                &one,
+                judged("web2", ShellMode::Direct(Quotes::default()), "uptime")
+            )
+            .0
+        );
+        assert!(!share(&one, judged("web2", ShellMode::Sh, "uptime -p")).0);
+    }
+}

@@ -31,7 +31,7 @@ pub enum Care {
 }
 
 /// A job that is to be started.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Start {
     pub(super) job: JobId,
     /// Bytes of its output that the host keeps.
