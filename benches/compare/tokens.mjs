@@ -19,7 +19,7 @@ const filled = (text, hash) =>
   text
     .replaceAll("[time]", "123")
     .replaceAll("[address]", "10.20.30.40")
-    .replace(/\[id of (\S+?)\]/g, `$1:${hash}:406318295577120`);
+    .replace(/\[id of (\S+?)\]/g, `$1:${hash}:406318295577120934118273645091827364501`);
 
 const printed = (value) => {
   if (Array.isArray(value)) return value.flatMap(printed);
