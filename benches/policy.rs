@@ -27,6 +27,7 @@ fn rule(line: usize, action: Action, command: String) -> RuleSource {
             legacy_glob: false,
         },
         sudo: false,
+        stdin: false,
         trust_arguments: false,
         detach: false,
         examples_allow: Vec::new(),
@@ -66,6 +67,7 @@ fn measure(policy: &Policy, command: &str) -> u128 {
         tags: &tags,
         shell: ShellMode::Sh,
         detached: false,
+        stdin: None,
     };
     let command = CommandText::parse(command).unwrap();
     let mut times: Vec<u128> = (0..101)

@@ -7,7 +7,7 @@
 pub mod audit {
     pub use crate::audit::{
         Approval, ApprovalOutcome, Archive, Asked, Audit, AuditEnd, AuditError, Decision, End,
-        Grounds, Hop, Keep, Kept, Linked, LogFile, Looked, Patterns, Phase, Place, REDACTED,
+        Given, Grounds, Hop, Keep, Kept, Linked, LogFile, Looked, Patterns, Phase, Place, REDACTED,
         ROTATE_BYTES, Record, Redactor, Reload, SHORTEST, Sandbox, ServerStart, Started, Ts,
         install_panic_hook,
     };
@@ -114,8 +114,8 @@ pub mod policy {
     }
     pub mod source {
         pub use crate::policy::source::{
-            Action, LimitsSource, PathArgs, PolicySource, ReadsSource, RuleForm, RuleSource,
-            ShellSource,
+            Action, FileRuleSource, LimitsSource, PathArgs, PolicySource, ReadsSource, RuleForm,
+            RuleSource, ShellSource,
         };
     }
     pub mod syntax {

@@ -71,6 +71,7 @@ fn subject(scene: &Scene) -> Subject<'_> {
         tags: &scene.tags,
         shell: scene.shell,
         detached: false,
+        stdin: None,
     }
 }
 

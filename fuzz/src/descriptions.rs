@@ -79,6 +79,7 @@ fn what_is_allowed_only_reads(words: &[&str], look: &probe::Look) {
         tags: &[],
         shell: ShellMode::Sh,
         detached: false,
+        stdin: None,
     };
     let Verdict::Allow(_) = policy().judge_text(&subject, &text) else {
         return;
@@ -169,6 +170,7 @@ fn policy() -> &'static Policy {
                 ..ReadsSource::default()
             }),
             sudo: false,
+            stdin: false,
             trust_arguments: false,
             detach: false,
             examples_allow: Vec::new(),

@@ -140,6 +140,7 @@ fn canonical(text: &str, patterns: &'static [&'static str]) -> Option<String> {
         tags: &[],
         shell: ShellMode::Sh,
         detached: false,
+        stdin: None,
     };
     match policy.judge_text(&subject, text) {
         Verdict::Allow(authorised) => Some(authorised.canonical().to_owned()),
@@ -162,6 +163,7 @@ fn policy(patterns: &[&str]) -> Policy {
         tags: Vec::new(),
         form,
         sudo: false,
+        stdin: false,
         trust_arguments: false,
         detach: false,
         examples_allow: Vec::new(),

@@ -36,8 +36,8 @@ pub use log_file::LogFile;
 pub(crate) use record::Level;
 pub use record::asked::Asked;
 pub use record::{
-    Approval, ApprovalOutcome, AuditEnd, Decision, End, Grounds, Linked, Looked, Phase, Record,
-    Reload, Sandbox, ServerStart,
+    Approval, ApprovalOutcome, AuditEnd, Decision, End, Given, Grounds, Linked, Looked, Phase,
+    Record, Reload, Sandbox, ServerStart,
 };
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
 

@@ -49,6 +49,7 @@ impl Host {
             tags: &self.tags,
             shell: self.shell,
             detached: false,
+            stdin: None,
         }
     }
 }

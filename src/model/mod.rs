@@ -9,4 +9,5 @@ pub(crate) mod keys;
 pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod security_event;
+pub(crate) mod stdin;
 pub(crate) mod text;

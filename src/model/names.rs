@@ -27,6 +27,7 @@ pub enum Field {
     Alias,
     Tag,
     Command,
+    Stdin,
     TaskId,
     MaxLines,
 }
@@ -38,6 +39,7 @@ impl Field {
             Self::Alias => "alias",
             Self::Tag => "tag",
             Self::Command => "command",
+            Self::Stdin => "stdin",
             Self::TaskId => "task_id",
             Self::MaxLines => "max_lines",
         }

@@ -7,6 +7,7 @@
 pub(crate) mod compile;
 pub(crate) mod decision;
 pub(crate) mod deny;
+pub(crate) mod files;
 pub(crate) mod filter;
 pub(crate) mod hazard;
 pub(crate) mod identity;
@@ -26,8 +27,12 @@ pub use crate::policy::decision::judge::authorised::{Approval, Authorised, Needs
 pub(crate) use crate::policy::decision::judge::job_text::KEPT_DAYS;
 pub use crate::policy::decision::judge::purpose::{Care, Purpose};
 pub use crate::policy::decision::reason::Code;
+pub(crate) use crate::policy::decision::request::Request;
 pub use crate::policy::decision::subject::{Quotes, ShellMode, Subject};
 pub use crate::policy::decision::verdict::Verdict;
+pub(crate) use crate::policy::files::script::MARK;
+pub(crate) use crate::policy::files::work::FileWork;
+pub(crate) use crate::policy::files::work::{Doing, FilePath, How, Mode, Part, Sha256Hex, Writing};
 use identity::PolicyId;
 pub(crate) use limits::EffectiveLimits;
 pub(crate) use network::NetworkPolicy;
@@ -40,6 +45,7 @@ pub struct Policy {
     limits: limits::Limits,
     network: NetworkPolicy,
     rules: rule::Rules,
+    files: Vec<files::rules::FileRule>,
     options: syntax::lexer::Options,
 }
 
@@ -83,7 +89,9 @@ impl Policy {
     /// Whether any rule wants a person's approval.
     pub fn asks(&self) -> bool {
         let mut rules = self.rules.rules.iter();
+        let mut files = self.files.iter();
         rules.any(|rule| rule.action == source::Action::Ask)
+            || files.any(|rule| rule.action == source::Action::Ask)
     }
 
     /// Which policy this is: no two that were compiled are the same.

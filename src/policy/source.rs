@@ -17,6 +17,7 @@ pub struct PolicySource {
     pub limits: LimitsSource,
     pub network: NetworkSource,
     pub rules: Vec<RuleSource>,
+    pub files: Vec<FileRuleSource>,
     pub alias_overrides: Vec<(String, LimitsSource)>,
     pub tag_overrides: Vec<(String, LimitsSource)>,
     pub shell: ShellSource,
@@ -89,6 +90,23 @@ pub enum Action {
     Deny,
 }
 
+/// One entry of `files:`.
+#[derive(Debug, Clone)]
+pub struct FileRuleSource {
+    pub line: Line,
+    pub action: Action,
+    /// Globs on the alias; empty means any.
+    pub aliases: Vec<String>,
+    /// Tags of which the host must have one (globs too); empty means any.
+    pub tags: Vec<String>,
+    /// Globs on the files that may be read.
+    pub read: Vec<(Line, String)>,
+    /// Globs on the files that may be written.
+    pub write: Vec<(Line, String)>,
+    /// `sudo: true`: as root too.
+    pub sudo: bool,
+}
+
 /// One entry of `rules:`.
 #[derive(Debug, Clone)]
 pub struct RuleSource {
@@ -101,6 +119,8 @@ pub struct RuleSource {
     pub form: RuleForm,
     /// `sudo: true`: what it allows, it allows behind `sudo` and `sudo -n` too.
     pub sudo: bool,
+    /// `stdin: true`: what it allows may be given something to read by the call.
+    pub stdin: bool,
     /// `trust_arguments: true`: a wildcard grants every word that no list calls a danger.
     pub trust_arguments: bool,
     /// `detach: true`: what it allows may be started as a job that outlives the client.

@@ -25,6 +25,7 @@ use crate::ssh::login::{self, Established, Means, Seen};
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::{Clearance, Ended, RunReport, Sink, Stage};
 use crate::ssh::session::exec;
+use crate::ssh::session::feed::Feed;
 use crate::ssh::session::pool::{Key, Parked, Pool};
 use crate::ssh::session::spare::{self, Ready, Spare};
 use crate::ssh::transport::link::Link;
@@ -120,6 +121,7 @@ impl Client {
             exec::run(
                 &mut link,
                 &job.command.exec_line(),
+                Feed::of(job.command.stdin()),
                 job.clearance,
                 control,
                 sink,

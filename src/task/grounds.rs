@@ -5,7 +5,7 @@
 //! which [`crate::audit`] keeps for its file alone, and only where the policy wants that.
 //! Called wherever `task` or a tool puts a decision on record.
 
-use crate::audit::{Audit, Grounds, Record};
+use crate::audit::{Audit, Given, Grounds, Record};
 use crate::model::names::{CommandText, HostAlias};
 use crate::model::security_event::{EventValue, SecurityEvent};
 use crate::policy::{Authorised, Denial};
@@ -19,7 +19,11 @@ pub(crate) fn of_permit(permit: &Authorised) -> Grounds {
         rule: permit.rules().first().copied(),
         canonical_hash: Some(permit.canonical_hash()),
         reason: None,
-        command: Some(credentials::taken_out(permit.canonical())),
+        given: Given::of(permit.stdin(), permit.file()),
+        command: Some(match permit.file() {
+            None => credentials::taken_out(permit.canonical()),
+            Some(work) => work.described(),
+        }),
     }
 }
 

@@ -55,7 +55,7 @@ use crate::audit::{Audit, Grounds, Record};
 use crate::config::{Host, Snapshot, Store};
 use crate::model::keys::TagKey;
 use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId};
-use crate::policy::{EffectiveLimits, Purpose, Verdict};
+use crate::policy::{EffectiveLimits, Purpose, Request, Verdict};
 use crate::ssh::Client;
 use crate::task::approvals::desk::Desk;
 
@@ -211,7 +211,7 @@ impl Tasks {
                 Some(host) => matches!(
                     snapshot
                         .policy()
-                        .judge_for(&host.subject(), &terms.text, &terms.purpose),
+                        .judge_request(&host.subject(), &terms.request),
                     Verdict::Deny(_)
                 ),
             };
@@ -321,10 +321,9 @@ impl Tasks {
         audit: &Audit,
         snapshot: &Snapshot,
         host: &Host,
-        command: &CommandText,
-        purpose: &Purpose,
+        request: &Request,
     ) -> Verdict {
-        permit::judge(audit, snapshot, host, command, purpose)
+        permit::judge(audit, snapshot, host, request)
     }
 
     /// Judges a command for each of these hosts, as far as the configuration has them.
@@ -333,11 +332,11 @@ impl Tasks {
         audit: &Audit,
         snapshot: Arc<Snapshot>,
         aliases: &[HostAlias],
-        command: &CommandText,
+        request: &Request,
     ) -> TagPlan {
         let mut hosts: Vec<(HostAlias, Verdict)> = Vec::with_capacity(aliases.len());
         for host in aliases.iter().filter_map(|alias| snapshot.host(alias)) {
-            let mut verdict = judge_waited(audit, &snapshot, host, command);
+            let mut verdict = judge_waited(audit, &snapshot, host, request);
             // A command of 8 KB for a thousand hosts is kept once, not a thousand times.
             for (_, other) in hosts.iter().rev().take(ALIKE) {
                 verdict.share_with(other);
@@ -346,7 +345,7 @@ impl Tasks {
         }
         TagPlan {
             hosts,
-            command: command.clone(),
+            request: request.clone(),
             audit: audit.clone(),
             snapshot,
         }
@@ -426,8 +425,8 @@ impl Tasks {
             alias: task.alias.clone(),
             hash: task.hash,
             kind: task.kind,
-            command: terms.text.clone(),
-            purpose: terms.purpose.clone(),
+            command: terms.request.text().clone(),
+            purpose: terms.request.purpose().clone(),
             state: view.state,
             phase: view.phase,
             created: task.created_at,

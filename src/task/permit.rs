@@ -11,14 +11,13 @@ use std::sync::Arc;
 use crate::audit::Audit;
 use crate::config::{Host, Snapshot, Store};
 use crate::model::names::CommandText;
-use crate::policy::{Authorised, Denial, EffectiveLimits, Purpose, Verdict};
+use crate::policy::{Authorised, Denial, EffectiveLimits, Purpose, Request, Verdict};
 use crate::ssh::Clearance;
 
 /// A command that was judged, to be kept until its turn.
 pub struct Permit {
     /// As it came in, because that is what is judged.
-    text: CommandText,
-    purpose: Purpose,
+    request: Request,
     command: Authorised,
 }
 
@@ -26,8 +25,7 @@ pub struct Permit {
 pub(crate) struct Runnable {
     /// The configuration whose policy gave `command`.
     snapshot: Arc<Snapshot>,
-    text: CommandText,
-    purpose: Purpose,
+    request: Request,
     command: Authorised,
 }
 
@@ -39,11 +37,10 @@ pub struct Overruled {
 }
 
 impl Permit {
-    /// `command` is what a policy made of `text`.
-    pub fn new(text: &CommandText, purpose: Purpose, command: Authorised) -> Self {
+    /// `command` is what a policy made of `request`.
+    pub fn new(request: &Request, command: Authorised) -> Self {
         Self {
-            text: text.clone(),
-            purpose,
+            request: request.clone(),
             command,
         }
     }
@@ -56,32 +53,26 @@ impl Permit {
     /// That configuration does not allow the command any more, or has no such host.
     pub(crate) fn renew(self, store: &Store, audit: &Audit) -> Result<Runnable, Box<Overruled>> {
         let snapshot = store.up_to_date();
-        let Self {
-            text,
-            purpose,
-            command,
-        } = self;
+        let Self { request, command } = self;
         if command.policy() == snapshot.policy().id() {
             return Ok(Runnable {
                 snapshot,
-                text,
-                purpose,
+                request,
                 command,
             });
         }
         let renewed = match snapshot.host(command.alias()) {
-            Some(host) => judge(audit, &snapshot, host, &text, &purpose).renewing(&command),
+            Some(host) => judge(audit, &snapshot, host, &request).renewing(&command),
             None => Err(command.without_host()),
         };
         match renewed {
             Ok(command) => Ok(Runnable {
                 snapshot,
-                text,
-                purpose,
+                request,
                 command,
             }),
             Err(denial) => Err(Box::new(Overruled {
-                command: text,
+                command: request.text().clone(),
                 denial,
             })),
         }
@@ -93,12 +84,12 @@ impl Runnable {
         &self.snapshot
     }
 
-    pub(crate) fn text(&self) -> &CommandText {
-        &self.text
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
     }
 
     pub(crate) fn purpose(&self) -> &Purpose {
-        &self.purpose
+        self.request.purpose()
     }
 
     pub(crate) fn command(&self) -> &Authorised {
@@ -118,8 +109,7 @@ impl Runnable {
     /// To wait with: what waits has to be renewed.
     pub(crate) fn into_permit(self) -> Permit {
         Permit {
-            text: self.text,
-            purpose: self.purpose,
+            request: self.request,
             command: self.command,
         }
     }
@@ -142,11 +132,13 @@ pub(crate) fn judge_waited(
     audit: &Audit,
     snapshot: &Snapshot,
     host: &Host,
-    command: &CommandText,
+    request: &Request,
 ) -> Verdict {
-    match judge(audit, snapshot, host, command, &Purpose::Run) {
+    match judge(audit, snapshot, host, request) {
         denied @ Verdict::Deny(_) => denied,
-        verdict => match snapshot.policy().endless(command.as_str()) {
+        // The server's own script ends.
+        verdict if request.file().is_some() => verdict,
+        verdict => match snapshot.policy().endless(request.text().as_str()) {
             Some(denial) => Verdict::Deny(denial),
             None => verdict,
         },
@@ -155,15 +147,9 @@ pub(crate) fn judge_waited(
 
 /// Judges a command for one host, and puts on record what the security log is to be told
 /// of it.
-pub(crate) fn judge(
-    audit: &Audit,
-    snapshot: &Snapshot,
-    host: &Host,
-    command: &CommandText,
-    purpose: &Purpose,
-) -> Verdict {
+pub(crate) fn judge(audit: &Audit, snapshot: &Snapshot, host: &Host, request: &Request) -> Verdict {
     let policy = snapshot.policy();
-    let verdict = policy.judge_for(&host.subject(), command, purpose);
-    audit.trail(&host.alias, command.hash(), verdict.trail());
+    let verdict = policy.judge_request(&host.subject(), request);
+    audit.trail(&host.alias, request.hash(), verdict.trail());
     verdict
 }

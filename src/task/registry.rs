@@ -196,7 +196,9 @@ impl Registry {
             kind,
             seconds,
         };
-        let text = runnable.text().as_str().len();
+        let request = runnable.request();
+        let stdin = request.stdin().map_or(0, |stdin| stdin.bytes().len());
+        let text = request.text().as_str().len().saturating_add(stdin);
         // The hosts of a run on a tag were counted with it.
         let reserved = match kind {
             Kind::Tag => None,

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::audit::{Audit, Decided, Started};
 use crate::config::Host;
 use crate::model::memory::Held;
-use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
-use crate::policy::{EffectiveLimits, Purpose};
+use crate::model::names::{CommandHash, HostAlias, TaskId};
+use crate::policy::{EffectiveLimits, Request};
 use crate::ssh::Cancel;
 use crate::task::outcome::{Outcome, State};
 use crate::task::output::Output;
@@ -100,8 +100,7 @@ pub(crate) struct Terms {
     /// The host's address as the configuration has it, which its description shows too.
     pub(crate) hostname: Arc<str>,
     /// As it came in: what a later policy judges.
-    pub(crate) text: CommandText,
-    pub(crate) purpose: Purpose,
+    pub(crate) request: Request,
     /// Of what is sent.
     pub(crate) canonical: CommandHash,
 }
@@ -115,8 +114,7 @@ impl Terms {
         Self {
             limits,
             hostname: host.address.to_string().into(),
-            text: runnable.text().clone(),
-            purpose: runnable.purpose().clone(),
+            request: runnable.request().clone(),
             canonical: runnable.command().canonical_hash(),
         }
     }

@@ -230,7 +230,12 @@ fn note(task: &Task, report: &RunReport) {
         task.audit.emit(Record::security(event.clone()));
     }
     if let Some(reason) = report.error.as_ref().and_then(SshError::network_denial) {
-        grounds::deny_network(&task.audit, &task.alias, &task.terms().text, reason);
+        grounds::deny_network(
+            &task.audit,
+            &task.alias,
+            task.terms().request.text(),
+            reason,
+        );
     }
     if let Some(hops) = &report.negotiated {
         task.audit.debug(|| {

@@ -110,6 +110,7 @@ impl Direct {
             tags: &host.tags,
             shell: host.shell,
             detached: false,
+            stdin: None,
         };
         let text = CommandText::parse(command).unwrap();
         match self.snapshot.policy().judge(&subject, &text) {

@@ -19,6 +19,7 @@ mod build;
 mod cli;
 mod config;
 mod deploy;
+mod files;
 mod mcp;
 mod policy;
 mod process;

@@ -254,6 +254,7 @@ pub fn rule(dice: &mut Dice<'_>, line: usize, action: Action) -> RuleSource {
         tags,
         form: form(dice, line),
         sudo: false,
+        stdin: false,
         trust_arguments: false,
         detach: false,
         examples_allow: Vec::new(),

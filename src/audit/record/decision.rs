@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::audit::record::{display, display_some};
 use crate::audit::timestamp::Ts;
 use crate::model::names::{CommandHash, HostAlias};
+use crate::model::stdin::Stdin;
+use crate::policy::FileWork;
 
 /// The fields of `policy_decision`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,9 +42,53 @@ pub struct Grounds {
     /// The reason in words, where the network policy decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
+    #[serde(flatten)]
+    pub given: Given,
     /// The command in words, for the file alone and only where that is wanted.
     #[serde(skip)]
     pub command: Option<String>,
+}
+
+/// What is given to a command beside its words. Nothing, for most.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Given {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<File>,
+}
+
+/// A file that is read or written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct File {
+    /// `read` or `write`.
+    pub doing: &'static str,
+    pub path: String,
+    pub sudo: bool,
+}
+
+/// Bytes, by what tells them from others. What they are is no record's business.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bytes {
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+impl Given {
+    /// What a request is given to read, and the file that it is about.
+    pub(crate) fn of(stdin: Option<&Stdin>, file: Option<&FileWork>) -> Self {
+        Self {
+            stdin: stdin.map(|stdin| Bytes {
+                bytes: stdin.size(),
+                sha256: stdin.sha256_hex(),
+            }),
+            file: file.map(|work| File {
+                doing: work.verb(),
+                path: work.path.as_str().to_owned(),
+                sudo: work.sudo,
+            }),
+        }
+    }
 }
 
 /// The fields of `call`.

@@ -19,7 +19,7 @@ pub(crate) mod ssh_session;
 use std::fmt::Display;
 use std::net::IpAddr;
 
-pub use crate::audit::record::decision::{Decision, Grounds, Looked};
+pub use crate::audit::record::decision::{Decision, Given, Grounds, Looked};
 use crate::audit::record::security::{Bypass, Chain, ChainDenied, Injection, Noticed};
 use crate::audit::record::ssh_session::SessionTrace;
 use crate::audit::redact::Patterns;
@@ -438,6 +438,9 @@ impl Record {
             Self::PolicyDecision(decision) => {
                 let command = decision.grounds.command.iter_mut();
                 command.for_each(|text| security::bound(text, secrets, COMMAND_MAX));
+                if let Some(file) = &mut decision.grounds.given.file {
+                    clean(&mut file.path);
+                }
             }
             _ => {}
         }

@@ -122,6 +122,9 @@ pub(crate) fn read(
         }
         source.rules.extend(rule::rule(&section, findings));
     }
+    for section in findings.subsections(&file, "files").unwrap_or_default() {
+        source.files.extend(rule::file_rule(&section, findings));
+    }
     let mut override_places = Vec::new();
     if let Some(section) = findings.subsection(&file, "overrides") {
         source.alias_overrides =

@@ -6,14 +6,15 @@
 use crate::config::schema::findings::Findings;
 use crate::config::schema::problem::Fault;
 use crate::config::schema::section::{Section, Text};
-use crate::policy::source::{Action, PathArgs, ReadsSource, RuleForm, RuleSource};
+use crate::policy::source::{Action, FileRuleSource, PathArgs, ReadsSource, RuleForm, RuleSource};
 
 pub(crate) fn rule(section: &Section<'_>, findings: &mut Findings) -> Option<RuleSource> {
-    let action = findings.one_of(section, "action");
+    let action = action(section, findings);
     let aliases = owned(findings.texts(section, "aliases"));
     let tags = owned(findings.texts(section, "tags"));
     let form = form(section, findings);
     let sudo = findings.boolean(section, "sudo");
+    let stdin = findings.boolean(section, "stdin");
     let trust_arguments = findings.boolean(section, "trust_arguments");
     let detach = findings.boolean(section, "detach");
     let mut examples_allow = Vec::new();
@@ -24,19 +25,43 @@ pub(crate) fn rule(section: &Section<'_>, findings: &mut Findings) -> Option<Rul
     }
     Some(RuleSource {
         line: section.at.line,
-        action: match action? {
-            "allow" => Action::Allow,
-            "ask" => Action::Ask,
-            _ => Action::Deny,
-        },
+        action: action?,
         aliases,
         tags,
         form: form?,
         sudo: sudo.is_some_and(|(value, _)| value),
+        stdin: stdin.is_some_and(|(value, _)| value),
         trust_arguments: trust_arguments.is_some_and(|(value, _)| value),
         detach: detach.is_some_and(|(value, _)| value),
         examples_allow,
         examples_deny,
+    })
+}
+
+/// One entry of `files:`.
+pub(crate) fn file_rule(section: &Section<'_>, findings: &mut Findings) -> Option<FileRuleSource> {
+    let action = action(section, findings);
+    let aliases = owned(findings.texts(section, "aliases"));
+    let tags = owned(findings.texts(section, "tags"));
+    let read = lined(findings.texts(section, "read"));
+    let write = lined(findings.texts(section, "write"));
+    let sudo = findings.boolean(section, "sudo");
+    Some(FileRuleSource {
+        line: section.at.line,
+        action: action?,
+        aliases,
+        tags,
+        read,
+        write,
+        sudo: sudo.is_some_and(|(value, _)| value),
+    })
+}
+
+fn action(section: &Section<'_>, findings: &mut Findings) -> Option<Action> {
+    Some(match findings.one_of(section, "action")? {
+        "allow" => Action::Allow,
+        "ask" => Action::Ask,
+        _ => Action::Deny,
     })
 }
 

@@ -7,7 +7,7 @@
 
 pub use crate::config::schema::policy_keys::{CONCURRENCY, LIMITS, POLICY};
 pub(crate) use crate::config::schema::policy_keys::{
-    EXAMPLES, NETWORK, OVERRIDES, PATH_ARGS, RULE, SHELL,
+    EXAMPLES, FILE_RULE, NETWORK, OVERRIDES, PATH_ARGS, RULE, SHELL,
 };
 use crate::config::schema::table::key;
 pub use crate::config::schema::table::{Key, Kind, Need, Table};
@@ -24,6 +24,7 @@ pub const ALL: &[&Table] = &[
     &RULE,
     &PATH_ARGS,
     &EXAMPLES,
+    &FILE_RULE,
     &SHELL,
     &OVERRIDES,
     &CONCURRENCY,

@@ -34,6 +34,12 @@ pub const POLICY: Table = Table {
             "a list of rules",
         ),
         key(
+            "files",
+            Kind::Sections(&FILE_RULE),
+            Need::Default("[]"),
+            "a list of rules on files",
+        ),
+        key(
             "overrides",
             Kind::Section(&OVERRIDES),
             Need::Optional,
@@ -296,6 +302,7 @@ pub(crate) const RULE: Table = Table {
         ),
         key("sudo", Kind::Boolean, Need::Default("false"), ""),
         key("detach", Kind::Boolean, Need::Default("false"), ""),
+        key("stdin", Kind::Boolean, Need::Default("false"), ""),
         key("trust_arguments", Kind::Boolean, Need::Default("false"), ""),
         key(
             "arg_prefix",
@@ -354,6 +361,44 @@ pub(crate) const EXAMPLES: Table = Table {
             Need::Default("[]"),
             "commands that the policy denies",
         ),
+    ],
+};
+
+pub(crate) const FILE_RULE: Table = Table {
+    name: "policy.yml: files[]",
+    extra: false,
+    keys: &[
+        key(
+            "action",
+            Kind::OneOf(&["allow", "ask", "deny"]),
+            Need::Required("no action"),
+            "",
+        ),
+        key(
+            "aliases",
+            Kind::Texts,
+            Need::Default("[]"),
+            "globs on aliases; none means any host",
+        ),
+        key(
+            "tags",
+            Kind::Texts,
+            Need::Default("[]"),
+            "globs on tags, of which the host has at least one; none means any host",
+        ),
+        key(
+            "read",
+            Kind::Texts,
+            Need::Default("[]"),
+            "globs such as /etc/nginx/**",
+        ),
+        key(
+            "write",
+            Kind::Texts,
+            Need::Default("[]"),
+            "globs such as /etc/nginx/conf.d/*.conf",
+        ),
+        key("sudo", Kind::Boolean, Need::Default("false"), ""),
     ],
 };
 

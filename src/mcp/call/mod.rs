@@ -57,7 +57,7 @@ impl Call {
     ) -> Result<Arc<Self>, (Ticket, RpcError)> {
         let arguments = match params.remove("arguments") {
             None | Some(Value::Null) => Params::new(),
-            Some(Value::Object(arguments)) => trimmed(arguments),
+            Some(Value::Object(arguments)) => trimmed(tool, arguments),
             Some(_) => {
                 let error = RpcError::invalid_params("arguments must be an object");
                 return Err((ticket, error));
@@ -150,11 +150,13 @@ fn weight(value: &Value) -> usize {
     size_of::<Value>() + inside
 }
 
-/// The arguments without blanks around texts: they mean nothing to any tool, and a line
-/// full of them would be held for as long as the call takes.
-fn trimmed(mut arguments: Params) -> Params {
-    for value in arguments.values_mut() {
-        if let Value::String(text) = value {
+/// The arguments without blanks around texts: they mean nothing to any tool but in what is
+/// handed on as it is, and a line full of them would be held for as long as the call takes.
+fn trimmed(tool: &Tool, mut arguments: Params) -> Params {
+    for (name, value) in &mut arguments {
+        if let Value::String(text) = value
+            && !tool.takes_verbatim(name)
+        {
             *text = text.trim().to_owned();
         }
     }

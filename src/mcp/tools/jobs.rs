@@ -18,7 +18,7 @@ use crate::mcp::tools::unknown_host;
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::model::job::JobId;
 use crate::model::names::{CommandText, HostAlias, TaskId};
-use crate::policy::{Authorised, Care, Denial, Purpose, Verdict};
+use crate::policy::{Authorised, Care, Denial, Purpose, Request, Verdict};
 use crate::task::{
     Facts, Kept, Kind, NotTaken, Order, Outcome, Permit, State, Status, TaskHandle, of_denial,
 };
@@ -84,24 +84,21 @@ fn care(call: &Call, alias: &HostAlias, what: &str, care: Care) -> Result<Arc<Ou
         Care::Look { wait, .. } => wait,
         Care::End(_) | Care::List => 0,
     };
-    let purpose = Purpose::Care(care);
+    let request = Request::new(&text, None).wanted_for(Purpose::Care(care));
     let refuse = |denial: &Denial| {
         let grounds = of_denial(denial, &text);
         let tasks = &server.tasks;
         tasks.record_denial(&call.audit, alias, text.hash(), grounds, begun);
         denied(alias, text.hash(), text.as_str(), denial)
     };
-    let command = match server
-        .tasks
-        .judge(&call.audit, &snapshot, host, &text, &purpose)
-    {
+    let command = match server.tasks.judge(&call.audit, &snapshot, host, &request) {
         Verdict::Allow(command) => command,
         Verdict::Deny(denial) => return Err(refuse(&denial)),
         // Nobody is asked about looking.
         Verdict::Ask(_) => return Err(fault("jobs cannot be asked about")),
     };
     let order = Order {
-        permit: Permit::new(&text, purpose, command),
+        permit: Permit::new(&request, command),
         kind: Kind::Async,
         seconds: Some(wait.saturating_add(PATIENCE)),
         audit: call.audit.clone(),

@@ -6,6 +6,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod definitions;
+pub(crate) mod files;
 pub(crate) mod hosts;
 pub(crate) mod input;
 pub(crate) mod jobs;
@@ -83,6 +84,8 @@ pub(crate) fn serve(call: Arc<Call>) {
         Id::TaskOutput => call.reply.end(output::output(&call)),
         // Judging is quick; only a question to a person takes a thread.
         Id::Run => run::run(&call),
+        Id::ReadFile => files::read(&call),
+        Id::WriteFile => files::write(&call),
         Id::RunAsync => spawn(&call, run_async::run),
         Id::RunOnTag => spawn(&call, run_on_tag::run),
         Id::ReloadConfig => spawn(&call, reload::reload),

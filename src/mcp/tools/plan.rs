@@ -12,7 +12,7 @@ use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::{record_look, unknown_host};
 use crate::mcp::wire::json::{Json, Object};
 use crate::model::names::{ApprovalWay, CommandText};
-use crate::policy::{Denial, NeedsApproval, Verdict};
+use crate::policy::{Denial, NeedsApproval, Request, Verdict};
 
 const ASK_WHY: &str = "A rule of the policy wants a person's approval before this runs.";
 const CANNOT_ASK: &str = "This client cannot ask a person, so ssh_run will be denied here. A person can run it from a client that \
@@ -39,13 +39,14 @@ pub(crate) fn plan(call: &Call) {
 fn planned(call: &Call) -> Result<(Answer, Verdict), Answer> {
     let args = Args::of(call)?;
     let (alias, command) = (args.alias()?, args.command()?);
+    let request = Request::new(&command, args.stdin()?);
     let snapshot = call.session.server.store.up_to_date();
     let Some(host) = snapshot.host(&alias) else {
         return Err(unknown_host("Error", &alias, &snapshot));
     };
     let rejected = call.session.server.store.rejected();
     let stale = rejected.map(|problems| format!("{STALE} {problems}"));
-    let verdict = snapshot.policy().judge(&host.subject(), &command);
+    let verdict = snapshot.policy().judge_request(&host.subject(), &request);
     let hint = match &verdict {
         Verdict::Ask(question) => ask_hint(call, &snapshot, question),
         _ => ASK_HINT,

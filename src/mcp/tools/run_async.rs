@@ -44,6 +44,11 @@ pub(crate) fn run(call: &Arc<Call>) {
 /// Whether it is to go on by itself, under a name of its own.
 fn purpose(call: &Call, target: &Target) -> Result<Purpose, Answer> {
     let args = Args::of(call)?;
+    if args.flag("detach")? == Some(true) && args.has("stdin") {
+        return Err(fault(
+            "stdin and detach do not go together: a job is given nothing to read",
+        ));
+    }
     if args.flag("detach")? != Some(true) {
         return Ok(Purpose::Run);
     }

@@ -21,8 +21,7 @@ use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::input::selection::Selection;
 use crate::mcp::tools::run::{progress_text, waiting_text};
 use crate::mcp::tools::{answers, looked};
-use crate::model::names::CommandText;
-use crate::policy::{EffectiveLimits, NeedsApproval};
+use crate::policy::{self, EffectiveLimits, NeedsApproval};
 use crate::task::{Moment, TagEvent, TagListener, TagOptions, TagPlan};
 
 /// Bytes that a host takes of a run, from its verdict to its place in the answer. They share
@@ -35,7 +34,7 @@ const POLL_SECONDS: u32 = 5;
 /// What was asked for.
 struct Request {
     selection: Selection,
-    command: CommandText,
+    request: policy::Request,
     options: TagOptions,
     /// Hosts that are alike are shown once.
     together: bool,
@@ -60,7 +59,7 @@ pub(crate) fn run(call: &Arc<Call>) {
         &call.audit,
         Arc::clone(&snapshot),
         aliases,
-        &request.command,
+        &request.request,
     );
     let hash = plan.hash();
     call.reply.tell(&Event::new(
@@ -88,7 +87,7 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
             .and_then(|number| NonZeroUsize::new(usize::try_from(number).unwrap_or(usize::MAX))))
     };
     let selection = Selection::read(&args, snapshot)?;
-    let command = args.command()?;
+    let request = policy::Request::new(&args.command()?, args.stdin()?);
     let limits: Vec<EffectiveLimits> = selection
         .aliases
         .iter()
@@ -111,7 +110,7 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
             None => selection.aliases.len() >= FEW,
         },
         selection,
-        command,
+        request,
         options,
         limits,
     })

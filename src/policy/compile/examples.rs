@@ -51,6 +51,7 @@ fn judge(
         tags: &tags,
         shell: ShellMode::Sh,
         detached: false,
+        stdin: None,
     };
     let verdict = policy.judge_text(&subject, command.trim());
     (verdict.name() != expected).then(|| Problem {

@@ -259,6 +259,7 @@ mod tests {
                 legacy_glob: false,
             },
             sudo: false,
+            stdin: false,
             trust_arguments: false,
             detach: false,
             examples_allow: Vec::new(),

@@ -6,6 +6,7 @@
 //! [`crate::policy::Policy::compile`].
 
 pub(crate) mod examples;
+pub(crate) mod files;
 pub(crate) mod lint;
 pub(crate) mod sets;
 pub(crate) mod shadowed;
@@ -29,6 +30,7 @@ pub(crate) fn compile(source: PolicySource) -> Result<Compiled, Vec<Problem>> {
     for (index, rule) in source.rules.iter().enumerate() {
         compiler.rule(index, rule);
     }
+    let files = files::compile(&source.files, &mut compiler.problems);
     let limits =
         limits::Limits::compile(&source.limits, source.alias_overrides, source.tag_overrides);
     let policy = Policy {
@@ -36,6 +38,7 @@ pub(crate) fn compile(source: PolicySource) -> Result<Compiled, Vec<Problem>> {
         limits,
         network: NetworkPolicy::compile(source.network),
         rules: compiler.rules,
+        files,
         options: lexer::Options {
             globs: source.shell.globs,
         },
@@ -70,6 +73,7 @@ impl Compiler {
             aliases,
             tags,
             sudo: source.sudo,
+            stdin: source.stdin,
             trusting: source.trust_arguments,
             detach: source.detach,
         });

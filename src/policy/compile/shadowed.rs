@@ -207,6 +207,7 @@ mod tests {
             tags: Vec::new(),
             form,
             sudo: false,
+            stdin: false,
             trust_arguments: false,
             detach: false,
             examples_allow: Vec::new(),

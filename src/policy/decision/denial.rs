@@ -113,6 +113,14 @@ impl Denial {
         .into();
     }
 
+    /// That of a command that would be allowed if it were given nothing to read.
+    pub(in crate::policy::decision) fn for_what_it_reads(self) -> Self {
+        Self {
+            trail: self.trail,
+            ..Self::new(Code::Stdin, self.hash, None)
+        }
+    }
+
     /// The same, of a command that was allowed before.
     pub(in crate::policy::decision) fn after_a_change(mut self) -> Self {
         self.why = format!("{CHANGED} {}", self.why).into();

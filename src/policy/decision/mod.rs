@@ -14,5 +14,6 @@ pub(crate) mod judge;
 pub(crate) mod kind;
 pub(crate) mod reason;
 pub(crate) mod remedy;
+pub(crate) mod request;
 pub(crate) mod subject;
 pub(crate) mod verdict;

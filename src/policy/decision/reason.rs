@@ -30,6 +30,9 @@
 //! | `approval:timeout` | no answer in time |
 //! | `approval:mismatch` | the answer was for another command or host |
 //! | `approval:missing` | the rule began to ask while the command waited, and nobody was asked |
+//! | `file:no-rule` | nothing in `files:` lets this file be read or written |
+//! | `file:shell` | the host's commands do not go to `/bin/sh` |
+//! | `stdin` | the command may run, and no rule lets it be given something to read |
 //! | `host-gone` | the host was taken out of the configuration while the command waited |
 //! | `syntax:empty` | nothing to run |
 //! | `syntax:not-utf8` | not UTF-8 text |
@@ -81,6 +84,9 @@ pub enum Code {
     ApprovalTimeout,
     ApprovalMismatch,
     ApprovalMissing,
+    NoFileRule,
+    FileShell,
+    Stdin,
     HostGone,
     Empty,
     NotUtf8,
@@ -270,6 +276,21 @@ impl Code {
                 "approval:missing",
                 "This command needs a person's approval now, and nobody was asked",
                 "Call again, so that the person is asked",
+            ),
+            Self::NoFileRule => (
+                "file:no-rule",
+                "No rule of the policy lets this file be read or written so on this host",
+                "Ask the operator for a rule under files: in policy.yml",
+            ),
+            Self::FileShell => (
+                "file:shell",
+                "This host takes commands without /bin/sh, which files are read and written with",
+                "Use a command that the policy allows there",
+            ),
+            Self::Stdin => (
+                "stdin",
+                "This command may run, but no rule lets a call give it something to read",
+                "Leave stdin out, or ask the operator for stdin: true in the rule that allows the command",
             ),
             Self::HostGone => (
                 "host-gone",

@@ -1,9 +1,11 @@
-//! For whom a command is judged: the host, its tags, and how it takes a command.
+//! For whom a command is judged: the host, its tags, how it takes a command, and with what
+//! to read.
 //!
 //! Owns nothing but these types; says nothing of rules. Made by `config` from a host, and
 //! by the command line.
 
 use crate::model::names::{HostAlias, Tag};
+use crate::model::stdin::Stdin;
 
 /// How a host takes a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,4 +41,17 @@ pub struct Subject<'a> {
     /// Whether it is to go on when nobody waits for it any more: only rules with
     /// `detach: true` count then.
     pub detached: bool,
+    /// What its standard input is to be; `None`: nothing.
+    pub stdin: Option<&'a Stdin>,
+}
+
+impl<'a> Subject<'a> {
+    /// The same, with this to read.
+    #[must_use]
+    pub fn fed<'b>(&self, stdin: Option<&'b Stdin>) -> Subject<'b>
+    where
+        'a: 'b,
+    {
+        Subject { stdin, ..*self }
+    }
 }

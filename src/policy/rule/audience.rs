@@ -92,6 +92,7 @@ mod tests {
                 aliases: globs(aliases),
                 tags: globs(tags),
                 sudo: false,
+                stdin: false,
                 trusting: false,
                 detach: false,
             };
@@ -105,6 +106,7 @@ mod tests {
                 tags: &tags,
                 shell: ShellMode::Sh,
                 detached: false,
+                stdin: None,
             })
         };
         assert_eq!(of("web1", &["prod"]), [0, 1, 2, 3, 5]);

@@ -26,6 +26,8 @@ struct Case<'a, 'w> {
     from: From<'a>,
     /// Behind `sudo`, so that a rule must say `sudo: true`.
     sudo: bool,
+    /// It would read what the request feeds it, so that a rule must say `stdin: true`.
+    fed: bool,
 }
 
 impl Rules {
@@ -55,6 +57,7 @@ impl Rules {
                 invocation: &invocation,
                 from,
                 sudo: false,
+                fed: subject.stdin.is_some() && command.reads_login_input(),
             };
             let here = self.grant(subject, &case);
             if found.is_none_or(|known| strictness(here.action) > strictness(known.action)) {
@@ -110,6 +113,7 @@ impl Rules {
             // Once it is allowed, only a rule that asks can change that.
             (said.allowed.is_none() || rule.action == Action::Ask)
                 && rule.counts(subject, case.sudo)
+                && (!case.fed || rule.stdin)
         };
         for grant in self.candidates(subject, case.words) {
             if let Some(rule) = self.rules.get(grant.rule)
@@ -185,6 +189,7 @@ impl Rules {
             invocation: &invocation,
             from: case.from,
             sudo: case.sudo || sudo,
+            fed: case.fed,
         };
         let mut found = self.grant(subject, &inner);
         if let Some(hazard) = &mut found.hazard {

@@ -71,6 +71,8 @@ pub(crate) struct Rule {
     pub(crate) tags: Vec<Glob>,
     /// What it allows, it allows behind `sudo` too.
     pub(crate) sudo: bool,
+    /// What it allows may be given something to read.
+    pub(crate) stdin: bool,
     /// A wildcard grants every word that no list calls a danger.
     pub(crate) trusting: bool,
     /// What it allows may go on when nobody waits for it any more.
@@ -315,6 +317,7 @@ mod tests {
                 aliases: Vec::new(),
                 tags: vec![Glob::parse(&numbered(tag, n)).unwrap()],
                 sudo: false,
+                stdin: false,
                 trusting: false,
                 detach: false,
             });
@@ -328,6 +331,7 @@ mod tests {
             tags: &tags,
             shell: ShellMode::Sh,
             detached: false,
+            stdin: None,
         };
         let parsed = lexer::parse(text, lexer::Options { globs: true }).unwrap();
         let words = &parsed.commands[0].words;

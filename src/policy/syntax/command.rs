@@ -96,7 +96,7 @@ pub struct Simple<'t> {
 /// Where a command's standard input comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Input {
-    /// From the login: there is none.
+    /// From the login: what the request gives it to read, mostly nothing.
     #[default]
     Login,
     /// From these commands, by a pipe.
@@ -207,6 +207,12 @@ impl<'t> Simple<'t> {
             Some(from) => from.is_some(),
             None => matches!(self.input, Input::Pipe(_)),
         }
+    }
+
+    /// Whether it would read what the whole text is fed: nothing else is given to it.
+    pub(crate) fn reads_login_input(&self) -> bool {
+        let redirected = self.redirects.iter().rev().find_map(Redirect::input);
+        redirected.is_none() && self.input == Input::Login
     }
 
     /// The files that its redirections read.

@@ -14,6 +14,7 @@ use crate::ssh::error::SshError;
 use crate::ssh::libssh2::{FaultKind, Session, Step, Stream};
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::{Clearance, Ended, Exit, Flow, RunReport, Sink, Terminated};
+use crate::ssh::session::feed::Feed;
 use crate::ssh::transport::link::{Filled, Link, explain};
 
 /// Receive window of a command's channel, in bytes: what the host may have sent before it
@@ -88,6 +89,7 @@ pub(crate) fn ask(link: &mut Link) -> Step<()> {
 pub(crate) fn run(
     link: &mut Link,
     command: &str,
+    feed: Feed<'_>,
     clearance: &dyn Clearance,
     control: &Control,
     sink: &mut dyn Sink,
@@ -95,6 +97,7 @@ pub(crate) fn run(
 ) {
     let mut running = Running {
         link,
+        feed,
         sink,
         buffer: vec![0; READ],
         not_given: 0,
@@ -148,6 +151,7 @@ enum Answer {
 
 struct Running<'a> {
     link: &'a mut Link,
+    feed: Feed<'a>,
     sink: &'a mut dyn Sink,
     buffer: Vec<u8>,
     /// Bytes read after the sink had said 'stop'.
@@ -176,7 +180,7 @@ impl Running<'_> {
         let cleared = clearance.send(&mut || {
             self.asked = Some(Instant::now());
             let mut step = self.link.session().exec(command);
-            if step.is_pending() {
+            if step.is_pending() && self.feed.is_empty() {
                 // The end of the command's stdin travels with the request.
                 if let Poll::Ready(Err(fault)) = self.link.session().send_eof() {
                     step = Poll::Ready(Err(fault));
@@ -206,6 +210,9 @@ impl Running<'_> {
                 answer = answered(step)?;
                 self.link.flush(Phase::Run)?;
                 self.link.still_believed(Phase::Run)?;
+            }
+            if answer == Answer::Yes {
+                self.feed.pump(self.link, Phase::Run)?;
             }
             // Also before the answer: a host may end the command first, or never answer.
             match self.take_in(Phase::Run)? {

@@ -5,5 +5,6 @@
 //! Called by [`crate::ssh::client`].
 
 pub(crate) mod exec;
+pub(crate) mod feed;
 pub(crate) mod pool;
 pub(crate) mod spare;

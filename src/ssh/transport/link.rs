@@ -214,7 +214,12 @@ impl Link {
             }
             // Nothing came: time to say that this side is there, and to send what was left.
             self.keep_alive(watch.phase)?;
+            let held_back = self.session.wire().has_outbound();
             self.flush(watch.phase)?;
+            if held_back && !self.session.wire().has_outbound() {
+                // Whoever has more to send may go on.
+                return Ok(Filled::Woken);
+            }
             if let Filled::Woken = self.wait(watch)? {
                 return Ok(Filled::Woken);
             }

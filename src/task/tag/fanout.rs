@@ -11,8 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::audit::Audit;
-use crate::model::names::{CommandText, HostAlias, TaskId};
-use crate::policy::{ApprovalFailure, Authorised, Purpose, Verdict};
+use crate::model::names::{HostAlias, TaskId};
+use crate::policy::{ApprovalFailure, Authorised, Request, Verdict};
 use crate::task::grounds;
 use crate::task::outcome::{Outcome, State};
 use crate::task::permit::Permit;
@@ -77,7 +77,7 @@ pub struct TagHandle(Arc<Fanout>);
 
 struct Fanout {
     tasks: Tasks,
-    command: CommandText,
+    request: Request,
     audit: Audit,
     width: usize,
     max_failures: usize,
@@ -129,7 +129,7 @@ impl TagHandle {
                 Verdict::Deny(denial) => denial,
             };
             // Denied before anything runs, and on record like any other denial.
-            let grounds = grounds::of_denial(&denial, &plan.command);
+            let grounds = grounds::of_denial(&denial, plan.request.text());
             plan.audit.deny(&alias, hash, grounds);
             collected.denied(place, alias, denial);
         }
@@ -139,7 +139,7 @@ impl TagHandle {
             until: within.map(|within| now + within),
             begin_until: within.map(|within| now + within - LAST.min(within / 2)),
             tasks: tasks.clone(),
-            command: plan.command,
+            request: plan.request,
             audit: plan.audit,
             width: batch.min(fan_out).max(1),
             seconds: options.seconds,
@@ -216,7 +216,7 @@ impl Fanout {
             // A start waits for the disk and may end at once: never with the lock held.
             drop(progress);
             let order = Order {
-                permit: Permit::new(&self.command, Purpose::Run, command),
+                permit: Permit::new(&self.request, command),
                 kind: Kind::Tag,
                 seconds: self.seconds_left(),
                 audit: self.audit.clone(),
@@ -237,7 +237,7 @@ impl Fanout {
                     let denial = overruled.denial;
                     // A record may wait for the reader of the log: not with the lock held.
                     drop(progress);
-                    let grounds = grounds::of_denial(&denial, &self.command);
+                    let grounds = grounds::of_denial(&denial, self.request.text());
                     self.audit.deny(&alias, denial.hash(), grounds);
                     progress = self.progress();
                     progress.in_flight -= 1;

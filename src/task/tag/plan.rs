@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::audit::Audit;
 use crate::config::Snapshot;
-use crate::model::names::{CommandHash, CommandText, HostAlias};
-use crate::policy::{Authorised, Denial, NeedsApproval, Verdict};
+use crate::model::names::{CommandHash, HostAlias};
+use crate::policy::{Authorised, Denial, NeedsApproval, Request, Verdict};
 use crate::task::output::excerpt::Shape;
 
 /// How a tag run goes about it.
@@ -32,7 +32,7 @@ pub struct TagOptions {
 /// Who is to run what, and who is not.
 pub struct TagPlan {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) command: CommandText,
+    pub(crate) request: Request,
     /// The way to the record of the call that asks.
     pub(crate) audit: Audit,
     /// In the order of the file.
@@ -49,7 +49,7 @@ impl TagPlan {
     }
 
     pub fn hash(&self) -> CommandHash {
-        self.command.hash()
+        self.request.hash()
     }
 
     /// What needs a person's approval, in the order of the file.

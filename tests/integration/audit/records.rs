@@ -92,6 +92,7 @@ fn the_five_kinds_of_the_log_contract() {
         canonical_hash: Some(CommandHash::of("uptime")),
         reason: Some("in words"),
         command: Some("for the file alone".into()),
+        ..Grounds::default()
     };
     holds(
         &Record::decision(&alias(), hash(), false, grounds),

@@ -194,7 +194,7 @@ fn drive(mut client: Command) -> Value {
 }
 
 fn check(report: &Value) {
-    assert_eq!(report["tools"].as_array().unwrap().len(), 14, "{report}");
+    assert_eq!(report["tools"].as_array().unwrap().len(), 16, "{report}");
     assert_eq!(
         (&report["run"]["output"], &report["run"]["exit_code"]),
         (&json!("hello"), &json!(0))

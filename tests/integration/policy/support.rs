@@ -72,6 +72,7 @@ impl Host {
             tags: &self.tags,
             shell: ShellMode::Sh,
             detached: false,
+            stdin: None,
         }
     }
 }

@@ -11,4 +11,5 @@ mod operator_approvals;
 mod output;
 mod output_cleaning;
 mod shutdown;
+mod stdin;
 mod tag_runs;

@@ -173,6 +173,7 @@ impl Candidate {
             form,
             sudo: false,
             detach: false,
+            stdin: false,
             trust_arguments: false,
             examples_allow: Vec::new(),
             examples_deny: Vec::new(),
@@ -399,6 +400,7 @@ fn coverage(items: &BTreeMap<String, Item>) -> Vec<(Candidate, BTreeSet<String>)
                 tags: &[],
                 shell: ShellMode::Sh,
                 detached: false,
+                stdin: None,
             };
             let text = CommandText::parse(command).ok()?;
             allows(&policy, &subject, &text).then(|| command.clone())

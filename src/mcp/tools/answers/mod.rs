@@ -15,6 +15,7 @@
 //! So text and structure each hold the whole, and an error has the text alone.
 
 pub(crate) mod counts;
+pub(crate) mod file;
 pub(crate) mod job;
 pub(crate) mod ranges;
 pub(crate) mod refusal;

@@ -12,6 +12,7 @@ use crate::audit::Record;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::model::names::{CommandText, HostAlias, InputError, MaxLines, TaskId};
+use crate::model::stdin::Stdin;
 use crate::model::text::visible;
 use crate::task::Shape;
 
@@ -131,6 +132,11 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// A text that may be empty and still be meant.
+    pub(crate) fn verbatim(&self, name: &str) -> Option<&'a str> {
+        self.0.arguments.get(name)?.as_str()
+    }
+
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Answer> {
         match self.0.arguments.get(name) {
             None => Ok(None),
@@ -187,6 +193,14 @@ impl<'a> Args<'a> {
 
     pub(crate) fn command(&self) -> Result<CommandText, Answer> {
         self.accept(CommandText::parse(self.text("command")?))
+    }
+
+    /// What the command is given to read, as it was sent.
+    pub(crate) fn stdin(&self) -> Result<Option<Stdin>, Answer> {
+        match self.text("stdin")? {
+            "" => Ok(None),
+            text => self.accept(Stdin::parse(text)).map(Some),
+        }
     }
 
     pub(crate) fn task_id(&self) -> Result<TaskId, Answer> {

@@ -15,7 +15,7 @@ use crate::mcp::tools::answers::refusal::denied;
 use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
 use crate::model::names::{CommandHash, CommandText, HostAlias};
-use crate::policy::{Authorised, Denial, NeedsApproval, Purpose, Verdict};
+use crate::policy::{Authorised, Denial, NeedsApproval, Purpose, Request, Verdict};
 use crate::task::{Kind, Order, Permit, Shape, judge_waited, of_denial};
 
 /// What a run is about, once arguments and host are settled.
@@ -23,6 +23,8 @@ pub(crate) struct Target {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) alias: HostAlias,
     pub(crate) command: CommandText,
+    /// The command with what it is fed: what is judged and ordered.
+    pub(crate) request: Request,
     pub(crate) hash: CommandHash,
     /// Whether it is to be run, or started as a job.
     pub(crate) purpose: Purpose,
@@ -40,6 +42,7 @@ impl Target {
         let begun = Instant::now();
         let args = Args::of(call)?;
         let (alias, command) = (args.alias()?, args.command()?);
+        let request = Request::new(&command, args.stdin()?);
         let snapshot = call.session.server.store.up_to_date();
         let Some(host) = snapshot.host(&alias) else {
             return Err(unknown_host(prefix, &alias, &snapshot));
@@ -55,6 +58,38 @@ impl Target {
             purpose: Purpose::Run,
             alias,
             command,
+            request,
+            begun,
+        })
+    }
+
+    /// The same for work on a file: `asked` reads what is to be done, of which an answer may
+    /// show so many bytes.
+    ///
+    /// # Errors
+    /// As for a command.
+    pub(crate) fn of_file(
+        call: &Call,
+        asked: impl FnOnce(&Args<'_>, u64) -> Result<Request, Answer>,
+    ) -> Result<Self, Answer> {
+        let begun = Instant::now();
+        let args = Args::of(call)?;
+        let alias = args.alias()?;
+        let snapshot = call.session.server.store.up_to_date();
+        let Some(host) = snapshot.host(&alias) else {
+            return Err(unknown_host("Error", &alias, &snapshot));
+        };
+        let limits = snapshot.policy().limits(alias.as_str(), &host.tags);
+        let request = asked(&args, limits.answer_chars.into())?;
+        Ok(Self {
+            shape: args.shape(limits.answer_chars)?,
+            seconds: args.seconds(limits.most_seconds(false))?,
+            snapshot,
+            hash: request.hash(),
+            purpose: Purpose::Run,
+            alias,
+            command: request.text().clone(),
+            request,
             begun,
         })
     }
@@ -68,16 +103,15 @@ impl Target {
         host.ok_or_else(|| unknown_host("Run error", &self.alias, &self.snapshot))
     }
 
+    /// What is judged and ordered, with what it is wanted for.
+    fn asked(&self) -> Request {
+        self.request.clone().wanted_for(self.purpose.clone())
+    }
+
     /// Judges the command and puts on record what has to be there.
     pub(crate) fn judge(&self, call: &Call) -> Result<Verdict, Answer> {
         let tasks = &call.session.server.tasks;
-        Ok(tasks.judge(
-            &call.audit,
-            &self.snapshot,
-            self.host()?,
-            &self.command,
-            &self.purpose,
-        ))
+        Ok(tasks.judge(&call.audit, &self.snapshot, self.host()?, &self.asked()))
     }
 
     /// The same for a call that waits for the command's end.
@@ -86,7 +120,7 @@ impl Target {
             &call.audit,
             &self.snapshot,
             self.host()?,
-            &self.command,
+            &self.request,
         ))
     }
 
@@ -101,7 +135,7 @@ impl Target {
     /// What is to be run, as far as the judged configuration goes.
     pub(crate) fn order(&self, call: &Call, command: Authorised, kind: Kind) -> Order {
         Order {
-            permit: Permit::new(&self.command, self.purpose.clone(), command),
+            permit: Permit::new(&self.asked(), command),
             kind,
             seconds: self.seconds,
             audit: call.audit.clone(),

@@ -11,15 +11,20 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::model::names::{CommandHash, HostAlias};
-use crate::model::text::ascii;
+use crate::model::stdin::Stdin;
+use crate::model::text::{ascii, visible};
 use crate::policy::decision::denial::{ApprovalFailure, Denial, Trail};
 use crate::policy::decision::judge::job_text;
 use crate::policy::decision::judge::purpose::Start;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::ShellMode;
+use crate::policy::files::work::FileWork;
 use crate::policy::identity::PolicyId;
 use crate::policy::source::Line;
 use crate::policy::syntax::render;
+
+/// Characters shown to a person of what a command is given to read.
+const STDIN_SHOWN: usize = 2_000;
 
 /// A judged command for one host. There is no way to make one but to be judged.
 #[derive(Debug)]
@@ -37,6 +42,9 @@ pub struct Authorised {
 #[derive(Debug, PartialEq, Eq)]
 struct What {
     canonical: String,
+    stdin: Option<Stdin>,
+    /// What it does to a file, if it is the server's own script.
+    file: Option<Arc<FileWork>>,
     shell: ShellMode,
     form: Form,
     code: Code,
@@ -61,6 +69,8 @@ pub(super) struct Judged {
     pub(super) alias: HostAlias,
     pub(super) hash: CommandHash,
     pub(super) canonical: String,
+    pub(super) stdin: Option<Stdin>,
+    pub(super) file: Option<Arc<FileWork>>,
     pub(super) shell: ShellMode,
     pub(super) form: Form,
     pub(super) code: Code,
@@ -76,6 +86,8 @@ impl Authorised {
             alias,
             hash,
             canonical,
+            stdin,
+            file,
             shell,
             form,
             code,
@@ -88,6 +100,8 @@ impl Authorised {
             hash,
             what: Arc::new(What {
                 canonical,
+                stdin,
+                file,
                 shell,
                 form,
                 code,
@@ -143,6 +157,16 @@ impl Authorised {
         &self.what.canonical
     }
 
+    /// The file that it is about, if it is the server's own script.
+    pub fn file(&self) -> Option<&FileWork> {
+        self.what.file.as_deref()
+    }
+
+    /// What the command is given to read, judged with it.
+    pub fn stdin(&self) -> Option<&Stdin> {
+        self.what.stdin.as_ref()
+    }
+
     /// The bytes for the `exec` request (RFC 4254 section 6.5): nothing else is sent.
     pub fn exec_line(&self) -> String {
         match (self.what.shell, &self.what.form) {
@@ -186,13 +210,17 @@ impl Authorised {
             (ShellMode::Login, _) => b"login\0",
             (ShellMode::Direct(_), _) => b"direct\0",
         };
-        Sha256::new()
+        let mut digest = Sha256::new()
             .chain_update(self.alias.as_str())
             .chain_update(b"\0")
             .chain_update(mode)
-            .chain_update(&self.what.canonical)
-            .finalize()
-            .into()
+            .chain_update(&self.what.canonical);
+        if let Some(stdin) = &self.what.stdin {
+            // No canonical form holds a NUL, so that the two parts cannot run into one another.
+            digest.update(b"\0");
+            digest.update(stdin.sha256());
+        }
+        digest.finalize().into()
     }
 }
 
@@ -265,7 +293,24 @@ impl NeedsApproval {
                 is_job: self.permit.is_job(),
             },
         };
-        (ascii(&self.permit.what.canonical), shown)
+        let what = &self.permit.what;
+        let mut text = match &what.file {
+            None => ascii(&what.canonical),
+            // The script is the server's own; this is all that a call can say of it.
+            Some(work) => ascii(&work.described()),
+        };
+        if let Some(stdin) = &what.stdin {
+            let beginning = stdin.beginning(STDIN_SHOWN);
+            let all = beginning.len() == stdin.bytes().len();
+            text.push_str(&format!(
+                "\nIt is given {} bytes to read (sha256 {}){}: {}",
+                stdin.size(),
+                stdin.sha256_hex(),
+                if all { "" } else { ", which begin with" },
+                ascii(&visible(&beginning)),
+            ));
+        }
+        (text, shown)
     }
 
     /// Lines in `policy.yml` of the rules that ask or allow.
@@ -411,6 +456,7 @@ mod tests {
             },
             sudo: false,
             detach: false,
+            stdin: false,
             trust_arguments: false,
             examples_allow: Vec::new(),
             examples_deny: Vec::new(),
@@ -429,6 +475,7 @@ mod tests {
                 tags,
                 shell,
                 detached,
+                stdin: None,
             };
             policy.judge_text(&subject, text)
         };

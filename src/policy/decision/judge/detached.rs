@@ -81,6 +81,8 @@ impl Policy {
             alias: subject.alias.clone(),
             hash,
             canonical: job_text::care(care),
+            stdin: None,
+            file: None,
             shell: subject.shell,
             form: Form::List,
             code: Code::Rule,

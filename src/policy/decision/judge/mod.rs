@@ -7,6 +7,7 @@
 
 pub(crate) mod authorised;
 mod detached;
+pub(crate) mod file;
 pub(crate) mod job_text;
 pub(crate) mod purpose;
 
@@ -113,7 +114,7 @@ impl Policy {
                 directory: command.directory.clone(),
                 ..Simple::default()
             };
-            let read = self.rules.decide(subject, &reading);
+            let read = self.rules.decide(&subject.fed(None), &reading);
             if strictness(read.action) > strictness(strictest.action) {
                 strictest = Finding {
                     hazard: None,
@@ -128,6 +129,9 @@ impl Policy {
         let assessment = self.assess(subject, text);
         let hash = CommandHash::of(text);
         match assessment.denial(hash) {
+            Some(denial) if self.only_stdin_is_denied(subject, text) => {
+                Verdict::Deny(denial.for_what_it_reads())
+            }
             Some(mut denial) => {
                 self.remedy(subject, text, &assessment, &mut denial);
                 Verdict::Deny(denial)
@@ -143,6 +147,15 @@ impl Policy {
         match assessment.denial(hash) {
             Some(denial) => Verdict::Deny(denial),
             None => assessment.permit(self.id, subject, hash, None),
+        }
+    }
+
+    /// Whether the same would not be denied if it were given nothing to read.
+    fn only_stdin_is_denied(&self, subject: &Subject<'_>, text: &str) -> bool {
+        let hash = CommandHash::of(text);
+        subject.stdin.is_some() && {
+            let without = self.assess(&subject.fed(None), text);
+            without.denial(hash).is_none()
         }
     }
 
@@ -358,6 +371,8 @@ impl Assessment<'_> {
             alias: subject.alias.clone(),
             hash,
             canonical,
+            stdin: subject.stdin.cloned(),
+            file: None,
             shell: subject.shell,
             form: match start {
                 Some(start) => Form::Job(start),
@@ -375,7 +390,15 @@ impl Assessment<'_> {
                     .iter()
                     .filter(|each| each.action == Action::Ask)
                     .filter_map(|each| each.line);
-                Verdict::Ask(NeedsApproval::new(judged, does, asking.collect()))
+                Verdict::Ask(NeedsApproval::new(
+                    judged,
+                    does,
+                    match subject.stdin {
+                        None => asking.collect(),
+                        // No yes counts on for other bytes to read.
+                        Some(_) => Vec::new(),
+                    },
+                ))
             }
             None => Verdict::Allow(Authorised::new(judged)),
         }

@@ -1,0 +1,112 @@
+//! The judgement of work on a file: what is denied of every command counts here too.
+//!
+//! Owns the order: the deny list and the deny rules hold as they do for a program that would
+//! read or write this file; then `files:` decides. The permit is for the server's own script
+//! and nothing else. Called by [`crate::policy::Policy::judge_request`].
+
+use std::sync::Arc;
+
+use crate::model::names::{CommandHash, CommandText};
+use crate::policy::Policy;
+use crate::policy::decision::denial::{Denial, Trail};
+use crate::policy::decision::judge::authorised::{Authorised, Form, Judged, NeedsApproval};
+use crate::policy::decision::reason::Code;
+use crate::policy::decision::subject::{ShellMode, Subject};
+use crate::policy::decision::verdict::Verdict;
+use crate::policy::files::rules;
+use crate::policy::files::script::script;
+use crate::policy::files::work::{Doing, FileWork};
+use crate::policy::source::Action;
+use crate::policy::syntax::command::{Simple, Word};
+
+impl Policy {
+    /// `text` describes the work, and `subject` has what a file is to hold.
+    pub(crate) fn judge_file(
+        &self,
+        subject: &Subject<'_>,
+        text: &CommandText,
+        work: &Arc<FileWork>,
+    ) -> Verdict {
+        let hash = text.hash();
+        if let Some(denial) = self.denied_to_all(subject, hash, work) {
+            return Verdict::Deny(denial);
+        }
+        let found = rules::decide(&self.files, subject, work);
+        let code = match (found.action, found.line, subject.shell) {
+            (Action::Deny, None, _) => Some(Code::NoFileRule),
+            (Action::Deny, ..) => Some(Code::DenyRule),
+            // Elsewhere there is no /bin/sh that is known to read the script.
+            (_, _, ShellMode::Login | ShellMode::Direct(_)) => Some(Code::FileShell),
+            (_, _, ShellMode::Sh) => None,
+        };
+        if let Some(code) = code {
+            let mut denial = Denial::new(code, hash, None);
+            denial.rule = found.line;
+            return Verdict::Deny(denial);
+        }
+        let judged = Judged {
+            policy: self.id,
+            alias: subject.alias.clone(),
+            hash,
+            canonical: script(work, subject.stdin),
+            stdin: subject.stdin.cloned(),
+            file: Some(Arc::clone(work)),
+            shell: subject.shell,
+            form: Form::List,
+            code: Code::Rule,
+            rules: found.line.into_iter().collect(),
+            trail: Trail::default(),
+        };
+        // No yes counts on for another file or content: what it was given for has no lines.
+        match (found.action, &work.doing) {
+            (Action::Allow, _) => Verdict::Allow(Authorised::new(judged)),
+            (_, Doing::Read(_)) => Verdict::Ask(NeedsApproval::new(
+                judged,
+                "reads a file".into(),
+                Vec::new(),
+            )),
+            (_, Doing::Write(_)) => Verdict::Ask(NeedsApproval::new(
+                judged,
+                "writes a file".into(),
+                Vec::new(),
+            )),
+        }
+    }
+
+    /// What would deny `cat` or `tee` this file.
+    fn denied_to_all(
+        &self,
+        subject: &Subject<'_>,
+        hash: CommandHash,
+        work: &FileWork,
+    ) -> Option<Denial> {
+        let path = work.path.as_str();
+        let words: &[&str] = match (&work.doing, work.sudo) {
+            (Doing::Read(_), false) => &["cat"],
+            (Doing::Read(_), true) => &["sudo", "cat"],
+            (Doing::Write(_), false) => &["tee"],
+            (Doing::Write(_), true) => &["sudo", "tee"],
+        };
+        let words = words.iter().copied().chain([path]);
+        let command = Simple {
+            words: words.map(Word::made).collect(),
+            text: path.into(),
+            ..Simple::default()
+        };
+        let deny = self.limits.deny_list(subject.alias.as_str(), subject.tags);
+        let commands = [command];
+        if let Some(hit) = deny.in_text(path).or_else(|| deny.find(path, &commands)) {
+            let mut denial = Denial::new(Code::DenySubstring, hash, None);
+            denial.entry = Some(hit.entry.as_str().into());
+            denial.trail.bypass = hit.bypass;
+            return Some(denial);
+        }
+        let found = commands
+            .iter()
+            .map(|command| self.rules.decide(&subject.fed(None), command))
+            .find(|found| found.code == Code::DenyRule)?;
+        let mut denial = Denial::new(Code::DenyRule, hash, None);
+        denial.rule = found.line;
+        Some(denial)
+    }
+}
