@@ -205,7 +205,8 @@ impl Daemon {
         let Some(mut child) = self.process.lock().unwrap().take() else {
             return;
         };
-        kill_all(&tree(child.id()));
+        let mut gone = tree(child.id());
+        kill_all(&gone);
         let _ = child.wait();
         // Commands that left their session's process tree still carry its environment.
         let marker = format!("FLEET_HOST={}", self.dir.display());
@@ -223,8 +224,10 @@ impl Daemon {
                 .any(|entry| entry == marker.as_bytes())
             {
                 kill_all(&[pid]);
+                gone.push(pid);
             }
         }
+        wait_for_end(&gone);
     }
 
     /// Ends the connections and their commands; the server goes on listening.
@@ -232,14 +235,7 @@ impl Daemon {
         let own = self.pid().expect("the server runs");
         let gone = &tree(own)[1..];
         kill_all(gone);
-        // A process that has ended has closed its connections, also when nobody has asked
-        // for its status yet.
-        let is_there = |pid: &u32| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit_once(") ")
-                .is_some_and(|(_, state)| !state.starts_with('Z'))
-        };
-        super::feed::wait_until("the connections have ended", || !gone.iter().any(is_there));
+        wait_for_end(gone);
     }
 
     /// Stops the processes of the server, or lets them go on: it neither answers nor
@@ -260,6 +256,17 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A process that has ended has closed its connections, also when nobody has asked for its
+/// status yet.
+fn wait_for_end(gone: &[u32]) {
+    let is_there = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, state)| !state.starts_with('Z'))
+    };
+    super::feed::wait_until("the connections have ended", || !gone.iter().any(is_there));
 }
 
 fn kill_all(pids: &[u32]) {

@@ -24,14 +24,11 @@
 //! | `follows` | it goes on until it is ended, and the call would wait for its end |
 //! | `detach` | it may run, and not as a job that outlives the client |
 //! | `approval:unavailable` | the rule asks a person and the client cannot |
-//! | `approval:declined` | the person said no |
-//! | `approval:cancelled` | the question was closed without a yes or a no |
-//! | `approval:malformed` | what the client answered says neither |
-//! | `approval:timeout` | no answer in time |
+//! | `approval:declined`, `approval:timeout` | the person said no, or nothing in time |
+//! | `approval:cancelled`, `approval:malformed` | the question was closed without a yes or a no; what was answered says neither |
 //! | `approval:mismatch` | the answer was for another command or host |
 //! | `approval:missing` | the rule began to ask while the command waited, and nobody was asked |
-//! | `file:no-rule` | nothing in `files:` lets this file be read or written |
-//! | `file:shell` | the host's commands do not go to `/bin/sh` |
+//! | `file:no-rule`, `file:shell` | nothing in `files:` lets this file be read or written; the host's commands do not go to `/bin/sh` |
 //! | `stdin` | the command may run, and no rule lets it be given something to read |
 //! | `host-gone` | the host was taken out of the configuration while the command waited |
 //! | `syntax:empty` | nothing to run |
@@ -49,8 +46,7 @@
 //! | `syntax:redirect` | any redirection but `2>&1`, `> /dev/null`, `2> /dev/null`, `&> /dev/null`, `< FILE` after the words |
 //! | `syntax:redirect-first` | one of those before the program |
 //! | `syntax:empty-command` | an operator with nothing on one side |
-//! | `syntax:equals-start`, `syntax:percent-start` | a word that begins with `=` or `%` outside quotes |
-//! | `syntax:quoted-program`, `syntax:bad-program` | a program name that is quoted or oddly written |
+//! | `syntax:equals-start`, `syntax:percent-start`, `syntax:quoted-program`, `syntax:bad-program` | a word that begins with `=` or `%` outside quotes; a program name that is quoted or oddly written |
 //! | `syntax:assignment` | `NAME=value` that changes more than the form of an output |
 //! | `syntax:reserved-word` | a loop without known rounds, `case`, or a keyword of some shell where the program belongs |
 //! | `syntax:bare-words` | `shell: direct`, and a word that would need quotes |

@@ -23,7 +23,7 @@ use t::policy::{Authorised, Policy, Verdict};
 const SHUT: &[(&str, &str)] = &[
     // Authorised: no constructor, no fields, no copy.
     ("E0624", "fn f() { let _ = Authorised::new(todo!()); }"),
-    ("E0616", "fn f(a: Authorised) { let _ = a.canonical; }"),
+    ("E0616", "fn f(a: Authorised) { let _ = a.what; }"),
     ("E0616", "fn f(mut a: Authorised) { a.approved = true; }"),
     (
         "E0451",
