@@ -26,7 +26,7 @@ pub(crate) struct Presented {
 /// believed by nobody. The hosts before it are logged in to as for a command.
 ///
 /// # Errors
-/// As [`establish`], up to the key exchange with the last host; one that has no key of this
+/// As [`crate::ssh::login::establish`], up to the key exchange with the last host; one that has no key of this
 /// type ends that exchange with [`SshError::Protocol`].
 pub(crate) fn presented_key(
     means: &Means<'_>,
