@@ -18,7 +18,15 @@ const ANYBODY: &[&str] = &[
 
 /// Sockets where names of users and hosts are looked up, and where daemons are asked. What a
 /// daemon does is not seen here.
-const SOCKETS: &[&str] = &["/run/*", "/var/run/*", "/dev/log", "nstat0", "public/*"];
+const SOCKETS: &[&str] = &[
+    "/run/*",
+    "/var/run/*",
+    "/dev/log",
+    "nstat0",
+    "public/*",
+    "cib_*",
+    "crmd*",
+];
 
 /// Calls that programs are there for.
 const CALLS: &[(&str, &str)] = &[
@@ -42,6 +50,11 @@ const CALLS: &[(&str, &str)] = &[
     ("sudo", "setpriority"),
     ("sudo", "prlimit64"),
     ("sudo", "kill"),
+    // Become the daemon's user.
+    ("rabbitmq-diagnostics", "keyctl"),
+    ("rabbitmq-diagnostics", "setpriority"),
+    ("rabbitmqctl", "keyctl"),
+    ("rabbitmqctl", "setpriority"),
 ];
 
 /// What the description does not allow.
@@ -72,7 +85,9 @@ pub(crate) fn findings<'d>(
                 }
                 Deed::Changes(call) => {
                     let file = call.split_once(' ').map_or("", |(_, file)| file);
-                    levels().any(|level| one_of(&level.may_write, file))
+                    // Memory of its own.
+                    file.starts_with("/memfd:")
+                        || levels().any(|level| one_of(&level.may_write, file))
                 }
                 Deed::Starts(file) => is_known(file),
                 Deed::Asks(file) => one_of(SOCKETS, file) || has("network"),

@@ -129,7 +129,8 @@ pub(crate) fn obtain(
             Some(retry) => check_retry(call, retry, questions),
         }
     };
-    let chosen = reply.choice.is_some() && reply.choice == terms.choice();
+    // The operator's word is for what was shown, and for nothing else.
+    let chosen = !reply.operator && reply.choice.is_some() && reply.choice == terms.choice();
     let outcome = match reply.outcome {
         ApprovalOutcome::Accepted if chosen => ApprovalOutcome::AcceptedForAWhile,
         outcome => outcome,
