@@ -25,6 +25,8 @@ const SOCKETS: &[&str] = &[
     "nstat0",
     "public/*",
     "cib_*",
+    "cmap*",
+    "pacemakerd*",
     "crmd*",
 ];
 
