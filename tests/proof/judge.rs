@@ -23,6 +23,7 @@ const SOCKETS: &[&str] = &[
     "/var/run/*",
     "/dev/log",
     "nstat0",
+    "rtacct0",
     "public/*",
     "cib_*",
     "cmap*",
@@ -42,6 +43,8 @@ const CALLS: &[(&str, &str)] = &[
     // Filters what it hears of new devices.
     ("lsusb", "setsockopt SET"),
     ("tcpdump", "setsockopt SET"),
+    // A test of its configuration tries whether the ports are free.
+    ("nginx", "listen"),
     // Older ways to ask.
     ("brctl", "ioctl SIOCDEVPRIVATE"),
     ("ufw", "sendmsg netlink"),
