@@ -45,6 +45,17 @@ const CALLS: &[(&str, &str)] = &[
     ("tcpdump", "setsockopt SET"),
     // A test of its configuration tries whether the ports are free.
     ("nginx", "listen"),
+    // Ask a device what it is.
+    ("btrfs", "ioctl BTRFS_IOC_INO_LOOKUP"),
+    ("btrfs", "ioctl BTRFS_IOC_SUBVOL_GETFLAGS"),
+    ("btrfs", "ioctl BTRFS_IOC_TREE_SEARCH"),
+    ("fdisk", "ioctl FDGETPRM"),
+    ("sfdisk", "ioctl FDGETPRM"),
+    ("hdparm", "ioctl HDIO_GET_IDENTITY"),
+    ("hdparm", "ioctl HDIO_GET_MULTCOUNT"),
+    ("hdparm", "ioctl SG_IO"),
+    ("mdadm", "ioctl GET_ARRAY_INFO"),
+    ("nvme", "ioctl NVME_IOCTL_ADMIN_CMD"),
     // Older ways to ask.
     ("brctl", "ioctl SIOCDEVPRIVATE"),
     ("ufw", "sendmsg netlink"),
