@@ -4,6 +4,7 @@
 //! reload swaps in another. Made by `load` alone; read by everything that runs a command.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub struct Snapshot {
     on_revoke: OnRevoke,
     record_commands: RecordCommands,
     approval: ApprovalWay,
-    ways: Vec<(usize, Option<ApprovalWay>)>,
+    ways: Vec<(RangeInclusive<usize>, Option<ApprovalWay>)>,
     pub(crate) files: FileStates,
     hash: [u8; 32],
     pub(crate) warnings: Vec<Warning>,
@@ -51,8 +52,8 @@ pub(crate) struct Settings {
     pub(crate) on_revoke: OnRevoke,
     pub(crate) record_commands: RecordCommands,
     pub(crate) approval: ApprovalWay,
-    /// The line that each rule begins at, and who approves what it asks about.
-    pub(crate) ways: Vec<(usize, Option<ApprovalWay>)>,
+    /// The lines of each rule, and who approves what it asks about.
+    pub(crate) ways: Vec<(RangeInclusive<usize>, Option<ApprovalWay>)>,
     /// How many rules there are.
     pub(crate) rules: usize,
 }
@@ -159,10 +160,14 @@ impl Snapshot {
 
     /// Who has to approve what rules with these lines ask about: the strongest of them.
     pub fn approval_way(&self, lines: &[usize]) -> ApprovalWay {
+        let way =
+            |(_, way): &(RangeInclusive<usize>, Option<ApprovalWay>)| way.unwrap_or(self.approval);
         let of_line = |line: &usize| {
-            let before = self.ways.iter().take_while(|(begins, _)| begins <= line);
-            let rule = before.last().and_then(|(_, way)| *way);
-            rule.unwrap_or(self.approval)
+            // Several rules may share a line: which of them asks is not told apart.
+            let own = self.ways.iter().filter(|(lines, _)| lines.contains(line));
+            // A line of no rule: the strongest that there is.
+            let any = || self.ways.iter().map(way).max();
+            own.map(way).max().or_else(any).unwrap_or(self.approval)
         };
         let ways = lines.iter().map(of_line);
         ways.max().unwrap_or(self.approval)

@@ -4,6 +4,7 @@
 //! Owns types, ranges and addresses; the rules are read by `rules`. Called by `load`.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ use crate::config::schema::section::Section;
 use crate::config::yaml::node::Node;
 use crate::model::names::{ApprovalWay, OnAuditFailure, OnRevoke, RecordCommands};
 use crate::model::security_event::SecurityEvent;
-use crate::policy::source::{LimitsSource, NetworkSource, OutputCap, PolicySource, ShellSource};
+use crate::policy::source::{
+    LimitsSource, NetworkSource, OutputCap, PolicySource, RuleSource, ShellSource,
+};
 
 /// Longest entry of `deny_substrings`, in characters.
 const DENY_SUBSTRING_MAX: usize = 1_000;
@@ -58,8 +61,8 @@ pub(crate) struct PolicyFile {
     pub(crate) on_revoke: OnRevoke,
     pub(crate) record_commands: RecordCommands,
     pub(crate) approval: ApprovalWay,
-    /// The line that each rule begins at, and what it says of approvals itself.
-    pub(crate) ways: Vec<(usize, Option<ApprovalWay>)>,
+    /// The lines of each rule, and what it says of approvals itself.
+    pub(crate) ways: Vec<(RangeInclusive<usize>, Option<ApprovalWay>)>,
     /// Where each rule begins, also one that could not be read.
     pub(crate) rule_lines: Vec<usize>,
     /// Where each override stands, for warnings about names that nothing has.
@@ -105,7 +108,6 @@ pub(crate) fn read(
     let mut ways = Vec::new();
     for section in findings.subsections(&file, "rules").unwrap_or_default() {
         let way = approval(&section, findings);
-        ways.push((section.at.line, way));
         rule_lines.push(section.at.line);
         if way.is_some()
             && findings
@@ -120,9 +122,14 @@ pub(crate) fn read(
                 "approval beside action: ask".to_owned(),
             );
         }
-        source.rules.extend(rule::rule(&section, findings));
+        let rule = rule::rule(&section, findings);
+        let last = rule.as_ref().map_or(section.at.line, RuleSource::last_line);
+        ways.push((section.at.line..=last, way));
+        source.rules.extend(rule);
     }
     for section in findings.subsections(&file, "files").unwrap_or_default() {
+        // These say nothing of it: as the policy does.
+        ways.push((section.at.line..=section.at.line, None));
         source.files.extend(rule::file_rule(&section, findings));
     }
     let mut override_places = Vec::new();

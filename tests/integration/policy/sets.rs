@@ -367,3 +367,34 @@ fn a_program_of_somebodys_own_is_none_of_a_set() {
         }
     }
 }
+
+/// Who is to be asked is the rule's own word, or the policy's: never that of a neighbour.
+#[test]
+fn approvals_go_the_way_of_their_own_rule() {
+    let snapshot = load(
+        "approval: operator
+files:
+  - {action: ask, read: ['/etc/motd']}
+rules:
+  - {action: ask, commands: [uptime], approval: elicitation}
+  - {action: ask, commands: [df]}
+  - {action: ask, commands: [w], approval: operator}
+",
+    )
+    .unwrap();
+    let way = |line: usize| format!("{:?}", snapshot.approval_way(&[line]));
+    assert_eq!(way(5), "Elicitation");
+    for line in [3, 6, 7] {
+        assert_eq!(way(line), "Operator", "{line}");
+    }
+    // Behind the rules, and two on one line.
+    let snapshot = load(
+        "approval: operator
+rules: [{action: ask, commands: [df], approval: operator}, {action: ask, commands: [w], approval: elicitation}]
+files: [{action: ask, read: ['/etc/motd']}]
+",
+    )
+    .unwrap();
+    let way = |line: usize| format!("{:?}", snapshot.approval_way(&[line]));
+    assert_eq!((way(2), way(3)), ("Operator".into(), "Operator".into()));
+}
