@@ -77,22 +77,22 @@ const RULES: &[Rule] = &[
         mend: "libssh2-sys must not be given LIBSSH2_SYS_USE_PKG_CONFIG",
     },
     Rule {
-        holds: || {
-            let target = variable("TARGET");
-            let names = [
-                "CFLAGS".to_owned(),
-                "TARGET_CFLAGS".to_owned(),
-                format!("CFLAGS_{target}"),
-                format!("CFLAGS_{}", target.replace('-', "_")),
-            ];
-            names.iter().any(|name| {
-                variable(name)
-                    .split_whitespace()
-                    .any(|flag| flag == "-DNDEBUG")
-            })
-        },
+        holds: || has_c_flag("-DNDEBUG"),
         otherwise: "libssh2 with assertions",
         mend: "the C compiler needs -DNDEBUG in CFLAGS, or a hostile server can end the process",
+    },
+    Rule {
+        holds: || {
+            let named = [
+                "-DLIBSSH2_KEX_SHA1_ENABLE",
+                "-DLIBSSH2_HMAC_SHA1_ENABLE",
+                "-DLIBSSH2_RSA_SHA1_ENABLE",
+                "-DLIBSSH2_3DES_ENABLE",
+            ];
+            named.into_iter().all(has_c_flag)
+        },
+        otherwise: "libssh2 without legacy_algorithms",
+        mend: "the C compiler needs the four -DLIBSSH2_..._ENABLE of .cargo/config.toml in CFLAGS",
     },
     Rule {
         holds: || {
@@ -103,6 +103,21 @@ const RULES: &[Rule] = &[
         mend: "openssl-src needs OPENSSL_SRC_PERL=scripts/openssl-configure, and no OPENSSL_NO_VENDOR",
     },
 ];
+
+/// By the names under which the cc crate looks for the C compiler's flags.
+fn has_c_flag(wanted: &str) -> bool {
+    let target = variable("TARGET");
+    let names = [
+        "CFLAGS".to_owned(),
+        "TARGET_CFLAGS".to_owned(),
+        format!("CFLAGS_{target}"),
+        format!("CFLAGS_{}", target.replace('-', "_")),
+    ];
+    names.iter().any(|name| {
+        let flags = variable(name);
+        flags.split_whitespace().any(|flag| flag == wanted)
+    })
+}
 
 /// An unset variable is an empty one.
 fn variable(name: &str) -> String {

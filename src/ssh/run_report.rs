@@ -134,6 +134,8 @@ impl Terminated {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiated {
     pub alias: HostAlias,
+    /// The host's entry lets older algorithms in.
+    pub legacy_algorithms: bool,
     pub kex: String,
     pub host_key: String,
     pub cipher_out: String,

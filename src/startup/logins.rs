@@ -14,6 +14,7 @@ use crate::ssh;
 /// the host's key isn't known.
 pub(crate) fn failing(snapshot: &Snapshot) -> Vec<Warning> {
     let mut warnings = unusable_keys(snapshot);
+    warnings.extend(odd_secrets(snapshot));
     warnings.extend(unknown_hosts(snapshot));
     warnings.extend(multicast_names(snapshot));
     warnings
@@ -30,6 +31,30 @@ fn unusable_keys(snapshot: &Snapshot) -> Vec<Warning> {
             key: login.name.clone(),
             kind: WarningKind::UnusableKey,
             text: format!("the key {path} can't be used: {trouble}"),
+        })
+    });
+    logins.collect()
+}
+
+/// A byte order mark is no part of what was typed, but it is of what the host is sent.
+fn odd_secrets(snapshot: &Snapshot) -> Vec<Warning> {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
+    let logins = snapshot.logins().flat_map(|login| {
+        let of = [
+            ("password", &login.password),
+            ("key's passphrase", &login.passphrase),
+        ];
+        of.into_iter().filter_map(|(what, secret)| {
+            let secret = secret.as_ref()?;
+            secret.expose().starts_with(MARK).then(|| Warning {
+                place: Place::file(FILES[1]),
+                key: login.name.clone(),
+                kind: WarningKind::OddSecret,
+                text: format!(
+                    "the {what} begins with a byte order mark, which is sent as a part of it: save \
+                     the file as plain text, without one"
+                ),
+            })
         })
     });
     logins.collect()

@@ -238,10 +238,14 @@ fn note(task: &Task, report: &RunReport) {
         );
     }
     if let Some(hops) = &report.negotiated {
-        task.audit.debug(|| {
+        let record = || {
             let hops = hops.iter().map(hop).collect();
             Record::ssh_session(&task.id, &task.alias, report.reused, hops)
-        });
+        };
+        match hops.iter().any(|hop| hop.legacy_algorithms) {
+            true => task.audit.emit(record()),
+            false => task.audit.debug(record),
+        }
     }
     if let Some(error) = report.error.as_ref().filter(|error| !is_expected(error)) {
         let (cause, told) = (error.for_operator(), error.for_assistant());
@@ -256,6 +260,7 @@ fn note(task: &Task, report: &RunReport) {
 fn hop(negotiated: &Negotiated) -> Hop {
     let Negotiated {
         alias,
+        legacy_algorithms,
         kex,
         host_key,
         cipher_out,
@@ -266,6 +271,7 @@ fn hop(negotiated: &Negotiated) -> Hop {
     } = negotiated.clone();
     Hop {
         alias,
+        legacy_algorithms,
         kex,
         host_key,
         cipher_out,

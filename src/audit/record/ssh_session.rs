@@ -1,8 +1,9 @@
-//! What a log at debug level says of the session that a command ran on.
+//! What a log says of the session that a command ran on: at debug level of each, at any level
+//! of one on which older algorithms are let in.
 //!
 //! Owns the fields of the trace `ssh_session`: which algorithms each hop agreed on, and
 //! whether the session had been used before. Names of algorithms and a host's version
-//! line, nothing of a credential. Called by `task` where the level asks for it.
+//! line, nothing of a credential. Called by `task`.
 
 use serde::Serialize;
 
@@ -30,6 +31,9 @@ pub struct SessionTrace {
 pub struct Hop {
     #[serde(serialize_with = "display")]
     pub alias: HostAlias,
+    /// The host's entry lets older algorithms in.
+    #[serde(skip_serializing_if = "is_false")]
+    pub legacy_algorithms: bool,
     pub kex: String,
     pub host_key: String,
     pub cipher_out: String,
@@ -51,6 +55,10 @@ impl Record {
             hops,
         })
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl SessionTrace {

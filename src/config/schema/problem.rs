@@ -173,6 +173,8 @@ pub enum WarningKind {
     Policy,
     /// A private key that no login can use.
     UnusableKey,
+    /// A secret that is hardly what its author sees.
+    OddSecret,
     /// A host whose key isn't known.
     UnknownHostKey,
     /// A name that only multicast DNS knows.
@@ -191,6 +193,7 @@ impl WarningKind {
             Self::InlinePassword => "inline_password",
             Self::Policy => "policy",
             Self::UnusableKey => "unusable_key",
+            Self::OddSecret => "odd_secret",
             Self::UnknownHostKey => "host_key_unknown",
             Self::MulticastName => "multicast_name",
             Self::NoEffect => "no_effect",
@@ -205,6 +208,7 @@ impl WarningKind {
             Self::InlinePassword => "holds a password",
             Self::Policy => "may not do what its author thinks",
             Self::UnusableKey => "names a key that no login can use",
+            Self::OddSecret => "names a secret that begins with a mark that nobody sees",
             Self::UnknownHostKey => "is about a host whose key isn't known",
             Self::MulticastName => "names a host that multicast DNS alone knows",
             Self::NoEffect => "has no effect",

@@ -194,7 +194,7 @@ fn presented_keys(
         Wanted::One => Vec::new(),
         // Its offer says which types it has, so that it is asked for no other: a connection
         // that comes to nothing counts against us there (sshd's `PerSourcePenalties`).
-        Wanted::Every => host_key_kinds(first.offered.as_deref()),
+        Wanted::Every => host_key_kinds(first.offered.as_deref(), host.legacy_algorithms),
     };
     let mut keys = vec![first.key];
     for kind in others {

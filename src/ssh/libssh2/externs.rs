@@ -89,6 +89,18 @@ unsafe extern "C" {
         passphrase: *const c_char,
         decrypted: *mut *mut StringBuf,
     ) -> c_int;
+    /// openssl.c: the public half of a private key, by its type's name and its blob, both to be
+    /// freed with the session's allocator.
+    pub(crate) fn ssh2_pub_privkey(
+        session: *mut LIBSSH2_SESSION,
+        method: *mut *mut c_char,
+        public: *mut *mut c_uchar,
+        public_length: *mut usize,
+        filename: *const c_char,
+        blob: *const c_char,
+        blob_length: usize,
+        passphrase: *const c_char,
+    ) -> c_int;
     /// transport.c: takes one packet in; its type, or an error.
     pub(crate) fn ssh2_transport_read(session: *mut LIBSSH2_SESSION) -> c_int;
     /// misc.c

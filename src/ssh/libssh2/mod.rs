@@ -74,6 +74,14 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// A login by a key that ended with the host's answer to the question for it: nothing was
+    /// signed.
+    pub(crate) fn is_unasked(&self) -> bool {
+        self.code == sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED
+    }
+}
+
 impl FaultKind {
     fn of(code: i32, text: &str) -> Self {
         match code {
@@ -112,6 +120,8 @@ pub(crate) enum Method {
     CipherIn = sys::LIBSSH2_METHOD_CRYPT_SC,
     MacOut = sys::LIBSSH2_METHOD_MAC_CS,
     MacIn = sys::LIBSSH2_METHOD_MAC_SC,
+    /// Of a login by a key, by the host's list.
+    Signature = sys::LIBSSH2_METHOD_SIGN_ALGO,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::ssh::deadline::Watch;
 use crate::ssh::error::{KeyProblem, SshError};
-use crate::ssh::libssh2::{FaultKind, SecretCString};
+use crate::ssh::host_keys::PublicKey;
+use crate::ssh::libssh2::{Fault, FaultKind, SecretCString};
+use crate::ssh::login::algorithms::{Signing, prefer_signatures, signings};
 use crate::ssh::login::unlocked::Unlocked;
 use crate::ssh::login::{agent, private_key};
 use crate::ssh::said;
@@ -22,6 +24,8 @@ use crate::ssh::transport::link::{Link, explain};
 /// What a login may use. Never printed.
 pub(crate) struct Credentials<'a> {
     pub(crate) user: &'a str,
+    /// An RSA key may sign with SHA-1, if the host takes nothing better.
+    pub(crate) legacy_algorithms: bool,
     /// A private key file.
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) passphrase: Option<&'a [u8]>,
@@ -39,6 +43,8 @@ enum Tried {
     In,
     /// Not this way: the next method may do.
     Refused,
+    /// The host wants no signature of this kind by this key.
+    Unasked,
 }
 
 /// # Errors
@@ -82,7 +88,7 @@ fn try_all(
         tried.push("publickey");
         match by_key(link, with, watch) {
             Ok(Tried::In) => return Ok(()),
-            Ok(Tried::Refused) => refused.push("publickey"),
+            Ok(Tried::Refused | Tried::Unasked) => refused.push("publickey"),
             Err(SshError::Key(problem)) => key_problem = Some(problem),
             Err(other) => return Err(other),
         }
@@ -182,26 +188,23 @@ fn by_key(link: &mut Link, with: &Credentials<'_>, watch: &Watch<'_>) -> Result<
         file: plain.as_deref().map_or(file, |plain| plain),
         encrypted: face.encrypted,
         passphrase: passphrase.ok_or(wrong)?,
+        legacy: with.legacy_algorithms,
     };
     if let Some(certificate) = with.certificate {
         let (_, line) = private_key::certificate_line(certificate).map_err(SshError::Key)?;
-        if let Tried::In = attempt.run(link, &line, watch)? {
+        if let Tried::In = attempt.sign(link, &line, watch)? {
             return Ok(Tried::In);
         }
     }
-    let line = face
-        .public
-        .as_ref()
-        .map(|public| public.to_line())
-        .unwrap_or_default();
-    match attempt.run(link, &line, watch) {
-        // A host that does not say which signatures it takes (RFC 8308) gets SHA-2 ones
-        // from an RSA key, never the SHA-1 ones that its key type's name stands for.
-        Err(SshError::Key(KeyProblem::Format { .. })) if line.starts_with("ssh-rsa ") => {
-            attempt.run(link, &line.replacen("ssh-rsa", "rsa-sha2-256", 1), watch)
-        }
-        result => result,
-    }
+    let line = match face.public {
+        Some(public) => public.to_line(),
+        None => attempt.public_line(link)?,
+    };
+    attempt.sign(link, &line, watch)
+}
+
+fn prefer(link: &mut Link, signing: &Signing, watch: &Watch<'_>) -> Result<(), SshError> {
+    prefer_signatures(link.session(), signing.among).map_err(|fault| explain(watch.phase, &fault))
 }
 
 struct Attempt<'a> {
@@ -209,9 +212,49 @@ struct Attempt<'a> {
     file: &'a [u8],
     encrypted: bool,
     passphrase: SecretCString,
+    legacy: bool,
 }
 
 impl Attempt<'_> {
+    /// The line of the public half, where the file has it behind the passphrase.
+    fn public_line(&self, link: &mut Link) -> Result<String, SshError> {
+        let passphrase = self.passphrase.as_c_str();
+        let blob = link.session().public_half(self.file, passphrase);
+        let blob = blob.map_err(|fault| self.bad_key(fault))?;
+        let unknown = || KeyProblem::Format {
+            cause: "a kind of key that SSH has no name for".into(),
+        };
+        let public = PublicKey::from_blob(blob).ok_or_else(|| SshError::Key(unknown()))?;
+        Ok(public.to_line())
+    }
+
+    /// Tries the signatures that the key may make, until the host takes one.
+    fn sign(&self, link: &mut Link, line: &str, watch: &Watch<'_>) -> Result<Tried, SshError> {
+        let signings = signings(line, self.legacy);
+        let mut result = Ok(Tried::Refused);
+        for signing in &signings {
+            prefer(link, signing, watch)?;
+            result = self.run(link, &signing.line, watch);
+            match &result {
+                // A host may say that it takes none of the signatures that this line stands for.
+                Ok(Tried::Unasked) | Err(SshError::Key(KeyProblem::Format { .. })) => {}
+                _ => break,
+            }
+        }
+        if let [first, _, ..] = signings.as_slice() {
+            // As it was for what is tried next.
+            prefer(link, first, watch)?;
+        }
+        result
+    }
+
+    fn bad_key(&self, fault: Fault) -> SshError {
+        SshError::Key(match self.encrypted {
+            true => KeyProblem::Passphrase { given: true },
+            false => KeyProblem::Format { cause: fault.text },
+        })
+    }
+
     /// `public` is the line of a public key or certificate, or empty.
     fn run(&self, link: &mut Link, public: &str, watch: &Watch<'_>) -> Result<Tried, SshError> {
         let login = link.drive_faults(watch, |session, _| {
@@ -224,12 +267,9 @@ impl Attempt<'_> {
         })?;
         match login {
             Ok(()) => Ok(Tried::In),
+            Err(fault) if fault.is_unasked() => Ok(Tried::Unasked),
             Err(fault) if fault.kind == FaultKind::Denied => Ok(Tried::Refused),
-            Err(fault) if fault.kind == FaultKind::Key => Err(SshError::Key(if self.encrypted {
-                KeyProblem::Passphrase { given: true }
-            } else {
-                KeyProblem::Format { cause: fault.text }
-            })),
+            Err(fault) if fault.kind == FaultKind::Key => Err(self.bad_key(fault)),
             Err(fault) => Err(explain(watch.phase, &fault)),
         }
     }

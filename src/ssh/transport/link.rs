@@ -370,8 +370,8 @@ impl Link {
     }
 
     /// The negotiated algorithms, for the log.
-    pub(crate) fn negotiated(&self, alias: &HostAlias) -> Negotiated {
-        algorithms::negotiated(&self.session, alias)
+    pub(crate) fn negotiated(&self, alias: &HostAlias, legacy: bool) -> Negotiated {
+        algorithms::negotiated(&self.session, alias, legacy)
     }
 
     /// Whether the host hands a signal to all processes of a command and closes a channel

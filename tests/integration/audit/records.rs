@@ -66,6 +66,7 @@ fn blank(json: &str) -> String {
 fn hop() -> Hop {
     Hop {
         alias: alias(),
+        legacy_algorithms: false,
         kex: "mlkem768x25519-sha256".into(),
         host_key: "ssh-ed25519".into(),
         cipher_out: "aes256-ctr".into(),

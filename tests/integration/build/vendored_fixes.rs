@@ -76,6 +76,12 @@ fn internal_declarations_are_those_of_the_source() {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let (pem, misc, header) = (source("pem.c"), source("misc.c"), source("misc.h"));
+    assert!(source("openssl.c").contains(
+        "int ssh2_pub_privkey(LIBSSH2_SESSION *session, char **method, \
+         unsigned char **pubkeydata, size_t *pubkeydata_len, \
+         const char *privkeyfile, const char *privkeyblob, size_t privkeyblob_len, \
+         const char *passphrase) {"
+    ));
     assert!(source("transport.c").contains("int ssh2_transport_read(LIBSSH2_SESSION *session) {"));
     assert!(pem.contains(
         "int ssh2_openssh_pem_parse(LIBSSH2_SESSION *session, const char *filename, \

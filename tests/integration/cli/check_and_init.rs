@@ -274,6 +274,37 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
+/// What an editor on Windows adds is said before a host refuses it.
+#[test]
+fn keys_and_secrets_that_are_not_what_they_look_like_are_warned_of() {
+    let fleet = Fleet::of(&["web1"]);
+    let key = fs::read_to_string(fleet.setup.keys.join("id_fleet")).unwrap();
+    let blank = key.replacen("-----\n", "----- \n", 1);
+    let dsa = "-----BEGIN DSA PRIVATE KEY-----\nAA==\n-----END DSA PRIVATE KEY-----\n";
+    fleet.setup.secret("marked", "\u{feff}secret-of-web1");
+    let credentials = fleet.credentials_yaml();
+    for (text, says) in [
+        (format!("\u{feff}{key}"), "byte order mark"),
+        (blank, "ends in blanks"),
+        (dsa.to_owned(), "DSA key"),
+        ("ssh-ed25519 AAAA me@here\n".to_owned(), "not the .pub"),
+    ] {
+        fleet.setup.key("id_odd", &text);
+        let odd = credentials.replace("id_fleet", "id_odd");
+        fleet.setup.write("credentials.yml", &odd);
+        let page = stdout(&run_cli(&fleet.setup, &["check"]));
+        assert!(page.contains("the key id_odd can't be used"), "{page}");
+        assert!(page.contains(says), "{says}: {page}");
+    }
+    for line in ["password_secret", "key_passphrase_secret"] {
+        let marked = format!("{credentials}    {line}: marked\n");
+        fleet.setup.write("credentials.yml", &marked);
+        let page = stdout(&run_cli(&fleet.setup, &["check"]));
+        assert!(page.contains("begins with a byte order mark"), "{page}");
+        assert!(!page.contains("secret-of-web1"), "{page}");
+    }
+}
+
 /// The sandbox hides multicast DNS: said before a login waits for it.
 #[test]
 fn a_name_of_multicast_dns_is_warned_of() {

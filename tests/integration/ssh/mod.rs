@@ -7,6 +7,7 @@ mod debug_log;
 mod ending;
 mod host_keys;
 mod jump;
+mod legacy;
 mod names;
 mod pool;
 mod reliability;

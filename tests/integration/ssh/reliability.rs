@@ -384,7 +384,7 @@ fn what_is_old_is_refused_unless_the_host_says_legacy() {
             ran.report
         );
     }
-    for (macs, works) in [("hmac-sha1", false), ("hmac-sha2-256", true)] {
+    for (macs, works) in [("hmac-sha1-96", false), ("hmac-sha2-256", true)] {
         let spec = HostSpec::new("web1")
             .sshd("Ciphers aes256-cbc")
             .sshd(&format!("MACs {macs}"));

@@ -4,7 +4,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::cli::commands::check::{Counts, Report, Standing};
+use crate::cli::commands::check::{Counts, Report, Standing, legacy_hosts};
 use crate::config::schema::problem::{Mark, Place, Problem, Warning};
 use crate::config::snapshot::Snapshot;
 use crate::model::security_event::SecurityEvent;
@@ -42,6 +42,7 @@ fn counts(snapshot: &Snapshot) -> Json {
         "allowlist": network.allowlist_enabled(),
         "blocklist": network.blocklist_enabled(),
         "aliases": snapshot.hosts().iter().map(|host| host.alias.as_str()).collect::<Vec<_>>(),
+        "legacy_algorithms": legacy_hosts(snapshot),
         "hash": snapshot.hash(),
     })
 }

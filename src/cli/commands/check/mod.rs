@@ -120,6 +120,15 @@ impl Report {
     }
 }
 
+/// The hosts that are let agree on older algorithms.
+fn legacy_hosts(snapshot: &Snapshot) -> Vec<&str> {
+    let hosts = snapshot.hosts().iter();
+    hosts
+        .filter(|host| host.legacy_algorithms)
+        .map(|host| host.alias.as_str())
+        .collect()
+}
+
 struct Counts {
     hosts: usize,
     tags: usize,

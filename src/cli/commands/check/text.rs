@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::cli::commands::check::{Counts, Fact, Report, Standing};
+use crate::cli::commands::check::{Counts, Fact, Report, Standing, legacy_hosts};
 use crate::config::files::beneath::RelativePath;
 use crate::config::files::directories::FILES;
 use crate::config::files::directories::{Dirs, YAML_MAX};
@@ -86,7 +86,7 @@ fn facts(snapshot: &Snapshot) -> Vec<String> {
         (false, false) => "any address",
     };
     let ports: Vec<String> = snapshot.ports().iter().map(ToString::to_string).collect();
-    vec![
+    let mut facts = vec![
         format!(
             "{}, {}; connects to port {}",
             counted(counts.hosts, "host"),
@@ -103,7 +103,15 @@ fn facts(snapshot: &Snapshot) -> Vec<String> {
             counted(counts.rules, "rule"),
             counted(counts.deny_substrings, "entry")
         ),
-    ]
+    ];
+    let legacy = legacy_hosts(snapshot);
+    if !legacy.is_empty() {
+        facts.push(format!(
+            "legacy_algorithms (SHA-1, CBC, 3DES are accepted): {}",
+            legacy.join(", ")
+        ));
+    }
+    facts
 }
 
 /// The lines that findings are about, for files that hold no secret.

@@ -165,7 +165,9 @@ impl Hop<'_> {
             }
         };
         link.session().wire().forget_opening();
-        seen.negotiated.push(link.negotiated(&self.host.alias));
+        let legacy = self.host.legacy_algorithms;
+        let negotiated = link.negotiated(&self.host.alias, legacy);
+        seen.negotiated.push(negotiated);
         self.known_hosts
             .verify(&name, &key)
             .inspect_err(|error| seen.events.extend(host_key_event(self.host, error)))?;
@@ -283,6 +285,7 @@ impl Hop<'_> {
             .transpose()?;
         let credentials = Credentials {
             user: &login.username,
+            legacy_algorithms: self.host.legacy_algorithms,
             key: key.as_ref().map(Secret::expose),
             passphrase: login.passphrase.as_deref().map(Secret::expose),
             unlocked: (

@@ -8,7 +8,7 @@ use crate::config::Host;
 use crate::ssh::deadline::Control;
 use crate::ssh::error::SshError;
 use crate::ssh::host_keys::PublicKey;
-use crate::ssh::login::algorithms::{self, Offer};
+use crate::ssh::login::algorithms::Offer;
 use crate::ssh::login::opening::offered_key_types;
 use crate::ssh::login::route::hop::{Hop, Means, Seen, record_name, shake_hands};
 use crate::ssh::login::walk;
@@ -61,12 +61,12 @@ pub(crate) fn presented_key(
     let session = link.session();
     let kinds = known_hosts.kinds_for(&record_name(last));
     let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
-    Offer::new(&kinds, last.legacy_algorithms)
+    let mut offer = Offer::new(&kinds, last.legacy_algorithms);
+    if let Some(kind) = kind {
+        offer = offer.only(kind);
+    }
+    offer
         .apply(session)
-        .and_then(|()| match kind {
-            Some(kind) => algorithms::offer_only(session, kind),
-            None => Ok(()),
-        })
         .map_err(|fault| explain(Phase::Handshake, &fault))?;
     let key = shake_hands(&mut link, control)?;
     let offered = offered_key_types(&link.session().wire().opening());
