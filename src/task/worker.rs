@@ -258,27 +258,17 @@ fn note(task: &Task, report: &RunReport) {
 }
 
 fn hop(negotiated: &Negotiated) -> Hop {
-    let Negotiated {
-        alias,
-        legacy_algorithms,
-        kex,
-        host_key,
-        cipher_out,
-        cipher_in,
-        mac_out,
-        mac_in,
-        server,
-    } = negotiated.clone();
+    let agreed = negotiated.clone();
     Hop {
-        alias,
-        legacy_algorithms,
-        kex,
-        host_key,
-        cipher_out,
-        cipher_in,
-        mac_out,
-        mac_in,
-        server,
+        alias: agreed.alias,
+        legacy_algorithms: agreed.legacy_algorithms,
+        kex: agreed.kex,
+        host_key: agreed.host_key,
+        cipher_out: agreed.cipher_out,
+        cipher_in: agreed.cipher_in,
+        mac_out: agreed.mac_out,
+        mac_in: agreed.mac_in,
+        server: agreed.server,
     }
 }
 
