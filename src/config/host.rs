@@ -3,6 +3,7 @@
 //! Owns the bounds of an address. Called by `servers` and `credentials`, which make
 //! these, and by everything that runs a command.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -52,6 +53,15 @@ impl Host {
             stdin: None,
         }
     }
+}
+
+/// A group of `servers.yml`: a name for some of its hosts. It chooses hosts for a call, and
+/// grants nothing.
+#[derive(Debug, Clone)]
+pub struct Group {
+    pub name: Tag,
+    /// The places of its hosts in the file's order.
+    pub places: BTreeSet<usize>,
 }
 
 /// Where a host is.

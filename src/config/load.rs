@@ -158,10 +158,16 @@ impl Load<'_> {
                 .warnings
                 .extend(cross_check::warnings(policy, &servers.hosts));
         }
+        if let (Some(servers), Some(policy)) = (&servers, &policy) {
+            let confused = cross_check::groups(policy, &servers.groups);
+            self.noticed.problems.extend(confused);
+        }
         let (policy, settings) = self.compile(policy?)?;
+        let servers = servers?;
         Some(Snapshot::new(
             Arc::clone(self.dirs),
-            servers?.hosts,
+            servers.hosts,
+            servers.groups,
             policy,
             settings,
             hash([server_text?, credential_text?, policy_text?]),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::config::files::beneath::{FileError, RelativePath};
 use crate::config::files::directories::{Dirs, FILES, FileStates, KnownHostsPath};
-use crate::config::host::{Credential, Host, HostAddress, Resolve};
+use crate::config::host::{Credential, Group, Host, HostAddress, Resolve};
 use crate::config::read::policy::Concurrency;
 use crate::config::schema::problem::Warning;
 use crate::config::secrets::value::Secret;
@@ -25,6 +25,7 @@ use crate::policy::Policy;
 pub struct Snapshot {
     dirs: Arc<Dirs>,
     hosts: Vec<Host>,
+    groups: Vec<Group>,
     by_alias: HashMap<HostAlias, usize>,
     policy: Policy,
     rules: usize,
@@ -62,6 +63,7 @@ impl Snapshot {
     pub(crate) fn new(
         dirs: Arc<Dirs>,
         hosts: Vec<Host>,
+        groups: Vec<Group>,
         policy: Policy,
         settings: Settings,
         hash: [u8; 32],
@@ -86,6 +88,7 @@ impl Snapshot {
         Self {
             dirs,
             hosts,
+            groups,
             by_alias,
             policy,
             rules,
@@ -113,9 +116,20 @@ impl Snapshot {
         self.hosts.get(*self.by_alias.get(alias)?)
     }
 
-    /// In the file's order; the tag is compared as a whole.
+    /// In the file's order; the tag is compared as a whole. A group counts as one: no tag
+    /// has its name.
     pub fn hosts_with_tag(&self, tag: &Tag) -> impl Iterator<Item = &Host> {
-        self.hosts.iter().filter(|host| host.has_tag(tag))
+        let group = self.groups.iter().find(|group| group.name == *tag);
+        let chosen = move |(at, host): &(usize, &Host)| {
+            host.has_tag(tag) || group.is_some_and(|group| group.places.contains(at))
+        };
+        let hosts = self.hosts.iter().enumerate().filter(chosen);
+        hosts.map(|(_, host)| host)
+    }
+
+    /// In the file's order.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
     }
 
     /// The hosts on the way to one, the first to connect to first, the target last.

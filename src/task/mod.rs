@@ -38,10 +38,12 @@ use scheduler::Scheduler;
 pub use crate::task::output::clean::{Cleaner, clean};
 
 pub(crate) use crate::task::state::{Kind, Listener, Phase, Progress, TaskEvent, Waiting};
+pub(crate) use crate::task::tag::batch::{Batch, STEPS_MAX, Size};
+pub(crate) use crate::task::tag::expected::{Expected, Unmet};
 pub(crate) use crate::task::tag::fanout::{Moment, TagEvent, TagHandle, TagListener};
 pub(crate) use crate::task::tag::plan::{TagOptions, TagPlan};
 pub(crate) use crate::task::tag::report::{
-    HostResult, NotRun, SharedOutput, TagOutcome, share_room,
+    HostResult, NotRun, Ran, SharedOutput, TagOutcome, share_room,
 };
 pub(crate) use grounds::of_denial;
 pub(crate) use outcome::{Facts, Outcome, State};

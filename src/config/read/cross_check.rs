@@ -1,13 +1,13 @@
 //! What only the whole configuration can tell: a policy that speaks of hosts that
-//! `servers.yml` doesn't have.
+//! `servers.yml` doesn't have, or of its groups as if they were tags.
 //!
 //! Owns those warnings; none of it is wrong, since a policy may be shared by fleets, but
-//! each is what a mistyped name looks like. Called by `load`.
+//! each is what a mistyped name looks like. A group among tags is wrong. Called by `load`.
 
 use crate::config::files::directories::FILES;
-use crate::config::host::Host;
+use crate::config::host::{Group, Host};
 use crate::config::read::policy::{OverrideOf, PolicyFile};
-use crate::config::schema::problem::{Mark, Place, Warning, WarningKind, quote};
+use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, WarningKind, quote};
 use crate::policy::rule::glob::Glob;
 use crate::policy::source::RuleSource;
 
@@ -30,6 +30,46 @@ pub(crate) fn warnings(policy: &PolicyFile, hosts: &[Host]) -> Vec<Warning> {
         warnings.extend(idle.map(|rule| no_host(rule, policy)));
     }
     warnings
+}
+
+/// Rules and overrides that name a group where tags belong. A rule that denies would then deny
+/// nothing, and one that allows would change with an expression elsewhere: neither loads.
+pub(crate) fn groups(policy: &PolicyFile, groups: &[Group]) -> Vec<Problem> {
+    let is_group = |text: &str| groups.iter().any(|group| group.name.as_str() == text);
+    let rules = policy
+        .source
+        .rules
+        .iter()
+        .map(|rule| (rule.line, &rule.tags));
+    let files = policy
+        .source
+        .files
+        .iter()
+        .map(|rule| (rule.line, &rule.tags));
+    let (rules, files) = (rules.enumerate(), files.enumerate());
+    let rules = rules.map(|(at, rule)| (format!("rules[{at}].tags"), rule));
+    let files = files.map(|(at, rule)| (format!("files[{at}].tags"), rule));
+    let named = rules.chain(files).flat_map(|(key, (line, tags))| {
+        let named = tags.iter().filter(|tag| is_group(tag));
+        named.map(move |tag| (key.clone(), Mark { line, column: 0 }, tag.as_str()))
+    });
+    let overrides = policy.override_places.iter();
+    let overrides =
+        overrides.filter(|(of, name, _)| matches!(of, OverrideOf::Tag) && is_group(name));
+    let overrides =
+        overrides.map(|(_, name, at)| ("overrides.tags".to_owned(), *at, name.as_str()));
+    named
+        .chain(overrides)
+        .map(|(key, at, name)| Problem {
+            place: Place::at(FILES[2], at),
+            key,
+            fault: Fault::BadValue,
+            found: format!("found {}, which is a group of servers.yml", quote(name)),
+            accepted: "tags of hosts: a group chooses hosts for a call, and no rule goes by it"
+                .to_owned(),
+            nearest: None,
+        })
+        .collect()
 }
 
 /// Overrides of names that nothing has: exact names, so a glob has no effect.

@@ -6,6 +6,7 @@
 
 pub(crate) mod credentials;
 pub(crate) mod cross_check;
+pub(crate) mod groups;
 pub(crate) mod input;
 pub(crate) mod policy;
 pub(crate) mod rule;

@@ -1,15 +1,16 @@
 //! `servers.yml` → hosts in the file's order, each with its credentials.
 //!
 //! Owns what refers to another part of the configuration: credentials that exist, jump
-//! hosts that exist and lead somewhere. Called by `load`.
+//! hosts that exist and lead somewhere; groups are beside it. Called by `load`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use crate::config::host::{Credential, Host, HostAddress, JUMPS_MAX, Resolve};
+use crate::config::host::{Credential, Group, Host, HostAddress, JUMPS_MAX, Resolve};
 use crate::config::read::credentials::Credentials;
+use crate::config::read::groups::{self, Names};
 use crate::config::schema::findings::Findings;
 use crate::config::schema::keys::SERVERS;
 use crate::config::schema::problem::{Fault, Mark, WarningKind, quote};
@@ -21,9 +22,10 @@ use crate::policy::{Quotes, ShellMode};
 
 const DESCRIPTION_MAX: usize = 1_000;
 
-/// The hosts that could be read, and where each alias stands.
+/// The hosts that could be read, where each alias stands, and the groups.
 pub(crate) struct Servers {
     pub(crate) hosts: Vec<Host>,
+    pub(crate) groups: Vec<Group>,
     pub(crate) places: BTreeMap<HostAlias, Mark>,
 }
 
@@ -35,12 +37,16 @@ pub(crate) fn read(
 ) -> Servers {
     let mut servers = Servers {
         hosts: Vec::new(),
+        groups: Vec::new(),
         places: BTreeMap::new(),
     };
     let Some(file) = findings.section(root, &SERVERS, "") else {
         return servers;
     };
     let mut jumps = Vec::new();
+    // Of hosts that could not be read too: a group that names them is not wrong for that.
+    let mut names = BTreeSet::new();
+    let mut whole = true;
     let entries = findings.subsections(&file, "hosts");
     if entries.as_ref().is_some_and(Vec::is_empty) {
         findings.warning(
@@ -55,8 +61,11 @@ pub(crate) fn read(
         if let Some(jump) = findings.text(&entry, "jump") {
             jumps.push((alias.clone(), jump, entry.key("jump")));
         }
-        if let Some(host) = host(&entry, alias, findings, credentials) {
-            servers.hosts.push(host);
+        let tags = tags(&entry, findings);
+        names.extend(tags.iter().cloned());
+        match host(&entry, alias, tags, findings, credentials) {
+            Some(host) => servers.hosts.push(host),
+            None => whole = false,
         }
     }
     let next = known_jumps(jumps, findings, &servers.places);
@@ -64,6 +73,12 @@ pub(crate) fn read(
     for host in &mut servers.hosts {
         host.jump = next.get(&host.alias).map(|(jump, ..)| jump.clone());
     }
+    let names = Names {
+        tags: names.iter().map(Tag::as_str).collect(),
+        aliases: servers.places.keys().map(HostAlias::as_str).collect(),
+    };
+    let hosts = whole.then_some(servers.hosts.as_slice());
+    servers.groups = groups::read(&file, findings, hosts, &names);
     servers
 }
 
@@ -102,13 +117,13 @@ fn alias(
 fn host(
     entry: &Section<'_>,
     alias: Option<HostAlias>,
+    tags: Vec<Tag>,
     findings: &mut Findings,
     credentials: Option<&Credentials>,
 ) -> Option<Host> {
     let address = address(entry, findings);
     let port = findings.number(entry, "port").map(port);
     let login = login(entry, findings, credentials);
-    let tags = tags(entry, findings);
     let description = findings.text(entry, "description");
     if let Some(text) = description.filter(|text| text.value.chars().count() > DESCRIPTION_MAX) {
         findings.problem(

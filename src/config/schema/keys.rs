@@ -16,6 +16,7 @@ pub use crate::config::schema::table::{Key, Kind, Need, Table};
 pub const ALL: &[&Table] = &[
     &SERVERS,
     &HOST,
+    &GROUP,
     &CREDENTIALS,
     &CREDENTIAL,
     &POLICY,
@@ -33,12 +34,39 @@ pub const ALL: &[&Table] = &[
 pub const SERVERS: Table = Table {
     name: "servers.yml",
     extra: true,
-    keys: &[key(
-        "hosts",
-        Kind::Sections(&HOST),
-        Need::Required("no list of hosts"),
-        "a list of hosts, each with `alias`, `host` and `credentials`",
-    )],
+    keys: &[
+        key(
+            "hosts",
+            Kind::Sections(&HOST),
+            Need::Required("no list of hosts"),
+            "a list of hosts, each with `alias`, `host` and `credentials`",
+        ),
+        key(
+            "groups",
+            Kind::Sections(&GROUP),
+            Need::Optional,
+            "a list of groups, each with `name` and `of`",
+        ),
+    ],
+};
+
+pub(crate) const GROUP: Table = Table {
+    name: "servers.yml: groups[]",
+    extra: false,
+    keys: &[
+        key(
+            "name",
+            Kind::Text,
+            Need::Required("no name"),
+            "1 to 50 of A-Z a-z 0-9 . _ -",
+        ),
+        key(
+            "of",
+            Kind::Text,
+            Need::Required("no expression"),
+            "an expression of tags, aliases and groups",
+        ),
+    ],
 };
 
 pub(crate) const HOST: Table = Table {

@@ -69,6 +69,7 @@ fn names(snapshot: &Snapshot, tasks: &Tasks, argument: &str) -> BTreeSet<String>
         "alias" | "host" => hosts.map(|host| host.alias.to_string()).collect(),
         "tag" => hosts
             .flat_map(|host| host.tags.iter().map(ToString::to_string))
+            .chain(snapshot.groups().iter().map(|group| group.name.to_string()))
             .collect(),
         "task_id" => {
             let tasks = tasks.list();

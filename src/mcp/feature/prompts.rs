@@ -79,7 +79,7 @@ put it otherwise, as hint, faults and rewrite say; narrow means ask for less, or
 report it and try no other form.
 4. Diagnose with read-only commands first (uptime, df -h, systemctl status NAME). Change something only when the \
 person asked for it.
-5. For many hosts, plan on one of them, then use ssh_run_on_tag with a narrow tag; batch and max_failures limit the damage.
+5. For many hosts, plan on one of them, then use ssh_run_on_tag with a narrow tag; batch in steps (1, 5, 25%) with expect_exit or expect_text stops at the first host that is not as it should be.
 6. Use ssh_run_async only for work of minutes, then ssh_get_task_result with wait_seconds until it has ended; \
 ssh_get_task_output reads what there is meanwhile. ssh_cancel ends a command, on the host too.
 7. Write POSIX shell: words, quotes, | ; && || and line breaks, groups, if, for over written-out words, \

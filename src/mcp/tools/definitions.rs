@@ -156,10 +156,10 @@ pub(crate) static TOOLS: [Tool; 16] = [
         id: Id::ListHosts, name: "ssh_list_hosts", title: "List hosts",
         description: "List hosts with their tags and descriptions. Start here to learn what exists.",
         params: &[
-            may("tag", Kind::Text, "Only hosts with this tag, or expression: web and not canary"),
+            may("tag", Kind::Text, "Only hosts with this tag, of this group, or expression: web and not canary"),
             may("text", Kind::Text, "Only hosts with this in alias or description"),
         ],
-        output: "hosts:a,tags:o?,descriptions:o?,omitted:i?,note:s?", hints: READS, as_task: false,
+        output: "hosts:a,tags:o?,groups:o?,descriptions:o?,omitted:i?,note:s?", hints: READS, as_task: false,
     },
     Tool {
         id: Id::DescribeHost, name: "ssh_describe_host", title: "Describe host",
@@ -191,15 +191,18 @@ pub(crate) static TOOLS: [Tool; 16] = [
             alike in groups, the others in results. Plan on one of the hosts first. One host's failure does not stop the others, \
             unless max_failures is set.",
         params: &[
-            may("tag", Kind::Text, "Tag, or expression: web and not canary; all for every host"),
+            may("tag", Kind::Text, "Tag, group, or expression: web and not canary; all for every host"),
             may("aliases", Kind::Texts, "Host aliases, in place of tag"),
             COMMAND, STDIN,
-            number("batch", 1, 1000, "Hosts at a time"),
-            number("max_failures", 1, 100_000, "Start no more hosts after so many failed"),
+            may("batch", Kind::Texts, "Hosts at a time: 5 or 25%. Several are steps that wait for each other: 1, 5, 25%"),
+            number("max_failures", 0, 100_000, "Start no more hosts after so many failed; in steps after the first"),
+            number("pause_seconds", 1, 3_600, "Pause between steps"),
+            number("expect_exit", 0, 255, "Exit code that counts as success"),
+            may("expect_text", Kind::Text, "Text that must be in the output, else the host failed"),
             may("group_identical", Kind::Flag, "Show hosts that are alike once; the default from 4 hosts on"),
             TIMEOUT, MAX_CHARS, HEAD, TAIL,
         ],
-        output: "tag:s?,selection:s?,summary:o,groups:a?,notes:a?,rest:o?,results:a,hash:s",
+        output: "tag:s?,selection:s?,summary:o,comparison:s?,groups:a?,notes:a?,rest:o?,results:a,hash:s",
         hints: RUNS, as_task: true,
     },
     Tool {

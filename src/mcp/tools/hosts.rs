@@ -3,7 +3,7 @@
 //! Owns `ssh_ping`, `ssh_list_hosts` and `ssh_describe_host`. Contacts nothing. Called by
 //! [`crate::mcp::tools::serve`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ pub(crate) fn ping(call: &Call) -> Answer {
 pub(crate) fn list_hosts(call: &Call) -> Answer {
     let snapshot = call.session.server.store.current();
     match chosen(call, &snapshot) {
-        Ok(hosts) => list(&hosts),
+        Ok(hosts) => list(&hosts, &snapshot),
         Err(answer) => answer,
     }
 }
@@ -63,7 +63,7 @@ fn chosen<'a>(call: &Call, snapshot: &'a Snapshot) -> Result<Vec<&'a Host>, Answ
 }
 
 /// Hosts with the same tags and description are told of in one line.
-fn list(hosts: &[&Host]) -> Answer {
+fn list(hosts: &[&Host], snapshot: &Snapshot) -> Answer {
     let mut room = NAMES;
     let fits = |host: &&&Host| match room.checked_sub(host.alias.as_str().len() + 3) {
         Some(left) => {
@@ -99,10 +99,15 @@ fn list(hosts: &[&Host]) -> Answer {
             None => lines.push((about, vec![alias])),
         }
     }
+    let groups = groups(hosts, snapshot);
     let mut lines: Vec<String> = lines
         .into_iter()
         .map(|(about, names)| format!("{}{about}", ranges_within(&names, TEXT / 4).join(", ")))
         .collect();
+    lines.extend(groups.iter().map(|(group, names)| {
+        let names = ranges_within(names, TEXT / 16).join(", ");
+        format!("group {group}: {names}")
+    }));
     let mut room = TEXT;
     let fits = |line: &&String| match room.checked_sub(line.len() + 1) {
         Some(left) => {
@@ -123,10 +128,12 @@ fn list(hosts: &[&Host]) -> Answer {
             .collect()
     };
     let note = "More hosts than one answer holds: resources/list has all of them, in pages.";
-    let (tags, descriptions) = (short(tags), short(descriptions));
+    let (tags, groups) = (short(tags), short(groups));
+    let descriptions = short(descriptions);
     let members = Object::new()
         .field("hosts", &aliases)
         .when(!tags.is_empty(), |answer| answer.field("tags", &tags))
+        .when(!groups.is_empty(), |answer| answer.field("groups", &groups))
         .when(!descriptions.is_empty(), |answer| {
             answer.field("descriptions", &descriptions)
         })
@@ -143,6 +150,24 @@ fn list(hosts: &[&Host]) -> Answer {
     };
     let text = format!("{count}{more}\n{}", lines.join("\n"));
     Answer::readable(text, members)
+}
+
+/// The groups that these hosts are in.
+fn groups<'a>(hosts: &[&'a Host], snapshot: &'a Snapshot) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for group in snapshot.groups() {
+        let members = group
+            .places
+            .iter()
+            .filter_map(|at| snapshot.hosts().get(*at));
+        let members: BTreeSet<&str> = members.map(|host| host.alias.as_str()).collect();
+        let shown = hosts.iter().map(|host| host.alias.as_str());
+        let shown: Vec<&str> = shown.filter(|alias| members.contains(alias)).collect();
+        if !shown.is_empty() {
+            groups.insert(group.name.as_str(), shown);
+        }
+    }
+    groups
 }
 
 fn about(host: &Host) -> String {

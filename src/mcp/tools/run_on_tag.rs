@@ -7,7 +7,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::audit::Grounds;
 use crate::config::Snapshot;
@@ -17,12 +17,14 @@ use crate::mcp::call::approval::{self, Ruling};
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::feature::task::Work;
 use crate::mcp::tools::answers::tag::FEW;
-use crate::mcp::tools::input::arguments::Args;
+use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::tools::input::selection::Selection;
 use crate::mcp::tools::run::{progress_text, waiting_text};
-use crate::mcp::tools::{answers, looked};
+use crate::mcp::tools::{WAITING_CALL, answers, looked};
 use crate::policy::{self, EffectiveLimits, NeedsApproval};
-use crate::task::{Moment, TagEvent, TagListener, TagOptions, TagPlan};
+use crate::task::{
+    Batch, Expected, Moment, STEPS_MAX, Size, TagEvent, TagListener, TagOptions, TagPlan,
+};
 
 /// Bytes that a host takes of a run, from its verdict to its place in the answer. They share
 /// the command.
@@ -49,7 +51,12 @@ pub(crate) fn run(call: &Arc<Call>) {
         Ok(request) => request,
         Err(answer) => return looked(call, answer),
     };
-    if let Err(refusal) = call.reserve(HOST.saturating_mul(request.selection.aliases.len())) {
+    let hosts = HOST.saturating_mul(request.selection.aliases.len());
+    let thread = match request.options.batch {
+        Batch::Steps { .. } => WAITING_CALL,
+        Batch::Unbounded | Batch::Width(_) => 0,
+    };
+    if let Err(refusal) = call.reserve(hosts.saturating_add(thread)) {
         return call.reply.end(refusal);
     }
     // Verdicts.
@@ -96,8 +103,20 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
         .collect();
     let most = |of: fn(&EffectiveLimits) -> u32| limits.iter().map(of).max().unwrap_or_default();
     let options = TagOptions {
-        batch: count("batch")?,
-        max_failures: count("max_failures")?,
+        batch: batch(&args)?,
+        max_failures: match args.has("max_failures") {
+            true => Some(count("max_failures")?.unwrap_or(NonZeroUsize::MIN)),
+            false => None,
+        },
+        expected: Expected {
+            exit: args
+                .number("expect_exit")?
+                .and_then(|number| i64::try_from(number).ok()),
+            text: match args.text("expect_text")? {
+                "" => None,
+                text => Some(text.to_owned()),
+            },
+        },
         shape: args.shape(most(|limits| limits.answer_chars))?,
         // Each host's own limit holds below this one.
         seconds: args.seconds(most(|limits| limits.max_seconds))?,
@@ -114,6 +133,31 @@ fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
         options,
         limits,
     })
+}
+
+/// One size is a width; several, or one with a pause, are steps.
+fn batch(args: &Args<'_>) -> Result<Batch, Answer> {
+    let sizes: Option<Vec<Size>> = (args.sizes("batch")?.iter())
+        .map(|text| Size::parse(text))
+        .collect();
+    let pause = args.number("pause_seconds")?.map(Duration::from_secs);
+    match (sizes.as_deref(), pause) {
+        (None, _) => Err(fault(
+            "batch must be numbers of hosts or parts of them: [\"1\", \"5\", \"25%\"]",
+        )),
+        (Some(sizes), _) if sizes.len() > STEPS_MAX => {
+            Err(fault(format!("batch may have at most {STEPS_MAX} steps")))
+        }
+        (Some([]), None) => Ok(Batch::Unbounded),
+        (Some([]), Some(_)) => Err(fault(
+            "pause_seconds is between the steps of batch: give both",
+        )),
+        (Some([width]), None) => Ok(Batch::Width(*width)),
+        (Some(sizes), pause) => Ok(Batch::Steps {
+            sizes: sizes.to_vec(),
+            pause: pause.unwrap_or_default(),
+        }),
+    }
 }
 
 /// Asks a person, once, about all hosts that need it.
@@ -174,9 +218,15 @@ fn start(call: &Arc<Call>, request: Request, plan: TagPlan) {
         together: request.together,
         chars: request.options.shape.chars,
     });
+    let pauses = matches!(&request.options.batch, Batch::Steps { pause, .. } if !pause.is_zero());
     let tasks = &call.session.server.tasks;
     let handle = tasks.run_on_tag(plan, request.options, watch);
+    let paced = pauses.then(|| handle.clone());
     call.reply.when_cancelled(move || handle.cancel());
+    // This thread has nothing else to do.
+    if let Some(handle) = paced {
+        handle.pace();
+    }
 }
 
 /// Answers the call when the last host has ended.
@@ -205,6 +255,19 @@ impl TagListener for Watch {
                     Moment::Runs(progress) => progress_text(progress),
                 };
                 self.report(*done, *total, &format!("({alias} {moment})"));
+            }
+            TagEvent::StepEnded {
+                step,
+                steps,
+                done,
+                total,
+                pause,
+            } => {
+                let then = match pause {
+                    0 => String::new(),
+                    seconds => format!(", pause of {seconds} s"),
+                };
+                self.report(*done, *total, &format!("(step {step} of {steps}{then})"));
             }
             TagEvent::Finished(outcome) => {
                 let summary = outcome.summary;

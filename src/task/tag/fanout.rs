@@ -2,7 +2,8 @@
 //!
 //! Owns which host is next, when no more are begun, and the answer: results in the
 //! plan's order, a summary, and a size that all outputs share. Has no
-//! thread of its own: each host that ends begins the next. Judges nothing
+//! thread of its own: each host that ends begins the next, and who wants pauses between steps
+//! waits through them. Judges nothing
 //! ([`crate::task::tag::plan`] did, and [`crate::task::permit`] does again after a reload). Called by [`crate::task::Tasks::run_on_tag`].
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::task::outcome::{Outcome, State};
 use crate::task::permit::Permit;
 use crate::task::registry::{NotTaken, Order};
 use crate::task::state::{self, Kind, Listener, TaskEvent, Waiting};
+use crate::task::tag::batch::{Batch, Steps};
 use crate::task::tag::plan::{TagOptions, TagPlan};
 use crate::task::tag::report::{Collected, NotRun, TagOutcome};
 use crate::task::{TaskHandle, Tasks};
@@ -45,6 +47,14 @@ pub enum TagEvent {
         alias: HostAlias,
         done: usize,
         total: usize,
+    },
+    /// A step of a run in steps is over, so many seconds before the next.
+    StepEnded {
+        step: usize,
+        steps: usize,
+        done: usize,
+        total: usize,
+        pause: u64,
     },
     /// Nothing follows.
     Finished(Arc<TagOutcome>),
@@ -87,7 +97,8 @@ struct Fanout {
     /// When no host is begun any more, so that each has some time.
     begin_until: Option<Instant>,
     progress: Mutex<Progress>,
-    ended: Condvar,
+    /// The run is over, or pauses.
+    moved: Condvar,
 }
 
 struct Progress {
@@ -97,6 +108,7 @@ struct Progress {
     /// Those of the tasks in flight that can be cancelled.
     handles: BTreeMap<usize, TaskHandle>,
     failures: usize,
+    steps: Option<Steps>,
     stop: Option<NotRun>,
     /// Somebody is beginning hosts, without the lock at times; whoever else would looks on.
     beginning: bool,
@@ -115,9 +127,8 @@ impl TagHandle {
         listener: Arc<dyn TagListener>,
     ) -> Self {
         let fan_out = usize::try_from(plan.snapshot.concurrency().fan_out).unwrap_or(usize::MAX);
-        let batch = options.batch.map_or(fan_out, NonZeroUsize::get);
         let hash = plan.hash();
-        let mut collected = Collected::new(hash, plan.hosts.len(), options);
+        let mut collected = Collected::new(hash, plan.hosts.len(), options.clone());
         let mut waiting = BTreeMap::new();
         for (place, (alias, verdict)) in plan.hosts.into_iter().enumerate() {
             let denial = match verdict {
@@ -133,6 +144,17 @@ impl TagHandle {
             plan.audit.deny(&alias, hash, grounds);
             collected.denied(place, alias, denial);
         }
+        let (width, steps) = match &options.batch {
+            Batch::Unbounded => (fan_out, None),
+            Batch::Width(size) => (size.of(waiting.len()), None),
+            Batch::Steps { sizes, pause } => {
+                (fan_out, Some(Steps::of(sizes, *pause, waiting.len())))
+            }
+        };
+        let most = match steps {
+            Some(_) => 1,
+            None => usize::MAX,
+        };
         let (now, within) = (Instant::now(), options.within.map(u64::from));
         let within = within.map(Duration::from_secs);
         let fanout = Arc::new(Fanout {
@@ -141,14 +163,15 @@ impl TagHandle {
             tasks: tasks.clone(),
             request: plan.request,
             audit: plan.audit,
-            width: batch.min(fan_out).max(1),
+            width: width.min(fan_out).max(1),
             seconds: options.seconds,
-            max_failures: options.max_failures.map_or(usize::MAX, NonZeroUsize::get),
-            ended: Condvar::new(),
+            max_failures: options.max_failures.map_or(most, NonZeroUsize::get),
+            moved: Condvar::new(),
             progress: Mutex::new(Progress {
                 in_flight: 0,
                 handles: BTreeMap::new(),
                 failures: 0,
+                steps,
                 stop: None,
                 beginning: false,
                 done: 0,
@@ -193,8 +216,35 @@ impl TagHandle {
             if let Some(outcome) = &progress.outcome {
                 return Arc::clone(outcome);
             }
-            let waited = self.0.ended.wait(progress);
+            let waited = self.0.moved.wait(progress);
             progress = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Sees to it that each pause between two steps ends. Returns when the run is over.
+    pub fn pace(&self) {
+        let mut progress = self.0.progress();
+        while progress.outcome.is_none() {
+            let until = progress.steps.as_ref().and_then(|steps| steps.until);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            progress = match left {
+                Some(Duration::ZERO) => {
+                    if let Some(steps) = &mut progress.steps {
+                        steps.next();
+                    }
+                    drop(progress);
+                    self.0.go_on();
+                    self.0.progress()
+                }
+                Some(left) => {
+                    let waited = self.0.moved.wait_timeout(progress, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    let waited = self.0.moved.wait(progress);
+                    waited.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
         }
     }
 }
@@ -212,7 +262,11 @@ impl Fanout {
         if is_late && progress.stop.is_none() && !progress.waiting.is_empty() {
             progress.stop = Some(NotRun::NoTime);
         }
-        while let Some((place, alias, command)) = progress.next(self.width) {
+        loop {
+            self.step(&mut progress);
+            let Some((place, alias, command)) = progress.next(self.width) else {
+                break;
+            };
             // A start waits for the disk and may end at once: never with the lock held.
             drop(progress);
             let order = Order {
@@ -273,8 +327,41 @@ impl Fanout {
             return;
         };
         drop(progress);
-        self.ended.notify_all();
+        self.moved.notify_all();
         listener.on_event(&TagEvent::Finished(outcome));
+    }
+
+    /// Opens the next step of a run in steps, once the one before is over.
+    fn step(&self, progress: &mut Progress) {
+        let idle = progress.in_flight == 0 && progress.stop.is_none();
+        let (done, total) = (progress.done, progress.total);
+        let Some(steps) = progress.steps.as_mut().filter(|steps| {
+            idle && !progress.waiting.is_empty() && steps.is_begun() && steps.until.is_none()
+        }) else {
+            return;
+        };
+        let over = steps.number;
+        if over > 0 && !steps.pause.is_zero() {
+            let until = Instant::now() + steps.pause;
+            // Nobody waits for hosts that could not be begun behind the pause.
+            match self.begin_until {
+                Some(last) if last <= until => progress.stop = Some(NotRun::NoTime),
+                _ => steps.until = Some(until),
+            }
+            self.moved.notify_all();
+        } else {
+            steps.next();
+        }
+        let event = TagEvent::StepEnded {
+            step: over,
+            steps: steps.count,
+            done,
+            total,
+            pause: steps.until.map_or(0, |_| steps.pause.as_secs()),
+        };
+        if let Some(listener) = progress.listener.as_ref().filter(|_| over > 0) {
+            listener.on_event(&event);
+        }
     }
 
     fn host_ended(self: &Arc<Self>, place: usize, outcome: &Outcome) {
@@ -283,14 +370,14 @@ impl Fanout {
         let mut progress = self.progress();
         progress.handles.remove(&place);
         progress.in_flight -= 1;
+        let state = progress.collected.ran(place, outcome, streams);
         // A denial, also of the network policy, is counted as that alone, as in the summary.
-        if matches!(outcome.state, State::Failed | State::Timeout) && !outcome.is_denied() {
+        if matches!(state, State::Failed | State::Timeout) && !outcome.is_denied() {
             progress.failures += 1;
             if progress.failures >= self.max_failures && progress.stop.is_none() {
                 progress.stop = Some(NotRun::TooManyFailures);
             }
         }
-        progress.collected.ran(place, outcome, streams);
         progress.count(&outcome.alias);
         drop(progress);
         self.go_on();
@@ -318,6 +405,9 @@ impl Progress {
     /// Takes the next host that may be begun, and counts it as in flight.
     fn next(&mut self, width: usize) -> Option<(usize, HostAlias, Authorised)> {
         if self.in_flight >= width || self.stop.is_some() {
+            return None;
+        }
+        if self.waiting.is_empty() || !self.steps.as_mut().is_none_or(Steps::take) {
             return None;
         }
         let (place, (alias, command)) = self.waiting.pop_first()?;

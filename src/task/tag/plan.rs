@@ -13,14 +13,19 @@ use crate::config::Snapshot;
 use crate::model::names::{CommandHash, HostAlias};
 use crate::policy::{Authorised, Denial, NeedsApproval, Request, Verdict};
 use crate::task::output::excerpt::Shape;
+use crate::task::tag::batch::Batch;
+use crate::task::tag::expected::Expected;
 
 /// How a tag run goes about it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct TagOptions {
-    /// Most hosts at a time; never more than `concurrency: fan_out`.
-    pub batch: Option<NonZeroUsize>,
-    /// After so many failures and timeouts no further host is begun.
+    /// Which hosts go together; at a time never more than `concurrency: fan_out`.
+    pub batch: Batch,
+    /// After so many failures and timeouts no further host is begun. In steps one is enough
+    /// where nothing is said.
     pub max_failures: Option<NonZeroUsize>,
+    /// What a host has to do to count as succeeded.
+    pub expected: Expected,
     /// What of each output is wanted; all together have no more characters than one.
     pub shape: Shape,
     /// A time limit below the policy's.

@@ -13,6 +13,7 @@ use crate::policy::Denial;
 use crate::task::outcome::{Facts, Outcome, State};
 use crate::task::output::excerpt::{Excerpt, share};
 use crate::task::registry::Refused;
+use crate::task::tag::expected::Unmet;
 use crate::task::tag::plan::TagOptions;
 
 /// What came of a tag run.
@@ -51,10 +52,24 @@ pub enum HostResult {
     },
 }
 
+impl HostResult {
+    /// Whose it is.
+    pub fn alias(&self) -> &str {
+        match self {
+            Self::Ran(ran) => ran.facts.alias.as_str(),
+            Self::Denied { alias, .. } | Self::NotRun { alias, .. } => alias.as_str(),
+        }
+    }
+}
+
 /// A host that was begun.
 #[derive(Debug, Clone)]
 pub struct Ran {
     pub facts: Arc<Facts>,
+    /// How it counts: its own state, or what was expected of it makes it another.
+    pub state: State,
+    /// What was expected of it and did not happen.
+    pub unmet: Option<Unmet>,
 }
 
 /// Why a host was not begun.
@@ -73,7 +88,7 @@ pub enum NotRun {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     pub total: usize,
-    /// Exit status 0.
+    /// Exit status 0, or what else was expected.
     pub succeeded: usize,
     /// Another exit status, or no run to the end.
     pub failed: usize,
@@ -124,8 +139,10 @@ impl Collected {
         self.put(place, HostResult::NotRun { alias, why });
     }
 
-    pub(crate) fn ran(&mut self, place: usize, outcome: &Outcome, streams: [String; 2]) {
+    /// Says how it counts.
+    pub(crate) fn ran(&mut self, place: usize, outcome: &Outcome, streams: [String; 2]) -> State {
         let facts = Arc::clone(outcome.facts());
+        let (state, unmet) = self.options.expected.judge(&facts, &streams);
         let digest = digest(&facts, &streams);
         match self.outputs.iter_mut().find(|one| one.digest == digest) {
             Some(known) => known.places.push(place),
@@ -139,7 +156,12 @@ impl Collected {
                 });
             }
         }
-        self.put(place, HostResult::Ran(Ran { facts }));
+        let ran = Ran {
+            facts,
+            state,
+            unmet,
+        };
+        self.put(place, HostResult::Ran(ran));
         let held: usize = self
             .outputs
             .iter()
@@ -148,6 +170,7 @@ impl Collected {
         if held > self.options.shape.chars.saturating_mul(2) {
             share_room(&mut self.outputs, self.options.shape.chars);
         }
+        state
     }
 
     /// The whole answer. To be called once, when every host has a result.
@@ -225,7 +248,7 @@ impl Summary {
                 } => &mut summary.cancelled,
                 HostResult::NotRun { .. } => &mut summary.not_run,
                 HostResult::Ran(ran) if ran.facts.is_denied() => &mut summary.denied,
-                HostResult::Ran(ran) => match ran.facts.state {
+                HostResult::Ran(ran) => match ran.state {
                     State::Completed => &mut summary.succeeded,
                     State::Cancelled => &mut summary.cancelled,
                     State::Timeout => &mut summary.timed_out,

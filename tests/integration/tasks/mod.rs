@@ -1,8 +1,10 @@
 //! One thread a task: limits, queues, output, tag runs, the end of everything.
 
 mod answers;
+mod canary_runs;
 mod concurrency;
 mod expiry;
+mod groups;
 mod in_background;
 mod jobs;
 mod judged_anew;

@@ -14,6 +14,7 @@
 //! Codex) or the text (Gemini CLI, opencode, LangChain); of an error Gemini CLI shows both.
 //! So text and structure each hold the whole, and an error has the text alone.
 
+pub(crate) mod comparison;
 pub(crate) mod counts;
 pub(crate) mod file;
 pub(crate) mod job;

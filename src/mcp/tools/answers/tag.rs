@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::mcp::call::answer::Answer;
+use crate::mcp::tools::answers::comparison::comparison;
 use crate::mcp::tools::answers::counts::{counts, summary};
 use crate::mcp::tools::answers::ranges::ranges_within;
 use crate::mcp::tools::answers::refusal::{
@@ -18,11 +19,14 @@ use crate::mcp::wire::json::{Json, Object, array};
 use crate::policy::Denial;
 use crate::ssh::Terminated;
 use crate::task::{
-    Facts, HostResult, NotRun, SharedOutput, State, TagOutcome, Unreached, share_room,
+    Facts, HostResult, NotRun, Ran, SharedOutput, State, TagOutcome, Unmet, Unreached, share_room,
 };
 
 /// What an entry takes beside its output, in characters, about.
 const ENTRY: usize = 40;
+/// So many hosts that did not do what was expected have an entry each; more are put together
+/// where they are alike.
+const LONE: usize = 10;
 /// Characters of the names of hosts that have no entry of their own.
 const NAMES: usize = 2_000;
 
@@ -38,7 +42,7 @@ struct Part<'a> {
 
 /// How they ended.
 enum End<'a> {
-    Ran(&'a Facts, SharedOutput),
+    Ran(&'a Ran, SharedOutput),
     Unreached(&'a Facts, Unreached),
     Denied(&'a Denial),
     Network(&'static str),
@@ -102,7 +106,7 @@ impl Part<'_> {
         let names = self.names.iter();
         let names: usize = names.map(|name| name.chars().count() + 4).sum();
         let words = match &self.end {
-            End::Ran(facts, _) => notes(facts).iter().map(String::len).sum(),
+            End::Ran(ran, _) => notes_of(ran).iter().map(String::len).sum(),
             End::Unreached(facts, why) => why.hint.len() + why_unreached(facts).len() + ENTRY,
             End::Denied(denial) => denial.why().len() + denial.hint().len() + ENTRY,
             End::Network(cause) => cause.len() + network_hint(cause).len() + ENTRY,
@@ -114,7 +118,8 @@ impl Part<'_> {
     /// In a word.
     fn state(&self) -> &'static str {
         match &self.end {
-            End::Ran(facts, _) | End::Unreached(facts, _) => facts.state.as_str(),
+            End::Ran(ran, _) => ran.state.as_str(),
+            End::Unreached(facts, _) => facts.state.as_str(),
             End::Denied(_) | End::Network(_) => "denied",
             End::NotRun(_) => "not_run",
         }
@@ -128,8 +133,16 @@ fn parts(outcome: &TagOutcome, together: bool) -> Vec<Part<'_>> {
     let printed: BTreeMap<usize, usize> = (outcome.outputs.iter().enumerate())
         .flat_map(|(at, output)| output.places.iter().map(move |place| (*place, at)))
         .collect();
+    let unmet = outcome.results.iter().filter(|result| {
+        let ran = match result {
+            HostResult::Ran(ran) => Some(ran),
+            HostResult::Denied { .. } | HostResult::NotRun { .. } => None,
+        };
+        ran.is_some_and(|ran| ran.unmet.is_some())
+    });
+    let lone = unmet.count() <= LONE;
     for (place, result) in outcome.results.iter().enumerate() {
-        let (alias, key, end) = part_of(outcome, printed.get(&place).copied(), result);
+        let (alias, key, end) = part_of(outcome, printed.get(&place).copied(), result, lone);
         let known = said.get(&key).copied().filter(|_| together);
         match known.and_then(|at| parts.get_mut(at)) {
             Some(part) => {
@@ -155,6 +168,7 @@ fn part_of<'a>(
     outcome: &'a TagOutcome,
     printed: Option<usize>,
     result: &'a HostResult,
+    lone: bool,
 ) -> (&'a str, String, End<'a>) {
     match result {
         HostResult::Denied { alias, denial } => {
@@ -163,7 +177,9 @@ fn part_of<'a>(
         HostResult::NotRun { alias, why } => {
             let why = match why {
                 NotRun::Cancelled => "cancelled before its turn".to_owned(),
-                NotRun::TooManyFailures => "max_failures was reached before its turn".to_owned(),
+                NotRun::TooManyFailures => {
+                    "not started: too many hosts failed before its turn".to_owned()
+                }
                 NotRun::NoTime => {
                     "the time of this call was over before its turn; run it there in \
                     another call (aliases)"
@@ -189,11 +205,12 @@ fn part_of<'a>(
             }
             let output = printed.and_then(|at| outcome.outputs.get(at));
             let output = output.cloned().unwrap_or_default();
-            (
-                alias,
-                format!("output {printed:?}"),
-                End::Ran(facts, output),
-            )
+            let key = match ran.unmet {
+                // It is what is looked for: it stands alone.
+                Some(_) if lone => format!("unmet {alias}"),
+                _ => format!("output {printed:?}"),
+            };
+            (alias, key, End::Ran(ran, output))
         }
     }
 }
@@ -274,7 +291,7 @@ fn leave_out(parts: &mut Vec<Part<'_>>, outcome: &TagOutcome, chars: usize) -> O
             let aliases: Vec<&str> = places
                 .iter()
                 .filter_map(|place| outcome.results.get(*place))
-                .map(alias_of)
+                .map(HostResult::alias)
                 .collect();
             (state, ranges_within(&aliases, NAMES))
         })
@@ -282,13 +299,6 @@ fn leave_out(parts: &mut Vec<Part<'_>>, outcome: &TagOutcome, chars: usize) -> O
     let mut kept = kept.into_iter();
     parts.retain(|_| kept.next().unwrap_or(true));
     Some(Json::of(&rest))
-}
-
-fn alias_of(result: &HostResult) -> &str {
-    match result {
-        HostResult::Ran(ran) => ran.facts.alias.as_str(),
-        HostResult::Denied { alias, .. } | HostResult::NotRun { alias, .. } => alias.as_str(),
-    }
 }
 
 fn share_among(parts: &mut [Part<'_>], chars: usize) {
@@ -340,6 +350,7 @@ fn members(
     let members = head
         .field(asked.member, asked.words)
         .json("summary", &summary(outcome))
+        .maybe("comparison", comparison(outcome))
         .when(!groups.is_empty(), |answer| {
             answer.json("groups", &array(&groups))
         });
@@ -360,7 +371,9 @@ const REST: &str = "Too many hosts for one answer: rest names the others by how 
 /// One entry. A short one has no id where nothing of its output is left out.
 fn entry(head: Object, end: &End<'_>, short: bool) -> Object {
     match end {
-        End::Ran(facts, output) => {
+        End::Ran(ran, output) => {
+            let facts = ran.facts.as_ref();
+            let unmet = ran.unmet.map(Unmet::words);
             let shown = shown(output);
             let whole = output.stdout.is_whole() && output.stderr.is_whole();
             if short {
@@ -368,6 +381,7 @@ fn entry(head: Object, end: &End<'_>, short: bool) -> Object {
                 let notes = notes(facts);
                 return head
                     .field("exit_code", &facts.exit_code)
+                    .maybe("unmet", unmet)
                     .maybe("exit_signal", facts.exit_signal.as_ref())
                     .maybe("timeout", facts.timeout.then_some(true))
                     .maybe("cancelled", facts.cancelled.then_some(true))
@@ -388,6 +402,7 @@ fn entry(head: Object, end: &End<'_>, short: bool) -> Object {
                     });
             }
             end_members(head, facts, &shown)
+                .maybe("unmet", unmet)
                 .field("task_id", facts.id.as_str())
                 .maybe("target_ip", facts.target_ip.map(|ip| ip.to_string()))
         }
@@ -426,7 +441,13 @@ fn in_words(
     parts: &[Part<'_>],
     rest: Option<&Json>,
 ) -> String {
-    let mut lines = vec![format!("{}: {}", asked.words, counts(outcome))];
+    let compared = comparison(outcome).map(|compared| format!("; {compared}"));
+    let mut lines = vec![format!(
+        "{}: {}{}",
+        asked.words,
+        counts(outcome),
+        compared.unwrap_or_default()
+    )];
     let groups = parts.iter().filter(|part| part.is_group());
     let alone = parts.iter().filter(|part| !part.is_group());
     for part in groups.chain(alone) {
@@ -436,7 +457,7 @@ fn in_words(
             false => names,
         };
         match &part.end {
-            End::Ran(facts, output) => lines.push(ran_in_words(&names, facts, output)),
+            End::Ran(ran, output) => lines.push(ran_in_words(&names, ran, output)),
             End::Unreached(facts, why) => lines.push(format!(
                 "{names}: not reached ({}): {}. {}",
                 why.code,
@@ -462,9 +483,16 @@ fn in_words(
     lines.join("\n")
 }
 
-fn ran_in_words(names: &str, facts: &Facts, output: &SharedOutput) -> String {
+/// What is said of a host beside its output.
+fn notes_of(ran: &Ran) -> Vec<String> {
+    let unmet = ran.unmet.map(Unmet::words);
+    unmet.into_iter().chain(notes(&ran.facts)).collect()
+}
+
+fn ran_in_words(names: &str, ran: &Ran, output: &SharedOutput) -> String {
+    let facts = ran.facts.as_ref();
     let (stdout, stderr) = texts(&facts.id, &shown(output));
-    let notes = notes(facts);
+    let notes = notes_of(ran);
     let plain = facts.state == State::Completed && notes.is_empty() && output.stderr.is_empty();
     if plain && !output.stdout.is_empty() && !stdout.contains('\n') {
         return format!("{names}: {stdout}");

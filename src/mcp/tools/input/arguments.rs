@@ -123,6 +123,27 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// A list of sizes, as texts or numbers; one alone counts as a list of one.
+    pub(crate) fn sizes(&self, name: &str) -> Result<Vec<String>, Answer> {
+        let size = |value: &Value| match value {
+            Value::Number(number) => whole(number).map(|number| number.to_string()),
+            Value::String(text) => Some(text.trim().to_owned()),
+            _ => None,
+        };
+        match self.0.arguments.get(name) {
+            Some(one @ Value::Number(_)) => Ok(size(one).into_iter().collect()),
+            Some(Value::Array(list)) => list
+                .iter()
+                .map(size)
+                .collect::<Option<_>>()
+                .ok_or_else(|| fault(format!("{name} must be a list of numbers or parts"))),
+            _ => {
+                let texts = self.texts(name)?;
+                Ok(texts.into_iter().map(str::to_owned).collect())
+            }
+        }
+    }
+
     /// A text; the empty one where there is none.
     pub(crate) fn text(&self, name: &str) -> Result<&'a str, Answer> {
         match self.0.arguments.get(name) {

@@ -1,21 +1,19 @@
-//! Which hosts a call means: by a tag, an expression of tags, their aliases, or all.
+//! Which hosts a call means: by a tag or group, an expression of them, their aliases, or all.
 //!
-//! Owns the grammar of expressions: tags with `and`, `or`, `not` and brackets; `all` is
+//! Owns what a name in an expression stands for: a group of `servers.yml` or a tag; `all` is
 //! every host, unless a tag has that name. A tag that no host has is an error that names
-//! the nearest, never an empty run. Called by `ssh_run_on_tag` and `ssh_list_hosts`.
+//! the nearest, a group without hosts one too, never an empty run. Called by `ssh_run_on_tag` and `ssh_list_hosts`.
 
 use std::collections::BTreeSet;
-use std::iter::Peekable;
 
-use crate::config::{Host, Snapshot};
+use crate::config::Snapshot;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::tools::answers::tag::Asked;
 use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::tools::{nearest, unknown_host};
+use crate::model::expression::Expression;
 use crate::model::names::{HostAlias, Tag};
 
-/// Most characters and words of an expression.
-const LONGEST: usize = 1_000;
 /// Most characters of the words in a task's id.
 const LONGEST_NAME: usize = 64;
 /// Most tags that an error lists.
@@ -86,76 +84,62 @@ impl Selection {
     }
 }
 
-/// The hosts that an expression of tags means.
+/// The hosts that an expression of tags and groups means.
 ///
 /// # Errors
-/// It cannot be read, or names a tag that no host has.
+/// It cannot be read, or names a tag that no host has and that is no group.
 pub(crate) fn by_expression(
     args: &Args<'_>,
     snapshot: &Snapshot,
     words: &str,
 ) -> Result<Vec<HostAlias>, Answer> {
-    let pieces = pieces(words);
-    let hosts: Vec<&Host> = snapshot.hosts().iter().collect();
-    if pieces.len() <= 1 {
-        // A tag by itself, whatever it is called.
-        let tag = args.accept(Tag::parse(words))?;
-        return Ok(aliases(&hosts, &with_tag(snapshot, &hosts, &tag)?));
-    }
-    if words.len() > LONGEST || pieces.len() > LONGEST / 10 {
-        return Err(fault("tag: the expression is too long"));
-    }
-    let mut reader = Reader {
-        args,
-        snapshot,
-        hosts: &hosts,
-        words: pieces.into_iter().peekable(),
+    let hosts = snapshot.hosts();
+    let expression = match words {
+        // As for any name that is not there.
+        "" => return Err(args.accept(Tag::parse(words)).err().unwrap_or_else(none)),
+        words => Expression::parse(words).map_err(|error| fault(format!("tag: {error}")))?,
     };
-    let chosen = reader.either(0)?;
-    match reader.words.next() {
-        None => Ok(aliases(&hosts, &chosen)),
-        Some(_) => Err(unreadable()),
-    }
-}
-
-fn aliases(hosts: &[&Host], chosen: &BTreeSet<usize>) -> Vec<HostAlias> {
+    let mut of = |name: &str| {
+        let tag = args.accept(Tag::parse(name))?;
+        with_tag(snapshot, &tag)
+    };
+    let chosen = expression.choose(hosts.len(), &mut of)?;
     let chosen = chosen.iter().filter_map(|at| hosts.get(*at));
-    chosen.map(|host| host.alias.clone()).collect()
+    Ok(chosen.map(|host| host.alias.clone()).collect())
 }
 
-/// Words and brackets.
-fn pieces(text: &str) -> Vec<String> {
-    let spaced = text.replace('(', " ( ").replace(')', " ) ");
-    spaced.split_whitespace().map(str::to_owned).collect()
+fn none() -> Answer {
+    fault("tag is required")
 }
 
-fn unreadable() -> Answer {
-    fault(
-        "tag: cannot be read; write tags with and, or, not and brackets: web and not (canary or old)",
-    )
-}
-
-/// The places of the hosts with this tag.
-fn with_tag(snapshot: &Snapshot, hosts: &[&Host], tag: &Tag) -> Result<BTreeSet<usize>, Answer> {
+/// The places of the hosts with this tag, or in this group.
+fn with_tag(snapshot: &Snapshot, tag: &Tag) -> Result<BTreeSet<usize>, Answer> {
+    if let Some(group) = snapshot.groups().iter().find(|group| group.name == *tag) {
+        return match group.places.is_empty() {
+            true => Err(fault(format!("no host is in the group {tag}"))),
+            false => Ok(group.places.clone()),
+        };
+    }
+    let hosts = snapshot.hosts();
     let chosen: BTreeSet<usize> = hosts
         .iter()
         .enumerate()
         .filter(|(_, host)| host.tags.contains(tag))
         .map(|(at, _)| at)
         .collect();
-    if chosen.is_empty() && tag.as_str() == ALL {
-        return Ok((0..hosts.len()).collect());
+    match chosen.is_empty() {
+        true if tag.as_str() == ALL => Ok((0..hosts.len()).collect()),
+        true => Err(unknown_tag(snapshot, tag)),
+        false => Ok(chosen),
     }
-    if chosen.is_empty() {
-        return Err(unknown_tag(snapshot, tag));
-    }
-    Ok(chosen)
 }
 
 fn unknown_tag(snapshot: &Snapshot, tag: &Tag) -> Answer {
     let hosts = snapshot.hosts().iter();
+    let groups = snapshot.groups().iter().map(|group| group.name.as_str());
     let tags: BTreeSet<&str> = hosts
         .flat_map(|host| host.tags.iter().map(Tag::as_str))
+        .chain(groups)
         .collect();
     let near = match nearest(tag.as_str(), tags.iter().copied()) {
         Some(near) => format!("nearest: {near}; "),
@@ -170,60 +154,4 @@ fn unknown_tag(snapshot: &Snapshot, tag: &Tag) -> Answer {
         "no host has the tag {tag} ({near}there are: {}{more})",
         listed.join(", ")
     ))
-}
-
-/// Reads an expression by descent: `or` binds least, `not` most.
-struct Reader<'a, W: Iterator<Item = String>> {
-    args: &'a Args<'a>,
-    snapshot: &'a Snapshot,
-    hosts: &'a [&'a Host],
-    words: Peekable<W>,
-}
-
-/// Deepest brackets.
-const DEEPEST: usize = 20;
-
-impl<W: Iterator<Item = String>> Reader<'_, W> {
-    fn either(&mut self, depth: usize) -> Result<BTreeSet<usize>, Answer> {
-        let mut chosen = self.both(depth)?;
-        while self.words.next_if(|word| word == "or").is_some() {
-            chosen.append(&mut self.both(depth)?);
-        }
-        Ok(chosen)
-    }
-
-    fn both(&mut self, depth: usize) -> Result<BTreeSet<usize>, Answer> {
-        let mut chosen = self.one(depth)?;
-        while self.words.next_if(|word| word == "and").is_some() {
-            let other = self.one(depth)?;
-            chosen.retain(|at| other.contains(at));
-        }
-        Ok(chosen)
-    }
-
-    fn one(&mut self, depth: usize) -> Result<BTreeSet<usize>, Answer> {
-        if depth > DEEPEST {
-            return Err(unreadable());
-        }
-        match self.words.next().as_deref() {
-            Some("not") => {
-                let none = self.one(depth + 1)?;
-                Ok((0..self.hosts.len())
-                    .filter(|at| !none.contains(at))
-                    .collect())
-            }
-            Some("(") => {
-                let chosen = self.either(depth + 1)?;
-                match self.words.next().as_deref() {
-                    Some(")") => Ok(chosen),
-                    _ => Err(unreadable()),
-                }
-            }
-            Some(")" | "and" | "or") | None => Err(unreadable()),
-            Some(word) => {
-                let tag = self.args.accept(Tag::parse(word))?;
-                with_tag(self.snapshot, self.hosts, &tag)
-            }
-        }
-    }
 }
