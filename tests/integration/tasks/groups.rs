@@ -58,7 +58,7 @@ fn a_group_is_chosen_like_a_tag() {
 #[test]
 fn a_rule_that_names_a_group_does_not_load() {
     let fleet = fleet();
-    let allowed = policy_allowing(&["true"]);
+    let allowed = policy_allowing(&["hostname"]);
     let denies = "  - action: deny\n    tags: [safe]\n    commands: [\"true\"]\n";
     for (policy, key) in [
         (format!("{allowed}{denies}"), "rules[1].tags"),
