@@ -87,6 +87,7 @@ fn a_rule_that_names_a_group_does_not_load() {
     let own = allowed.replace("aliases: [\"*\"]", "tags: [canary]");
     fleet.setup.write("policy.yml", &own);
     let server = Server::start(&fleet.setup);
-    let result = server.call("ssh_run_on_tag", json!({"tag": "safe", "command": "true"}));
+    let asked = json!({"tag": "safe", "command": "hostname"});
+    let result = server.call("ssh_run_on_tag", asked);
     assert_eq!(result["isError"], true, "{result}");
 }
