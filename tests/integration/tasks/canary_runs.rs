@@ -33,7 +33,7 @@ fn call(server: &Server, more: Value) -> Value {
 fn each_step_waits_for_the_one_before() {
     let fleet = web(6);
     let gate = Gate::new();
-    stub(&fleet, &vec![&*gate.wait(); 6]);
+    stub(&fleet, &[&*gate.wait(); 6]);
     let server = Server::start(&fleet.setup);
     let arguments = json!({"tag": "web", "command": "hostname", "batch": ["1", 2, "50%"]});
     let id = server.begin_call("ssh_run_on_tag", arguments);
@@ -47,10 +47,10 @@ fn each_step_waits_for_the_one_before() {
     let (mut ended, mut at) = (0, Vec::new());
     for record in &server.finish().records {
         match (record["type"].as_str(), record["phase"].as_str()) {
-            (Some("progress"), Some("connecting")) => {
-                if begun.insert(record["task_id"].to_string()) {
-                    at.push(ended);
-                }
+            (Some("progress"), Some("connecting"))
+                if begun.insert(record["task_id"].to_string()) =>
+            {
+                at.push(ended);
             }
             (Some("audit"), _) => ended += 1,
             _ => {}
