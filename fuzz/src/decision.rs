@@ -35,7 +35,7 @@ pub fn run(data: &[u8]) {
         Verdict::Allow(authorised) => {
             each_was_matched(&scene, &[Action::Allow]);
             if matches!(scene.shell, ShellMode::Direct(_)) {
-                assert_eq!(authorised.exec_line(), authorised.canonical());
+                assert_eq!(authorised.exec_line(60), authorised.canonical());
             }
         }
         Verdict::Ask(_) => each_was_matched(&scene, &[Action::Allow, Action::Ask]),
@@ -91,7 +91,7 @@ fn other(scene: &Scene, source: PolicySource) -> Option<u8> {
 fn it_is_one_decision(scene: &Scene, policy: &Policy, verdict: &Verdict) {
     let whole = |verdict: &Verdict| {
         let text = match verdict {
-            Verdict::Allow(authorised) => authorised.exec_line(),
+            Verdict::Allow(authorised) => authorised.exec_line(60),
             Verdict::Ask(question) => question.show().0,
             Verdict::Deny(denial) => format!("{} {}", denial.why(), denial.hint()),
         };

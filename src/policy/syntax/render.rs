@@ -295,25 +295,26 @@ const BUILTINS: &[&str] = &[
     "which", "zftp",
 ];
 
-/// Whether the list is one program that can take the shell's place. With an assignment it
-/// cannot: that belongs before `exec`.
-pub(crate) fn is_alone(parsed: &Parsed<'_>) -> bool {
+/// The program's name, if the list is one that can take the shell's place. With an assignment
+/// it cannot: that belongs before `exec`.
+pub(crate) fn alone<'p>(parsed: &'p Parsed<'_>) -> Option<&'p str> {
     let [item] = parsed.tree.items.as_slice() else {
-        return false;
+        return None;
     };
     let [Command::Simple(index)] = item.first.commands.as_slice() else {
-        return false;
+        return None;
     };
-    let program = parsed.commands.get(*index);
-    item.rest.is_empty()
+    let simple = parsed.commands.get(*index)?;
+    let name = simple.words.first().map_or("", |word| &*word.text);
+    let is_alone = item.rest.is_empty()
         && !item.first.negated
-        && program.is_some_and(|simple| {
-            let name = simple.words.first().map_or("", |word| &*word.text);
-            simple.assignments.is_empty() && !BUILTINS.contains(&name)
-        })
+        && simple.assignments.is_empty()
+        && !BUILTINS.contains(&name);
+    is_alone.then_some(name)
 }
 
-/// The line that hands a canonical command to `/bin/sh`, whatever the login shell is.
+/// The line that hands a canonical command to `/bin/sh`, whatever the login shell is, with
+/// the text of its leash before it.
 ///
 /// A run is ended by TERM to the session's process group, then KILL. Measured with OpenSSH
 /// and dropbear: a dash that waits for a program dies of TERM at once, sshd then forgets
@@ -321,16 +322,15 @@ pub(crate) fn is_alone(parsed: &Parsed<'_>) -> bool {
 /// that sshd started must not go before the program does: a single program takes the
 /// shell's place, and before anything else the shell gets a trap, which makes it wait for
 /// its child and then not go on with the list.
-pub(crate) fn exec_line(canonical: &str, alone: bool) -> String {
-    let before = if alone {
-        "exec "
-    } else {
-        "trap \"exit 143\" TERM; "
+pub(crate) fn exec_line(leash: &str, canonical: &str, alone: bool) -> String {
+    let (trap, exec) = match alone {
+        true => ("", "exec "),
+        false => ("trap \"exit 143\" TERM; ", ""),
     };
-    let mut line = String::with_capacity(canonical.len() * 2 + 48);
+    let mut line = String::with_capacity((leash.len() + canonical.len()) * 2 + 48);
     line.push_str(GUARD);
     line.push_str("exec /bin/sh -c ");
-    quote(&format!("{before}{canonical}"), &mut line);
+    quote(&format!("{trap}{leash}{exec}{canonical}"), &mut line);
     line
 }
 
@@ -357,15 +357,15 @@ mod tests {
 
     #[test]
     fn the_wrapper_quotes_once_more() {
-        let line = exec_line("'id' '-u'", true);
+        let line = exec_line("", "'id' '-u'", true);
         assert_eq!(
             line,
             r"true '$(' \) '& exit & & &' ; exec /bin/sh -c 'exec '\''id'\'' '\''-u'\'"
         );
-        let line = exec_line("'a' ; 'b'", false);
+        let line = exec_line("L; ", "'a' ; 'b'", false);
         assert_eq!(
             line,
-            r#"true '$(' \) '& exit & & &' ; exec /bin/sh -c 'trap "exit 143" TERM; '\''a'\'' ; '\''b'\'"#
+            r#"true '$(' \) '& exit & & &' ; exec /bin/sh -c 'trap "exit 143" TERM; L; '\''a'\'' ; '\''b'\'"#
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What a running command is given to read.
+//! What a running command is given to read, or its leash.
 //!
 //! Owns that it is given whole and in order, then told that nothing follows, and never more
 //! of it at once than the host takes: what the host does not read waits here. Refuses to call
@@ -8,6 +8,7 @@
 use std::task::Poll;
 
 use crate::model::stdin::Stdin;
+use crate::policy::Authorised;
 use crate::ssh::error::SshError;
 use crate::ssh::libssh2::{Fault, FaultKind};
 use crate::ssh::phase::Phase;
@@ -19,15 +20,24 @@ const PIECE: usize = 32 * 1024;
 /// What a command is given, and how much of it the host has taken.
 pub(crate) struct Feed<'a> {
     left: &'a [u8],
+    /// Its end is told when all of it was given; else never, and the channel's is the end.
+    ends: bool,
     /// Nothing more is sent: the end was told, or the command reads no more.
     over: bool,
 }
 
 impl<'a> Feed<'a> {
-    pub(crate) fn of(stdin: Option<&'a Stdin>) -> Self {
+    /// What is judged to be given to it; a leash gets one line, and no end.
+    pub(crate) fn of(command: &'a Authorised) -> Self {
+        let stdin = command.stdin();
+        let on_leash = command.holds_stdin();
         Self {
-            left: stdin.map(Stdin::bytes).unwrap_or_default(),
-            over: stdin.is_none(),
+            left: match on_leash {
+                true => b"\n",
+                false => stdin.map(Stdin::bytes).unwrap_or_default(),
+            },
+            ends: !on_leash,
+            over: stdin.is_none() && !on_leash,
         }
     }
 
@@ -50,6 +60,7 @@ impl<'a> Feed<'a> {
             }
             let piece = self.left.get(..PIECE).unwrap_or(self.left);
             let taken = match piece {
+                [] if !self.ends => Poll::Ready(Ok(0)),
                 [] => link.session().send_eof().map(|end| end.map(|()| 0)),
                 // The same piece again after 'not now', as libssh2 wants it.
                 piece => link.session().write(piece),

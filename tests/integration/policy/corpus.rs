@@ -443,7 +443,7 @@ fn hosts_without_a_shell_of_ours() {
             ..host.subject()
         };
         match snapshot.policy().judge_text(&subject, text) {
-            Verdict::Allow(authorised) => authorised.exec_line(),
+            Verdict::Allow(authorised) => authorised.exec_line(60),
             other => other.code().as_str().to_owned(),
         }
     };

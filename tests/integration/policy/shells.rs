@@ -270,14 +270,14 @@ fn trial(stage: &Stage, policy: &Policy, host: &Host, raw: &str) -> Option<Trial
         ..host.subject()
     };
     let login = match policy.judge_text(&to_login, raw) {
-        Verdict::Allow(authorised) => Some(authorised.exec_line()),
+        Verdict::Allow(authorised) => Some(authorised.exec_line(60)),
         _ => None,
     };
     Some(Trial {
         raw: raw.to_owned(),
         login,
         canonical: authorised.canonical().to_owned(),
-        wrapped: authorised.exec_line(),
+        wrapped: authorised.exec_line(60),
         expected: expected(stage, &parsed),
         in_csh: is_csh(&parsed),
         in_fish: is_fish(&parsed),
@@ -501,7 +501,7 @@ fn a_login_shell_that_reads_otherwise_runs_nothing() {
             else {
                 panic!("{raw} is not allowed");
             };
-            let sent = authorised.exec_line();
+            let sent = authorised.exec_line(60);
             let unguarded = sent.split_once(" ; ").unwrap().1;
             let slow = *name == "xonsh";
             for (line, guarded) in [(&*sent, true), (unguarded, false)] {
@@ -661,7 +661,7 @@ fn a_job_goes_its_way_behind_every_login_shell() {
         let Verdict::Allow(authorised) = verdict else {
             panic!("{purpose:?}: {verdict:?}");
         };
-        authorised.exec_line()
+        authorised.exec_line(60)
     };
     for shell in SHELLS {
         let home = stage.root.join(shell.name.replace(' ', "-"));

@@ -15,6 +15,7 @@ use crate::model::stdin::Stdin;
 use crate::model::text::{ascii, visible};
 use crate::policy::decision::denial::{ApprovalFailure, Denial, Trail};
 use crate::policy::decision::judge::job_text;
+use crate::policy::decision::judge::leash::Leash;
 use crate::policy::decision::judge::purpose::Start;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::ShellMode;
@@ -56,7 +57,10 @@ struct What {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// One program, which takes the shell's place: no shell need wait for it.
-    Alone,
+    Alone {
+        /// At the arguments of other processes.
+        is_looking: bool,
+    },
     /// Whatever else there is.
     List,
     /// As a job that goes on by itself.
@@ -167,16 +171,33 @@ impl Authorised {
         self.what.stdin.as_ref()
     }
 
-    /// The bytes for the `exec` request (RFC 4254 section 6.5): nothing else is sent.
-    pub fn exec_line(&self) -> String {
+    /// The bytes for the `exec` request (RFC 4254 section 6.5): nothing else is sent. The host
+    /// ends the command after `seconds`, if the server has not by then.
+    pub fn exec_line(&self, seconds: u32) -> String {
+        let leash = |is_looking| {
+            let leash = Leash {
+                seconds,
+                has_stdin: self.what.stdin.is_some(),
+                is_looking,
+            };
+            leash.text()
+        };
+        let canonical = &self.what.canonical;
         match (self.what.shell, &self.what.form) {
-            (ShellMode::Sh, Form::Job(start)) => job_text::start_line(start, &self.what.canonical),
-            (ShellMode::Sh, form) => {
-                render::exec_line(&self.what.canonical, matches!(form, Form::Alone))
+            (ShellMode::Sh, Form::Job(start)) => job_text::start_line(start, canonical),
+            (ShellMode::Sh, Form::Alone { is_looking }) => {
+                render::exec_line(&leash(*is_looking), canonical, true)
             }
+            (ShellMode::Sh, Form::List) => render::exec_line(&leash(false), canonical, false),
             (ShellMode::Login, _) => render::login_line(&self.what.canonical),
             (ShellMode::Direct(_), _) => self.what.canonical.clone(),
         }
+    }
+
+    /// Whether the channel's stdin is for the leash: it is to stay open, and a line to be sent
+    /// on it, as long as the command runs.
+    pub fn holds_stdin(&self) -> bool {
+        self.what.shell == ShellMode::Sh && !self.is_job() && self.what.stdin.is_none()
     }
 
     fn is_job(&self) -> bool {

@@ -9,6 +9,7 @@ pub(crate) mod authorised;
 mod detached;
 pub(crate) mod file;
 pub(crate) mod job_text;
+mod leash;
 pub(crate) mod purpose;
 
 use crate::model::names::CommandHash;
@@ -376,8 +377,12 @@ impl Assessment<'_> {
             shell: subject.shell,
             form: match start {
                 Some(start) => Form::Job(start),
-                None if render::is_alone(parsed) => Form::Alone,
-                None => Form::List,
+                None => match render::alone(parsed) {
+                    Some(program) => Form::Alone {
+                        is_looking: leash::is_looking(program),
+                    },
+                    None => Form::List,
+                },
             },
             code: decisive.code,
             rules: self.findings.iter().filter_map(|each| each.line).collect(),
