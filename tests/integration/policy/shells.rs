@@ -39,8 +39,8 @@ const BUILTINS: &[&str] = &[
     "cd", "command", "echo", "false", "kill", "pwd", "true", "type", "ulimit",
 ];
 
-/// Commands that one process of a shell runs.
-const BATCH: usize = 125;
+/// Commands that one process of a shell runs: an argument may have 128 KiB.
+const BATCH: usize = 50;
 
 struct Shell {
     name: &'static str,
