@@ -12,6 +12,9 @@ use crate::cli::commands::audit::records::Record;
 const ROWS: usize = 25;
 /// Most hosts, rules and clients that are told apart.
 const KEYS: usize = 500;
+/// Most commands whose words are kept, and most characters of each.
+const COMMANDS: usize = 5_000;
+const CHARACTERS: usize = 200;
 
 /// What was counted.
 #[derive(Default)]
@@ -30,6 +33,9 @@ pub(crate) struct Report {
     pub(crate) clients: BTreeMap<String, u64>,
     /// Moments of commands that were allowed, and of those that were denied, by the minute.
     pub(crate) minutes: BTreeMap<u64, (u64, u64)>,
+    /// Words of commands by their hash, where the record has them (`record_commands`).
+    pub(crate) commands: BTreeMap<String, String>,
+    pub(crate) denials: Vec<Row>,
     pub(crate) slowest: Vec<Row>,
     pub(crate) failures: Vec<Row>,
     pub(crate) events: Vec<Row>,
@@ -57,6 +63,8 @@ pub(crate) struct Row {
     pub(crate) at: Ts,
     pub(crate) alias: String,
     pub(crate) what: String,
+    /// Of the command, where it is about one.
+    pub(crate) hash: String,
     pub(crate) milliseconds: u64,
 }
 
@@ -106,7 +114,7 @@ impl Report {
             "approval" => {
                 self.approval_count += 1;
                 let (outcome, way) = (record.text("outcome"), record.text("way"));
-                let what = format!("{outcome} ({way}), command {}", record.text("hash"));
+                let what = format!("{outcome} ({way})");
                 push(&mut self.approvals, row(record, at, what));
             }
             _ => {}
@@ -126,6 +134,14 @@ impl Report {
                 false => counts.denied += 1,
             }
         }
+        let command = record.text("command");
+        if !command.is_empty() && self.commands.len() < COMMANDS {
+            let mut words: String = command.chars().take(CHARACTERS).collect();
+            if words.len() < command.len() {
+                words.push('…');
+            }
+            self.commands.insert(record.text("hash").to_owned(), words);
+        }
         let client = record.text("client");
         if !client.is_empty() {
             add(&mut self.clients, client);
@@ -138,7 +154,9 @@ impl Report {
             };
             add(&mut self.rules, &rule);
         } else {
-            add(&mut self.codes, record.text("code"));
+            let code = record.text("code");
+            add(&mut self.codes, code);
+            push(&mut self.denials, row(record, at, code.to_owned()));
         }
     }
 
@@ -163,10 +181,9 @@ impl Report {
             (.., true) => "interrupted".to_owned(),
             _ => format!("exit {exit}"),
         };
-        let what = format!("{how}, command {}", record.text("hash"));
         let one = || Row {
             milliseconds,
-            ..row(record, at, what.clone())
+            ..row(record, at, how.clone())
         };
         if exit != 0 {
             push(&mut self.failures, one());
@@ -196,6 +213,7 @@ fn row(record: &Record, at: Ts, what: String) -> Row {
         at,
         alias: record.text("alias").to_owned(),
         what,
+        hash: record.text("hash").to_owned(),
         milliseconds: 0,
     }
 }
