@@ -2,7 +2,10 @@
 //!
 //! Owns the file, which is replaced whole every [`PERIOD`], and what is in it beside the
 //! record's counters: the queue, sessions, the age of the policy. No port is opened: a
-//! collector reads the file. Started by `serve`.
+//! collector reads the file. Each figure says by a label `server` whose it is, because a
+//! collector takes two figures that differ in nothing for one; and of several servers that are
+//! given one name (sessions of a client), each has a file of its own, `NAME-2.prom` and so on.
+//! Started by `serve`.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -13,9 +16,11 @@ use std::sync::Weak;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{OFlag, openat, renameat};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fchmod};
 
+use crate::audit::chain::directory::open_parent;
 use crate::audit::{Audit, Record};
 use crate::config::Store;
 use crate::task::Tasks;
@@ -23,10 +28,15 @@ use crate::task::Tasks;
 /// How often the file is written.
 const PERIOD: Duration = Duration::from_secs(5);
 
+/// Most servers that share a name.
+const SHARING: usize = 64;
+
 /// The file's directory and name.
 pub(crate) struct MetricsFile {
     directory: OwnedFd,
     name: String,
+    /// Held as long as the name is ours.
+    lock: Option<Flock<File>>,
 }
 
 impl MetricsFile {
@@ -35,16 +45,60 @@ impl MetricsFile {
     /// # Errors
     /// The path names no file, or its directory cannot be opened.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
-        let of_path = |text: &str| format!("{}: {text}", path.display());
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| of_path("that is no file's name"))?;
-        let parent = path.parent().filter(|parent| *parent != Path::new(""));
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = nix::fcntl::open(parent.unwrap_or(Path::new(".")), flags, Mode::empty());
+        let opened = open_parent(path);
+        let (directory, name) =
+            opened.map_err(|failure| format!("{}: {failure}", path.display()))?;
         Ok(Self {
-            directory: directory.map_err(|errno| of_path(errno.desc()))?,
-            name: name.to_owned(),
+            directory,
+            name,
+            lock: None,
         })
+    }
+
+    /// Takes the first name that no living server has. By the user that the server becomes, so
+    /// that the next one can do the same.
+    fn claim(&mut self) -> io::Result<()> {
+        let (stem, ending) = match self.name.rsplit_once('.') {
+            Some((stem, ending)) if !stem.is_empty() => (stem.to_owned(), format!(".{ending}")),
+            _ => (self.name.clone(), String::new()),
+        };
+        for number in 1..=SHARING {
+            let name = match number {
+                1 => format!("{stem}{ending}"),
+                _ => format!("{stem}-{number}{ending}"),
+            };
+            let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+            let lock = openat(
+                &self.directory,
+                format!(".{name}.lock").as_str(),
+                flags,
+                mode,
+            )?;
+            match Flock::lock(File::from(lock), FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => {
+                    (self.name, self.lock) = (name, Some(lock));
+                    return Ok(());
+                }
+                Err((_, Errno::EWOULDBLOCK)) => {}
+                Err((_, errno)) => return Err(errno.into()),
+            }
+        }
+        Err(io::Error::other(
+            "too many servers write figures under this name",
+        ))
+    }
+
+    /// What the label `server` says: the file's name without its ending.
+    fn server(&self) -> String {
+        let stem = self
+            .name
+            .rsplit_once('.')
+            .map_or(&*self.name, |(stem, _)| stem);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        stem.chars()
+            .map(|c| if plain(c) { c } else { '_' })
+            .collect()
     }
 
     /// The directory, for the sandbox to grant.
@@ -87,7 +141,7 @@ pub(crate) struct Watched {
 ///
 /// # Errors
 /// No thread can be made.
-pub(crate) fn start(file: MetricsFile, watched: Watched) -> io::Result<()> {
+pub(crate) fn start(mut file: MetricsFile, watched: Watched) -> io::Result<()> {
     let thread = thread::Builder::new().name("metrics".to_owned());
     let work = move || {
         let (mut hash, mut since, mut failing) = (String::new(), Instant::now(), false);
@@ -98,7 +152,12 @@ pub(crate) fn start(file: MetricsFile, watched: Watched) -> io::Result<()> {
             }
             let stale = store.rejected().is_some();
             drop(store);
-            let written = file.write(&text(&watched, since.elapsed(), stale));
+            let claimed = match file.lock {
+                Some(_) => Ok(()),
+                None => file.claim(),
+            };
+            let figures = || labelled(&text(&watched, since.elapsed(), stale), &file.server());
+            let written = claimed.and_then(|()| file.write(&figures()));
             if written.is_err() != failing {
                 failing = !failing;
                 if let Err(error) = written {
@@ -111,6 +170,23 @@ pub(crate) fn start(file: MetricsFile, watched: Watched) -> io::Result<()> {
         }
     };
     thread.spawn(work).map(drop)
+}
+
+/// The same figures, each with the label `server`.
+fn labelled(text: &str, server: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    for line in text.lines() {
+        let labelled = match line.split_once('{') {
+            _ if line.starts_with('#') => line.to_owned(),
+            Some((name, rest)) => format!("{name}{{server=\"{server}\",{rest}"),
+            None => {
+                let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+                format!("{name}{{server=\"{server}\"}} {value}")
+            }
+        };
+        let _ = writeln!(out, "{labelled}");
+    }
+    out
 }
 
 fn text(watched: &Watched, age: Duration, stale: bool) -> String {

@@ -15,9 +15,14 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tcpserver", "ucspi-tcp"),
     ("useradd", "passwd"),
     ("flock", "util-linux"),
+    ("ssh-agent", "openssh-client"),
+    ("ssh-add", "openssh-client"),
     ("jq", "jq"),
     ("systemd-analyze", "systemd"),
     ("rsyslogd", "rsyslog"),
+    ("mtail", "mtail"),
+    ("promtool", "prometheus"),
+    ("prometheus-node-exporter", "prometheus-node-exporter"),
 ];
 
 /// The absolute path of a program (`sshd` insists on one).

@@ -10,6 +10,7 @@ mod files;
 mod logs;
 mod readme;
 mod units;
+mod watching;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -16,7 +16,7 @@ fn figures_agree_with_what_ran() {
     let fleet = Fleet::of(&["web1"]);
     fleet.allow(&["uptime", "false"]);
     let scratch = Scratch::new("metrics");
-    let path = scratch.path().join("server.prom");
+    let path = scratch.path().join("web.figures.prom");
     let args = ["--metrics-file", path.to_str().unwrap()];
     let server = Launch::default().args(&args).start(&fleet.setup);
     server.run("web1", "uptime");
@@ -24,9 +24,12 @@ fn figures_agree_with_what_ran() {
     server.run("web1", "reboot");
     let read = || fs::read_to_string(&path).unwrap_or_default();
     wait_until("the figures are those of now", || {
-        read().contains("mcp_ssh_runs_total{outcome=\"failed\"} 1")
+        read().contains("mcp_ssh_runs_total{server=\"web.figures\",outcome=\"failed\"} 1")
     });
     let text = read();
+    let text = text.replace("server=\"web.figures\",", "");
+    let text = text.replace("{server=\"web.figures\"}", "");
+    assert!(!text.contains("server="), "{text}");
     for line in [
         "mcp_ssh_decisions_total{verdict=\"allowed\"} 2",
         "mcp_ssh_decisions_total{verdict=\"denied\"} 1",
