@@ -298,6 +298,38 @@ fn refused(server: &Server, running: &Value, id: &str, reason: &str, number: usi
     assert_eq!(record["outcome"], "forged", "{number}");
 }
 
+/// A race: the same command asked about twice at a time.
+#[test]
+fn one_word_lets_one_of_two_equal_questions_run() {
+    let fleet = fleet("");
+    let desk = Desk::new(&fleet);
+    let server = desk.start(&fleet, json!({}));
+    let first = server.begin_call("ssh_run", call());
+    let one = desk.question();
+    let second = server.begin_call("ssh_run", call());
+    wait_until("there are two questions", || desk.requests() == 2);
+    let entries = fs::read_dir(desk.scratch.path().join("requests")).unwrap();
+    let two = entries
+        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .map(|text| serde_json::from_slice::<Value>(&text).unwrap())
+        .find(|question| question["id"] != one["id"])
+        .unwrap();
+    let (id, other) = (two["id"].as_str().unwrap(), one["id"].as_str().unwrap());
+    assert!(desk.operator(&["approve", id, "--yes"]).0);
+    assert_eq!(answer(&server, &second)["exit_code"], 0);
+    assert_eq!(desk.requests(), 1, "the other one still waits");
+    // The same word again, for what is the same command on the same host.
+    let used = fs::read_to_string(desk.grant(id)).unwrap_or_default();
+    let used = match used.is_empty() {
+        true => desk.grant_for(&fleet, &two).to_string(),
+        false => used,
+    };
+    desk.plant(other, &used, OPERATOR, 0o644);
+    refused(&server, &first, other, "grant_of_another_question", 0);
+    assert_eq!(fleet.machines[0].logins(), 1);
+    server.finish();
+}
+
 #[test]
 fn a_word_that_comes_too_late_or_under_another_policy_counts_for_nothing() {
     let fleet = fleet("approval_seconds: 1\n");
