@@ -137,7 +137,7 @@ impl Audit {
         for (task, end) in open.iter().filter_map(|task| interrupted(task)) {
             let json = self.of_task(&task).joined(&end.to_json(), false);
             ledger.append(Entry::end(json.clone(), &task))?;
-            let _ = self.send(&json, false);
+            let _ = self.send(&json, &end);
         }
         let ts = Ts::now();
         let closed = Mark::Closed { ts, by: boot };

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-use crate::audit::chain::directory::{open_directory, same_file};
+use crate::audit::chain::directory::{open_parent, same_file};
 use crate::audit::failure::Failure;
 
 /// Older files that stay: `NAME.1` to `NAME.5`.
@@ -43,14 +43,9 @@ impl LogFile {
     /// # Errors
     /// The path names no file, or its directory can't be opened.
     pub fn open(path: &Path, rotate_bytes: u64) -> Result<Self, Failure> {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or(Failure::NotAFileName)?.to_owned();
-        let parent = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
+        let (directory, name) = open_parent(path)?;
         Ok(Self {
-            directory: open_directory(parent)?,
+            directory,
             name,
             shown: path.to_owned(),
             rotate_bytes,

@@ -13,6 +13,7 @@ pub(crate) mod log_file;
 pub(crate) mod record;
 pub(crate) mod redact;
 pub(crate) mod stderr;
+pub(crate) mod syslog;
 pub(crate) mod tally;
 pub(crate) mod timestamp;
 
@@ -40,6 +41,7 @@ pub use record::{
     Record, Reload, Sandbox, ServerStart,
 };
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
+pub(crate) use syslog::{FACILITIES, Syslog, Target};
 
 use crate::audit::chain::committer::Wakeup;
 use crate::audit::chain::ledger::{Entry, Ledger};
@@ -73,7 +75,9 @@ struct Shared {
     os_user: OnceLock<String>,
     /// A copy of the plain log.
     log_file: OnceLock<LogFile>,
-    /// The last line did not get into it.
+    /// The machine's, which gets a copy too.
+    syslog: OnceLock<Arc<Syslog>>,
+    /// The last line did not get into the file.
     log_file_failing: AtomicBool,
     file: OnceLock<(Arc<Ledger>, Wakeup)>,
     secrets: RwLock<Arc<Patterns>>,
@@ -100,6 +104,7 @@ impl Audit {
             boot: boot_id(),
             os_user: OnceLock::new(),
             log_file: OnceLock::new(),
+            syslog: OnceLock::new(),
             log_file_failing: AtomicBool::new(false),
             file: OnceLock::new(),
             secrets: RwLock::new(Patterns::none()),
@@ -156,6 +161,23 @@ impl Audit {
     /// From now on, each line of the plain log goes to this file too; the first time counts.
     pub fn copy_to(&self, file: LogFile) {
         let _ = self.shared.log_file.set(file);
+    }
+
+    /// From now on, each line of the plain log goes to syslog too, but those that only say how
+    /// far something is. Starts a thread: to be called with the sandbox closed; the first time
+    /// counts.
+    ///
+    /// # Errors
+    /// There can be no thread.
+    pub(crate) fn send_to(&self, syslog: Arc<Syslog>) -> std::io::Result<()> {
+        let shared = Arc::downgrade(&self.shared);
+        syslog.start(move |record| {
+            if let Some(shared) = shared.upgrade() {
+                Self::over(shared).emit(record);
+            }
+        })?;
+        let _ = self.shared.syslog.set(syslog);
+        Ok(())
     }
 
     /// Says who started the server; the first time counts.
@@ -233,6 +255,9 @@ impl Audit {
             }
         }
         self.shared.stderr.flush(LAST_FLUSH);
+        if let Some(syslog) = self.shared.syslog.get() {
+            syslog.flush(LAST_FLUSH);
+        }
     }
 
     /// The secret values of the configuration in force, and of earlier ones that something
@@ -293,7 +318,7 @@ impl Audit {
             // A failure is noted by append(); the record is kept for a better time.
             let _ = self.append(Entry::report(body));
         }
-        self.send(&json, record.is_passing())
+        self.send(&json, &record)
     }
 
     /// A record with the members of its call. `named`: it names its task itself.
@@ -302,9 +327,14 @@ impl Audit {
         self.scope.join(record, named, os_user)
     }
 
-    pub(crate) fn send(&self, json: &str, passing: bool) -> Result<(), AuditError> {
+    /// Writes the line `json` of `record` to the log and its copies.
+    pub(crate) fn send(&self, json: &str, record: &Record) -> Result<(), AuditError> {
         let line = with_boot(json, &self.shared.boot);
+        let passing = record.is_passing();
         let copied = self.copy(&line);
+        if let Some(syslog) = self.shared.syslog.get().filter(|_| !passing) {
+            syslog.send(record.severity(), &line);
+        }
         let sent = self.shared.stderr.write(line, passing);
         // One of the two is enough for somebody to read it.
         match copied {
@@ -350,7 +380,7 @@ impl Audit {
             let _ = self.append(entry);
             wakeup.send();
         }
-        let _ = self.send(&json, false);
+        let _ = self.send(&json, &end);
     }
 
     /// Closes a start whose command was not sent.
@@ -382,7 +412,7 @@ impl Audit {
                 Err(error) => Record::error("audit_failed", error),
                 Ok(_) => Record::warning("audit_recovered", "the audit file is written again"),
             };
-            let _ = self.send(&note.to_json(), false);
+            let _ = self.send(&note.to_json(), &note);
         }
         appended
     }

@@ -30,6 +30,8 @@ Commands:
   policy test FILE            compare the policy with a file of expectations
   policy tables               print the built-in tables of programs and hazards
   audit verify [FILE|DIR]...  prove that no record was changed, removed or reordered
+  audit sign [FILE|DIR]... --key KEY
+                              have the heads of the records signed with an SSH key
   audit show [FILE|DIR]...    print the records for people, or with --json or --csv
   audit report [FILE|DIR]... --html PATH
                               write a page for a browser or for paper
@@ -51,6 +53,8 @@ Options of the server (those of the others: help COMMAND):
   --audit-keep-bytes SIZE, --audit-keep-days DAYS
                          of DIR, remove the oldest beyond this (0: keep all)
   --log-file PATH        also write the log to PATH
+  --log-syslog FACILITY[:SOCKET]
+                         also send the log to syslog or journald (/dev/log)
   --metrics-file PATH    figures for Prometheus (node_exporter's textfile collector)
   --approvals-dir DIR    where the operator approves (approval: operator)
   --audit-rotate-bytes SIZE
@@ -71,7 +75,7 @@ Environment, where the flag is absent:
   MCP_SSH_ALLOW_LINKS_BENEATH=1  MCP_SSH_SANDBOX  MCP_SSH_SANDBOX_FLOOR
   MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_DIR  MCP_SSH_AUDIT_ROTATE_BYTES
   MCP_SSH_AUDIT_KEEP_BYTES  MCP_SSH_AUDIT_KEEP_DAYS  MCP_SSH_LOG_FILE
-  MCP_SSH_APPROVALS_DIR  MCP_SSH_METRICS_FILE  MCP_SSH_RUNTIME_DIR
+  MCP_SSH_LOG_SYSLOG  MCP_SSH_APPROVALS_DIR  MCP_SSH_METRICS_FILE  MCP_SSH_RUNTIME_DIR
   MCP_SSH_DEBUG=1: the log also says what each SSH session agreed on
   MCP_SSH_SECRET_<NAME>, <NAME>: values of secrets
 

@@ -23,10 +23,11 @@ pub(crate) use values::{Account, Id};
 
 use crate::audit;
 use crate::cli::args::Name;
+use crate::cli::commands::audit::signed::Trusted;
 use crate::cli::commands::import::Source;
 
 /// The variables that stand for an absent flag, and the one that has none.
-pub(crate) const VARIABLES: [&str; 16] = [
+pub(crate) const VARIABLES: [&str; 17] = [
     "MCP_SSH_CONFIG_DIR",
     "MCP_SSH_KEYS_DIR",
     "MCP_SSH_SECRETS_DIR",
@@ -39,6 +40,7 @@ pub(crate) const VARIABLES: [&str; 16] = [
     "MCP_SSH_AUDIT_KEEP_BYTES",
     "MCP_SSH_AUDIT_KEEP_DAYS",
     "MCP_SSH_LOG_FILE",
+    "MCP_SSH_LOG_SYSLOG",
     "MCP_SSH_APPROVALS_DIR",
     "MCP_SSH_METRICS_FILE",
     "MCP_SSH_RUNTIME_DIR",
@@ -122,6 +124,12 @@ pub enum Command {
     AuditVerify {
         files: Vec<PathBuf>,
         head: Option<String>,
+        signed: Option<Trusted>,
+    },
+    AuditSign {
+        files: Vec<PathBuf>,
+        key: PathBuf,
+        out: Option<PathBuf>,
     },
     AuditShow {
         files: Vec<PathBuf>,
@@ -181,6 +189,7 @@ pub struct Settings {
     pub audit_dir: Option<PathBuf>,
     pub audit_keep: audit::Keep,
     pub log_file: Option<PathBuf>,
+    pub log_syslog: Option<audit::Target>,
     pub approvals_dir: Option<PathBuf>,
     pub metrics_file: Option<PathBuf>,
     /// Bytes at which the audit file is set aside; 0 is never.

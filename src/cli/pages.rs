@@ -104,6 +104,18 @@ fn details(name: Name) -> &'static [&'static str] {
         Name::AuditVerify => &[
             "0 if the chain is whole; else 1, and every break is named. A head that was kept\n\
              elsewhere (audit_head in the log) shows that nothing was cut off at the end.",
+            "--signed with --allowed-signers does the same with heads that were signed, and shows it\n\
+             to somebody who does not trust this machine. Keep what was signed elsewhere: whoever\n\
+             writes the records anew can remove it too. The signature is checked by ssh-keygen,\n\
+             against the keys as they are allowed now.",
+        ],
+        Name::AuditSign => &[
+            "Reads the records, and refuses to sign what is not sound. Writes two files: how far\n\
+             each chain has come (number and seal of its last record), and the signature, as\n\
+             'ssh-keygen -Y sign' makes it. ssh-keygen asks for what the key needs: a passphrase,\n\
+             an agent, a touch. The namespace is audit-heads@mcp-ssh-orchestrator.github.io.",
+            "It proves that nothing up to there was changed or removed since, not when it was\n\
+             signed, and nothing of what the server did not record.",
         ],
         Name::AuditShow => &[
             "Records that do not match their seal are shown whatever is filtered, with '!!'. 1 if\n\

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::audit;
 use crate::cli::args::{self, Line, Name, spelling, split, utf8};
+use crate::cli::commands::audit::signed::Trusted;
 use crate::cli::commands::import::Source;
 use crate::cli::sandbox::{Sandbox, parse_floor, parse_level};
 use crate::cli::values::{self, size, switched_on};
@@ -63,7 +64,11 @@ fn interpret(
             spelling(name).0
         ));
     }
-    let command = command(line, name)?;
+    let kept = settings.as_ref().ok().and_then(|settings| {
+        let directory = settings.audit_dir.as_ref();
+        directory.or(settings.audit_file.as_ref()).cloned()
+    });
+    let command = command(line, name, kept)?;
     let settings = settings?;
     let approves = matches!(command, Command::Approvals { .. } | Command::Answer { .. });
     if approves && settings.approvals_dir.is_none() {
@@ -72,15 +77,23 @@ fn interpret(
     Ok(Options { command, settings })
 }
 
-fn command(line: Line, name: Name) -> Result<Command, String> {
+/// `kept` is where the environment says that records are.
+fn command(line: Line, name: Name, kept: Option<PathBuf>) -> Result<Command, String> {
     let wrong_count = || {
         let (words, operands) = spelling(name);
         match operands {
             "" => format!("'{words}' takes no operands"),
+            "[FILE|DIR]..." => format!(
+                "'{words}' takes {operands}, or MCP_SSH_AUDIT_DIR or _FILE in the environment"
+            ),
             _ => format!("'{words}' takes {operands}"),
         }
     };
     let json = line.has("json");
+    let files: Vec<PathBuf> = match line.operands.as_slice() {
+        [] => kept.into_iter().collect(),
+        named => named.iter().map(PathBuf::from).collect(),
+    };
     let text = |word: &OsString| utf8(word, "an operand");
     Ok(match (name, line.operands.as_slice()) {
         (Name::Serve, []) => Command::Serve,
@@ -105,9 +118,7 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
         (Name::PolicyExplain, words @ [_, ..]) => Command::PolicyExplain {
             command: one_command(words)?,
         },
-        (Name::PolicySuggest, [_, ..]) => Command::PolicySuggest {
-            files: line.operands.iter().map(PathBuf::from).collect(),
-        },
+        (Name::PolicySuggest, _) if !files.is_empty() => Command::PolicySuggest { files },
         (Name::PolicySets, []) => Command::PolicySets,
         (Name::PolicyTables, []) => Command::PolicyTables,
         (Name::Trust, aliases) => trust(&line, aliases)?,
@@ -121,12 +132,20 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
         },
         (Name::Reload, []) => Command::Reload,
         (Name::Status, []) => Command::Status,
-        (Name::AuditVerify, [_, ..]) => Command::AuditVerify {
-            files: line.operands.iter().map(PathBuf::from).collect(),
+        (Name::AuditVerify, _) if !files.is_empty() => Command::AuditVerify {
+            files,
             head: line.text("head")?,
+            signed: trusted(&line)?,
         },
-        (Name::AuditShow, [_, ..]) => Command::AuditShow {
-            files: line.operands.iter().map(PathBuf::from).collect(),
+        (Name::AuditSign, _) if !files.is_empty() => Command::AuditSign {
+            files,
+            key: line.value("key").map(PathBuf::from).ok_or_else(|| {
+                "'audit sign' takes --key PATH, the SSH key to sign with".to_owned()
+            })?,
+            out: line.value("out").map(PathBuf::from),
+        },
+        (Name::AuditShow, _) if !files.is_empty() => Command::AuditShow {
+            files,
             shown: match (json, line.has("csv")) {
                 (true, true) => return Err("--json and --csv: give one of them".to_owned()),
                 (true, false) => Shown::Json,
@@ -138,8 +157,8 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
             since: line.text("since")?,
             denied: line.has("denied"),
         },
-        (Name::AuditReport, [_, ..]) => Command::AuditReport {
-            files: line.operands.iter().map(PathBuf::from).collect(),
+        (Name::AuditReport, _) if !files.is_empty() => Command::AuditReport {
+            files,
             html: line
                 .value("html")
                 .map(PathBuf::from)
@@ -151,6 +170,21 @@ fn command(line: Line, name: Name) -> Result<Command, String> {
         (Name::Manual, []) => Command::Manual,
         _ => return Err(wrong_count()),
     })
+}
+
+fn trusted(line: &Line) -> Result<Option<Trusted>, String> {
+    let path = |name| line.value(name).map(PathBuf::from);
+    let signer = line.text("signer")?;
+    match (path("signed"), path("allowed-signers")) {
+        (Some(statement), Some(allowed)) => Ok(Some(Trusted {
+            statement,
+            allowed,
+            signer,
+        })),
+        (None, None) if signer.is_none() => Ok(None),
+        (Some(_), None) => Err("--signed takes --allowed-signers PATH: who may have signed".into()),
+        (None, _) => Err("--allowed-signers and --signer are of --signed PATH".to_owned()),
+    }
 }
 
 fn trust(line: &Line, aliases: &[OsString]) -> Result<Command, String> {
@@ -235,6 +269,7 @@ fn settings(
     if audit_dir.is_none() && audit_keep != audit::Keep::default() {
         return Err("--audit-keep-bytes and --audit-keep-days are of --audit-dir".to_owned());
     }
+    let syslog = either("log-syslog", "MCP_SSH_LOG_SYSLOG");
     let sandbox = either("sandbox", "MCP_SSH_SANDBOX");
     let sandbox = sandbox
         .as_deref()
@@ -258,6 +293,7 @@ fn settings(
         metrics_file: either("metrics-file", "MCP_SSH_METRICS_FILE").map(PathBuf::from),
         approvals_dir: either("approvals-dir", "MCP_SSH_APPROVALS_DIR").map(PathBuf::from),
         log_file: either("log-file", "MCP_SSH_LOG_FILE").map(PathBuf::from),
+        log_syslog: syslog.as_deref().map(values::syslog).transpose()?,
         audit_rotate_bytes: rotate.as_deref().map_or(Ok(audit::ROTATE_BYTES), |value| {
             size("audit-rotate-bytes", value)
         })?,
@@ -313,9 +349,15 @@ mod tests {
             command("audit verify a b --head 00ff"),
             Command::AuditVerify {
                 files: vec!["a".into(), "b".into()],
-                head: Some("00ff".into())
+                head: Some("00ff".into()),
+                signed: None
             }
         );
+        let told = problem("audit verify a --signed s");
+        assert!(told.contains("--allowed-signers PATH"), "{told}");
+        let told = problem("audit verify a --allowed-signers s");
+        assert!(told.contains("of --signed"), "{told}");
+        assert!(problem("audit sign a").contains("--key PATH"));
     }
 
     #[test]
@@ -327,7 +369,12 @@ mod tests {
             let topics = vec![Name::Check];
             assert_eq!(command(line), Command::Help { topics }, "{line}");
         }
-        let topics = vec![Name::AuditVerify, Name::AuditShow, Name::AuditReport];
+        let topics = vec![
+            Name::AuditVerify,
+            Name::AuditSign,
+            Name::AuditShow,
+            Name::AuditReport,
+        ];
         assert_eq!(command("help audit"), Command::Help { topics });
         assert!(problem("help chek").contains("did you mean 'check'?"));
         for line in ["-V", "version", "check --version"] {
@@ -425,6 +472,24 @@ mod tests {
         };
         assert_eq!(settings.user, Some(account));
         assert!(settings.allow_links_beneath);
+    }
+
+    #[test]
+    fn records_are_where_the_environment_says() {
+        let asked = |line: &[&str]| {
+            let args = [&["program"], line].concat();
+            let environment = |name: &str| (name == "MCP_SSH_AUDIT_DIR").then(|| "/kept".into());
+            match parse(args.into_iter().map(OsString::from), environment) {
+                Ok(Options {
+                    command: Command::AuditVerify { files, .. },
+                    ..
+                }) => files,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(asked(&["audit", "verify"]), [PathBuf::from("/kept")]);
+        assert_eq!(asked(&["audit", "verify", "a"]), [PathBuf::from("a")]);
+        assert!(problem("audit show").contains("MCP_SSH_AUDIT_DIR"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 
+use crate::audit::{FACILITIES, Target};
 use crate::cli::Shell;
 
 /// Whom the process is to become, as it was written.
@@ -88,6 +89,27 @@ pub(crate) fn size(option: &str, value: &OsStr) -> Result<u64, String> {
     })
 }
 
+/// `FACILITY` or `FACILITY:SOCKET`.
+pub(crate) fn syslog(value: &OsStr) -> Result<Target, String> {
+    let text = value.to_str().unwrap_or_default();
+    let (facility, socket) = text.split_once(':').unwrap_or((text, "/dev/log"));
+    let known = FACILITIES.iter().find(|(name, _)| *name == facility);
+    match (known, socket) {
+        (Some((_, facility)), socket) if socket.starts_with('/') => Ok(Target {
+            facility: *facility,
+            socket: socket.into(),
+        }),
+        _ => {
+            let names: Vec<&str> = FACILITIES.iter().map(|(name, _)| *name).collect();
+            Err(format!(
+                "log-syslog: {value:?} is not FACILITY or FACILITY:SOCKET, with one of {} and a \
+                 path from /",
+                names.join(", ")
+            ))
+        }
+    }
+}
+
 pub(crate) fn switched_on(name: &str, value: Option<&OsStr>) -> Result<bool, String> {
     let lower = value.map(OsStr::to_ascii_lowercase);
     match lower.as_deref().map(OsStr::to_str) {
@@ -127,6 +149,29 @@ mod tests {
             assert_eq!(read(text), Some(bytes), "{text}");
         }
         for wrong in ["", "M", "-1", "1.5M", "1T", "1 M M", "99999999999G"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn syslog_is_a_facility_and_perhaps_a_socket() {
+        let read = |text: &str| syslog(OsStr::new(text)).ok();
+        let target = |facility, socket: &str| {
+            let socket = socket.into();
+            Some(Target { facility, socket })
+        };
+        assert_eq!(read("authpriv"), target(10, "/dev/log"));
+        let other = "/run/systemd/journal/dev-log";
+        assert_eq!(read(&format!("local3:{other}")), target(19, other));
+        for wrong in [
+            "",
+            "kern",
+            "local8",
+            "10",
+            "authpriv:",
+            "user:dev/log",
+            "/dev/log",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

@@ -55,6 +55,7 @@ fn examine(
                 "audit-file" => "audit_file",
                 "audit-dir" => "audit_dir",
                 "log-file" => "log_file",
+                "log-syslog" => "log_syslog",
                 "metrics-file" => "metrics_file",
                 _ => "approvals",
             };
@@ -112,10 +113,18 @@ fn examine(
     if let Some(path) = &settings.log_file {
         report.add(written_file("log_file", path));
     }
+    if let Some(syslog) = &places.syslog {
+        report.add(match syslog.trouble() {
+            None => good("log_syslog", syslog.shown().display().to_string()),
+            // The server starts all the same, and goes on trying.
+            Some(trouble) => doubtful("log_syslog", trouble),
+        });
+    }
     if let Some(path) = &settings.metrics_file {
         report.add(written_file("metrics_file", path));
     }
     let scope = report.snapshot().map(Scope::of).unwrap_or_default();
+    let scope = scope.and_syslog(places.syslog.is_some());
     let proof = Proof::before(dirs, report.snapshot());
     let grants = grants(dirs, &places);
     match sandbox::close(alone, &Demand::of(settings), identity, scope, grants) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::audit::failure::Failure;
-use crate::audit::{Archive, Kept, LogFile, Place};
+use crate::audit::{Archive, Kept, LogFile, Place, Syslog};
 use crate::cli::Settings;
 use crate::config::{Dirs, Environment, Loaded, Snapshot, load};
 use crate::startup::metrics::MetricsFile;
@@ -26,6 +26,7 @@ pub(crate) const NEEDED: &str = "logins and reloads that need it fail";
 pub(crate) struct Places {
     pub(crate) kept: Option<Kept>,
     pub(crate) log_file: Option<LogFile>,
+    pub(crate) syslog: Option<Arc<Syslog>>,
     pub(crate) desk: Option<Desk>,
     pub(crate) metrics: Option<MetricsFile>,
 }
@@ -63,11 +64,13 @@ impl Places {
         let log_file = settings.log_file.as_deref();
         let log_file =
             log_file.map(|path| LogFile::open(path, bytes).map_err(of("log-file", path)));
+        let syslog = settings.log_syslog.as_ref().map(Syslog::open).transpose();
         let desk = settings.approvals_dir.as_deref().map(Desk::open);
         let metrics = settings.metrics_file.as_deref().map(MetricsFile::open);
         Ok(Self {
             kept,
             log_file: log_file.transpose()?,
+            syslog: syslog.map_err(|error| NoPlace("log-syslog", error.to_string()))?,
             desk: desk
                 .transpose()
                 .map_err(|error| NoPlace("approvals-dir", error))?,

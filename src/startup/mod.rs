@@ -80,8 +80,13 @@ fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -
         }
         Command::Reload => ask::run(&settings, Question::Reload),
         Command::Status => ask::run(&settings, Question::Status),
-        Command::AuditVerify { files, head } => {
-            commands::audit::verify::run(&files, head.as_deref())
+        Command::AuditVerify {
+            files,
+            head,
+            signed,
+        } => commands::audit::verify::run(&files, head.as_deref(), signed.as_ref()),
+        Command::AuditSign { files, key, out } => {
+            commands::audit::sign::run(&files, &key, out.as_deref())
         }
         Command::AuditShow {
             files,

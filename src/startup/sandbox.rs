@@ -28,6 +28,8 @@ const DNS: u16 = 53;
 pub(crate) struct Scope {
     ports: BTreeSet<Port>,
     agent: bool,
+    /// There is a datagram socket of AF_UNIX.
+    syslog: bool,
 }
 
 impl Scope {
@@ -35,7 +37,12 @@ impl Scope {
         Self {
             ports: snapshot.ports(),
             agent: snapshot.needs_agent(),
+            syslog: false,
         }
+    }
+
+    pub(crate) fn and_syslog(self, syslog: bool) -> Self {
+        Self { syslog, ..self }
     }
 }
 
@@ -141,17 +148,22 @@ pub(crate) fn close(
     scope: Scope,
     mut grants: Grants<'_>,
 ) -> Result<Confinement, ConfineError> {
-    let Scope { ports, agent } = scope;
+    let Scope {
+        ports,
+        agent,
+        syslog,
+    } = scope;
+    let unix = agent || syslog;
     grants.ports = ports.iter().map(|port| port.get()).chain([DNS]).collect();
     process::forbid_new_privileges().map_err(ConfineError::NewPrivileges)?;
 
     let offer = Offer::of_this_kernel();
-    let lacking = demand.lacking(&offer.held(agent));
+    let lacking = demand.lacking(&offer.held(unix));
     if !lacking.is_empty() {
         return Err(ConfineError::Incomplete {
             way_out: demand.way_out(&lacking),
             lacking,
-            missing: offer.missing(agent),
+            missing: offer.missing(unix),
         });
     }
     let (in_force, missing) = if demand.level == Level::Off {
@@ -159,12 +171,12 @@ pub(crate) fn close(
         (Offer::nothing(), vec![off.to_owned()])
     } else {
         let in_force = enforce(demand, offer, &grants, Needs { agent })?;
-        let missing = in_force.missing(agent);
+        let missing = in_force.missing(unix);
         (in_force, missing)
     };
     let abi = in_force.landlock.as_ref().copied().unwrap_or(0);
     let seccomp = in_force.seccomp.is_ok();
-    let rights = in_force.held(agent);
+    let rights = in_force.held(unix);
     let still_root = identity.still_root.map(|reason| reason.to_string());
     Ok(Confinement {
         ports: rights.contains(&Right::Tcp).then_some(ports),
@@ -234,8 +246,8 @@ impl Offer {
 
     /// What of it holds. Some of what an older Landlock does not know is held by the filter
     /// of system calls, which has no truncate(2), no kill(2), ioctl(2) for sockets alone and
-    /// Unix sockets only for an agent.
-    fn held(&self, agent: bool) -> Vec<Right> {
+    /// Unix sockets only for an agent and for syslog (`unix`).
+    fn held(&self, unix: bool) -> Vec<Right> {
         let abi = self.landlock.as_ref().copied().unwrap_or(0);
         let seccomp = self.seccomp.is_ok();
         let holds = |right: &Right| match right {
@@ -245,15 +257,15 @@ impl Offer {
             Right::Truncate => abi >= 3 || (abi >= 1 && seccomp),
             Right::Tcp => abi >= landlock::TCP,
             Right::Ioctl => abi >= 5 || seccomp,
-            Right::Scopes => abi >= 6 || (seccomp && !agent),
+            Right::Scopes => abi >= 6 || (seccomp && !unix),
         };
         Right::ALL.into_iter().filter(holds).collect()
     }
 
     /// What does not hold, why, and what mends it: a sentence each.
-    fn missing(&self, agent: bool) -> Vec<String> {
+    fn missing(&self, unix: bool) -> Vec<String> {
         let mut missing = Vec::new();
-        let held = self.held(agent);
+        let held = self.held(unix);
         match &self.landlock {
             Err(reason) => missing.push(reason.clone()),
             Ok(abi) => {
@@ -268,7 +280,7 @@ impl Offer {
                 if !held.contains(&Right::Scopes) && self.seccomp.is_ok() {
                     missing.push(format!(
                         "this kernel's Landlock (ABI {abi}) cannot keep a server that was taken \
-                         over from abstract Unix sockets, which the agent's rule leaves open; use \
+                         over from abstract Unix sockets, which a socket for the agent or for syslog leaves open; use \
                          Linux 6.12 or newer (ABI 6)"
                     ));
                 }

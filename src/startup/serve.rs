@@ -108,7 +108,7 @@ fn boot(
         &alone,
         &Demand::of(settings),
         identity,
-        Scope::of(&snapshot),
+        Scope::of(&snapshot).and_syslog(places.syslog.is_some()),
         grants,
     );
     let confined = confined.map_err(StartError::Confine)?;
@@ -122,6 +122,7 @@ fn boot(
     let Places {
         kept,
         log_file,
+        syslog,
         desk,
         metrics,
     } = places;
@@ -130,6 +131,9 @@ fn boot(
     }
     // Closed and verified: from here on there may be threads, and each inherits the sandbox.
     alone.end();
+    if let Some(syslog) = syslog {
+        audit.send_to(syslog).map_err(StartError::Threads)?;
+    }
     audit.begin(kept, start).map_err(StartError::Audit)?;
     noticed.into_iter().for_each(|record| audit.emit(record));
 

@@ -47,14 +47,9 @@ impl Place {
     /// The path names no file, its directory can't be opened, or the program can't be
     /// read.
     pub fn open(path: &Path, rotate_bytes: u64) -> Result<Self, Failure> {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or(Failure::NotAFileName)?.to_owned();
-        let parent = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
+        let (directory, name) = open_parent(path)?;
         Ok(Self {
-            directory: open_directory(parent)?,
+            directory,
             name,
             shown: path.to_owned(),
             rotate_bytes,
@@ -247,6 +242,17 @@ impl Place {
 /// Whether two descriptions are of one file.
 pub(crate) fn same_file(one: &FileStat, other: &FileStat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+/// Opens the directory that a file is to be in; with the file's name there.
+pub(crate) fn open_parent(path: &Path) -> Result<(OwnedFd, String), Failure> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or(Failure::NotAFileName)?.to_owned();
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    Ok((open_directory(parent)?, name))
 }
 
 /// Opens a directory that files are kept in.

@@ -26,7 +26,7 @@ const CLOSE: &[u8] = b"\"}";
 const HEX: usize = 64;
 
 /// A SHA-256, in hex when shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Digest([u8; 32]);
 
 impl Digest {

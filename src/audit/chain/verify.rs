@@ -8,6 +8,7 @@
 //! it takes a head that was kept elsewhere. Says nothing in words: `audit verify` does,
 //! in `cli`, which calls it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::audit::chain::inputs::Input;
@@ -76,6 +77,8 @@ pub(crate) enum Finding {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Verified {
     pub(crate) breaks: u64,
+    /// How many of the breaks are a file that ends within a record.
+    pub(crate) torn: u64,
     pub(crate) records: u64,
     pub(crate) started: u64,
     pub(crate) ended: u64,
@@ -84,18 +87,29 @@ pub(crate) struct Verified {
     /// Ends without a start on record.
     pub(crate) startless: u64,
     /// Number and seal of the last record.
-    pub(crate) last: Option<(u64, String)>,
+    pub(crate) last: Option<(u64, Digest)>,
     /// The last record is that of a server's end.
     pub(crate) closed: bool,
-    /// Where the head is that was looked for: its number, and how many came after it.
-    pub(crate) head: Option<(u64, u64)>,
+    /// The heads that were looked for and are there.
+    pub(crate) heads: BTreeMap<Digest, Reached>,
+}
+
+/// Where a head is that was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// Number of its record.
+    pub(crate) seq: u64,
+    /// How many records came after it.
+    pub(crate) after: u64,
+    /// Nothing before it is broken.
+    pub(crate) whole: bool,
 }
 
 /// Reads the inputs as one chain, in the order of their records whatever the order they
-/// are given in. `head` is a seal to look for, as the server hands it out (`audit_head`).
+/// are given in. `heads` are seals to look for, as the server hands them out (`audit_head`).
 pub(crate) fn verify(
     mut inputs: Vec<Input<'_>>,
-    head: Option<Digest>,
+    heads: &BTreeSet<Digest>,
     found: &mut dyn FnMut(Finding),
 ) -> Verified {
     let mut check = Check {
@@ -103,8 +117,7 @@ pub(crate) fn verify(
         tip: None,
         blind: 0,
         so_far: Verified::default(),
-        wanted: head,
-        wanted_at: None,
+        wanted: heads,
     };
     inputs.sort_by_key(|input| input.first.map_or(u64::MAX, |(seq, _)| seq));
     for input in inputs {
@@ -125,8 +138,7 @@ struct Check<'a> {
     /// How many lines before could not be read: each was a record, or came in between.
     blind: u64,
     so_far: Verified,
-    wanted: Option<Digest>,
-    wanted_at: Option<u64>,
+    wanted: &'a BTreeSet<Digest>,
 }
 
 impl Check<'_> {
@@ -183,6 +195,7 @@ impl Check<'_> {
             self.broken(Broken::Unlinked { at, seq });
         }
         self.tip = Some(next);
+        self.look(&sealed);
     }
 
     /// What this record has to follow.
@@ -230,8 +243,18 @@ impl Check<'_> {
             _ => {}
         }
         so_far.closed = matches!(fields.kind.as_ref(), "server_stop" | "audit_closed");
-        if self.wanted == Some(sealed.actual) && sealed.actual == sealed.stated {
-            self.wanted_at = Some(fields.seq);
+    }
+
+    /// Whether this record is one that was looked for. To be asked after its place was judged.
+    fn look(&mut self, sealed: &Sealed<'_>) {
+        if sealed.actual == sealed.stated && self.wanted.contains(&sealed.actual) {
+            let reached = Reached {
+                seq: sealed.fields.seq,
+                after: 0,
+                whole: self.so_far.breaks == 0,
+            };
+            // A copy of it further down changes nothing.
+            self.so_far.heads.entry(sealed.actual).or_insert(reached);
         }
     }
 
@@ -242,21 +265,18 @@ impl Check<'_> {
 
     fn broken(&mut self, what: Broken) {
         self.so_far.breaks += 1;
+        self.so_far.torn += u64::from(matches!(what, Broken::Torn { .. }));
         (self.found)(Finding::Broken(what));
     }
 
     fn conclude(self) -> Verified {
         let Self {
-            mut so_far,
-            tip,
-            wanted_at,
-            ..
+            mut so_far, tip, ..
         } = self;
-        so_far.last = tip.map(|tip| (tip.next.saturating_sub(1), tip.head.to_string()));
-        so_far.head = wanted_at.map(|seq| {
-            let after = tip.map_or(0, |tip| tip.next.saturating_sub(seq + 1));
-            (seq, after)
-        });
+        so_far.last = tip.map(|tip| (tip.next.saturating_sub(1), tip.head));
+        for reached in so_far.heads.values_mut() {
+            reached.after = tip.map_or(0, |tip| tip.next.saturating_sub(reached.seq + 1));
+        }
         so_far
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod constructors;
 pub(crate) mod decision;
 pub(crate) mod panic;
 pub(crate) mod security;
+pub(crate) mod severity;
 pub(crate) mod ssh_session;
 
 use std::fmt::Display;

@@ -6,3 +6,5 @@ mod directory;
 mod joined;
 mod records;
 mod recovery;
+mod signed;
+mod syslog;
