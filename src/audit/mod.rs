@@ -163,21 +163,34 @@ impl Audit {
         let _ = self.shared.log_file.set(file);
     }
 
-    /// From now on, each line of the plain log goes to syslog too, but those that only say how
-    /// far something is. Starts a thread: to be called with the sandbox closed; the first time
-    /// counts.
+    /// From now on, each line of the plain log is kept for syslog too, but those that only say
+    /// how far something is; the first time counts.
+    pub(crate) fn keep_for(&self, syslog: Arc<Syslog>) {
+        let _ = self.shared.syslog.set(syslog);
+    }
+
+    /// Sends what is kept for syslog, from now on as it comes. Starts a thread: to be called
+    /// with the sandbox closed.
     ///
     /// # Errors
     /// There can be no thread.
-    pub(crate) fn send_to(&self, syslog: Arc<Syslog>) -> std::io::Result<()> {
+    pub(crate) fn send_to_syslog(&self) -> std::io::Result<()> {
+        let Some(syslog) = self.shared.syslog.get() else {
+            return Ok(());
+        };
         let shared = Arc::downgrade(&self.shared);
         syslog.start(move |record| {
             if let Some(shared) = shared.upgrade() {
                 Self::over(shared).emit(record);
             }
-        })?;
-        let _ = self.shared.syslog.set(syslog);
-        Ok(())
+        })
+    }
+
+    /// The last lines of a server that did not start.
+    pub(crate) fn give_up(&self) {
+        if let Some(syslog) = self.shared.syslog.get() {
+            syslog.flush(LAST_FLUSH);
+        }
     }
 
     /// Says who started the server; the first time counts.

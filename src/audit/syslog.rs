@@ -70,6 +70,8 @@ struct State {
     lost: u64,
     /// One message is taken out and not gone yet.
     sending: bool,
+    /// There is a thread that sends.
+    started: bool,
 }
 
 impl Syslog {
@@ -110,8 +112,9 @@ impl Syslog {
         std::thread::Builder::new()
             .name("syslog".to_owned())
             .stack_size(64 * 1024)
-            .spawn(move || syslog.run(&say))
-            .map(drop)
+            .spawn(move || syslog.run(&say))?;
+        self.lock().started = true;
+        Ok(())
     }
 
     /// Hands a line over. Never waits, never fails.
@@ -127,9 +130,19 @@ impl Syslog {
         self.changed.notify_all();
     }
 
-    /// Waits up to `patience` until everything is out.
+    /// Waits up to `patience` until everything is out. Without a thread it goes out here, as
+    /// far as it can.
     pub(crate) fn flush(&self, patience: Duration) {
-        let state = self.lock();
+        let mut state = self.lock();
+        if !state.started {
+            let connected = self.socket.connect(self.shown());
+            for message in state.waiting.drain(..) {
+                if connected.is_err() || self.socket.send(&message).is_err() {
+                    break;
+                }
+            }
+            return;
+        }
         let _ = self.changed.wait_timeout_while(state, patience, |state| {
             state.sending || !state.waiting.is_empty()
         });
@@ -195,11 +208,9 @@ impl Syslog {
             }
             let connected = self.socket.connect(self.shown());
             // A daemon that was started anew: it gets the message without anybody noticing.
-            if connected.is_ok() && error.kind() != io::ErrorKind::WouldBlock && !*failing {
-                match self.socket.send(message) {
-                    Ok(_) => break,
-                    Err(_) => {}
-                }
+            let again = connected.is_ok() && error.kind() != io::ErrorKind::WouldBlock;
+            if again && !*failing && self.socket.send(message).is_ok() {
+                break;
             }
             if !std::mem::replace(failing, true) {
                 let path = self.shown().display();

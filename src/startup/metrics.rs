@@ -21,7 +21,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fchmod};
 
 use crate::audit::chain::directory::open_parent;
-use crate::audit::{Audit, Record};
+use crate::audit::{Audit, Record, Ts};
 use crate::config::Store;
 use crate::task::Tasks;
 
@@ -235,6 +235,13 @@ fn text(watched: &Watched, age: Duration, stale: bool) -> String {
         out,
         "# HELP {name} Since when the policy in force is in force.\n# TYPE {name} gauge\n{name} {}",
         age.as_secs()
+    );
+    // A server that ended leaves its last figures behind.
+    let name = "mcp_ssh_written_time_seconds";
+    let _ = writeln!(
+        out,
+        "# HELP {name} When these figures were written, in Unix time.\n# TYPE {name} gauge\n{name} {}",
+        Ts::now().micros() / 1_000_000
     );
     let name = "mcp_ssh_up";
     let _ = writeln!(

@@ -45,6 +45,7 @@ pub(crate) fn run(alone: SingleThreaded, settings: &Settings, environment: Envir
         Ok(()) => Outcome::Done,
         Err(error) => {
             audit.emit(Record::error("start_failed", &error));
+            audit.give_up();
             if let Some(client) = client {
                 refuse(client, &error.for_client());
             }
@@ -82,6 +83,9 @@ fn boot(
 
     let dirs = directories(settings);
     let places = Places::open(settings).map_err(StartError::Place)?;
+    if let Some(syslog) = &places.syslog {
+        audit.keep_for(Arc::clone(syslog));
+    }
     let (snapshot, mut noticed) = configure(&dirs, &environment, audit)?;
     let resources = resources(&snapshot, &mut noticed).map_err(StartError::Limits)?;
     process::clear_environment(&alone).map_err(StartError::Limits)?;
@@ -122,18 +126,16 @@ fn boot(
     let Places {
         kept,
         log_file,
-        syslog,
         desk,
         metrics,
+        syslog: _,
     } = places;
     if let Some(file) = log_file {
         audit.copy_to(file);
     }
     // Closed and verified: from here on there may be threads, and each inherits the sandbox.
     alone.end();
-    if let Some(syslog) = syslog {
-        audit.send_to(syslog).map_err(StartError::Threads)?;
-    }
+    audit.send_to_syslog().map_err(StartError::Threads)?;
     audit.begin(kept, start).map_err(StartError::Audit)?;
     noticed.into_iter().for_each(|record| audit.emit(record));
 

@@ -224,3 +224,33 @@ fn a_syslog_that_does_not_read_holds_no_command_up() {
     server.finish();
     assert_sound(&[&path]);
 }
+
+/// Where the client buries stderr, syslog is where the operator looks.
+#[test]
+fn a_server_that_does_not_start_says_why_there_too() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.setup.write("policy.yml", "rules: nonsense\n");
+    let scratch = Scratch::new("early");
+    let socket = scratch.path().join("log");
+    let listening = UnixDatagram::bind(&socket).unwrap();
+    let syslog = format!("authpriv:{}", socket.display());
+    let ended = run_cli(&fleet.setup, &["serve", "--log-syslog", &syslog]);
+    assert!(!ended.status.success());
+    let mut bytes = [0; 65_536];
+    let mut heard = Vec::new();
+    while !heard
+        .iter()
+        .any(|line: &String| line.contains("start_failed"))
+    {
+        let count = listening.recv(&mut bytes).unwrap();
+        heard.push(String::from_utf8_lossy(&bytes[..count]).into_owned());
+    }
+    assert!(
+        heard.len() > 1 && heard[0].contains("config_error"),
+        "{heard:?}"
+    );
+    assert!(
+        heard.iter().all(|line| line.starts_with("<83>")),
+        "{heard:?}"
+    );
+}

@@ -116,12 +116,14 @@ fn promtool_takes_the_alert_rules_and_each_fires_when_it_should() {
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "))
         .collect();
+    // Each rises at the third minute; the server writes until the twelfth.
     let series = [
-        ("mcp_ssh_audit_failing", "0 0 0 1x12"),
-        ("mcp_ssh_security_events_total", "4 4 4 5x12"),
-        ("mcp_ssh_decisions_total{verdict=\"denied\"}", "0 0 0 40x12"),
-        ("mcp_ssh_policy_rejected", "0 0 0 1x12"),
-        ("mcp_ssh_commands_waiting", "0 0 0 30x12"),
+        ("mcp_ssh_written_time_seconds", "0+60x12 720x20"),
+        ("mcp_ssh_audit_failing", "0 0 0 1x30"),
+        ("mcp_ssh_security_events_total", "4 4 4 5x30"),
+        ("mcp_ssh_decisions_total{verdict=\"denied\"}", "0 0 0 40x30"),
+        ("mcp_ssh_policy_rejected", "0 0 0 1x30"),
+        ("mcp_ssh_commands_waiting", "0 0 0 30x30"),
     ];
     let mut test = format!(
         "rule_files: ['{}']\nevaluation_interval: 1m\ntests:\n- interval: 1m\n  input_series:\n",
@@ -131,7 +133,7 @@ fn promtool_takes_the_alert_rules_and_each_fires_when_it_should() {
         test.push_str(&format!("  - {{series: '{series}', values: '{values}'}}\n"));
     }
     test.push_str("  promql_expr_test:\n");
-    for (at, firing) in [("2m", 0), ("10m", names.len())] {
+    for (at, firing) in [("2m", 0), ("10m", names.len()), ("30m", 0)] {
         let samples: String = names
             .iter()
             .take(firing)

@@ -24,14 +24,14 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .5rem}p{margin:.
 .tile{border:1px solid var(--line);border-radius:6px;padding:.5rem .6rem}
 .tile b{display:block;font-size:1.4rem;font-variant-numeric:tabular-nums}.tile span{color:var(--soft);font-size:.8rem;line-height:1.2;display:block}.bad b{color:var(--bad)}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}th{text-align:left;color:var(--soft);font-weight:600}
-th,td{padding:.25rem .5rem;border-bottom:1px solid var(--line);vertical-align:top}td{overflow-wrap:anywhere}
+th,td{padding:.25rem .5rem;border-bottom:1px solid var(--line);vertical-align:top}td{overflow-wrap:anywhere;min-width:5.2rem}td.n{min-width:0}
 td:first-child{min-width:9rem}td.c{min-width:11rem;font-family:ui-monospace,monospace;font-size:.82rem}
 .n,.t{white-space:nowrap;font-variant-numeric:tabular-nums}.n{text-align:right}
 svg{width:100%;height:160px;display:block}.axis{display:flex;justify-content:space-between;font-size:.8rem}.ok{fill:var(--good)}.no{fill:var(--bad)}
 @page{margin:1.5cm}
 @media print{:root{--ink:#000;--paper:#fff;--line:#bbb;--soft:#444;--good:#2b7a4b;--bad:#b3261e}
 body{margin:0;max-width:none;padding:0;font-size:9pt}h2{break-after:avoid;margin-top:1.2rem}tr,.tile,svg{break-inside:avoid}thead{display:table-header-group}
-.wide{overflow:visible}td,th{padding:.12rem .4rem}td:first-child,td.c{min-width:0}svg{height:3.2cm}}";
+.wide{overflow:visible}td,th{padding:.12rem .4rem}td:first-child{min-width:0}td.c{min-width:9rem}svg{height:3.2cm}}";
 
 /// A text of a record, which shows and does nothing.
 fn safe(text: &str) -> String {
@@ -145,10 +145,15 @@ fn chart(out: &mut String, report: &Report) {
     let most = bars.values().map(|(a, d)| a + d).max().unwrap_or(1).max(1);
     let count = (last - first) / step + 1;
     let width = (WIDTH / count).clamp(2, 60);
+    // Bars that fill half of the width may as well fill it.
+    let across = match count * width {
+        bars if bars * 2 < WIDTH => WIDTH,
+        bars => bars,
+    };
     let _ = write!(
         out,
         "<h2>Over time</h2><p>Commands allowed (green) and, on top of them, denied (red), {} a bar; the highest has {most}.</p>\n\
-         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Commands and denials over time\">\n",
+         <svg viewBox=\"0 0 {across} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Commands and denials over time\">\n",
         span(step)
     );
     for (place, (allowed, denied)) in bars {
