@@ -179,7 +179,7 @@ fn mtail_counts_by_host_over_the_log_of_a_server() {
         .unwrap();
     let text = String::from_utf8(counted.stdout).unwrap();
     for line in [
-        "mcp_ssh_host_denied_total{alias=\"web1\",code=\"no-rule\"",
+        "mcp_ssh_host_denied_total{alias=\"web1\",code=\"deny-substring\"",
         "mcp_ssh_host_ended_total{alias=\"web1\",outcome=\"succeeded\"",
         "mcp_ssh_host_ended_total{alias=\"web1\",outcome=\"failed\"",
         "mcp_ssh_host_ended_total{alias=\"web1\",outcome=\"timeout\"",
