@@ -114,6 +114,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag { name: "follow", value: "", commands: &[Name::AuditShow], about: "go on with what is written from now on" },
     Flag { name: "credentials", value: "", commands: &[Name::ImportSshConfig, Name::ImportAnsible], about: "print credentials.yml in place of servers.yml" },
     Flag { name: "fingerprint", value: "SHA256:...", commands: &[Name::Trust], about: "take the one key with this fingerprint, without asking" },
+    Flag { name: "all-types", value: "", commands: &[Name::Trust], about: "of one host, also the keys of other types that it has: a connection each" },
     Flag { name: "all", value: "", commands: &[Name::Trust], about: "every host of servers.yml" },
     Flag { name: "tag", value: "TAG", commands: &[Name::Trust], about: "every host with this tag" },
     Flag { name: "head", value: "HEX", commands: &[Name::AuditVerify], about: "a seal that must be among the records" },

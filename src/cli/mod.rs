@@ -109,6 +109,7 @@ pub enum Command {
     Trust {
         hosts: Selection,
         fingerprint: Option<String>,
+        all_types: bool,
     },
     Approvals {
         watch: bool,

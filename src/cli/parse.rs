@@ -200,7 +200,15 @@ fn trust(line: &Line, aliases: &[OsString]) -> Result<Command, String> {
     if fingerprint.is_some() && !matches!(&hosts, Selection::Aliases(one) if one.len() == 1) {
         return Err("--fingerprint is of one host: 'trust ALIAS --fingerprint …'".to_owned());
     }
-    Ok(Command::Trust { hosts, fingerprint })
+    let all_types = line.has("all-types");
+    if all_types && !matches!(&hosts, Selection::Aliases(one) if one.len() == 1) {
+        return Err("--all-types is of one host: 'trust ALIAS --all-types'".to_owned());
+    }
+    Ok(Command::Trust {
+        hosts,
+        fingerprint,
+        all_types,
+    })
 }
 
 /// The command for a host: one word is its whole text; several are its words, each of which
@@ -432,6 +440,7 @@ mod tests {
             assert!(problem(wrong).contains("takes ALIAS"), "{wrong}");
         }
         assert!(problem("trust a b --fingerprint x").contains("of one host"));
+        assert!(problem("trust a b --all-types").contains("of one host"));
     }
 
     #[test]

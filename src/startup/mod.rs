@@ -63,12 +63,16 @@ fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -
             file,
             credentials,
         } => commands::import::run(source, file.as_deref(), credentials, &environment),
-        Command::Trust { hosts, fingerprint } => trust::run(
+        Command::Trust {
+            hosts,
+            fingerprint,
+            all_types,
+        } => trust::run(
             alone,
             &settings,
             &environment,
             &hosts,
-            fingerprint.as_deref(),
+            (fingerprint.as_deref(), all_types),
         ),
         Command::Approvals { watch } => {
             let path = settings.approvals_dir.unwrap_or_default();

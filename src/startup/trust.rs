@@ -63,7 +63,7 @@ pub(crate) fn run(
     settings: &Settings,
     environment: &Environment,
     hosts: &Selection,
-    fingerprint: Option<&str>,
+    (fingerprint, all_types): (Option<&str>, bool),
 ) -> Outcome {
     match prepare(alone, settings, environment, hosts) {
         Ok((snapshot, aliases)) => {
@@ -71,7 +71,7 @@ pub(crate) fn run(
             let snapshot = Arc::new(snapshot);
             match (hosts, aliases.as_slice()) {
                 (Selection::Aliases(_), [alias]) => {
-                    commands::trust::run(&snapshot, alias, fingerprint, agent)
+                    commands::trust::run(&snapshot, alias, (fingerprint, all_types), agent)
                 }
                 (_, aliases) => commands::trust_many::run(&snapshot, aliases, agent),
             }

@@ -47,15 +47,15 @@ impl From<TrustError> for Refusal {
     }
 }
 
-/// Fetches, shows, asks, adds. With a fingerprint nobody is asked: the one key with it is
-/// taken, and no other.
+/// Fetches, shows, asks, adds: the key that the host presents to a client of ours, or those of
+/// all types. With a fingerprint nobody is asked: the one key with it is taken, and no other.
 pub(crate) fn run(
     snapshot: &Arc<Snapshot>,
     alias: &HostAlias,
-    fingerprint: Option<&str>,
+    which: (Option<&str>, bool),
     agent: Option<&Path>,
 ) -> Outcome {
-    match attempt(snapshot, alias, fingerprint, agent) {
+    match attempt(snapshot, alias, which, agent) {
         Ok(Trusted::Added(_)) => {
             let file = snapshot.dirs().known_hosts_file(snapshot.known_hosts());
             say(&format!("added to {}", file.display()));
@@ -75,10 +75,15 @@ pub(crate) fn run(
 fn attempt(
     snapshot: &Arc<Snapshot>,
     alias: &HostAlias,
-    fingerprint: Option<&str>,
+    (fingerprint, all_types): (Option<&str>, bool),
     agent: Option<&Path>,
 ) -> Result<Trusted, Refusal> {
-    let offer = fetch(snapshot, alias, agent, Wanted::Every)?;
+    let wanted = match fingerprint {
+        _ if all_types => Wanted::Every,
+        Some(fingerprint) => Wanted::Named(fingerprint),
+        None => Wanted::One,
+    };
+    let offer = fetch(snapshot, alias, agent, wanted)?;
     let new = show(&offer)?;
     // Also where it was added by an earlier run of the same line, which must end as that did.
     let already = |key: &PublicKey| offer.is_on_record(key) && named(key, fingerprint);

@@ -87,7 +87,7 @@ pub(crate) fn fetch(
     snapshot: &Arc<Snapshot>,
     alias: &HostAlias,
     agent: Option<&Path>,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> Result<Offer, TrustError> {
     let host = snapshot.host(alias).ok_or(TrustError::UnknownHost)?;
     let keys = presented_keys(snapshot, host, agent, wanted)?;
@@ -154,11 +154,15 @@ fn add(
     Ok(Trusted::Added(new.len()))
 }
 
-/// Which of a host's keys are asked for.
+/// Which of a host's keys are asked for. A key exchange shows one key, and sshd takes no second
+/// exchange before the login (its monitor signs once), so each further type is a connection
+/// that comes to nothing, which counts against us there (sshd's `PerSourcePenalties`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Wanted<'f> {
     /// Every key it has: a connection for each type that it offers.
     Every,
+    /// The one with this fingerprint: one connection, and others only until it is found.
+    Named(&'f str),
     /// The one it presents to a client of ours, preferably of a type that is on record: one
     /// connection.
     One,
@@ -168,7 +172,7 @@ fn presented_keys(
     snapshot: &Arc<Snapshot>,
     host: &Host,
     agent: Option<&Path>,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> Result<Vec<PublicKey>, TrustError> {
     let resolver = Resolver::new();
     let means = Means {
@@ -192,14 +196,20 @@ fn presented_keys(
     let first = presented_key(&means, &route, None, &control).map_err(TrustError::Unreachable)?;
     let others = match wanted {
         Wanted::One => Vec::new(),
-        // Its offer says which types it has, so that it is asked for no other: a connection
-        // that comes to nothing counts against us there (sshd's `PerSourcePenalties`).
-        Wanted::Every => host_key_kinds(first.offered.as_deref(), host.legacy_algorithms),
+        // Its offer says which types it has, so that it is asked for no other.
+        Wanted::Every | Wanted::Named(_) => {
+            host_key_kinds(first.offered.as_deref(), host.legacy_algorithms)
+        }
     };
     let mut keys = vec![first.key];
     for kind in others {
         if keys.iter().any(|key| key.kind() == kind) {
             continue;
+        }
+        if let Wanted::Named(wanted) = wanted
+            && keys.iter().any(|key| key.fingerprint() == wanted)
+        {
+            break;
         }
         match presented_key(&means, &route, Some(kind), &control) {
             Ok(Presented { key, .. }) if !keys.contains(&key) => keys.push(key),

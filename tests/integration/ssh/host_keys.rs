@@ -599,11 +599,39 @@ fn trust_asks_only_for_the_types_that_a_host_has() {
         .setup
         .write("servers.yml", &format!("hosts:\n{entry}"));
     fs::write(fleet.setup.keys.join("known_hosts"), "").unwrap();
+    let on_record = || fs::read_to_string(fleet.setup.keys.join("known_hosts")).unwrap();
     let said = trust(&fleet.setup, &["proxied"], "yes\n");
     assert_eq!(said.status.code(), Some(0), "{said:?}");
-    let added = fs::read_to_string(fleet.setup.keys.join("known_hosts")).unwrap();
-    assert_eq!(added.lines().count(), 3, "{added}");
-    assert_eq!(proxy.connections(), 3);
+    assert_eq!(on_record().lines().count(), 1, "{}", on_record());
+    assert_eq!(proxy.connections(), 1);
+    // Of the type that is on record: nothing else is asked.
+    assert_eq!(trust(&fleet.setup, &["proxied"], "").status.code(), Some(0));
+    assert_eq!(proxy.connections(), 2);
+
+    let said = trust(&fleet.setup, &["proxied", "--all-types"], "yes\n");
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    assert_eq!(on_record().lines().count(), 3, "{}", on_record());
+    assert_eq!(proxy.connections(), 5);
+
+    // The first that is asked for, and no more.
+    fs::write(fleet.setup.keys.join("known_hosts"), "").unwrap();
+    let ed25519 = fingerprint(&fleet.host("web1").public_host_key());
+    let line = ["proxied", "--fingerprint", &ed25519];
+    assert_eq!(trust(&fleet.setup, &line, "").status.code(), Some(0));
+    assert_eq!(proxy.connections(), 6);
+}
+
+/// sshd of OpenSSH 9.8 and later bans whom too many connections without a login come from.
+#[test]
+fn trust_leaves_one_connection_in_the_log() {
+    let (fleet, _dir) = with_all_types();
+    fs::write(fleet.setup.keys.join("known_hosts"), "").unwrap();
+    let said = trust(&fleet.setup, &["web1"], "yes\n");
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    fleet.host("web1").wait_log("[preauth]");
+    let log = fleet.host("web1").log();
+    let connections = log.iter().filter(|line| line.contains("Connection from"));
+    assert_eq!(connections.count(), 1, "{log:#?}");
 }
 
 #[test]
@@ -612,7 +640,7 @@ fn trust_shows_and_adds_what_a_person_confirms() {
     let setup = &fleet.setup;
     let file = setup.keys.join("known_hosts");
     fs::write(&file, "# kept\nother.example ssh-ed25519 AAAA").unwrap();
-    let said = trust(setup, &["web1"], "no\n");
+    let said = trust(setup, &["web1", "--all-types"], "no\n");
     assert_eq!(said.status.code(), Some(1));
     assert_eq!(
         fs::read_to_string(&file).unwrap(),
@@ -633,7 +661,7 @@ fn trust_shows_and_adds_what_a_person_confirms() {
     // End of input is not a yes.
     assert_eq!(trust(setup, &["web1"], "").status.code(), Some(1));
 
-    let said = trust(setup, &["web1"], "yes\n");
+    let said = trust(setup, &["web1", "--all-types"], "yes\n");
     assert_eq!(said.status.code(), Some(0), "{said:?}");
     let added = fs::read_to_string(&file).unwrap();
     assert!(
