@@ -61,6 +61,10 @@ fn main() -> ExitCode {
             "s",
         ),
     ];
+    for delay in [50, 100, 200].map(Duration::from_millis) {
+        let (own, theirs) = throughput(delay);
+        println!("64 MiB at {delay:?}: {own:.1} MiB/s, `ssh` {theirs:.1} MiB/s");
+    }
     println!(
         "beside it: `ssh` with a master, on an open connection: {:.2} trips",
         slope(rounds, &master())
@@ -125,28 +129,62 @@ fn master() -> Pair {
         let fleet = Fleet::of(&["web1"]);
         let port = delayed(fleet.host("web1"), delay);
         point_at(&fleet, port, "");
-        Box::new(move || {
-            let keys = &fleet.setup.keys;
-            let begun = Instant::now();
-            let status = Command::new(common::tool("ssh"))
-                .args(["-F", "/dev/null", "-o", "ControlMaster=auto", "-o"])
-                .arg(format!("ControlPath={}/master", keys.display()))
-                .args(["-o", "ControlPersist=60", "-o"])
-                .arg(format!("UserKnownHostsFile={}/known_hosts", keys.display()))
-                .arg("-i")
-                .arg(keys.join("id_fleet"))
-                .args(["-p", &port.to_string()])
-                .arg(format!("{}@127.0.0.1", common::login().name))
-                .arg("true")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .unwrap();
-            assert!(status.success());
-            seconds(begun)
-        })
+        Box::new(move || ssh(&fleet, port, &["true"]))
     }))
+}
+
+/// Seconds of a command by `ssh` with a master connection.
+fn ssh(fleet: &Fleet, port: u16, command: &[&str]) -> f64 {
+    let keys = &fleet.setup.keys;
+    let begun = Instant::now();
+    let status = Command::new(common::tool("ssh"))
+        .args(["-F", "/dev/null", "-o", "ControlMaster=auto", "-o"])
+        .arg(format!("ControlPath={}/master", keys.display()))
+        .args(["-o", "ControlPersist=60", "-o"])
+        .arg(format!("UserKnownHostsFile={}/known_hosts", keys.display()))
+        .arg("-i")
+        .arg(keys.join("id_fleet"))
+        .args(["-p", &port.to_string()])
+        .arg(format!("{}@127.0.0.1", common::login().name))
+        .args(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    seconds(begun)
+}
+
+/// MiB in a second of a long output on an open session, here and by `ssh`: medians of three.
+fn throughput(delay: Duration) -> (f64, f64) {
+    const BYTES: u32 = 64 * 1024 * 1024;
+    let fleet = Fleet::of(&["web1"]);
+    let port = delayed(fleet.host("web1"), delay);
+    point_at(&fleet, port, "");
+    let policy = common::policy_allowing(&["true", "head *"]);
+    let limit = format!("limits:\n  max_output_bytes: {BYTES}\n");
+    let policy = policy.replacen("limits:\n", &limit, 1);
+    fleet.setup.write("policy.yml", &policy);
+    let mut client = Client::start(&fleet.setup);
+    let mut own = |command: &str| {
+        let begun = Instant::now();
+        client.call("ssh_run", json!({"alias": "far", "command": command}));
+        let result = client.result();
+        assert_eq!(result["exit_code"], 0, "{result}");
+        seconds(begun)
+    };
+    let long = format!("head -c {BYTES} /dev/zero");
+    let words: Vec<&str> = long.split(' ').collect();
+    own("true");
+    ssh(&fleet, port, &["true"]);
+    let (mut times, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        times.push(own(&long));
+        theirs.push(ssh(&fleet, port, &words));
+    }
+    let rate = |times| f64::from(BYTES >> 20) / median(times);
+    (rate(times), rate(theirs))
 }
 
 /// Seconds for one cold command on each of many hosts behind one, which is far.

@@ -28,6 +28,7 @@ use crate::ssh::session::exec;
 use crate::ssh::session::feed::Feed;
 use crate::ssh::session::pool::{Key, Parked, Pool};
 use crate::ssh::session::spare::{self, Ready, Spare};
+use crate::ssh::session::window::Window;
 use crate::ssh::transport::link::Link;
 use crate::ssh::transport::resolve::Resolver;
 
@@ -121,7 +122,10 @@ impl Client {
             exec::run(
                 &mut link,
                 &job.command.exec_line(leash_seconds(control)),
-                Feed::of(job.command),
+                (
+                    Feed::of(job.command),
+                    Window::new(&self.resources.memory),
+                ),
                 job.clearance,
                 control,
                 sink,

@@ -129,6 +129,36 @@ impl Session {
         self.counted(count)
     }
 
+    /// Bytes that the host may send before it is told that it may send more.
+    pub(in crate::ssh) fn window(&self) -> u32 {
+        let Some(channel) = self.channel else {
+            return 0;
+        };
+        // SAFETY: a live channel; the other two results are not asked for.
+        let left = unsafe {
+            sys::libssh2_channel_window_read_ex(channel.as_ptr(), ptr::null_mut(), ptr::null_mut())
+        };
+        u32::try_from(left).unwrap_or(u32::MAX)
+    }
+
+    /// Lets the host send so much more. While it is pending (in a key exchange) nothing is to
+    /// be read of the channel: libssh2 would take its own widening for this one.
+    pub(in crate::ssh) fn widen(&mut self, by: u32) -> Step<()> {
+        let Some(channel) = self.channel else {
+            return no_channel();
+        };
+        // SAFETY: a live channel; 1: at once; the result is not asked for.
+        let code = unsafe {
+            sys::libssh2_channel_receive_window_adjust2(
+                channel.as_ptr(),
+                by.into(),
+                1,
+                ptr::null_mut(),
+            )
+        };
+        self.step(code)
+    }
+
     /// Sends on the tunnel; `Ready(n)` is how much of it was taken.
     pub(in crate::ssh) fn write(&mut self, bytes: &[u8]) -> Step<usize> {
         let Some(channel) = self.channel else {

@@ -15,11 +15,9 @@ use crate::ssh::libssh2::{FaultKind, Session, Step, Stream};
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::{Clearance, Ended, Exit, Flow, RunReport, Sink, Terminated};
 use crate::ssh::session::feed::Feed;
+use crate::ssh::session::window::{self, Window};
 use crate::ssh::transport::link::{Filled, Link, explain};
 
-/// Receive window of a command's channel, in bytes: what the host may have sent before it
-/// was read here. Enough for a fast line over a continent, little enough for a thousand.
-const WINDOW: u32 = 1024 * 1024;
 /// Largest packet taken (RFC 4253 §6.1).
 const PACKET: u32 = 32 * 1024;
 /// Bytes handed to the sink at once, at most.
@@ -64,7 +62,7 @@ pub(crate) fn reopen(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError>
 /// # Errors
 /// As [`open`].
 pub(crate) fn granted(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError> {
-    match link.drive_faults(watch, |session, _| session.open_exec(WINDOW, PACKET))? {
+    match link.drive_faults(watch, |session, _| session.open_exec(window::FIRST, PACKET))? {
         Ok(()) => Ok(()),
         Err(fault) if fault.kind == FaultKind::Channel => Err(SshError::Refused {
             what: "channel",
@@ -76,7 +74,7 @@ pub(crate) fn granted(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError
 
 /// Asks for a channel without waiting for the answer; [`granted`] is to be called next.
 pub(crate) fn ask(link: &mut Link) -> Step<()> {
-    let step = link.session().open_exec(WINDOW, PACKET);
+    let step = link.session().open_exec(window::FIRST, PACKET);
     match link.flush(Phase::Close) {
         Ok(()) => step,
         // The next call will find it out, too.
@@ -89,7 +87,7 @@ pub(crate) fn ask(link: &mut Link) -> Step<()> {
 pub(crate) fn run(
     link: &mut Link,
     command: &str,
-    feed: Feed<'_>,
+    (feed, window): (Feed<'_>, Window),
     clearance: &dyn Clearance,
     control: &Control,
     sink: &mut dyn Sink,
@@ -98,6 +96,7 @@ pub(crate) fn run(
     let mut running = Running {
         link,
         feed,
+        window,
         sink,
         buffer: vec![0; READ],
         not_given: 0,
@@ -152,6 +151,7 @@ enum Answer {
 struct Running<'a> {
     link: &'a mut Link,
     feed: Feed<'a>,
+    window: Window,
     sink: &'a mut dyn Sink,
     buffer: Vec<u8>,
     /// Bytes read after the sink had said 'stop'.
@@ -208,6 +208,9 @@ impl Running<'_> {
             if answer == Answer::Awaited {
                 let step = self.link.session().exec(command);
                 answer = answered(step)?;
+                if let (Answer::Yes, Some(asked)) = (&answer, self.asked) {
+                    self.window.answered(asked.elapsed());
+                }
                 self.link.flush(Phase::Run)?;
                 self.link.still_believed(Phase::Run)?;
             }
@@ -255,6 +258,10 @@ impl Running<'_> {
         let arrived = self.link.session().take_in();
         arrived.map_err(|fault| explain(phase, &fault))?;
         self.link.still_believed(phase)?;
+        if !self.tell(phase)? {
+            self.link.flush(phase)?;
+            return Ok(None);
+        }
         for stream in [Stream::Stdout, Stream::Stderr] {
             loop {
                 let count = match self.link.session().read(stream, &mut self.buffer) {
@@ -267,6 +274,7 @@ impl Running<'_> {
                 }
             }
         }
+        self.tell(phase)?;
         let closed = has_ended(self.link.session(), phase)?;
         if closed {
             // What came after the end of the output was taken in by the reads.
@@ -276,9 +284,15 @@ impl Running<'_> {
         Ok(closed.then_some(Seen::Closed))
     }
 
+    fn tell(&mut self, phase: Phase) -> Result<bool, SshError> {
+        let told = self.window.follow(self.link.session());
+        told.map_err(|fault| explain(phase, &fault))
+    }
+
     fn give(&mut self, stream: Stream, count: usize) -> Flow {
         self.heard = true;
         self.silent_since = None;
+        self.window.read(count);
         let bytes = self.buffer.get(..count).unwrap_or_default();
         if self.stopped {
             self.not_given = self

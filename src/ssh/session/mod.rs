@@ -8,3 +8,4 @@ pub(crate) mod exec;
 pub(crate) mod feed;
 pub(crate) mod pool;
 pub(crate) mod spare;
+pub(crate) mod window;

@@ -53,6 +53,44 @@ fn a_host_that_bans_us_is_left_alone() {
     assert_eq!(end["target_ip"], "127.0.0.1");
 }
 
+/// dropbear takes five connections from one address that are not logged in, and drops others.
+#[test]
+fn ten_at_once_get_into_dropbear() {
+    let fleet = Fleet::with(vec![HostSpec::new("one").dropbear()]);
+    all_get_in(&fleet, 10);
+}
+
+/// What a stock sshd takes: from ten logins under way on, it drops some by chance.
+#[test]
+fn sixty_aliases_of_one_sshd_all_get_in() {
+    let spec = HostSpec::new("one").sshd("MaxStartups 10:30:100");
+    all_get_in(&Fleet::with(vec![spec]), 60);
+}
+
+fn all_get_in(fleet: &Fleet, count: usize) {
+    let one = fleet.host("one");
+    let (address, port) = (one.address, one.port);
+    let entries = (0..count).map(|number| {
+        format!(
+            "  - {{alias: again{number}, host: {address}, port: {port}, credentials: fleet, tags: [all]}}\n"
+        )
+    });
+    let servers: String = entries.collect();
+    fleet
+        .setup
+        .write("servers.yml", &format!("hosts:\n{servers}"));
+    let width = format!("concurrency: {{max_tasks: {count}, fan_out: {count}}}\n");
+    let policy = crate::common::policy_allowing(&["echo *"]);
+    fleet.setup.write("policy.yml", &(policy + &width));
+    let server = Server::start(&fleet.setup);
+    let answer = server.tool(
+        "ssh_run_on_tag",
+        json!({"tag": "all", "command": "echo hello"}),
+    );
+    assert_eq!(answer["summary"]["succeeded"], count, "{answer}");
+    server.finish();
+}
+
 #[test]
 fn a_throttled_host_loses_no_login() {
     let mut hosts = vec![

@@ -147,8 +147,12 @@ fn results_survive_a_rekey() {
     let fleet = fleet(vec![
         HostSpec::new("data").sshd("RekeyLimit 256K none"),
         HostSpec::new("time").sshd("RekeyLimit default 1"),
+        HostSpec::new("wide").sshd("RekeyLimit 1M none"),
     ]);
     let direct = Direct::of(&fleet.setup);
+    // Long enough for the window to be widened again and again, in key exchanges too.
+    let ran = direct.run("wide", "seq 1 4000000");
+    assert_eq!(ran.ok().out(), numbers(4_000_000));
     let ran = direct.run("data", "seq 1 900000");
     assert_eq!(ran.ok().out(), numbers(900_000));
     assert!(fleet.host("data").log().len() > 1);
