@@ -122,10 +122,7 @@ impl Client {
             exec::run(
                 &mut link,
                 &job.command.exec_line(leash_seconds(control)),
-                (
-                    Feed::of(job.command),
-                    Window::new(&self.resources.memory),
-                ),
+                (Feed::of(job.command), Window::new(&self.resources.memory)),
                 job.clearance,
                 control,
                 sink,
