@@ -29,7 +29,7 @@ use nix::sched::{CloneFlags, unshare};
 
 /// A directory, and what this thread mounts its own from now on. In this order: who
 /// removes the directory at the end is started with it, and must not see the mounts.
-fn own_mounts(name: &str) -> Scratch {
+pub(super) fn own_mounts(name: &str) -> Scratch {
     let scratch = Scratch::new(name);
     let own = unshare(CloneFlags::CLONE_NEWNS);
     own.expect("a mount namespace: run the tests as root");
@@ -37,7 +37,7 @@ fn own_mounts(name: &str) -> Scratch {
     scratch
 }
 
-fn sh(script: &str, directory: &Path) -> String {
+pub(super) fn sh(script: &str, directory: &Path) -> String {
     for name in ["mount", "mkfs.ext4", "losetup"] {
         tool(name);
     }

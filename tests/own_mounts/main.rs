@@ -1,4 +1,5 @@
 //! Promise: what cannot be recorded does not run. Disks that are full, failing or slow.
+//! And what a host has no room for is not half written.
 //!
 //! A binary of its own: these tests leave the machine's mount namespace, and a thread that
 //! has left it does not come back.
@@ -10,3 +11,4 @@ mod ledger;
 
 mod audit_disk;
 mod audit_load;
+mod host_disk;

@@ -150,6 +150,9 @@ fn page(one: &Waiting) -> String {
             "  and {more} more, which are approved with these\n"
         ));
     }
+    if !request.given.is_empty() {
+        out.push_str(&format!("  given    {}\n", plain(&request.given)));
+    }
     let rules: Vec<String> = request.rules.iter().map(usize::to_string).collect();
     out.push_str(&format!(
         "  it does  {} (says the server)\n",

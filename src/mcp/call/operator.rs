@@ -86,7 +86,7 @@ fn request(
             ShellMode::Direct(_) => "direct",
         }
         .to_owned(),
-        command: question.canonical().to_owned(),
+        command: question.shown_command(),
     });
     let mut rules: Vec<usize> = questions
         .iter()
@@ -103,6 +103,11 @@ fn request(
         until: asked.saturating_add(wait),
         policy: snapshot.hash(),
         targets: targets.collect(),
+        // A call gives the same to all of its hosts.
+        given: questions
+            .iter()
+            .find_map(|question| question.shown_given())
+            .unwrap_or_default(),
         does: questions
             .first()
             .map_or("", |question| question.does())

@@ -6,6 +6,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod definitions;
+pub(crate) mod diff;
 pub(crate) mod files;
 pub(crate) mod hosts;
 pub(crate) mod input;
@@ -42,6 +43,7 @@ pub(crate) fn serve(call: Arc<Call>) {
     let takes = match call.tool.id {
         Id::Run | Id::RunAsync | Id::RunOnTag => CALL + 2 * call.weight(),
         Id::TaskStatus | Id::TaskResult | Id::TaskOutput => WAITING_CALL,
+        Id::DiffFile => WAITING_CALL + 2 * call.weight(),
         _ => 0,
     };
     let waits = call.arguments.contains_key("wait_seconds");
@@ -86,6 +88,7 @@ pub(crate) fn serve(call: Arc<Call>) {
         Id::Run => run::run(&call),
         Id::ReadFile => files::read(&call),
         Id::WriteFile => files::write(&call),
+        Id::DiffFile => spawn(&call, diff::diff),
         Id::RunAsync => spawn(&call, run_async::run),
         Id::RunOnTag => spawn(&call, run_on_tag::run),
         Id::ReloadConfig => spawn(&call, reload::reload),

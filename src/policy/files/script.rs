@@ -80,13 +80,14 @@ fn write(writing: &Writing, stdin: Option<&Stdin>, text: &mut String) {
     let mode = writing.mode.map(|mode| mode.digits()).unwrap_or_default();
     let expected = writing.expected.as_ref().map_or("", |hash| hash.as_str());
     let backup = if writing.backup { "1" } else { "" };
+    let lists = if writing.mode.is_none() { "mode," } else { "" };
     let (size, hash) = match stdin {
         Some(stdin) => (stdin.size(), stdin.sha256_hex()),
         None => (0, EMPTY.to_owned()),
     };
     let _ = write!(
         text,
-        "w={}; m={mode}; e={expected}; b={backup}; z={size}; k={hash}; ",
+        "w={}; m={mode}; j={lists}; y=+; e={expected}; b={backup}; z={size}; k={hash}; ",
         writing.how.as_str()
     );
     text.push_str(ENTER);
@@ -107,4 +108,8 @@ const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b785
 /// Beside, in a file that was not there (`set -C` follows no link), whole, with the rights of
 /// the old one, then in its place. From the first byte on the trap takes away what lies
 /// beside, however it ends.
-const WRITE: &str = r#"t=; trap "[ -z \"\$t\" ] || rm -f -- \"\$t\"" EXIT; trap "exit 143" HUP INT TERM; u=$(mktemp -u ./.mcp-ssh.XXXXXXXX) || x temporary; set -C; command exec 4>"$u" || x temporary; t=$u; set +C; [ -e /proc/self/fd/4 ] || x proc; { [ "$w" != append ] || cat /proc/self/fd/3; cat; } | dd bs=65536 conv=fsync 2>/dev/null >&4 || x full; [ "$(stat -L -c %s /proc/self/fd/4)" = "$((o + z))" ] || x incomplete; c=$(tail -c "$z" /proc/self/fd/4 | sha256sum); [ "${c%% *}" = "$k" ] || x incomplete; if [ -n "$h" ]; then c=$(head -c "$o" /proc/self/fd/4 | sha256sum); [ "$w" != append ] || [ "${c%% *}" = "$h" ] || x incomplete; [ "$(stat -L -c %u:%g /proc/self/fd/4)" = "$3" ] || chown "$3" /proc/self/fd/4 2>/dev/null || x owner; fi; chmod "${m:-600}" /proc/self/fd/4 || x mode; a=$(sha256sum </proc/self/fd/4); a=${a%% *}; q=; if [ -n "$h" ]; then [ ! -L "./$n" ] && [ "./$n" -ef /proc/self/fd/3 ] || x moved; c=$(sha256sum </proc/self/fd/3); [ "${c%% *}" = "$h" ] || x changed "${c%% *}"; if [ -n "$b" ]; then q=$n.bak-$(printf %.12s "$h"); ln -T -- "./$n" "./$q" 2>/dev/null || { [ ! -L "./$q" ] && [ -f "./$q" ] && c=$(sha256sum <"./$q") && [ "${c%% *}" = "$h" ]; } || x backup; fi; mv -f -T -- "$t" "./$n" 2>/dev/null || x rename; t=; else ln -T -- "$t" "./$n" 2>/dev/null || { [ ! -e "./$n" ] || x exists; x rename; }; fi; [ ! -L "./$n" ] && [ "./$n" -ef /proc/self/fd/4 ] || x moved; sync . 2>/dev/null || :; printf "mcp-file:ok %s %s %s %s\n" "$((o + z))" "$a" "${h:--}" "$q""#;
+///
+/// Access lists and extended attributes are the old file's where `cp` can copy them (GNU), the
+/// lists only where no mode is asked for. A byte is written after that, which takes file
+/// capabilities away: they were given to another content.
+const WRITE: &str = r#"t=; trap "[ -z \"\$t\" ] || rm -f -- \"\$t\"" EXIT; trap "exit 143" HUP INT TERM; u=$(mktemp -u ./.mcp-ssh.XXXXXXXX) || x temporary; set -C; command exec 4>"$u" || x temporary; t=$u; set +C; [ -e /proc/self/fd/4 ] || x proc; { [ "$w" != append ] || cat /proc/self/fd/3; cat; } | dd bs=65536 conv=fsync 2>/dev/null >&4 || x full; [ "$(stat -L -c %s /proc/self/fd/4)" = "$((o + z))" ] || x incomplete; c=$(tail -c "$z" /proc/self/fd/4 | sha256sum); [ "${c%% *}" = "$k" ] || x incomplete; if [ -n "$h" ]; then c=$(head -c "$o" /proc/self/fd/4 | sha256sum); [ "$w" != append ] || [ "${c%% *}" = "$h" ] || x incomplete; [ "$(stat -L -c %u:%g /proc/self/fd/4)" = "$3" ] || chown "$3" /proc/self/fd/4 2>/dev/null || x owner; y=-; if [ "$((o + z))" -gt 0 ] && cp --attributes-only --preserve="${j}xattr" -- /proc/self/fd/3 /proc/self/fd/4 2>/dev/null; then y=+; fi; head -c 1 /proc/self/fd/4 | dd of=/proc/self/fd/4 bs=1 count=1 conv=notrunc 2>/dev/null || x full; fi; chmod "${m:-600}" /proc/self/fd/4 || x mode; a=$(sha256sum </proc/self/fd/4); a=${a%% *}; q=; if [ -n "$h" ]; then [ ! -L "./$n" ] && [ "./$n" -ef /proc/self/fd/3 ] || x moved; c=$(sha256sum </proc/self/fd/3); [ "${c%% *}" = "$h" ] || x changed "${c%% *}"; if [ -n "$b" ]; then q=$n.bak-$(printf %.12s "$h"); ln -T -- "./$n" "./$q" 2>/dev/null || { [ ! -L "./$q" ] && [ -f "./$q" ] && c=$(sha256sum <"./$q") && [ "${c%% *}" = "$h" ]; } || x backup; fi; mv -f -T -- "$t" "./$n" 2>/dev/null || x rename; t=; else ln -T -- "$t" "./$n" 2>/dev/null || { [ ! -e "./$n" ] || x exists; x rename; }; fi; [ ! -L "./$n" ] && [ "./$n" -ef /proc/self/fd/4 ] || x moved; sync . 2>/dev/null || :; printf "mcp-file:ok %s %s %s %s %s\n" "$((o + z))" "$a" "${h:--}" "$y" "$q""#;

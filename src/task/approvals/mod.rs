@@ -31,7 +31,7 @@ pub(crate) struct Target {
     pub(crate) alias: String,
     /// How the host's shell gets it: `sh`, `login` or `direct`.
     pub(crate) shell: String,
-    /// The canonical command, exactly as it would be sent.
+    /// The canonical command, exactly as it would be sent, or the work on a file in words.
     pub(crate) command: String,
 }
 
@@ -49,6 +49,9 @@ pub(crate) struct Request {
     /// SHA-256 in hex of the configuration in force.
     pub(crate) policy: String,
     pub(crate) targets: Vec<Target>,
+    /// What each of them is given to read, or a file is to hold: size, hash, and its
+    /// beginning. Empty for most.
+    pub(crate) given: String,
     /// What the server says the command does, and by which lines of policy.yml it asks.
     pub(crate) does: String,
     pub(crate) rules: Vec<usize>,
@@ -67,7 +70,7 @@ pub(crate) struct Grant {
     pub(crate) policy: String,
     /// Hosts, in the order of the question.
     pub(crate) aliases: Vec<String>,
-    /// Of hosts, shells and commands.
+    /// Of hosts, shells and commands, and of what is given to them.
     pub(crate) digest: String,
     /// When it was written, and until when it counts, in microseconds.
     pub(crate) at: u64,
@@ -104,15 +107,18 @@ impl Forgery {
     }
 }
 
-/// SHA-256 in hex over the targets, each part with its length before it.
-pub(crate) fn digest(targets: &[Target]) -> String {
+/// SHA-256 in hex over the targets and what they are given, each part with its length before
+/// it.
+pub(crate) fn digest(targets: &[Target], given: &str) -> String {
     let mut hash = Sha256::new();
-    for target in targets {
-        for part in [&target.alias, &target.shell, &target.command] {
-            hash.update(part.len().to_string());
-            hash.update(b":");
-            hash.update(part);
-        }
+    let parts = targets
+        .iter()
+        .flat_map(|target| [&target.alias, &target.shell, &target.command])
+        .map(String::as_str);
+    for part in parts.chain([given]) {
+        hash.update(part.len().to_string());
+        hash.update(b":");
+        hash.update(part);
     }
     hex(&<[u8; 32]>::from(hash.finalize()))
 }
@@ -130,7 +136,7 @@ impl Grant {
                 .iter()
                 .map(|target| target.alias.clone())
                 .collect(),
-            digest: digest(&request.targets),
+            digest: digest(&request.targets, &request.given),
             at: Ts::now().micros(),
             until: request.until,
         }
@@ -146,7 +152,7 @@ impl Grant {
             Err(Forgery::Replayed)
         } else if !self.aliases.iter().eq(aliases) {
             Err(Forgery::Host)
-        } else if self.digest != digest(&request.targets) {
+        } else if self.digest != digest(&request.targets, &request.given) {
             Err(Forgery::Digest)
         } else if self.policy != request.policy {
             Err(Forgery::Policy)
@@ -186,6 +192,7 @@ mod tests {
                 shell: "sh".into(),
                 command: "'reboot'".into(),
             }],
+            given: String::new(),
             does: String::new(),
             rules: vec![3],
             client: String::new(),
@@ -222,7 +229,9 @@ mod tests {
         let mut other = request().targets;
         other[0].alias = "web1sh".into();
         other[0].shell = String::new();
-        assert_ne!(digest(&other), digest(&request().targets));
+        assert_ne!(digest(&other, ""), digest(&request().targets, ""));
+        let given = "1 bytes to read";
+        assert_ne!(digest(&other, ""), digest(&other, given));
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn leave(mut client: Command) {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
         (&report["tools"], &report["run"]["output"]),
-        (&json!(16), &json!("hello"))
+        (&json!(17), &json!("hello"))
     );
     let log = std::fs::read_to_string(&log).unwrap();
     let records: Vec<Value> = log
@@ -129,7 +129,7 @@ fn every_vendors_converter_takes_the_tools() {
         "pydantic-ai",
     ];
     for package in all {
-        assert_eq!(taken[package], 16, "{taken}");
+        assert_eq!(taken[package], 17, "{taken}");
     }
 }
 
@@ -194,7 +194,7 @@ fn drive(mut client: Command) -> Value {
 }
 
 fn check(report: &Value) {
-    assert_eq!(report["tools"].as_array().unwrap().len(), 16, "{report}");
+    assert_eq!(report["tools"].as_array().unwrap().len(), 17, "{report}");
     assert_eq!(
         (&report["run"]["output"], &report["run"]["exit_code"]),
         (&json!("hello"), &json!(0))

@@ -71,7 +71,7 @@ fn the_conversation_is_the_same_in_every_revision() {
             .as_array()
             .unwrap()
             .clone();
-        assert_eq!(listed.len(), 16, "{}", era.name());
+        assert_eq!(listed.len(), 17, "{}", era.name());
         assert_eq!(
             server.run("web1", "echo $HOME")["status"],
             "denied",

@@ -441,3 +441,53 @@ fn either_takes_whom_there_is() {
     assert_eq!(denied["code"], "approval:unavailable", "{denied}");
     server.finish();
 }
+
+/// What a command is given to read and what a file is to hold is part of what is approved: the
+/// operator sees it, and the record has its size and hash alone.
+#[test]
+fn the_operator_sees_what_is_given() {
+    let fleet = Fleet::of(&["web1"]);
+    let scratch = Scratch::new("held");
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let place = fs::canonicalize(scratch.path()).unwrap();
+    let policy = format!(
+        "approval: operator\n{}  - action: ask\n    stdin: true\n    aliases: [\"*\"]\n    commands: [\"tac\"]\n\
+         files:\n  - action: ask\n    write: [\"{}/**\"]\n",
+        crate::common::policy_allowing(&["uptime"]),
+        place.display()
+    );
+    fleet.setup.write("policy.yml", &policy);
+    let desk = Desk::new(&fleet);
+    let server = desk.start(&fleet, json!({}));
+    let path = place.join("x");
+    let long = format!("canary-given\n\u{202e}{}canary-behind", "x".repeat(2_500));
+    for (tool, arguments, shown) in [
+        ("ssh_run", json!({"alias": "web1", "command": "tac", "stdin": long}), "'tac'"),
+        ("ssh_write_file", json!({"alias": "web1", "path": path, "content": long, "mode": "640"}), "mode 640"),
+    ] {
+        let id = server.begin_call(tool, arguments);
+        let question = desk.question();
+        let name = question["id"].as_str().unwrap();
+        let command = question["targets"][0]["command"].as_str().unwrap();
+        assert!(command.contains(shown), "{question}");
+        let (fine, listed) = desk.operator(&["approvals"]);
+        assert!(fine, "{listed}");
+        for part in [shown, "canary-given\\n\\u{202e}", &format!("{} bytes", long.len()), "which begin with"] {
+            assert!(listed.contains(part), "{part}: {listed}");
+        }
+        assert!(!listed.contains("canary-behind") && !listed.contains("mcp-file:"), "{listed}");
+        // A grant for the same command with something else to read is none.
+        let mut other = question.clone();
+        other["given"] = json!("5 bytes to read");
+        let forged = desk.grant_for(&fleet, &other);
+        assert_ne!(forged["digest"], desk.grant_for(&fleet, &question)["digest"]);
+        let (fine, said) = desk.operator(&["approve", name, "--yes"]);
+        assert!(fine, "{said}");
+        let answered = server.response(&id);
+        assert_eq!(answered["result"]["isError"], false, "{answered}");
+        wait_until("the question is taken back", || desk.requests() == 0);
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), long);
+    let done = server.finish();
+    assert!(!done.log.contains("canary"), "{}", done.log);
+}

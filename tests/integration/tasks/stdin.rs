@@ -10,7 +10,9 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::common::{Era, Fleet, HostSpec, Launch, Server, members, policy_allowing};
+use crate::common::{
+    Era, Fleet, Gate, HostSpec, Launch, Server, members, policy_allowing, wait_until,
+};
 
 /// Rules beside which nothing may read.
 fn policy(more: &str) -> String {
@@ -163,4 +165,58 @@ fn a_person_sees_it_and_their_yes_is_for_it_alone() {
         digests.push(record["digest"].clone());
     }
     assert_ne!(digests[0], digests[1]);
+}
+
+/// A fed command that waits for its turn is judged by the policy of the moment in which it
+/// would run, together with what it is given.
+#[test]
+fn a_reload_while_it_waits_judges_it_anew() {
+    let fleet = Fleet::of(&["web1"]);
+    let rule = |stdin: bool| {
+        let allowed = policy_allowing(&["seq 1"]);
+        format!(
+            "{allowed}  - action: allow\n    stdin: {stdin}\n    aliases: [\"*\"]\n    commands: [\"tac\"]\nconcurrency: {{max_per_host: 1}}\n"
+        )
+    };
+    let gate = Gate::new();
+    let held = format!("#!/bin/sh\n{}\n", gate.wait());
+    fleet.host("web1").stub("seq", &held);
+    for still in [false, true] {
+        fleet.setup.write("policy.yml", &rule(true));
+        let server = Server::start(&fleet.setup);
+        let first = server.begin_call("ssh_run", json!({"alias": "web1", "command": "seq 1"}));
+        server.wait_record("the first runs", |record| record["phase"] == "running");
+        let fed = json!({"alias": "web1", "command": "tac", "stdin": "fed-line\n"});
+        let second = server.begin_call("ssh_run", fed);
+        wait_until("the second waits", || {
+            let tasks = server.tool("ssh_list_tasks", json!({}));
+            let tasks = tasks["tasks"].as_array().unwrap();
+            tasks.iter().any(|task| task["status"] == "pending")
+        });
+        fleet.setup.write("policy.yml", &(rule(still) + "approval_seconds: 77\n"));
+        let said = server.tool("ssh_reload_config", json!({}));
+        assert_eq!(said["status"], "reloaded", "{said}");
+        gate.open();
+        server.response(&first);
+        let ran = server.response(&second)["result"].clone();
+        let ran = members(&ran);
+        match still {
+            true => assert_eq!(ran["output"], "fed-line", "{ran}"),
+            false => assert_eq!((&ran["status"], &ran["code"]), (&json!("denied"), &json!("stdin")), "{ran}"),
+        }
+        let done = server.finish();
+        assert!(!done.log.contains("fed-line"), "{}", done.log);
+    }
+}
+
+#[test]
+fn a_job_is_given_nothing_to_read() {
+    let fleet = Fleet::of(&["web1"]);
+    let rule = "  - action: allow\n    stdin: true\n    detach: true\n    aliases: [\"*\"]\n    commands: [\"tac\"]\n";
+    fleet.setup.write("policy.yml", &policy(rule));
+    let server = Server::start(&fleet.setup);
+    let fed = json!({"alias": "web1", "command": "tac", "stdin": "x", "detach": true});
+    let said = server.tool_error("ssh_run_async", fed);
+    assert!(said.contains("stdin and detach do not go together"), "{said}");
+    assert_eq!(fleet.host("web1").logins(), 0);
 }

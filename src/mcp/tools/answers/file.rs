@@ -15,6 +15,7 @@ use crate::task::{Facts, Outcome, State};
 
 /// Most characters shown of what the host said beside the script.
 const SAID_MAX: usize = 500;
+const NOT_KEPT: &str = "access lists and extended attributes, if the old file had any, are not all kept";
 const NOT_AS_IS: &str = "content is not byte for byte what the file holds (control characters, secrets, what is no UTF-8 or was cut off \
     are shown otherwise or left out): do not write it back";
 
@@ -37,6 +38,53 @@ pub(crate) fn answer(outcome: &Outcome, work: &FileWork) -> Answer {
         },
         Some((code, fields, _)) if code != "ok" => refused(facts, work, code, &fields.join(" ")),
         _ => failed(facts, work, &stderr),
+    }
+}
+
+/// What was read of a file, from its beginning on.
+pub(crate) struct Held {
+    /// Host and path.
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) sha256: Option<String>,
+    /// As it may be shown.
+    pub(crate) content: String,
+    /// Byte for byte what the host sent.
+    pub(crate) as_sent: bool,
+    pub(crate) redacted: bool,
+    pub(crate) task_id: String,
+}
+
+/// What finished work has read.
+///
+/// # Errors
+/// It has read nothing: the answer that says why.
+pub(crate) fn held(outcome: &Outcome, work: &FileWork) -> Result<Held, Answer> {
+    let facts = outcome.facts();
+    if let Some(refusal) = not_run(facts) {
+        return Err(refusal);
+    }
+    let [stdout, stderr] = outcome.streams();
+    match report(&stdout) {
+        Some(("ok", fields, content)) if facts.exit_code == 0 => Ok(Held {
+            name: format!("{}:{}", facts.alias, work.path.as_str()),
+            size: fields
+                .first()
+                .and_then(|size| size.parse().ok())
+                .unwrap_or_default(),
+            sha256: fields
+                .get(4)
+                .filter(|hash| !hash.is_empty())
+                .map(|hash| (*hash).to_owned()),
+            content: content.to_owned(),
+            as_sent: facts.bytes_out == stdout.len() as u64 && facts.truncated.is_none(),
+            redacted: facts.redacted > 0,
+            task_id: facts.id.to_string(),
+        }),
+        Some((code, fields, _)) if code != "ok" => {
+            Err(refused(facts, work, code, &fields.join(" ")))
+        }
+        _ => Err(failed(facts, work, &stderr)),
     }
 }
 
@@ -122,7 +170,7 @@ fn read(
 }
 
 fn written(facts: &Facts, work: &FileWork, fields: &[&str]) -> Answer {
-    let [size, hash, old, backup @ ..] = fields else {
+    let [size, hash, old, kept, backup @ ..] = fields else {
         return failed(facts, work, "");
     };
     let backup = backup.join(" ");
@@ -135,7 +183,8 @@ fn written(facts: &Facts, work: &FileWork, fields: &[&str]) -> Answer {
         .field("size", &size.parse::<u64>().unwrap_or_default())
         .field("sha256", hash)
         .maybe("replaced_sha256", Some(*old).filter(|old| *old != "-"))
-        .maybe("backup", backup);
+        .maybe("backup", backup)
+        .maybe("note", (*kept == "-").then_some(NOT_KEPT));
     Answer::of(tail(members, facts))
 }
 

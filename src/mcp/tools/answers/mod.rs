@@ -16,9 +16,11 @@
 
 pub(crate) mod comparison;
 pub(crate) mod counts;
+pub(crate) mod diff;
 pub(crate) mod file;
 pub(crate) mod job;
 pub(crate) mod ranges;
 pub(crate) mod refusal;
 pub(crate) mod run;
 pub(crate) mod tag;
+pub(crate) mod unified;

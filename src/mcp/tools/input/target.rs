@@ -15,7 +15,7 @@ use crate::mcp::tools::answers::refusal::denied;
 use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
 use crate::model::names::{CommandHash, CommandText, HostAlias};
-use crate::policy::{Authorised, Denial, NeedsApproval, Purpose, Request, Verdict};
+use crate::policy::{Authorised, Denial, EffectiveLimits, NeedsApproval, Purpose, Request, Verdict};
 use crate::task::{Kind, Order, Permit, Shape, judge_waited, of_denial};
 
 /// What a run is about, once arguments and host are settled.
@@ -72,15 +72,30 @@ impl Target {
         call: &Call,
         asked: impl FnOnce(&Args<'_>, u64) -> Result<Request, Answer>,
     ) -> Result<Self, Answer> {
-        let begun = Instant::now();
         let args = Args::of(call)?;
         let alias = args.alias()?;
         let snapshot = call.session.server.store.up_to_date();
+        Self::of_file_on(&args, snapshot, alias, |limits| {
+            asked(&args, limits.answer_chars.into())
+        })
+    }
+
+    /// The same on a host that the call names otherwise, under its limits.
+    ///
+    /// # Errors
+    /// As for a command.
+    pub(crate) fn of_file_on(
+        args: &Args<'_>,
+        snapshot: Arc<Snapshot>,
+        alias: HostAlias,
+        asked: impl FnOnce(&EffectiveLimits) -> Result<Request, Answer>,
+    ) -> Result<Self, Answer> {
+        let begun = Instant::now();
         let Some(host) = snapshot.host(&alias) else {
             return Err(unknown_host("Error", &alias, &snapshot));
         };
         let limits = snapshot.policy().limits(alias.as_str(), &host.tags);
-        let request = asked(&args, limits.answer_chars.into())?;
+        let request = asked(&limits)?;
         Ok(Self {
             shape: args.shape(limits.answer_chars)?,
             seconds: args.seconds(limits.most_seconds(false))?,

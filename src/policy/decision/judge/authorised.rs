@@ -314,24 +314,35 @@ impl NeedsApproval {
                 is_job: self.permit.is_job(),
             },
         };
-        let what = &self.permit.what;
-        let mut text = match &what.file {
-            None => ascii(&what.canonical),
-            // The script is the server's own; this is all that a call can say of it.
-            Some(work) => ascii(&work.described()),
-        };
-        if let Some(stdin) = &what.stdin {
-            let beginning = stdin.beginning(STDIN_SHOWN);
-            let all = beginning.len() == stdin.bytes().len();
-            text.push_str(&format!(
-                "\nIt is given {} bytes to read (sha256 {}){}: {}",
-                stdin.size(),
-                stdin.sha256_hex(),
-                if all { "" } else { ", which begin with" },
-                ascii(&visible(&beginning)),
-            ));
+        let mut text = ascii(&self.shown_command());
+        if let Some(given) = self.shown_given() {
+            text.push_str(&format!("\nIt is given {given}"));
         }
         (text, shown)
+    }
+
+    /// What a person approves, in words: the command as it would be sent, or the work on a
+    /// file. The script for that is the server's own; this is all that a call can say of it.
+    pub fn shown_command(&self) -> String {
+        let what = &self.permit.what;
+        match &what.file {
+            None => what.canonical.clone(),
+            Some(work) => work.described(),
+        }
+    }
+
+    /// What the command is given to read, or the file to hold: size, hash and its beginning.
+    pub fn shown_given(&self) -> Option<String> {
+        let stdin = self.permit.what.stdin.as_ref()?;
+        let beginning = stdin.beginning(STDIN_SHOWN);
+        let all = beginning.len() == stdin.bytes().len();
+        Some(format!(
+            "{} bytes to read (sha256 {}){}: {}",
+            stdin.size(),
+            stdin.sha256_hex(),
+            if all { "" } else { ", which begin with" },
+            ascii(&visible(&beginning)),
+        ))
     }
 
     /// Lines in `policy.yml` of the rules that ask or allow.
