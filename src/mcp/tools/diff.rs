@@ -17,9 +17,7 @@ use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::tools::input::target::Target;
 use crate::model::names::HostAlias;
 use crate::model::stdin::Stdin;
-use crate::policy::{
-    Authorised, Doing, FilePath, FileWork, NeedsApproval, Part, Request, Verdict,
-};
+use crate::policy::{Authorised, Doing, FilePath, FileWork, NeedsApproval, Part, Request, Verdict};
 use crate::task::{Kind, NotTaken, TaskHandle};
 
 /// Most bytes of a file that are compared by lines.
@@ -74,7 +72,10 @@ fn compare(call: &Arc<Call>) -> Result<Answer, Answer> {
 }
 
 /// What is compared: one file and a text, or two files.
-fn sides(args: &Args<'_>, snapshot: &Arc<Snapshot>) -> Result<(Vec<Target>, Option<Stdin>), Answer> {
+fn sides(
+    args: &Args<'_>,
+    snapshot: &Arc<Snapshot>,
+) -> Result<(Vec<Target>, Option<Stdin>), Answer> {
     let text = match args.has("text") {
         true => {
             args.only_one_of(&["text", "other_alias"])?;
@@ -94,7 +95,8 @@ fn sides(args: &Args<'_>, snapshot: &Arc<Snapshot>) -> Result<(Vec<Target>, Opti
         false => alias.clone(),
     };
     let other_path = match args.has("other_path") {
-        true => FilePath::parse(args.text("other_path")?).map_err(|why| fault(format!("other_{why}")))?,
+        true => FilePath::parse(args.text("other_path")?)
+            .map_err(|why| fault(format!("other_{why}")))?,
         false => path.clone(),
     };
     if (&other_alias, &other_path) == (&alias, &path) {

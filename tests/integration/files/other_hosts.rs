@@ -27,7 +27,10 @@ fn dropbear_reads_and_writes_whole_files_too() {
     assert_eq!(made["sha256"], hash(&text), "{made}");
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
     let asked = json!({"alias": "web1", "path": path, "from_line": 30_000});
-    assert_eq!(server.tool("ssh_read_file", asked)["content"], "line 0029999\n");
+    assert_eq!(
+        server.tool("ssh_read_file", asked)["content"],
+        "line 0029999\n"
+    );
     let more = json!({"content": "new\n", "how": "replace", "expected_sha256": hash("other")});
     assert_eq!(code(&write(&server, &path, more)), "file:changed");
     let more = json!({"content": "end\n", "how": "append", "expected_sha256": hash(&text)});
@@ -39,7 +42,9 @@ fn dropbear_reads_and_writes_whole_files_too() {
 /// Sets or shows an attribute; the standard library has no call for it.
 fn attribute(script: &str, path: &Path) -> String {
     let script = format!("import os, sys; p = sys.argv[1]; {script}");
-    run("python3", &["-c", &script, path.to_str().unwrap()]).trim().to_owned()
+    run("python3", &["-c", &script, path.to_str().unwrap()])
+        .trim()
+        .to_owned()
 }
 
 /// `user::rw-,user:4242:rw-,group::r--,mask::rw-,other::---` as the kernel keeps it (version 2,
@@ -61,7 +66,11 @@ fn lists_and_attributes_are_kept_or_it_is_said_that_they_are_not() {
     let list = attribute(SHOW_LIST, &path);
     let server = Server::start(&fleet.setup);
     for (content, how) in [("new\n", "replace"), ("more\n", "append")] {
-        let done = members(&write(&server, &path, json!({"content": content, "how": how})));
+        let done = members(&write(
+            &server,
+            &path,
+            json!({"content": content, "how": how}),
+        ));
         assert_eq!(done.get("note"), None, "{done}");
         assert_eq!(attribute(SHOW_LIST, &path), list);
         let origin = attribute("print(os.getxattr(p, 'user.origin').decode())", &path);
@@ -76,7 +85,14 @@ fn lists_and_attributes_are_kept_or_it_is_said_that_they_are_not() {
     // A `cp` that cannot do it.
     let host = fleet.host("web1");
     host.stub("cp", "#!/bin/sh\nexit 1\n");
-    let done = members(&write(&server, &path, json!({"content": "y\n", "how": "replace"})));
-    assert!(done["note"].as_str().unwrap().contains("not all kept"), "{done}");
+    let done = members(&write(
+        &server,
+        &path,
+        json!({"content": "y\n", "how": "replace"}),
+    ));
+    assert!(
+        done["note"].as_str().unwrap().contains("not all kept"),
+        "{done}"
+    );
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
 }

@@ -462,8 +462,16 @@ fn the_operator_sees_what_is_given() {
     let path = place.join("x");
     let long = format!("canary-given\n\u{202e}{}canary-behind", "x".repeat(2_500));
     for (tool, arguments, shown) in [
-        ("ssh_run", json!({"alias": "web1", "command": "tac", "stdin": long}), "'tac'"),
-        ("ssh_write_file", json!({"alias": "web1", "path": path, "content": long, "mode": "640"}), "mode 640"),
+        (
+            "ssh_run",
+            json!({"alias": "web1", "command": "tac", "stdin": long}),
+            "'tac'",
+        ),
+        (
+            "ssh_write_file",
+            json!({"alias": "web1", "path": path, "content": long, "mode": "640"}),
+            "mode 640",
+        ),
     ] {
         let id = server.begin_call(tool, arguments);
         let question = desk.question();
@@ -472,15 +480,26 @@ fn the_operator_sees_what_is_given() {
         assert!(command.contains(shown), "{question}");
         let (fine, listed) = desk.operator(&["approvals"]);
         assert!(fine, "{listed}");
-        for part in [shown, "canary-given\\n\\u{202e}", &format!("{} bytes", long.len()), "which begin with"] {
+        for part in [
+            shown,
+            "canary-given\\n\\u{202e}",
+            &format!("{} bytes", long.len()),
+            "which begin with",
+        ] {
             assert!(listed.contains(part), "{part}: {listed}");
         }
-        assert!(!listed.contains("canary-behind") && !listed.contains("mcp-file:"), "{listed}");
+        assert!(
+            !listed.contains("canary-behind") && !listed.contains("mcp-file:"),
+            "{listed}"
+        );
         // A grant for the same command with something else to read is none.
         let mut other = question.clone();
         other["given"] = json!("5 bytes to read");
         let forged = desk.grant_for(&fleet, &other);
-        assert_ne!(forged["digest"], desk.grant_for(&fleet, &question)["digest"]);
+        assert_ne!(
+            forged["digest"],
+            desk.grant_for(&fleet, &question)["digest"]
+        );
         let (fine, said) = desk.operator(&["approve", name, "--yes"]);
         assert!(fine, "{said}");
         let answered = server.response(&id);

@@ -193,7 +193,9 @@ fn a_reload_while_it_waits_judges_it_anew() {
             let tasks = tasks["tasks"].as_array().unwrap();
             tasks.iter().any(|task| task["status"] == "pending")
         });
-        fleet.setup.write("policy.yml", &(rule(still) + "approval_seconds: 77\n"));
+        fleet
+            .setup
+            .write("policy.yml", &(rule(still) + "approval_seconds: 77\n"));
         let said = server.tool("ssh_reload_config", json!({}));
         assert_eq!(said["status"], "reloaded", "{said}");
         gate.open();
@@ -202,7 +204,11 @@ fn a_reload_while_it_waits_judges_it_anew() {
         let ran = members(&ran);
         match still {
             true => assert_eq!(ran["output"], "fed-line", "{ran}"),
-            false => assert_eq!((&ran["status"], &ran["code"]), (&json!("denied"), &json!("stdin")), "{ran}"),
+            false => assert_eq!(
+                (&ran["status"], &ran["code"]),
+                (&json!("denied"), &json!("stdin")),
+                "{ran}"
+            ),
         }
         let done = server.finish();
         assert!(!done.log.contains("fed-line"), "{}", done.log);
@@ -217,6 +223,9 @@ fn a_job_is_given_nothing_to_read() {
     let server = Server::start(&fleet.setup);
     let fed = json!({"alias": "web1", "command": "tac", "stdin": "x", "detach": true});
     let said = server.tool_error("ssh_run_async", fed);
-    assert!(said.contains("stdin and detach do not go together"), "{said}");
+    assert!(
+        said.contains("stdin and detach do not go together"),
+        "{said}"
+    );
     assert_eq!(fleet.host("web1").logins(), 0);
 }

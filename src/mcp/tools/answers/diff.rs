@@ -104,8 +104,16 @@ pub(crate) fn answer(from: &Side, to: &Side, chars: usize) -> Answer {
     let mut notes: Vec<String> = [from, to].into_iter().filter_map(why).collect();
     let mut diff = None;
     let mut equal = by_hash;
-    if let (Text::Whole { text: one, redacted }, Text::Whole { text: other, redacted: too }) =
-        (&from.text, &to.text)
+    if let (
+        Text::Whole {
+            text: one,
+            redacted,
+        },
+        Text::Whole {
+            text: other,
+            redacted: too,
+        },
+    ) = (&from.text, &to.text)
     {
         if *redacted || *too {
             notes.push(REDACTED.to_owned());
@@ -120,7 +128,11 @@ pub(crate) fn answer(from: &Side, to: &Side, chars: usize) -> Answer {
     if equal.is_none() {
         notes.push("whether they are equal is not known: a hash is missing".to_owned());
     }
-    if let Some(left) = diff.as_ref().map(|diff| diff.omitted).filter(|left| *left > 0) {
+    if let Some(left) = diff
+        .as_ref()
+        .map(|diff| diff.omitted)
+        .filter(|left| *left > 0)
+    {
         notes.push(format!(
             "{left} lines of the differences are left out: more with max_chars"
         ));
@@ -133,8 +145,7 @@ pub(crate) fn answer(from: &Side, to: &Side, chars: usize) -> Answer {
         .maybe("removed", diff.as_ref().map(|diff| diff.removed))
         .maybe("diff", diff.as_ref().map(|diff| diff.text.as_str()))
         .when(!notes.is_empty(), |answer| answer.field("notes", &notes));
-    Answer::readable(in_words(from, to, equal, diff.as_ref(), &notes), members)
-        .untrusted(&["diff"])
+    Answer::readable(in_words(from, to, equal, diff.as_ref(), &notes), members).untrusted(&["diff"])
 }
 
 fn in_words(
@@ -154,7 +165,10 @@ fn in_words(
         text.push_str(&format!("\nnote: {note}"));
     }
     if let Some(diff) = diff.filter(|diff| !diff.text.is_empty()) {
-        text.push_str(&format!("\n--- {}\n+++ {}\n{}", from.name, to.name, diff.text));
+        text.push_str(&format!(
+            "\n--- {}\n+++ {}\n{}",
+            from.name, to.name, diff.text
+        ));
     }
     text
 }

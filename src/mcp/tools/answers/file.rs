@@ -15,7 +15,8 @@ use crate::task::{Facts, Outcome, State};
 
 /// Most characters shown of what the host said beside the script.
 const SAID_MAX: usize = 500;
-const NOT_KEPT: &str = "access lists and extended attributes, if the old file had any, are not all kept";
+const NOT_KEPT: &str =
+    "access lists and extended attributes, if the old file had any, are not all kept";
 const NOT_AS_IS: &str = "content is not byte for byte what the file holds (control characters, secrets, what is no UTF-8 or was cut off \
     are shown otherwise or left out): do not write it back";
 

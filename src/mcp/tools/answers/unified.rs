@@ -62,7 +62,10 @@ pub(crate) fn unified(from: &str, to: &str, chars: usize) -> Unified {
             said.push_str("\\ No newline at end of file\n");
         }
         // From the first that does not fit on, nothing: no hole is taken for a whole.
-        match room.checked_sub(said.chars().count()).filter(|_| diff.omitted == 0) {
+        match room
+            .checked_sub(said.chars().count())
+            .filter(|_| diff.omitted == 0)
+        {
             Some(left) => {
                 room = left;
                 diff.text.push_str(&said);
@@ -200,7 +203,12 @@ fn kept(a: &[usize], b: &[usize]) -> Option<Vec<(usize, usize)>> {
 }
 
 /// The way back from the end: the places that were kept.
-fn back(reached: &[Vec<usize>], mut d: usize, mut step: usize, mut x: usize) -> Vec<(usize, usize)> {
+fn back(
+    reached: &[Vec<usize>],
+    mut d: usize,
+    mut step: usize,
+    mut x: usize,
+) -> Vec<(usize, usize)> {
     let mut kept = Vec::new();
     loop {
         let last = d.checked_sub(1).and_then(|before| reached.get(before));
@@ -252,7 +260,11 @@ mod tests {
             }
             let (mark, text) = line.split_at(1);
             let bare = said.next_if(|next| next.starts_with('\\')).is_some();
-            let text = if bare { text.trim_end_matches('\n') } else { text };
+            let text = if bare {
+                text.trim_end_matches('\n')
+            } else {
+                text
+            };
             if mark != "+" {
                 assert_eq!(lines[at], text);
                 at += 1;
@@ -298,7 +310,12 @@ mod tests {
             let most = if round < 300 { 12 } else { 900 };
             let (from, to) = (text(most), text(most));
             let diff = whole(&from, &to);
-            assert_eq!(patched(&from, &diff.text), to, "{from:?} {to:?}\n{}", diff.text);
+            assert_eq!(
+                patched(&from, &diff.text),
+                to,
+                "{from:?} {to:?}\n{}",
+                diff.text
+            );
             assert_eq!(diff.text.is_empty(), from == to);
         }
     }
@@ -306,7 +323,9 @@ mod tests {
     #[test]
     fn it_is_minimal_where_little_differs_and_cut_at_its_bound() {
         let from: String = (0..5_000).map(|n| format!("{n}\n")).collect();
-        let to = from.replace("\n100\n", "\n").replace("\n4000\n", "\nx\n4000\n");
+        let to = from
+            .replace("\n100\n", "\n")
+            .replace("\n4000\n", "\nx\n4000\n");
         let diff = whole(&from, &to);
         assert_eq!((diff.added, diff.removed), (1, 1));
         let cut = unified(&from, &to, 30);

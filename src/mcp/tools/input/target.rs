@@ -15,7 +15,9 @@ use crate::mcp::tools::answers::refusal::denied;
 use crate::mcp::tools::input::arguments::Args;
 use crate::mcp::tools::unknown_host;
 use crate::model::names::{CommandHash, CommandText, HostAlias};
-use crate::policy::{Authorised, Denial, EffectiveLimits, NeedsApproval, Purpose, Request, Verdict};
+use crate::policy::{
+    Authorised, Denial, EffectiveLimits, NeedsApproval, Purpose, Request, Verdict,
+};
 use crate::task::{Kind, Order, Permit, Shape, judge_waited, of_denial};
 
 /// What a run is about, once arguments and host are settled.
