@@ -10,16 +10,15 @@ use std::collections::BTreeMap;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::tools::answers::comparison::comparison;
 use crate::mcp::tools::answers::counts::{counts, summary};
+use crate::mcp::tools::answers::ran::{notes_of, ran_entry, ran_in_words};
 use crate::mcp::tools::answers::ranges::ranges_within;
 use crate::mcp::tools::answers::refusal::{
     network_hint, remedied, unreached_members, why_unreached,
 };
-use crate::mcp::tools::answers::run::{Shown, end_members, ending, notes, texts};
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::policy::Denial;
-use crate::ssh::Terminated;
 use crate::task::{
-    Facts, HostResult, NotRun, Ran, SharedOutput, State, TagOutcome, Unmet, Unreached, share_room,
+    Facts, HostResult, NotRun, Ran, SharedOutput, State, TagOutcome, Unreached, share_room,
 };
 
 /// What an entry takes beside its output, in characters, about.
@@ -368,44 +367,10 @@ pub(crate) const FEW: usize = 4;
 
 const REST: &str = "Too many hosts for one answer: rest names the others by how they ended. Fewer hosts show more.";
 
-/// One entry. A short one has no id where nothing of its output is left out.
+/// One entry.
 fn entry(head: Object, end: &End<'_>, short: bool) -> Object {
     match end {
-        End::Ran(ran, output) => {
-            let facts = ran.facts.as_ref();
-            let unmet = ran.unmet.map(Unmet::words);
-            let shown = shown(output);
-            let whole = output.stdout.is_whole() && output.stderr.is_whole();
-            if short {
-                let (stdout, stderr) = texts(&facts.id, &shown);
-                let notes = notes(facts);
-                return head
-                    .field("exit_code", &facts.exit_code)
-                    .maybe("unmet", unmet)
-                    .maybe("exit_signal", facts.exit_signal.as_ref())
-                    .maybe("timeout", facts.timeout.then_some(true))
-                    .maybe("cancelled", facts.cancelled.then_some(true))
-                    .maybe("terminated", facts.terminated.map(Terminated::as_str))
-                    .maybe("outcome", facts.outcome_unknown.then_some("unknown"))
-                    .maybe("left_running", facts.left_running.then_some(true))
-                    .when(!whole || facts.truncated.is_some(), |entry| {
-                        entry
-                            .field("truncated", &true)
-                            .field("task_id", facts.id.as_str())
-                    })
-                    .when(!notes.is_empty(), |entry| entry.field("notes", &notes))
-                    .when(!output.stdout.is_empty(), |entry| {
-                        entry.field("output", &stdout)
-                    })
-                    .when(!output.stderr.is_empty(), |entry| {
-                        entry.field("stderr", &stderr)
-                    });
-            }
-            end_members(head, facts, &shown)
-                .maybe("unmet", unmet)
-                .field("task_id", facts.id.as_str())
-                .maybe("target_ip", facts.target_ip.map(|ip| ip.to_string()))
-        }
+        End::Ran(ran, output) => ran_entry(head, ran, output, short),
         End::Unreached(facts, why) => unreached_members(head, facts, *why).field("exit_code", &-1),
         End::Denied(denial) => head
             .field("denied", &true)
@@ -423,13 +388,6 @@ fn entry(head: Object, end: &End<'_>, short: bool) -> Object {
             .field("not_run", &true)
             .field("exit_code", &-1)
             .field("why", why),
-    }
-}
-
-fn shown(output: &SharedOutput) -> Shown<'_> {
-    Shown {
-        stdout: &output.stdout,
-        stderr: &output.stderr,
     }
 }
 
@@ -479,39 +437,6 @@ fn in_words(
     }
     if let Some(rest) = rest {
         lines.push(format!("{REST}\nrest: {rest}"));
-    }
-    lines.join("\n")
-}
-
-/// What is said of a host beside its output.
-fn notes_of(ran: &Ran) -> Vec<String> {
-    let unmet = ran.unmet.map(Unmet::words);
-    unmet.into_iter().chain(notes(&ran.facts)).collect()
-}
-
-fn ran_in_words(names: &str, ran: &Ran, output: &SharedOutput) -> String {
-    let facts = ran.facts.as_ref();
-    let (stdout, stderr) = texts(&facts.id, &shown(output));
-    let notes = notes_of(ran);
-    let plain = facts.state == State::Completed && notes.is_empty() && output.stderr.is_empty();
-    if plain && !output.stdout.is_empty() && !stdout.contains('\n') {
-        return format!("{names}: {stdout}");
-    }
-    let mut lines = vec![format!("{names}: {}", ending(facts))];
-    lines.extend(notes.iter().map(|note| format!("note: {note}")));
-    let indented = |text: &str| -> Vec<String> {
-        let lines = text.split('\n');
-        lines.map(|line| format!("  {line}")).collect()
-    };
-    if output.stdout.is_empty() && output.stderr.is_empty() {
-        lines.push("  (no output)".to_owned());
-    }
-    if !output.stdout.is_empty() {
-        lines.extend(indented(&stdout));
-    }
-    if !output.stderr.is_empty() {
-        lines.push(" stderr:".to_owned());
-        lines.extend(indented(&stderr));
     }
     lines.join("\n")
 }

@@ -316,7 +316,7 @@ impl NeedsApproval {
         };
         let mut text = ascii(&self.shown_command());
         if let Some(given) = self.shown_given() {
-            text.push_str(&format!("\nIt is given {given}"));
+            text.push_str(&format!("\nIt is given {}", ascii(&visible(&given))));
         }
         (text, shown)
     }
@@ -331,7 +331,8 @@ impl NeedsApproval {
         }
     }
 
-    /// What the command is given to read, or the file to hold: size, hash and its beginning.
+    /// What the command is given to read, or the file to hold: size, hash and its beginning, as
+    /// it came.
     pub fn shown_given(&self) -> Option<String> {
         let stdin = self.permit.what.stdin.as_ref()?;
         let beginning = stdin.beginning(STDIN_SHOWN);
@@ -341,7 +342,7 @@ impl NeedsApproval {
             stdin.size(),
             stdin.sha256_hex(),
             if all { "" } else { ", which begin with" },
-            ascii(&visible(&beginning)),
+            beginning,
         ))
     }
 
