@@ -180,10 +180,7 @@ fn kept(a: &[usize], b: &[usize]) -> Option<Vec<(usize, usize)>> {
                 }
             };
             let mut x = start;
-            loop {
-                let Some(y) = (x + d).checked_sub(2 * step) else {
-                    break;
-                };
+            while let Some(y) = (x + d).checked_sub(2 * step) {
                 match (a.get(x), b.get(y)) {
                     (Some(one), Some(other)) if one == other => x += 1,
                     _ => break,
