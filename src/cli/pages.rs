@@ -103,7 +103,9 @@ fn details(name: Name) -> &'static [&'static str] {
         ],
         Name::AuditVerify => &[
             "0 if the chain is whole; else 1, and every break is named. A head that was kept\n\
-             elsewhere (audit_head in the log) shows that nothing was cut off at the end.",
+             elsewhere (audit_head in the log) shows that nothing was cut off at the end.\n\
+             Without FILE and DIR, here and in 'audit sign', 'show' and 'report' and in 'policy\n\
+             suggest', the records are those of MCP_SSH_AUDIT_DIR or MCP_SSH_AUDIT_FILE.",
             "--signed with --allowed-signers does the same with heads that were signed, and shows it\n\
              to somebody who does not trust this machine. Keep what was signed elsewhere: whoever\n\
              writes the records anew can remove it too. The signature is checked by ssh-keygen,\n\

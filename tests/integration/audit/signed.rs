@@ -278,6 +278,16 @@ fn a_key_of_an_agent_signs_and_a_passphrase_is_not_guessed() {
     assert!(output.status.success(), "{output:?}");
     assert!(bench.verify(&statement).0);
 
+    // Where there is no ssh-keygen, nothing is taken for good.
+    let mut command = bench.fleet.setup.command();
+    command.args(["audit", "verify", text(&bench.records)]);
+    command.args(["--signed", text(&statement)]);
+    command.args(["--allowed-signers", text(&bench.allowed)]);
+    let output = command.env("PATH", "/nonexistent").output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success(), "{told}");
+    assert!(told.contains("there is no ssh-keygen here"), "{told}");
+
     // Without the agent there is nothing to sign with, and nothing is written.
     let (output, none) = bench.sign(&public, "none.txt");
     let told = String::from_utf8(output.stderr).unwrap();
@@ -404,6 +414,8 @@ fn what_was_signed_cannot_be_cut_off_replaced_or_written_anew() {
         let (sound, report) = bench.verify(&statement);
         assert!(!sound && report.contains(why), "{report}");
         assert!(!report.contains("\nsigned: "), "{report}");
+        let last = report.lines().last().unwrap();
+        assert!(last.starts_with("NOT SOUND: "), "{report}");
         fs::write(&path, &good).unwrap();
     };
     // Sound by itself, each of them: only the signature shows it.

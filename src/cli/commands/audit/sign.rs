@@ -61,15 +61,18 @@ fn sign(paths: &[PathBuf], key: &Path, to: Option<&Path>, out: &mut dyn Write) -
         writeln!(out, "{line}")?;
         return Ok(false);
     }
-    let count = heads.len();
+    let signed = match heads.len() {
+        1 => "the head of one chain".to_owned(),
+        count => format!("the heads of {count} chains"),
+    };
     let statement = Heads { time: now, heads }.to_text();
     out.flush()?;
-    let signed = ssh_keygen::sign(key, statement.as_bytes()).map_err(io::Error::other)?;
+    let armoured = ssh_keygen::sign(key, statement.as_bytes()).map_err(io::Error::other)?;
     write(&to, statement.as_bytes())?;
-    write(&signature, &signed)?;
+    write(&signature, &armoured)?;
     writeln!(
         out,
-        "signed the heads of {count} chains: {} and {}\n\
+        "signed {signed}: {} and {}\n\
          keep both where the records are not; to check them:\n  \
          mcp-ssh-orchestrator audit verify --signed {} --allowed-signers FILE [FILE|DIR]...\n  \
          ssh-keygen -Y verify -f FILE -I WHO -n {} -s {} < {}",

@@ -104,8 +104,7 @@ fn good(trusted: &Trusted, signature: &Path, text: &[u8]) -> Result<String, Stri
     let allowed = &trusted.allowed;
     let signers = match &trusted.signer {
         Some(signer) => vec![signer.clone()],
-        None => ssh_keygen::principals(signature, allowed)
-            .map_err(|why| format!("{} does not name its key: {why}", allowed.display()))?,
+        None => ssh_keygen::principals(signature, allowed)?,
     };
     let mut why = "nobody may sign".to_owned();
     for signer in signers {

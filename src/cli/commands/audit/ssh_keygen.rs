@@ -45,7 +45,8 @@ pub(crate) fn principals(signature: &Path, allowed: &Path) -> Result<Vec<String>
     command.arg("-f").arg(allowed).stderr(Stdio::piped());
     let output = run(command, b"")?;
     if !output.status.success() {
-        return Err(said(&output));
+        let (allowed, said) = (allowed.display(), said(&output));
+        return Err(format!("{allowed} names no signer with its key: {said}"));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     // Older ones print a line as it is in the file.

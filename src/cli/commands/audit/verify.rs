@@ -173,6 +173,12 @@ fn report(
     let missing = sought.compare(&found, out)?;
     let all = groups.len();
     writeln!(out, "{sound} of {all} chains are sound; {records} records")?;
+    if missing > 0 {
+        writeln!(
+            out,
+            "NOT SOUND: {missing} heads are not there, or not whole"
+        )?;
+    }
     Ok(sound == all && missing == 0)
 }
 
