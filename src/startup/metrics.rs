@@ -69,12 +69,13 @@ impl MetricsFile {
             };
             let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-            let lock = openat(
-                &self.directory,
-                format!(".{name}.lock").as_str(),
-                flags,
-                mode,
-            )?;
+            let lock = format!(".{name}.lock");
+            let lock = match openat(&self.directory, lock.as_str(), flags, mode) {
+                Ok(lock) => lock,
+                // That of another user's server.
+                Err(Errno::EACCES) => continue,
+                Err(errno) => return Err(errno.into()),
+            };
             match Flock::lock(File::from(lock), FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => {
                     (self.name, self.lock) = (name, Some(lock));
