@@ -62,6 +62,7 @@ impl MetricsFile {
             Some((stem, ending)) if !stem.is_empty() => (stem.to_owned(), format!(".{ending}")),
             _ => (self.name.clone(), String::new()),
         };
+        let mut refused = None;
         for number in 1..=SHARING {
             let name = match number {
                 1 => format!("{stem}{ending}"),
@@ -73,7 +74,10 @@ impl MetricsFile {
             let lock = match openat(&self.directory, lock.as_str(), flags, mode) {
                 Ok(lock) => lock,
                 // That of another user's server.
-                Err(Errno::EACCES) => continue,
+                Err(errno @ Errno::EACCES) => {
+                    refused = Some(errno);
+                    continue;
+                }
                 Err(errno) => return Err(errno.into()),
             };
             match Flock::lock(File::from(lock), FlockArg::LockExclusiveNonblock) {
@@ -85,9 +89,8 @@ impl MetricsFile {
                 Err((_, errno)) => return Err(errno.into()),
             }
         }
-        Err(io::Error::other(
-            "too many servers write figures under this name",
-        ))
+        let many = || io::Error::other("too many servers write figures under this name");
+        Err(refused.map_or_else(many, io::Error::from))
     }
 
     /// What the label `server` says: the file's name without its ending.
