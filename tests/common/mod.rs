@@ -46,6 +46,8 @@ pub(crate) use login::login;
 pub(crate) use proxy::Proxy;
 pub(crate) use schema::{Era, violations};
 pub(crate) use scratch::Scratch;
-pub(crate) use server::{Finished, Launch, Server, members, record_types, structured, text_of};
+pub(crate) use server::{
+    Finished, Launch, Server, members, record_types, structured, task_of, text_of,
+};
 pub(crate) use setup::{Setup, run_cli};
 pub(crate) use tools::{processes_with, run, tool};

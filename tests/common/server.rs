@@ -296,6 +296,11 @@ impl Server {
         self.tool("ssh_run", json!({"alias": alias, "command": command}))
     }
 
+    /// Runs a command whose output is shown whole, and returns the id of its task.
+    pub(crate) fn run_id(&self, alias: &str, command: &str) -> Value {
+        task_of(&self.call("ssh_run", json!({"alias": alias, "command": command})))
+    }
+
     fn check_tool_result(&self, tool: &str, result: &Value) {
         let (Some(content), None) = (
             result.get("structuredContent"),
@@ -578,6 +583,13 @@ pub(crate) fn structured(result: &Value) -> Option<Value> {
 /// The members of a tool's result, wherever it has them: an error has them in its text.
 pub(crate) fn members(result: &Value) -> Value {
     structured(result).unwrap_or_default()
+}
+
+/// The id of the task behind a tool's result, as programs have it.
+pub(crate) fn task_of(result: &Value) -> Value {
+    let id = &result["_meta"]["io.github.mcp-ssh-orchestrator/task_id"];
+    assert!(id.is_string(), "no task: {result}");
+    id.clone()
 }
 
 /// All text of a tool's result.

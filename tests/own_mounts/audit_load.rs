@@ -317,7 +317,9 @@ fn a_server_killed_again_and_again_loses_nothing_it_had_answered() {
             server
                 .frames()
                 .iter()
-                .filter_map(|frame| frame["result"]["structuredContent"]["task_id"].as_str())
+                .filter_map(|frame| {
+                    frame["result"]["_meta"]["io.github.mcp-ssh-orchestrator/task_id"].as_str()
+                })
                 .map(str::to_owned),
         );
     }

@@ -11,7 +11,7 @@ use crate::mcp::protocol::peer::Caller;
 use crate::mcp::wire::json::{Json, Object, array};
 use crate::mcp::wire::message::RpcError;
 use crate::mcp::wire::outbox::MAX_FRAME;
-use crate::model::names::CommandHash;
+use crate::model::names::{CommandHash, TaskId};
 
 /// What the parts of a list may weigh in one answer, in bytes: a frame less the room for
 /// everything beside them.
@@ -22,6 +22,9 @@ const UNTRUSTED: &str = "io.github.mcp-ssh-orchestrator/untrusted";
 
 /// Where `_meta` has the hash of what was sent.
 const CANONICAL: &str = "io.github.mcp-ssh-orchestrator/canonical_hash";
+
+/// Where `_meta` has the id of the task behind it.
+const TASK: &str = "io.github.mcp-ssh-orchestrator/task_id";
 
 /// A tool's answer, before it is put into the words of a revision.
 #[derive(Debug, Clone)]
@@ -34,6 +37,8 @@ pub(crate) struct Answer {
     untrusted: &'static [&'static str],
     /// The name of what was sent, for programs: no model pays for it.
     canonical: Option<CommandHash>,
+    /// The name of the task behind it, for programs that join it with the record.
+    task: Option<TaskId>,
 }
 
 #[derive(Debug, Clone)]
@@ -98,6 +103,7 @@ impl Answer {
             cancelled: false,
             untrusted: &[],
             canonical: None,
+            task: None,
         }
     }
 
@@ -110,6 +116,12 @@ impl Answer {
     /// Says by which name what was sent goes, whatever its spelling.
     pub(crate) fn canonical(mut self, hash: CommandHash) -> Self {
         self.canonical = Some(hash);
+        self
+    }
+
+    /// Says which task it is of, where no model needs that: there is nothing left to read.
+    pub(crate) fn task(mut self, id: &TaskId) -> Self {
+        self.task = Some(id.clone());
         self
     }
 
@@ -143,7 +155,9 @@ impl Answer {
         let meta = meta.when(!self.untrusted.is_empty(), |meta| {
             meta.json(UNTRUSTED, &self.warning())
         });
-        let meta = meta.maybe(CANONICAL, self.canonical.map(|hash| hash.to_string()));
+        let meta = meta
+            .maybe(CANONICAL, self.canonical.map(|hash| hash.to_string()))
+            .maybe(TASK, self.task.as_ref().map(TaskId::as_str));
         let content = Object::new().field("type", "text").field("text", text);
         let content = array([&content.end()]);
         let result = caller.result_with(meta).json("content", &content);

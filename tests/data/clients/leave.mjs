@@ -30,7 +30,7 @@ const lasts = client.callTool(call("sleep 27.25")).catch(() => {});
 // The last piece is a line that is being written, or nothing.
 const lines = () => fs.readFileSync(log, "utf8").split("\n").slice(0, -1);
 const records = () => lines().filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
-const runs = (record) => record.type === "progress" && record.phase === "running" && record.task_id !== report.run.task_id;
+const runs = (record) => record.type === "progress" && record.phase === "running" && !record.task_id.includes(`:${report.run.hash}:`);
 while (!records().some(runs)) await sleep(20);
 await client.close();
 await lasts;

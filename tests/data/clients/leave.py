@@ -24,12 +24,12 @@ def log():
 
 
 async def running(done: str) -> None:
-    """Waits until another task than the one that is done runs, by the server's record."""
+    """Waits until another command than the one of this hash runs, by the server's record."""
     while True:
         for line in Path(LOG).read_text(encoding="utf-8").splitlines(keepends=True):
             if line.startswith('{"type":"progress"') and line.endswith("\n"):
                 record = json.loads(line)
-                if record["phase"] == "running" and record["task_id"] != done:
+                if record["phase"] == "running" and f":{done}:" not in record["task_id"]:
                     return
         await anyio.sleep(0.02)
 
@@ -123,7 +123,7 @@ async def main() -> None:
             report["tools"] = len(getattr(listed, "tools", listed))
             report["run"] = plain(await made.call_tool("ssh_run", SAYS))
             group.start_soon(made.call_tool, "ssh_run", LASTS)
-            await running(report["run"]["task_id"])
+            await running(report["run"]["hash"])
             group.cancel_scope.cancel()
     print(json.dumps(report))
 

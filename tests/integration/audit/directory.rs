@@ -164,10 +164,10 @@ fn a_file_that_was_moved_away_is_noticed() {
             fs::write(&path, "").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
         }
-        let run = server.run("web1", "uptime");
+        let run = server.run_id("web1", "uptime");
         let found = records(&path);
         let start = found.iter().find(|r| r["type"] == "audit_start").unwrap();
-        assert_eq!(start["task_id"], run["task_id"]);
+        assert_eq!(start["task_id"], run);
         let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, if number >= 2 { 0o604 } else { 0o640 });
     }
@@ -297,7 +297,7 @@ fn a_directory_is_shown_by_time_as_lines_json_and_a_table() {
     let servers = [0, 1].map(|_| start(&fleet, &["--audit-dir", place]));
     let mut ran = Vec::new();
     for turn in 0..4 {
-        ran.push(servers[turn % 2].run("web1", "uptime")["task_id"].clone());
+        ran.push(servers[turn % 2].run_id("web1", "uptime"));
     }
     servers[0].run("web1", "reboot");
     let show = |args: &[&str]| {

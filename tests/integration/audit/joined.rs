@@ -30,7 +30,7 @@ fn every_record_of_a_call_says_whose_it_is() {
     let fleet = Fleet::of(&["web1", "web2"]);
     fleet.allow(&["uptime", "false"]);
     let server = Server::start(&fleet.setup);
-    let run = server.run("web1", "uptime");
+    let run = server.run_id("web1", "uptime");
     let failed = server.tool(
         "ssh_run_async",
         json!({"alias": "web2", "command": "false"}),
@@ -51,7 +51,7 @@ fn every_record_of_a_call_says_whose_it_is() {
         .lines()
         .find(|line| line.split(':').nth(2) == Some(&uid));
     let user = user.and_then(|line| line.split(':').next()).unwrap();
-    for (task, alias) in [(&run["task_id"], "web1"), (&failed["task_id"], "web2")] {
+    for (task, alias) in [(&run, "web1"), (&failed["task_id"], "web2")] {
         let of_task: Vec<&Value> = done
             .records
             .iter()

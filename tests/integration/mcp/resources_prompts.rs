@@ -285,7 +285,7 @@ fn long_lists_come_in_pages_that_only_this_server_can_name() {
 fn task_ids_are_completed_and_references_are_checked() {
     let fleet = Fleet::of(&["one"]);
     let server = Server::start(&fleet.setup);
-    let id = server.run("one", "uptime")["task_id"].clone();
+    let id = server.run_id("one", "uptime");
     let by_prompt = json!({"ref": {"type": "ref/prompt", "name": "ssh_orchestrator_usage"}, "argument": {"name": "task_id", "value": "one:"}});
     let found = server.request("completion/complete", by_prompt);
     assert_eq!(found["completion"]["values"], json!([id]));

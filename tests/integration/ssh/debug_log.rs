@@ -7,7 +7,7 @@
     reason = "a failed step is a failed test"
 )]
 
-use crate::common::{Fleet, HostSpec, Scratch, Server, login, run};
+use crate::common::{Fleet, HostSpec, Scratch, Server, login, members, run, task_of};
 use serde_json::{Value, json};
 
 fn fleet() -> Fleet {
@@ -41,7 +41,7 @@ fn at_debug_level_every_session_says_what_it_agreed_on() {
     let fleet = fleet();
     fleet.setup.env("MCP_SSH_DEBUG", "1");
     let server = Server::start(&fleet.setup);
-    let first = server.run("gate", "echo one");
+    let first = server.run_id("gate", "echo one");
     server.run("gate", "echo two");
     server.run("inner", "echo three");
     assert_eq!(server.run("gate", "cat /etc/shadow")["exit_code"], 1);
@@ -54,7 +54,7 @@ fn at_debug_level_every_session_says_what_it_agreed_on() {
     let alone = &sessions[0];
     assert_eq!(
         (&alone["type"], &alone["alias"], &alone["task_id"]),
-        (&json!("trace"), &json!("gate"), &first["task_id"])
+        (&json!("trace"), &json!("gate"), &first)
     );
     assert!(alone["ts"].is_f64());
     let hops = alone["hops"].as_array().unwrap();
@@ -89,7 +89,9 @@ fn a_login_that_failed_says_what_it_had_agreed_on() {
     fleet.setup.env("MCP_SSH_DEBUG", "1");
     fleet.host("inner").change_host_key();
     let server = Server::start(&fleet.setup);
-    let changed = server.run("inner", "echo one");
+    let arguments = json!({"alias": "inner", "command": "echo one"});
+    let failed = server.call("ssh_run", arguments);
+    let changed = members(&failed);
     assert_eq!(
         changed["why"],
         "SSH host key verification failed: Host key mismatch"
@@ -114,7 +116,7 @@ fn a_login_that_failed_says_what_it_had_agreed_on() {
     assert_eq!(sessions.len(), 2, "{sessions:#?}");
     assert_eq!(of(&sessions[0]), ["gate", "inner"]);
     assert_eq!(sessions[0]["hops"][1]["cipher_out"], "aes192-ctr");
-    assert_eq!(sessions[0]["task_id"], changed["task_id"]);
+    assert_eq!(sessions[0]["task_id"], task_of(&failed));
     assert_eq!(of(&sessions[1]), ["gate"]);
     assert_eq!(sessions[1]["reused"], false);
 }

@@ -7,7 +7,9 @@
     reason = "a failed step is a failed test"
 )]
 
-use crate::common::{Fleet, HostSpec, Proxy, Scratch, Server, policy_allowing, run, text_of};
+use crate::common::{
+    Fleet, HostSpec, Proxy, Scratch, Server, policy_allowing, run, task_of, text_of,
+};
 use serde_json::{Value, json};
 
 /// The error of a run, as data; checked for what every such error has.
@@ -21,13 +23,13 @@ fn error(server: &Server, alias: &str) -> Value {
     );
     assert!(!result.to_string().contains("untrusted"), "{result}");
     let said: Value = serde_json::from_str(&text_of(&result)).unwrap();
-    for member in ["status", "reason", "code", "why", "hint", "task_id"] {
+    for member in ["status", "reason", "code", "why", "hint"] {
         let text = said[member].as_str().unwrap_or_default();
         assert!(!text.is_empty(), "{member}: {said}");
     }
     assert!(said.get("output").is_none(), "{said}");
     // The result by its id is the same error.
-    let again = server.call("ssh_get_task_result", json!({"task_id": said["task_id"]}));
+    let again = server.call("ssh_get_task_result", json!({"task_id": task_of(&result)}));
     assert_eq!(again["isError"], true);
     assert!(text_of(&again).contains(said["code"].as_str().unwrap()));
     said

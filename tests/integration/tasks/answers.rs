@@ -223,7 +223,7 @@ fn an_output_is_searched_and_arguments_that_do_not_go_together_are_refused() {
         "#!/bin/sh\nseq 1000\necho 'Warning: late' >&2\n",
     );
     let server = Server::start(&fleet.setup);
-    let id = server.run("web1", "hostname")["task_id"].clone();
+    let id = server.run_id("web1", "hostname");
     let read = |more: Value| {
         let mut arguments = json!({"task_id": id});
         let more = more.as_object().unwrap().clone();
@@ -397,8 +397,8 @@ fn numbers_and_booleans_as_text_are_taken_and_made_up_arguments_where_there_are_
         server.tool("ssh_ping", json!({"random_string": "x"}))["status"],
         "pong"
     );
-    let run = server.run("web1", "seq 9");
-    let tail = json!({"task_id": run["task_id"], "max_lines": "2", "offset": "", "find": ""});
+    let id = server.run_id("web1", "seq 9");
+    let tail = json!({"task_id": id, "max_lines": "2", "offset": "", "find": ""});
     let tail = server.tool("ssh_get_task_output", tail);
     assert_eq!(tail["output_lines"], json!(["8", "9"]));
     let said = server.tool_error(

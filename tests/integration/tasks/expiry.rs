@@ -29,14 +29,14 @@ fn after_its_time_nothing_of_a_task_can_be_read() {
     wait_until("the asynchronous command to end", || {
         server.call("ssh_get_task_result", json!({"task_id": task["task_id"]}))["isError"] != true
     });
-    let sync = server.run("web1", "echo sync");
+    let sync = server.run_id("web1", "echo sync");
     let ended = Instant::now();
     for (tool, text) in [
         ("ssh_get_task_result", "Task not found or expired"),
         ("ssh_get_task_status", "Task not found"),
         ("ssh_get_task_output", "Task not found"),
     ] {
-        for id in [&task["task_id"], &sync["task_id"]] {
+        for id in [&task["task_id"], &sync] {
             let arguments = json!({"task_id": id});
             wait_until("the result to expire", || {
                 server.call(tool, arguments.clone())["isError"] == true

@@ -128,10 +128,10 @@ fn the_last_lines_are_counted_as_documented() {
     let fleet = Fleet::of(&["web1"]);
     let server = Server::start(&fleet.setup);
     for (count, asked, shown, more) in [(5, 3, 3, true), (100, 50, 50, true), (20, 50, 20, false)] {
-        let run = server.run("web1", &format!("seq {count}"));
+        let id = server.run_id("web1", &format!("seq {count}"));
         let tail = server.tool(
             "ssh_get_task_output",
-            json!({"task_id": run["task_id"], "max_lines": asked}),
+            json!({"task_id": id, "max_lines": asked}),
         );
         let expected: Vec<String> = (count - shown + 1..=count).map(|n| n.to_string()).collect();
         assert_eq!(tail["output_lines"], json!(expected));

@@ -8,7 +8,7 @@
     reason = "a failed step is a failed test"
 )]
 
-use crate::common::{Fleet, HostSpec, Server};
+use crate::common::{Fleet, HostSpec, Server, members, task_of};
 use mcp_ssh_orchestrator::testing::audit::{Patterns, Redactor};
 use mcp_ssh_orchestrator::testing::task::{Cleaner, clean};
 use serde_json::{Value, json};
@@ -183,7 +183,9 @@ fn a_real_host_cannot_get_an_escape_into_a_result() {
     }
     fleet.host("web1").stub("hostname", &script);
     let server = Server::start(&fleet.setup);
-    let run = server.run("web1", "hostname");
+    let arguments = json!({"alias": "web1", "command": "hostname"});
+    let result = server.call("ssh_run", arguments);
+    let run = members(&result);
     assert_eq!(run["exit_code"], 0);
     // A cut-off character or sequence ends at its line's end here, so it counts the same.
     let shown = expected.strip_suffix('\n').unwrap();
@@ -192,7 +194,7 @@ fn a_real_host_cannot_get_an_escape_into_a_result() {
     // The same text when it is read live, line by line and by offset.
     let page = server.tool(
         "ssh_get_task_output",
-        json!({"task_id": run["task_id"], "max_lines": 1000}),
+        json!({"task_id": task_of(&result), "max_lines": 1000}),
     );
     for line in page["output_lines"].as_array().unwrap() {
         let line = line.as_str().unwrap();
@@ -240,7 +242,9 @@ fn credentials_are_taken_out_unless_the_policy_keeps_them() {
         + "overrides:\n  aliases:\n    web2:\n      redact: []\n";
     fleet.setup.write("policy.yml", &policy);
     let server = Server::start(&fleet.setup);
-    let run = server.run("web1", "uptime");
+    let arguments = json!({"alias": "web1", "command": "uptime"});
+    let result = server.call("ssh_run", arguments);
+    let run = members(&result);
     assert_eq!(
         run["output"],
         "DB_PASSWORD=[redacted]\nAuthorization: Bearer [redacted]\nplain"
@@ -253,7 +257,7 @@ fn credentials_are_taken_out_unless_the_policy_keeps_them() {
     );
     let kept = server.tool(
         "ssh_get_task_output",
-        json!({"task_id": run["task_id"], "offset": 0}),
+        json!({"task_id": task_of(&result), "offset": 0}),
     );
     assert!(!kept.to_string().contains("horse"), "{kept}");
     let run = server.run("web2", "uptime");

@@ -111,7 +111,6 @@ fn head(facts: &Facts, work: &FileWork) -> Object {
 fn tail(members: Object, facts: &Facts) -> Object {
     members
         .field("duration_ms", &facts.duration_ms)
-        .field("task_id", facts.id.as_str())
         .maybe("target_ip", facts.target_ip.map(|ip| ip.to_string()))
         .field("hash", &facts.hash.to_string())
 }
@@ -167,7 +166,9 @@ fn read(
         work.path.as_str(),
         hash.unwrap_or("unknown"),
     );
-    Answer::readable(text, tail(members, facts)).untrusted(&["content"])
+    Answer::readable(text, tail(members, facts))
+        .untrusted(&["content"])
+        .task(&facts.id)
 }
 
 fn written(facts: &Facts, work: &FileWork, fields: &[&str]) -> Answer {
@@ -186,7 +187,7 @@ fn written(facts: &Facts, work: &FileWork, fields: &[&str]) -> Answer {
         .maybe("replaced_sha256", Some(*old).filter(|old| *old != "-"))
         .maybe("backup", backup)
         .maybe("note", (*kept == "-").then_some(NOT_KEPT));
-    Answer::of(tail(members, facts))
+    Answer::of(tail(members, facts)).task(&facts.id)
 }
 
 /// The script refused; nothing was changed but where it says so.
@@ -199,7 +200,7 @@ fn refused(facts: &Facts, work: &FileWork, code: &str, detail: &str) -> Answer {
         .field("why", why)
         .maybe("detail", Some(detail).filter(|detail| !detail.is_empty()))
         .field("hint", hint);
-    Answer::refusal(tail(members, facts))
+    Answer::refusal(tail(members, facts)).task(&facts.id)
 }
 
 /// The script did not come to its end.
@@ -223,7 +224,9 @@ fn failed(facts: &Facts, work: &FileWork, stderr: &str) -> Answer {
         .field("why", &why)
         .maybe("detail", Some(&said).filter(|said| !said.is_empty()))
         .field("hint", hint);
-    Answer::refusal(tail(members, facts)).cancelled(facts.state == State::Cancelled)
+    Answer::refusal(tail(members, facts))
+        .task(&facts.id)
+        .cancelled(facts.state == State::Cancelled)
 }
 
 /// What a word of the script means, and what to do.

@@ -177,9 +177,9 @@ pub(crate) fn not_started(facts: &Facts, word: Option<&str>) -> Answer {
             .field("code", code)
             .field("why", why)
             .field("hint", hint)
-            .field("task_id", facts.id.as_str())
             .field("hash", &facts.hash.to_string()),
     )
+    .task(&facts.id)
 }
 
 /// The answer of `ssh_get_task_status`.
@@ -219,7 +219,7 @@ pub(crate) fn result(id: &TaskId, facts: &Facts, told: &Told, text: &str, shape:
                 .field("omitted_bytes", &out.bytes_left_out)
         })
         .when(!out.is_empty(), |members| members.field("output", &output))
-        .field("task_id", id.as_str())
+        .maybe("task_id", (!out.is_whole()).then_some(id.as_str()))
         .field("hash", &facts.hash.to_string());
     let mut lines = vec![format!(
         "{}: {}, exit {}, {} s",
@@ -233,7 +233,9 @@ pub(crate) fn result(id: &TaskId, facts: &Facts, told: &Told, text: &str, shape:
         true => "(no output)".to_owned(),
         false => output,
     });
-    Answer::readable(lines.join("\n"), members).untrusted(UNTRUSTED)
+    Answer::readable(lines.join("\n"), members)
+        .untrusted(UNTRUSTED)
+        .task(id)
 }
 
 /// One row of `ssh_list_tasks`.

@@ -100,10 +100,9 @@ pub(crate) fn unreached(facts: &Facts, unreached: Unreached) -> Answer {
         .field("exit_code", &-1)
         .maybe("timeout", facts.timeout.then_some(true))
         .field("duration_ms", &facts.duration_ms)
-        .field("task_id", facts.id.as_str())
         .maybe("target_ip", facts.target_ip.map(|ip| ip.to_string()))
         .field("hash", &facts.hash.to_string());
-    Answer::refusal(members)
+    Answer::refusal(members).task(&facts.id)
 }
 
 /// The members that say why a host was not reached.

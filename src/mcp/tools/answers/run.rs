@@ -20,6 +20,12 @@ pub(crate) struct Shown<'a> {
     pub(crate) stderr: &'a Excerpt,
 }
 
+impl Shown<'_> {
+    fn is_whole(&self) -> bool {
+        self.stdout.is_whole() && self.stderr.is_whole()
+    }
+}
+
 /// The answer to a run. Exit code and flags say its state.
 pub(crate) fn answer(outcome: &Outcome, shape: Shape) -> Answer {
     let alias = outcome.facts().alias.as_str();
@@ -47,14 +53,17 @@ fn answer_from(head: Object, outcome: &Outcome, shape: Shape) -> Answer {
         stdout: &stdout,
         stderr: &stderr,
     };
+    let whole = shown.is_whole() && facts.truncated.is_none();
     let members = end_members(head, facts, &shown)
-        .field("task_id", facts.id.as_str())
+        // It costs a model more than all else here, and is good for reading the rest only.
+        .maybe("task_id", (!whole).then_some(facts.id.as_str()))
         .maybe("target_ip", facts.target_ip.map(|ip| ip.to_string()))
         .field("hash", &facts.hash.to_string());
     let text = format!("{}: {}", facts.alias, in_words(facts, &shown));
     Answer::readable(text, members)
         .untrusted(UNTRUSTED)
         .canonical(facts.canonical)
+        .task(&facts.id)
         .cancelled(facts.state == State::Cancelled)
 }
 
