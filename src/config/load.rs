@@ -187,6 +187,7 @@ impl Load<'_> {
             on_revoke,
             record_commands,
             approval,
+            approval_url,
             ways,
             rule_lines,
             ..
@@ -225,6 +226,7 @@ impl Load<'_> {
                     on_revoke,
                     record_commands,
                     approval,
+                    approval_url,
                     ways,
                     rules,
                 };

@@ -15,6 +15,7 @@ use crate::config::host::{Credential, Group, Host, HostAddress, Resolve};
 use crate::config::read::policy::Concurrency;
 use crate::config::schema::problem::Warning;
 use crate::config::secrets::value::Secret;
+use crate::model::approval_url::ApprovalUrl;
 use crate::model::names::{
     ApprovalWay, HostAlias, OnAuditFailure, OnRevoke, Port, RecordCommands, Tag,
 };
@@ -37,6 +38,7 @@ pub struct Snapshot {
     on_revoke: OnRevoke,
     record_commands: RecordCommands,
     approval: ApprovalWay,
+    approval_url: Option<ApprovalUrl>,
     ways: Vec<(RangeInclusive<usize>, Option<ApprovalWay>)>,
     pub(crate) files: FileStates,
     hash: [u8; 32],
@@ -53,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) on_revoke: OnRevoke,
     pub(crate) record_commands: RecordCommands,
     pub(crate) approval: ApprovalWay,
+    pub(crate) approval_url: Option<ApprovalUrl>,
     /// The lines of each rule, and who approves what it asks about.
     pub(crate) ways: Vec<(RangeInclusive<usize>, Option<ApprovalWay>)>,
     /// How many rules there are.
@@ -82,6 +85,7 @@ impl Snapshot {
             on_revoke,
             record_commands,
             approval,
+            approval_url,
             ways,
             rules,
         } = settings;
@@ -100,6 +104,7 @@ impl Snapshot {
             on_revoke,
             record_commands,
             approval,
+            approval_url,
             ways,
             files: FileStates::default(),
             hash,
@@ -170,6 +175,11 @@ impl Snapshot {
 
     pub fn on_audit_failure(&self) -> OnAuditFailure {
         self.on_audit_failure
+    }
+
+    /// The operator's page, to which a client can point a person.
+    pub fn approval_url(&self) -> Option<&ApprovalUrl> {
+        self.approval_url.as_ref()
     }
 
     /// Who has to approve what rules with these lines ask about: the strongest of them.

@@ -106,8 +106,15 @@ impl Session {
             server,
         });
         let expiring = Arc::downgrade(&session);
-        session.server.tasks.also_expire(Box::new(move |_| {
-            expiring.upgrade()?.protocol_tasks.expire()
+        session.server.tasks.also_expire(Box::new(move |now| {
+            let session = expiring.upgrade()?;
+            let states = session.request_states.expire(now);
+            session
+                .protocol_tasks
+                .expire()
+                .into_iter()
+                .chain(states)
+                .min()
         }));
         session
     }
@@ -200,6 +207,7 @@ impl Session {
     pub fn close(&self) {
         self.work().closing = true;
         self.questions.give_up();
+        self.request_states.give_up();
         self.subscriptions.end(None);
         self.inflight.stop_all();
     }

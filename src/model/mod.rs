@@ -3,6 +3,7 @@
 //!
 //! Types only, each made by one function that checks it. No I/O, no clock, no other room.
 
+pub(crate) mod approval_url;
 pub(crate) mod expression;
 pub(crate) mod invisible;
 pub(crate) mod job;

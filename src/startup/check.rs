@@ -99,9 +99,25 @@ fn examine(
     if let Some(trouble) = agent {
         report.add(doubtful("agent", trouble));
     }
+    let page = report.snapshot().and_then(Snapshot::approval_url).is_some();
     match places.desk.as_ref().map(Desk::trusted) {
+        None if page => report.add(doubtful(
+            "approvals",
+            "approval_url is a page of approvals, and none are asked for out of band: start with \
+             --approvals-dir"
+                .to_owned(),
+        )),
         None => {}
-        Some(Ok(owner)) => report.add(good("approvals", format!("by uid {owner}, out of band"))),
+        Some(Ok(owner)) => {
+            let page = match page {
+                true => "; clients that can are pointed to approval_url",
+                false => "",
+            };
+            report.add(good(
+                "approvals",
+                format!("by uid {owner}, out of band{page}"),
+            ));
+        }
         Some(Err(error)) => report.add(bad("approvals", error)),
     }
     if let Some(path) = &settings.audit_file {

@@ -304,11 +304,11 @@ impl Tasks {
 
     /// Lets the operator approve out of band; the first time counts.
     pub(crate) fn approve_at(&self, desk: Desk) {
-        let _ = self.registry.desk.set(desk);
+        let _ = self.registry.desk.set(Arc::new(desk));
     }
 
     /// Where the operator approves, if that is wanted.
-    pub(crate) fn desk(&self) -> Option<&Desk> {
+    pub(crate) fn desk(&self) -> Option<&Arc<Desk>> {
         self.registry.desk.get()
     }
 

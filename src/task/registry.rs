@@ -101,7 +101,7 @@ pub(crate) struct Registry {
     pub(crate) store: Arc<Store>,
     pub(crate) memory: Arc<Account>,
     pub(crate) timer: Arc<Timer>,
-    pub(crate) desk: OnceLock<Desk>,
+    pub(crate) desk: OnceLock<Arc<Desk>>,
     /// What else expires by the same clock.
     others: Mutex<Vec<Expire>>,
     tables: Mutex<Tables>,

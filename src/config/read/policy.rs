@@ -14,9 +14,11 @@ use crate::config::files::directories::{Dirs, KnownHostsPath};
 use crate::config::read::rule;
 use crate::config::schema::findings::Findings;
 use crate::config::schema::keys::POLICY;
+use crate::config::schema::policy_keys::APPROVAL_URL;
 use crate::config::schema::problem::{Fault, Mark, WarningKind, quote};
 use crate::config::schema::section::Section;
 use crate::config::yaml::node::Node;
+use crate::model::approval_url::ApprovalUrl;
 use crate::model::names::{ApprovalWay, OnAuditFailure, OnRevoke, RecordCommands};
 use crate::model::security_event::SecurityEvent;
 use crate::policy::source::{
@@ -61,6 +63,7 @@ pub(crate) struct PolicyFile {
     pub(crate) on_revoke: OnRevoke,
     pub(crate) record_commands: RecordCommands,
     pub(crate) approval: ApprovalWay,
+    pub(crate) approval_url: Option<ApprovalUrl>,
     /// The lines of each rule, and what it says of approvals itself.
     pub(crate) ways: Vec<(RangeInclusive<usize>, Option<ApprovalWay>)>,
     /// Where each rule begins, also one that could not be read.
@@ -157,6 +160,7 @@ pub(crate) fn read(
         _ => RecordCommands::Off,
     };
     let approval = approval(&file, findings).unwrap_or_default();
+    let approval_url = approval_url(&file, findings);
     Some(PolicyFile {
         source,
         known_hosts,
@@ -167,6 +171,7 @@ pub(crate) fn read(
         on_revoke,
         record_commands,
         approval,
+        approval_url,
         ways,
         rule_lines,
         override_places,
@@ -179,6 +184,21 @@ fn approval(section: &Section<'_>, findings: &mut Findings) -> Option<ApprovalWa
         "either" => ApprovalWay::Either,
         _ => ApprovalWay::Elicitation,
     })
+}
+
+fn approval_url(file: &Section<'_>, findings: &mut Findings) -> Option<ApprovalUrl> {
+    let text = findings.text(file, "approval_url")?;
+    ApprovalUrl::parse(text.value)
+        .map_err(|wrong| {
+            findings.problem(
+                text.at,
+                "approval_url",
+                Fault::BadValue,
+                format!("found {wrong}: {}", quote(text.value)),
+                APPROVAL_URL,
+            );
+        })
+        .ok()
 }
 
 fn known_hosts(

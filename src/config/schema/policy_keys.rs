@@ -5,6 +5,9 @@
 
 use crate::config::schema::table::{Kind, Need, Table, key};
 
+pub(crate) const APPROVAL_URL: &str =
+    "https://HOST/… with {id} where the name of the question goes; http for this machine alone";
+
 pub const POLICY: Table = Table {
     name: "policy.yml",
     extra: true,
@@ -82,6 +85,7 @@ pub const POLICY: Table = Table {
             Need::Default("elicitation"),
             "",
         ),
+        key("approval_url", Kind::Text, Need::Optional, APPROVAL_URL),
         key(
             "record_commands",
             Kind::OneOf(&["off", "denied", "all"]),

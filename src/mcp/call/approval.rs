@@ -1,30 +1,28 @@
 //! A person's approval of commands that a rule asks about.
 //!
-//! Owns the question, the ways to put it (a request to a legacy client, an
-//! `input_required` result to a modern one), and what counts as a yes: `accept`, in time,
-//! for exactly what was shown, once. Without that nothing runs, and each end is on the
-//! record: a no, no answer, nonsense and a forged state are told apart. What it cannot show is that there was a person: a
-//! client answers for one, so an approval is friction, not proof. Called by the tools
-//! that run commands, on threads of their own.
+//! Owns whom to ask, the ways to put a form (a request to a legacy client, an
+//! `input_required` result to a modern one), and what counts as a yes to it: `accept`, in
+//! time, for exactly what was shown, once. Without a yes nothing runs, and each end is on
+//! the record: a no, no answer, nonsense and a forged state are told apart. What a form
+//! cannot show is that there was a person: a client answers for one, so it is friction, not
+//! proof. The operator's word is `operator`'s. Called by the tools that run commands, on
+//! threads of their own.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
-use sha2::{Digest, Sha256};
 
 use crate::audit::{self, ApprovalOutcome, Record, Ts};
 use crate::config::Snapshot;
-use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::call::elicitation_result::{CHOICE, KEY, Retry, read_reply};
-use crate::mcp::call::operator;
-use crate::mcp::call::request_state::Fault;
+use crate::mcp::call::elicitation_result::{Retry, read_reply};
+use crate::mcp::call::request_state::{Fault, Put};
 use crate::mcp::call::standing::Terms;
-use crate::mcp::wire::json::{Json, Object};
-use crate::mcp::wire::message::{self, RequestId, RpcError};
+use crate::mcp::call::{Call, operator, question};
+use crate::mcp::wire::message::{self, RpcError};
 use crate::model::names::{ApprovalWay, HostAlias};
-use crate::model::text::{ascii, hex};
+use crate::model::text::hex;
 use crate::policy::{
     Approval, ApprovalFailure, Authorised, Denial, NeedsApproval, Shown, Standing,
 };
@@ -35,10 +33,6 @@ const THREAD: usize = 40 * 1024;
 
 /// How often a waiting client is told that a person is being waited for.
 const REMIND: Duration = Duration::from_secs(5);
-/// Most host names that one question lists.
-const HOSTS_SHOWN: usize = 50;
-/// What a yes is good for unless another choice is offered and taken.
-const ONCE: &str = "once";
 
 /// How a question ended.
 pub(crate) enum Ruling {
@@ -106,7 +100,10 @@ pub(crate) fn obtain(
         return Ruling::Ask(refusal);
     }
     let reply = if operator {
-        ask_operator(call, questions, snapshot)
+        match ask_operator(call, questions, snapshot) {
+            Ok(reply) => reply,
+            Err(answer) => return Ruling::Ask(answer),
+        }
     } else if !call.caller().abilities.forms {
         Reply::without(ApprovalOutcome::Unsupported)
     } else if !call.caller().version.is_modern() {
@@ -130,7 +127,8 @@ pub(crate) fn obtain(
         }
     };
     // The operator's word is for what was shown, and for nothing else.
-    let chosen = !reply.operator && reply.choice.is_some() && reply.choice == terms.choice();
+    let chosen =
+        reply.way == Way::Client && reply.choice.is_some() && reply.choice == terms.choice();
     let outcome = match reply.outcome {
         ApprovalOutcome::Accepted if chosen => ApprovalOutcome::AcceptedForAWhile,
         outcome => outcome,
@@ -151,7 +149,9 @@ pub(crate) fn obtain(
         ApprovalOutcome::Timeout | ApprovalOutcome::Expired => {
             Ruling::Refused(ApprovalFailure::Timeout)
         }
-        ApprovalOutcome::Forged if reply.operator => Ruling::Refused(ApprovalFailure::Mismatch),
+        ApprovalOutcome::Forged if reply.way == Way::Operator => {
+            Ruling::Refused(ApprovalFailure::Mismatch)
+        }
         ApprovalOutcome::Forged => invalid(
             ApprovalFailure::Mismatch,
             "requestState was not made by this server for this call: begin anew without it",
@@ -201,24 +201,41 @@ fn by_operator(call: &Call, questions: &[&NeedsApproval], snapshot: &Snapshot) -
     }
 }
 
-fn ask_operator(call: &Arc<Call>, questions: &[&NeedsApproval], snapshot: &Snapshot) -> Reply {
-    let operator = true;
+/// # Errors
+/// The client is to open the operator's page first, and calls again.
+fn ask_operator(
+    call: &Arc<Call>,
+    questions: &[&NeedsApproval],
+    snapshot: &Snapshot,
+) -> Result<Reply, Answer> {
+    let way = Way::Operator;
     let Some(desk) = call.session.server.tasks.desk() else {
-        return Reply {
-            operator,
+        return Ok(Reply {
+            way,
             ..Reply::without(ApprovalOutcome::Unsupported)
-        };
+        });
     };
-    let answer = operator::obtain(call, desk, questions, snapshot);
-    Reply {
+    let answer = operator::obtain(call, desk, questions, snapshot)?;
+    Ok(Reply {
         outcome: answer.outcome,
         choice: None,
         shown: answer.shown,
-        since: None,
-        operator,
+        since: answer.since,
+        way: if answer.by_link { Way::Link } else { way },
         request: answer.request,
         by: answer.by,
-    }
+    })
+}
+
+/// Whose answer it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The client's, for a person: to a form.
+    Client,
+    /// The operator's, or nobody's in time.
+    Operator,
+    /// The client's, to a link to the operator's page.
+    Link,
 }
 
 /// What came back for a question, and what had been shown with it.
@@ -228,8 +245,8 @@ struct Reply {
     shown: Vec<Shown>,
     /// When the question was put, where that was in an earlier call.
     since: Option<Instant>,
-    /// It was the operator who was asked, under this name, and this user who answered.
-    operator: bool,
+    way: Way,
+    /// The name of the operator's question, and the user who answered it.
     request: Option<String>,
     by: Option<u32>,
 }
@@ -241,7 +258,7 @@ impl Reply {
             choice: None,
             shown: Vec::new(),
             since: None,
-            operator: false,
+            way: Way::Client,
             request: None,
             by: None,
         }
@@ -252,7 +269,8 @@ impl Reply {
 fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Terms) -> Reply {
     let wait = terms.wait;
     let (id, answer) = call.session.questions.open();
-    let (params, shown) = form(questions, call.caller().version.has_descriptions(), terms);
+    let (params, shown) =
+        question::form(questions, call.caller().version.has_descriptions(), terms);
     if !call
         .reply
         .send(message::request(&id, "elicitation/create", &params))
@@ -278,7 +296,7 @@ fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Terms) -> R
             // An error is the client's way of saying that it could not ask.
             Ok(Err(_)) => return Reply::without(ApprovalOutcome::Unsupported),
             Err(RecvTimeoutError::Disconnected) => {
-                take_back(call, &id, "The call was cancelled");
+                question::take_back(call, &id, "The call was cancelled");
                 return Reply::without(if call.session.is_closing() {
                     ApprovalOutcome::ClientLost
                 } else {
@@ -287,7 +305,7 @@ fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Terms) -> R
             }
             Err(RecvTimeoutError::Timeout) if begun.elapsed() >= wait => {
                 call.session.questions.forget(&id);
-                take_back(call, &id, "No answer in time");
+                question::take_back(call, &id, "No answer in time");
                 return Reply::without(ApprovalOutcome::Timeout);
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -299,38 +317,18 @@ fn ask_legacy(call: &Arc<Call>, questions: &[&NeedsApproval], terms: Terms) -> R
     }
 }
 
-/// Lets the client close the form of a question that has become pointless.
-fn take_back(call: &Call, id: &RequestId, reason: &str) {
-    let params = Object::new()
-        .json("requestId", &id.to_json())
-        .field("reason", reason)
-        .end();
-    let frame = message::notification("notifications/cancelled", Some(&params));
-    call.session.outbox.hint(frame);
-}
-
 /// The `input_required` result.
 fn ask_modern(call: &Call, questions: &[&NeedsApproval], terms: Terms) -> Answer {
-    let (params, shown) = form(questions, true, terms);
+    let (params, shown) = question::form(questions, true, terms);
+    let weight = shown.len() * size_of::<Shown>();
     // The call ends here, and what was shown stays.
-    let tasks = &call.session.server.tasks;
-    let held = match tasks.reserve(QUESTION + shown.len() * size_of::<Shown>()) {
-        Ok(held) => held,
-        Err(refused) => return Answer::error(format!("Error: {refused}")),
-    };
-    let states = &call.session.request_states;
-    let state = states.issue(digest(call, questions), shown, terms.wait, held);
-    let request = Object::new()
-        .field("method", "elicitation/create")
-        .json("params", &params)
-        .end();
-    let result = call
-        .caller()
-        .result_of("input_required")
-        .json("inputRequests", &Object::new().json(KEY, &request).end())
-        .field("requestState", &state)
-        .end();
-    Answer::question(result)
+    question::as_result(
+        call,
+        questions,
+        &params,
+        (Put::Form(shown), weight),
+        terms.wait,
+    )
 }
 
 /// Reads the second attempt of a modern client. Its state is used up by a yes and by a no.
@@ -345,106 +343,23 @@ fn check_retry(call: &Call, retry: &Retry, questions: &[&NeedsApproval]) -> Repl
     }
     match call.session.request_states.redeem(
         retry.state.as_deref().unwrap_or_default(),
-        &digest(call, questions),
+        &question::digest(call, questions),
     ) {
-        Ok(issued) => Reply {
-            choice,
-            since: Some(issued.since),
-            shown: issued.shown,
-            ..Reply::without(said)
+        Ok(issued) => match issued.put {
+            Put::Form(shown) => Reply {
+                choice,
+                since: Some(issued.since),
+                shown,
+                ..Reply::without(said)
+            },
+            // To open the operator's page is no yes to a command, whatever the policy wants
+            // by now.
+            Put::Link(_) => Reply::without(ApprovalOutcome::Replayed),
         },
         Err(Fault::Forged) => Reply::without(ApprovalOutcome::Forged),
         Err(Fault::Replayed) => Reply::without(ApprovalOutcome::Replayed),
         Err(Fault::Expired) => Reply::without(ApprovalOutcome::Expired),
     }
-}
-
-/// The parameters of `elicitation/create`, and what they show.
-fn form(questions: &[&NeedsApproval], with_mode: bool, terms: Terms) -> (Json, Vec<Shown>) {
-    let choice = terms.choice();
-    let (message, shown) = wording(questions, choice.as_deref());
-    // Nothing has to be filled in: to accept is to approve, once.
-    let properties = Object::new().maybe(
-        CHOICE,
-        choice.map(|choice| {
-            Object::new()
-                .field("type", "string")
-                .field("title", "Approve for")
-                .field("enum", &[ONCE, &choice])
-                .field("default", ONCE)
-        }),
-    );
-    let schema = Object::new()
-        .field("type", "object")
-        .json("properties", &properties.end())
-        .end();
-    let params = Object::new()
-        .when(with_mode, |params| params.field("mode", "form"))
-        .field("message", &message)
-        .json("requestedSchema", &schema)
-        .end();
-    (params, shown)
-}
-
-/// What the person reads: where, what exactly, and which rules ask. A fleet of hosts
-/// shares the command, so it is shown once.
-fn wording(questions: &[&NeedsApproval], choice: Option<&str>) -> (String, Vec<Shown>) {
-    let mut hosts: Vec<&str> = questions
-        .iter()
-        .map(|question| question.alias().as_str())
-        .collect();
-    let more = hosts.len().saturating_sub(HOSTS_SHOWN);
-    hosts.truncate(HOSTS_SHOWN);
-    let mut listed = hosts.join(", ");
-    if more > 0 {
-        listed.push_str(&format!(" and {more} more"));
-    }
-    let (mut commands, shown): (Vec<String>, Vec<Shown>) =
-        questions.iter().map(|question| question.show()).unzip();
-    commands.dedup();
-    let mut rules: Vec<usize> = questions
-        .iter()
-        .flat_map(|question| question.rules().iter().copied())
-        .collect();
-    rules.sort_unstable();
-    rules.dedup();
-    let rules: Vec<String> = rules.iter().map(usize::to_string).collect();
-    let does = questions.first().map_or("", |question| question.does());
-    let (host, ask) = match questions.len() {
-        1 => ("Host".to_owned(), "Accept to run exactly this, once."),
-        count => (
-            format!("{count} hosts"),
-            "Accept to run exactly this, once on each of them.",
-        ),
-    };
-    let text = format!(
-        "Approve this command? {ask}\n\n{host}: {listed}\nCommand: {}\nIt does: {}\nAsked for by policy.yml, line {}",
-        commands.join("\nor: "),
-        ascii(does),
-        rules.join(", ")
-    );
-    let text = match choice {
-        None => text,
-        Some(choice) => format!(
-            "{text}\n\nWith '{choice}' for '{ONCE}' you approve every command that the same rules ask about \
-             on the same hosts, for that long and without another question."
-        ),
-    };
-    (text, shown)
-}
-
-/// What a state is bound to: the tool, its arguments, and each host with the exact command
-/// that would be sent there. A second attempt that would do something else is told from the
-/// first here; what may run is decided by what was shown.
-fn digest(call: &Call, questions: &[&NeedsApproval]) -> [u8; 32] {
-    let mut hash = Sha256::new()
-        .chain_update(call.tool.name)
-        .chain_update(b"\0")
-        .chain_update(Json::of(&call.arguments).as_str());
-    for question in questions {
-        hash.update(question.show().1.digest());
-    }
-    hash.finalize().into()
 }
 
 fn record(
@@ -464,9 +379,10 @@ fn record(
             digest: hex(question.show().1.digest()),
             outcome,
             elapsed_ms,
-            way: match reply.operator {
-                true => "operator",
-                false => "elicitation",
+            way: match reply.way {
+                Way::Client => "elicitation",
+                Way::Operator => "operator",
+                Way::Link => "url",
             },
             request: reply.request.clone(),
             by: reply.by,

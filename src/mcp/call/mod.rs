@@ -10,6 +10,7 @@ pub(crate) mod elicitation_result;
 pub(crate) mod grace;
 pub(crate) mod inflight;
 pub(crate) mod operator;
+pub(crate) mod question;
 pub(crate) mod reply;
 pub(crate) mod request_state;
 pub(crate) mod server_requests;

@@ -17,6 +17,7 @@ use sha2::Sha256;
 use crate::model::keys::TagKey;
 use crate::model::memory::Held;
 use crate::policy::Shown;
+use crate::task::approvals::desk::Question;
 
 /// Most states that are out at one time; the oldest is given up for a new one.
 const MAX_OUT: usize = 1024;
@@ -35,11 +36,18 @@ struct Out {
 
 /// A question that a client carries.
 pub(crate) struct Issued {
-    /// What the person was shown.
-    pub(crate) shown: Vec<Shown>,
+    pub(crate) put: Put,
     pub(crate) since: Instant,
-    good_for: Duration,
+    pub(crate) good_for: Duration,
     _held: Held,
+}
+
+/// What a client carries the state of.
+pub(crate) enum Put {
+    /// A form; a yes is for what it showed.
+    Form(Vec<Shown>),
+    /// A link to the operator's page. A yes is none to a command: it is the operator's.
+    Link(Question),
 }
 
 /// Why a state is not accepted.
@@ -62,27 +70,25 @@ impl RequestStates {
     }
 
     /// A state for one question, put by the call with this digest.
-    pub(crate) fn issue(
-        &self,
-        call: [u8; 32],
-        shown: Vec<Shown>,
-        good_for: Duration,
-        held: Held,
-    ) -> String {
+    pub(crate) fn issue(&self, call: [u8; 32], put: Put, good_for: Duration, held: Held) -> String {
         let mut out = self.lock();
-        if out.states.len() >= MAX_OUT {
+        let too_many = match out.states.len() >= MAX_OUT {
             // Numbers only grow: the first is the oldest.
-            out.states.pop_first();
-        }
+            true => out.states.pop_first(),
+            false => None,
+        };
         out.last += 1;
         let number = out.last;
         let issued = Issued {
-            shown,
+            put,
             since: Instant::now(),
             good_for,
             _held: held,
         };
         out.states.insert(number, issued);
+        drop(out);
+        // What it has at the operator's desk is taken away, which is no work for the lock.
+        drop(too_many);
         let mut bytes = number.to_be_bytes().to_vec();
         bytes.extend(self.tag(number, &call).finalize().into_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
@@ -116,6 +122,32 @@ impl RequestStates {
         Ok(issued)
     }
 
+    /// Takes questions away from the operator whose state was not brought back in time; when
+    /// the next one is due. The states stay, to be told as too late.
+    pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
+        let (mut late, mut next) = (Vec::new(), None::<Instant>);
+        let mut out = self.lock();
+        for issued in out.states.values_mut() {
+            let due = issued.since + issued.good_for;
+            match &issued.put {
+                Put::Form(_) => {}
+                Put::Link(_) if due <= now => {
+                    late.push(std::mem::replace(&mut issued.put, Put::Form(Vec::new())));
+                }
+                Put::Link(_) => next = Some(next.map_or(due, |next| next.min(due))),
+            }
+        }
+        drop(out);
+        drop(late);
+        next
+    }
+
+    /// Nobody will bring anything back.
+    pub(crate) fn give_up(&self) {
+        let all = std::mem::take(&mut self.lock().states);
+        drop(all);
+    }
+
     fn tag(&self, number: u64, call: &[u8; 32]) -> Hmac<Sha256> {
         let mut mac = self.key.mac();
         mac.update(&number.to_be_bytes());
@@ -135,7 +167,7 @@ mod tests {
 
     fn issue(states: &RequestStates, call: [u8; 32], good_for: Duration) -> String {
         let held = Account::of(1_000, false).hold(0);
-        states.issue(call, Vec::new(), good_for, held)
+        states.issue(call, Put::Form(Vec::new()), good_for, held)
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -164,6 +196,17 @@ mod tests {
         let state = issue(&here, [7; 32], Duration::ZERO);
         assert_eq!(fault(&here, &state, [7; 32]), Some(Fault::Expired));
         assert_eq!(fault(&here, &state, [7; 32]), Some(Fault::Replayed));
+    }
+
+    #[test]
+    fn a_late_form_is_told_as_late_whoever_looked_before() {
+        let here = states(1);
+        let old = issue(&here, [7; 32], Duration::ZERO);
+        assert_eq!(here.expire(Instant::now()), None);
+        assert_eq!(fault(&here, &old, [7; 32]), Some(Fault::Expired));
+        let good = issue(&here, [7; 32], LONG);
+        here.give_up();
+        assert!(!here.knows(&good));
     }
 
     #[test]

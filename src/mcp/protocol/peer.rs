@@ -53,6 +53,8 @@ pub(crate) struct ClientInfo {
 pub(crate) struct Abilities {
     /// It can put a form in front of a person.
     pub(crate) forms: bool,
+    /// It can show a person a link, and open it if they want that.
+    pub(crate) links: bool,
     /// It can take a task for an answer (the modern extension).
     pub(crate) tasks: bool,
 }
@@ -80,6 +82,7 @@ impl Handshake {
         let mut abilities = capabilities.map(Abilities::read).unwrap_or_default();
         // Whatever is declared, older revisions have no words to ask in.
         abilities.forms &= version.has_structure();
+        abilities.links &= version.has_links();
         Ok(Self {
             version,
             abilities,
@@ -110,6 +113,7 @@ impl Abilities {
         let extensions = capabilities.get("extensions").and_then(Value::as_object);
         Self {
             forms: elicitation.is_some_and(|modes| modes.is_empty() || modes.contains_key("form")),
+            links: elicitation.is_some_and(|modes| modes.contains_key("url")),
             tasks: extensions.is_some_and(|all| all.contains_key(TASKS_EXTENSION)),
         }
     }
@@ -306,7 +310,9 @@ mod tests {
     #[test]
     fn an_ability_to_open_links_is_not_one_to_ask() {
         let read = |value| Abilities::read(&object(value));
-        assert!(!read(json!({"elicitation": {"url": {}}})).forms);
+        let links = read(json!({"elicitation": {"url": {}}}));
+        assert!(links.links && !links.forms);
+        assert!(!read(json!({"elicitation": {}})).links);
         assert!(read(json!({"elicitation": {"form": {}, "url": {}}})).forms);
         assert!(!read(json!({})).forms);
         assert!(read(json!({"extensions": {TASKS_EXTENSION: {}}})).tasks);

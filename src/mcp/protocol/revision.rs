@@ -67,6 +67,16 @@ impl Version {
         self >= Self::V2025_11_25
     }
 
+    /// Elicitation by a link: `mode` is `url`.
+    pub(crate) fn has_links(self) -> bool {
+        self >= Self::V2025_11_25
+    }
+
+    /// `elicitationId` of such a link, and `notifications/elicitation/complete`.
+    pub(crate) fn has_link_ids(self) -> bool {
+        self == Self::V2025_11_25
+    }
+
     /// `tasks` in the core: `params.task`, `execution`, `tasks/list`, `tasks/result`.
     pub(crate) fn has_core_tasks(self) -> bool {
         self == Self::V2025_11_25

@@ -20,8 +20,8 @@ const CANNOT_ASK: &str = "This client cannot ask a person, so ssh_run will be de
 const ASK_HINT: &str = "Call ssh_run as planned with ssh_plan: the client asks the person, who sees the exact command. \
     A client that cannot ask gets a denial.";
 
-const OPERATOR_HINT: &str = "Call ssh_run as planned: it waits for the operator, who sees the exact command and answers out of band.     Tell the person that the operator has to approve it; nothing you do can.";
-const NO_DESK: &str = "The policy wants the operator's approval, and this server was started without a place for it, so ssh_run     will be denied. The operator has to start it with --approvals-dir.";
+const OPERATOR_HINT: &str = "Call ssh_run as planned: it waits for the operator, who sees the exact command and answers out of band. Tell the person that the operator has to approve it; nothing you do can.";
+const NO_DESK: &str = "The policy wants the operator's approval, and this server was started without a place for it, so ssh_run will be denied. The operator has to start it with --approvals-dir.";
 
 const STALE: &str = "The files of the configuration were changed and do not load, so the policy from before the \
     change is still in force; tell the operator.";

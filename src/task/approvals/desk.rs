@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat, renameat};
@@ -88,11 +89,21 @@ impl Desk {
         Ok(owner)
     }
 
-    /// Puts a question down.
+    /// Puts a question down; it lies there until what is returned is dropped.
     ///
     /// # Errors
     /// It cannot be written.
-    pub(crate) fn ask(&self, request: &Request) -> Result<(), String> {
+    pub(crate) fn ask(self: &Arc<Self>, request: Request) -> Result<Question, String> {
+        // Made first: what was half written is taken away, too.
+        let question = Question {
+            desk: Arc::clone(self),
+            request,
+        };
+        self.put_down(&question.request)?;
+        Ok(question)
+    }
+
+    fn put_down(&self, request: &Request) -> Result<(), String> {
         let bytes = serde_json::to_vec_pretty(request).map_err(|error| error.to_string())?;
         let (name, making) = (file_name(&request.id), format!(".{}.new", request.id));
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
@@ -120,7 +131,7 @@ impl Desk {
     }
 
     /// Takes a question away: it was answered, or nobody waits for it any more.
-    pub(crate) fn take_back(&self, id: &str) {
+    fn take_back(&self, id: &str) {
         for name in [file_name(id), format!(".{id}.new")] {
             // Gone already, or it stays to be seen by the operator: it grants nothing.
             let _ = unlinkat(&self.requests, name.as_str(), UnlinkatFlags::NoRemoveDir);
@@ -131,7 +142,7 @@ impl Desk {
     ///
     /// # Errors
     /// There is something in its place that is none.
-    pub(crate) fn look(&self, request: &Request) -> Result<Option<Word>, Forgery> {
+    fn look(&self, request: &Request) -> Result<Option<Word>, Forgery> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let name = file_name(&request.id);
         let file = match openat(&self.grants, name.as_str(), flags, Mode::empty()) {
@@ -153,6 +164,32 @@ impl Desk {
             approved,
             by: owner.as_raw(),
         }))
+    }
+}
+
+/// A question that lies at the desk.
+pub(crate) struct Question {
+    desk: Arc<Desk>,
+    request: Request,
+}
+
+impl Question {
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The operator's word on it, if it is there.
+    ///
+    /// # Errors
+    /// There is something in its place that is none.
+    pub(crate) fn look(&self) -> Result<Option<Word>, Forgery> {
+        self.desk.look(&self.request)
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.desk.take_back(&self.request.id);
     }
 }
 

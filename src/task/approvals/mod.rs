@@ -123,6 +123,16 @@ pub(crate) fn digest(targets: &[Target], given: &str) -> String {
     hex(&<[u8; 32]>::from(hash.finalize()))
 }
 
+impl Request {
+    /// Bytes that it takes, about.
+    pub(crate) fn weight(&self) -> usize {
+        let targets = self.targets.iter();
+        let texts =
+            targets.map(|target| size_of::<Target>() + target.alias.len() + target.command.len());
+        size_of::<Self>() + texts.sum::<usize>()
+    }
+}
+
 impl Grant {
     /// The operator's word on what a request shows.
     pub(crate) fn on(request: &Request, approved: bool) -> Self {

@@ -10,6 +10,7 @@ mod jobs;
 mod judged_anew;
 mod many_hosts;
 mod operator_approvals;
+mod operator_page;
 mod output;
 mod output_cleaning;
 mod shutdown;

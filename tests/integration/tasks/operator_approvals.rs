@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use crate::common::{Fleet, Launch, Scratch, Server, members, run_cli, wait_until};
 
 /// The operator: neither the server's user nor whoever started it.
-const OPERATOR: u32 = 4_242;
+pub(super) const OPERATOR: u32 = 4_242;
 
 /// Where the operator approves, and a program that the operator's user can run.
-struct Desk {
+pub(super) struct Desk {
     scratch: Scratch,
     program: PathBuf,
 }
@@ -32,7 +32,7 @@ fn is_root() -> bool {
 }
 
 impl Desk {
-    fn new(fleet: &Fleet) -> Self {
+    pub(super) fn new(fleet: &Fleet) -> Self {
         assert!(
             is_root(),
             "another user's files are made here: run it as root"
@@ -50,7 +50,7 @@ impl Desk {
         Self { scratch, program }
     }
 
-    fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         self.scratch.path().to_str().unwrap()
     }
 
@@ -61,7 +61,7 @@ impl Desk {
     }
 
     /// A subcommand, as the operator.
-    fn operator(&self, args: &[&str]) -> (bool, String) {
+    pub(super) fn operator(&self, args: &[&str]) -> (bool, String) {
         let mut command = std::process::Command::new(&self.program);
         command.args(args).args(["--approvals-dir", self.path()]);
         command.env_clear().stdin(Stdio::null());
@@ -70,7 +70,7 @@ impl Desk {
     }
 
     /// The one question that waits.
-    fn question(&self) -> Value {
+    pub(super) fn question(&self) -> Value {
         let mut found = None;
         wait_until("a question is put down", || {
             let entries = fs::read_dir(self.scratch.path().join("requests")).unwrap();
@@ -119,35 +119,35 @@ impl Desk {
             .join(format!("{id}.json"))
     }
 
-    fn requests(&self) -> usize {
+    pub(super) fn requests(&self) -> usize {
         let entries = fs::read_dir(self.scratch.path().join("requests"));
         entries.unwrap().count()
     }
 }
 
-fn said(output: &Output) -> (bool, String) {
+pub(super) fn said(output: &Output) -> (bool, String) {
     let text = [output.stdout.clone(), output.stderr.clone()].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
 }
 
-fn policy(head: &str) -> String {
+pub(super) fn policy(head: &str) -> String {
     let allowed = crate::common::policy_allowing(&["uptime"]);
     format!(
         "{head}{allowed}  - action: ask\n    trust_arguments: true\n    aliases: [\"*\"]\n    approval: operator\n    commands:\n      - \"echo *\"\n"
     )
 }
 
-fn fleet(head: &str) -> Fleet {
+pub(super) fn fleet(head: &str) -> Fleet {
     let fleet = Fleet::of(&["web1"]);
     fleet.setup.write("policy.yml", &policy(head));
     fleet
 }
 
-fn call() -> Value {
+pub(super) fn call() -> Value {
     json!({"alias": "web1", "command": "echo  hello"})
 }
 
-fn answer(server: &Server, id: &Value) -> Value {
+pub(super) fn answer(server: &Server, id: &Value) -> Value {
     members(&server.response(id)["result"])
 }
 
