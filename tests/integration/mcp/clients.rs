@@ -252,7 +252,7 @@ fn check_log(log: &str) {
 }
 
 /// The environment of the server as a client's configuration gives it.
-fn environment(fleet: &Fleet) -> String {
+pub(crate) fn environment(fleet: &Fleet) -> String {
     let setup = fleet.setup.command();
     let variables: serde_json::Map<String, Value> = setup
         .get_envs()
@@ -264,14 +264,14 @@ fn environment(fleet: &Fleet) -> String {
     Value::Object(variables).to_string()
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data/clients")
         .join(name)
 }
 
 /// A path among the installed clients.
-fn installed(path: &str) -> PathBuf {
+pub(crate) fn installed(path: &str) -> PathBuf {
     let full = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("target/clients")
         .join(path);
@@ -280,7 +280,7 @@ fn installed(path: &str) -> PathBuf {
 }
 
 /// A Python package, in whatever version's directory it was installed.
-fn installed_beside(libraries: &str, package: &str) {
+pub(crate) fn installed_beside(libraries: &str, package: &str) {
     let found = std::fs::read_dir(installed(libraries))
         .unwrap()
         .flatten()

@@ -1,7 +1,7 @@
 //! The protocol: its frames, its revisions, real clients, hostile ones.
 
 mod approval_reuse;
-mod clients;
+pub(crate) mod clients;
 mod elicitation;
 mod end_to_end;
 mod frames;

@@ -8,10 +8,13 @@
     reason = "a failed step is a failed test"
 )]
 
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
 use super::operator_approvals::{Desk, OPERATOR, answer, call, fleet, policy, said};
-use crate::common::{Era, Fleet, Launch, Server, members, run_cli, wait_until};
+use crate::common::{Era, Fleet, Launch, Scratch, Server, members, run_cli, tool, wait_until};
+use crate::mcp::clients;
 
 const PAGE: &str = "approval_url: https://ops.example/approvals/{id}\n";
 
@@ -367,4 +370,60 @@ fn one_link_is_for_all_hosts_of_a_run() {
     let ran = members(&server.response(&running)["result"]);
     assert_eq!(ran["summary"]["succeeded"], 2, "{ran}");
     server.finish();
+}
+
+#[test]
+fn the_typescript_client_opens_the_page() {
+    for mode in ["legacy", "2026-07-28"] {
+        let mut client = Command::new(tool("node"));
+        client
+            .arg(clients::script("page.mjs"))
+            .arg(clients::installed("node"))
+            .arg(mode);
+        opens_the_page(client, mode);
+    }
+}
+
+#[test]
+fn the_python_client_opens_the_page() {
+    for mode in ["legacy", "2026-07-28"] {
+        clients::installed_beside("python/lib", "mcp");
+        let mut client = Command::new(clients::installed("python/bin/python"));
+        client.arg(clients::script("page.py")).arg(mode);
+        opens_the_page(client, mode);
+    }
+}
+
+/// A client that others wrote shows the link, and its call ends by the operator's word.
+fn opens_the_page(mut client: Command, mode: &str) {
+    let fleet = fleet(PAGE);
+    let desk = Desk::new(&fleet);
+    let dir = Scratch::new("client");
+    let log = dir.path().join("server.log");
+    let running = client
+        .arg(&log)
+        .arg(env!("CARGO_BIN_EXE_mcp-ssh-orchestrator"))
+        .arg(clients::environment(&fleet))
+        .arg(desk.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let question = desk.question();
+    approve(&desk, &question);
+    let output = running.wait_with_output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["run"]["output"], "hello", "{mode}: {report}");
+    let links = report["links"].as_array().unwrap();
+    assert_eq!(links.len(), 1, "{mode}: {report}");
+    assert_link(&links[0], &question);
+    // The modern revision has no words for it.
+    let complete = match mode {
+        "legacy" => json!([question["id"]]),
+        _ => json!([]),
+    };
+    assert_eq!(report["complete"], complete, "{mode}: {report}");
 }
