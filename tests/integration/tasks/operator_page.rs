@@ -135,22 +135,21 @@ fn consent_to_open_a_page_runs_nothing_and_a_no_ends_the_wait() {
     let fleet = fleet(&format!("{PAGE}approval_seconds: 2\n"));
     let desk = Desk::new(&fleet);
     let server = start(&desk, &fleet, Era::V2025_11_25, links());
-    let mut links = 0;
-    for (action, code, outcome, way) in [
+    let answers = [
         ("accept", "approval:timeout", "timeout", "operator"),
         ("decline", "approval:declined", "declined", "url"),
         ("cancel", "approval:cancelled", "cancelled", "url"),
         // Neither: the operator is waited for.
         ("maybe", "approval:timeout", "timeout", "operator"),
-    ] {
+    ];
+    for (number, (action, code, outcome, way)) in answers.into_iter().enumerate() {
         let running = server.begin_call("ssh_run", call());
-        links += 1;
         let link = server.wait_frame("a link", |frame| {
             frame["method"] == "elicitation/create"
                 && frame["id"]
                     .as_str()
                     .unwrap()
-                    .ends_with(&format!("-{}", links - 1))
+                    .ends_with(&format!("-{number}"))
         });
         let question = desk.question();
         assert_eq!(link["params"]["elicitationId"], question["id"]);
