@@ -129,7 +129,7 @@ impl Request {
         let targets = self.targets.iter();
         let texts =
             targets.map(|target| size_of::<Target>() + target.alias.len() + target.command.len());
-        size_of::<Self>() + texts.sum::<usize>()
+        size_of::<Self>() + self.given.len() + texts.sum::<usize>()
     }
 }
 
