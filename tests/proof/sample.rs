@@ -64,6 +64,9 @@ const FILES: &[&str] = &[
     "-",
     ".",
     "/probe/fs.img",
+    // Commands and files to write, to Perl's two-argument open.
+    "touch /probe/hit|",
+    ">/probe/hit",
 ];
 
 /// Texts that would show themselves if they were more than texts.

@@ -94,6 +94,11 @@ fn deed(line: &str, own: &BTreeSet<&str>) -> Option<Deed> {
         "ioctl" => {
             let request = rest.split(", ").nth(1)?.trim_end_matches(')');
             let request = request.split([')', ' ']).next()?;
+            // mdadm deletes the partition of number 2^30, which there never is: the error tells
+            // whether this is a partition or a whole disk (util.c, test_partition).
+            if request == "BLKPG" && has(&["BLKPG_DEL_PARTITION"]) && has(&["pno=1073741824,"]) {
+                return None;
+            }
             (!is_asking(request)).then(|| Deed::Calls(format!("ioctl {request}")))
         }
         "prlimit64" => {

@@ -4,10 +4,14 @@
 //! where a word of another form would be read differently by some version of the program.
 //! Called by the parser of descriptions and by the reader.
 
+mod forms;
 mod sites;
 mod template;
+mod variables;
 
+use self::forms::{is_loopback, is_number, is_revision, is_text_format, is_yq_path};
 use self::sites::{is_bare_site, is_line, is_plain_header, is_plain_url};
+use self::variables::is_form_assignment;
 use crate::policy::filter::awk;
 use crate::policy::programs::effects::Effects;
 
@@ -54,8 +58,8 @@ pub(crate) enum Kind {
     Write,
     /// A file that output goes to; harmless where it is `/dev/null`.
     Output,
-    /// The same as [`Self::Path`], and the program would make another host of `host:file`
-    /// and a list of arguments of `@file`.
+    /// The same as [`Self::Path`], and the program would make another host of `host:file`, a
+    /// list of arguments of `@file`, a command of `file|`, and no blanks around it count.
     Local,
     /// A pattern of names, without `/`.
     Names,
@@ -98,47 +102,6 @@ pub(crate) enum Kind {
     ProgramOf(Vec<&'static str>),
     /// The same, up to `;` or `+`, as behind `find -exec`.
     ProgramUntil,
-}
-
-/// Variables that change how something is printed and nothing else.
-pub(crate) const FORM_VARIABLES: &[&str] = &[
-    "CLICOLOR",
-    "COLUMNS",
-    "DEBIAN_FRONTEND",
-    "LANG",
-    "LANGUAGE",
-    "LINES",
-    "NO_COLOR",
-    "TERM",
-    "TZ",
-];
-
-/// Variables that switch a pager off by these values, and do nothing else by them.
-pub(crate) const PAGER_VARIABLES: &[&str] = &["GIT_PAGER", "MANPAGER", "PAGER", "SYSTEMD_PAGER"];
-
-/// Whether `NAME=VALUE` changes only the form of what is printed.
-pub(crate) fn is_form_assignment(name: &str, value: &str) -> bool {
-    let plain = value
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"_.,:@+-".contains(&b));
-    if PAGER_VARIABLES.contains(&name) {
-        return matches!(value, "" | "cat");
-    }
-    // LC_* are categories of a locale, TZ=:file and TZ=/file name files.
-    let known = FORM_VARIABLES.contains(&name)
-        || name.strip_prefix("LC_").is_some_and(|category| {
-            !category.is_empty()
-                && category
-                    .bytes()
-                    .all(|b| b.is_ascii_uppercase() || b == b'_')
-        });
-    let zone = name == "TZ"
-        && !value.starts_with(['/', ':'])
-        && !value.contains("..")
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_/,+-".contains(&b));
-    known && (if name == "TZ" { zone } else { plain })
 }
 
 impl Kind {
@@ -262,7 +225,7 @@ impl Kind {
             Self::Name => text.bytes().any(|b| b != b'.') && !text.starts_with('-') && only(b"_.-"),
             Self::Glob => !text.starts_with('-') && !text.is_empty() && only(b"_.:/@+,~^*?[]-"),
             Self::Parameter => !text.contains("://") && !text.starts_with('@'),
-            Self::Revision => is_revision(text),
+            Self::Revision => Self::Inside.takes(text) && is_revision(text),
             Self::Inside => {
                 !text.starts_with(['-', '/'])
                     && !text.is_empty()
@@ -297,7 +260,12 @@ impl Kind {
                     && only(b"_.:/@%+=,~^-")
             }
             Self::Path | Self::Tree | Self::Place | Self::Write | Self::Output => !text.is_empty(),
-            Self::Local => !text.is_empty() && !text.contains(':') && !text.starts_with('@'),
+            Self::Local => {
+                !text.is_empty()
+                    && !text.contains([':', '|', '<', '>'])
+                    && !text.starts_with('@')
+                    && text.trim() == text
+            }
             Self::Names => !text.contains('/'),
             Self::Device => text.starts_with(|c: char| c.is_ascii_alphabetic()) && only(b"_.-"),
             Self::Atom => !text.contains(['$', '`', '[', ']', '(', ')']),
@@ -319,96 +287,6 @@ impl Kind {
             }
         }
     }
-}
-
-fn is_number(text: &str) -> bool {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let unit = digits.trim_start_matches(|c: char| c.is_ascii_digit() || ".,:".contains(c));
-    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && digits.bytes().any(|b| b.is_ascii_digit())
-        && unit.len() <= 3
-        && unit.bytes().all(|b| b.is_ascii_alphabetic() || b == b'%')
-}
-
-/// Only conversions that print a text as it is: `%s`, `%b`, `%q`, `%c`, `%%`.
-fn is_text_format(text: &str) -> bool {
-    let mut pieces = text.split('%');
-    if pieces.next().is_none_or(|first| first.starts_with('-')) {
-        return false;
-    }
-    while let Some(piece) = pieces.next() {
-        if piece.is_empty() {
-            // `%%`: what follows belongs to no conversion.
-            if pieces.next().is_none() {
-                return false;
-            }
-            continue;
-        }
-        let conversion =
-            piece.trim_start_matches(|c: char| c.is_ascii_digit() || "-+ .".contains(c));
-        if !conversion.starts_with(['s', 'b', 'q', 'c']) {
-            return false;
-        }
-    }
-    true
-}
-
-/// `.a.b[0]`, `.["x"]`, `.items[]`, with `| length` or `| keys` behind it.
-fn is_yq_path(text: &str) -> bool {
-    let mut parts = text.split('|').map(str::trim);
-    let path = parts.next().unwrap_or_default();
-    path.starts_with('.')
-        && parts.all(|part| matches!(part, "length" | "keys"))
-        && path.split('[').enumerate().all(|(at, piece)| {
-            let name = |text: &str| {
-                text.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
-            };
-            if at == 0 {
-                return name(piece);
-            }
-            // A name without quotes within brackets would be a function.
-            let Some((index, rest)) = piece.split_once(']') else {
-                return false;
-            };
-            let quoted = index
-                .strip_prefix('"')
-                .and_then(|index| index.strip_suffix('"'));
-            let plain = match quoted {
-                Some(key) => name(key),
-                None => index
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || b"-*".contains(&b)),
-            };
-            plain && name(rest) && (rest.is_empty() || rest.starts_with('.'))
-        })
-}
-
-fn is_revision(text: &str) -> bool {
-    let plain = Kind::Inside.takes(text);
-    let hash = text.len() >= 7 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let branch = ["main", "master", "develop", "@"].contains(&text);
-    let begins = [
-        "HEAD",
-        "FETCH_HEAD",
-        "ORIG_HEAD",
-        "origin/",
-        "refs/",
-        "upstream/",
-        "stash@",
-    ];
-    let counts = |(_, rest): (&str, &str)| rest.starts_with(|c: char| c.is_ascii_digit());
-    let back = text.ends_with('^') || text.split_once('~').is_some_and(counts);
-    let marked = text.contains("..") || text.contains("@{") || back;
-    plain && (hash || branch || marked || begins.iter().any(|known| text.starts_with(known)))
-}
-
-/// `localhost`, 127.0.0.0/8 and `::1` (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
-fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -516,6 +394,9 @@ mod tests {
             ("assignment", "LC_ALL"),
             ("assignment", "POSIXLY_CORRECT=1"),
             ("local", "host:/x.tar"),
+            ("local", "touch /x|"),
+            ("local", ">/x"),
+            ("local", " /etc/shadow"),
             ("local", "@/etc/shadow"),
             ("names", "/etc/shadow"),
             ("device", "1"),

@@ -1,0 +1,94 @@
+//! What numbers, formats, paths into documents and revisions look like.
+//!
+//! Owns the forms that need more than a set of characters. Strict: what another version of the
+//! program could read otherwise is none of them. Called by the kinds.
+
+pub(crate) fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let unit = digits.trim_start_matches(|c: char| c.is_ascii_digit() || ".,:".contains(c));
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.bytes().any(|b| b.is_ascii_digit())
+        && unit.len() <= 3
+        && unit.bytes().all(|b| b.is_ascii_alphabetic() || b == b'%')
+}
+
+/// Only conversions that print a text as it is: `%s`, `%b`, `%q`, `%c`, `%%`.
+pub(crate) fn is_text_format(text: &str) -> bool {
+    let mut pieces = text.split('%');
+    if pieces.next().is_none_or(|first| first.starts_with('-')) {
+        return false;
+    }
+    while let Some(piece) = pieces.next() {
+        if piece.is_empty() {
+            // `%%`: what follows belongs to no conversion.
+            if pieces.next().is_none() {
+                return false;
+            }
+            continue;
+        }
+        let conversion =
+            piece.trim_start_matches(|c: char| c.is_ascii_digit() || "-+ .".contains(c));
+        if !conversion.starts_with(['s', 'b', 'q', 'c']) {
+            return false;
+        }
+    }
+    true
+}
+
+/// `.a.b[0]`, `.["x"]`, `.items[]`, with `| length` or `| keys` behind it.
+pub(crate) fn is_yq_path(text: &str) -> bool {
+    let mut parts = text.split('|').map(str::trim);
+    let path = parts.next().unwrap_or_default();
+    path.starts_with('.')
+        && parts.all(|part| matches!(part, "length" | "keys"))
+        && path.split('[').enumerate().all(|(at, piece)| {
+            let name = |text: &str| {
+                text.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+            };
+            if at == 0 {
+                return name(piece);
+            }
+            // A name without quotes within brackets would be a function.
+            let Some((index, rest)) = piece.split_once(']') else {
+                return false;
+            };
+            let quoted = index
+                .strip_prefix('"')
+                .and_then(|index| index.strip_suffix('"'));
+            let plain = match quoted {
+                Some(key) => name(key),
+                None => index
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || b"-*".contains(&b)),
+            };
+            plain && name(rest) && (rest.is_empty() || rest.starts_with('.'))
+        })
+}
+
+/// A revision that no file of a repository is likely to be called: `HEAD~2`, `main..dev`.
+pub(crate) fn is_revision(text: &str) -> bool {
+    let hash = text.len() >= 7 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let branch = ["main", "master", "develop", "@"].contains(&text);
+    let begins = [
+        "HEAD",
+        "FETCH_HEAD",
+        "ORIG_HEAD",
+        "origin/",
+        "refs/",
+        "upstream/",
+        "stash@",
+    ];
+    let counts = |(_, rest): (&str, &str)| rest.starts_with(|c: char| c.is_ascii_digit());
+    let back = text.ends_with('^') || text.split_once('~').is_some_and(counts);
+    let marked = text.contains("..") || text.contains("@{") || back;
+    hash || branch || marked || begins.iter().any(|known| text.starts_with(known))
+}
+
+/// `localhost`, 127.0.0.0/8 and `::1` (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
