@@ -1,7 +1,9 @@
 //! How long a decision takes under 10 to 10,000 rules, and under patterns and commands
 //! made to be slow. Prints a table; asserts nothing.
 //!
-//! Run with `cargo bench --bench policy`.
+//! Run with `cargo bench --bench policy`. With `-- judge COMMAND` it judges one command a
+//! thousand times under a thousand rules and prints nothing: `valgrind --tool=callgrind` then
+//! counts the instructions of a decision, which other work on the machine does not change.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -55,35 +57,53 @@ fn mixed(count: usize) -> Policy {
     policy(rules.chain([last]).collect())
 }
 
+fn judge_often(command: &str) {
+    let policy = mixed(1_000);
+    let command = CommandText::parse(command).unwrap();
+    with_subject(|subject| {
+        for _ in 0..1_000 {
+            let _ = black_box(policy.judge(subject, black_box(&command)));
+        }
+    });
+}
+
 /// Median nanoseconds of a decision.
 fn measure(policy: &Policy, command: &str) -> u128 {
+    let command = CommandText::parse(command).unwrap();
+    let mut times: Vec<u128> = Vec::new();
+    with_subject(|subject| {
+        for _ in 0..101 {
+            let start = Instant::now();
+            for _ in 0..20 {
+                let _ = black_box(policy.judge(subject, black_box(&command)));
+            }
+            times.push(start.elapsed().as_nanos() / 20);
+        }
+    });
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn with_subject(work: impl FnOnce(&Subject<'_>)) {
     let alias = HostAlias::parse("web-1").unwrap();
     let tags = [
         Tag::parse("linux").unwrap(),
         Tag::parse("production").unwrap(),
     ];
-    let subject = Subject {
+    work(&Subject {
         alias: &alias,
         tags: &tags,
         shell: ShellMode::Sh,
         detached: false,
         stdin: None,
-    };
-    let command = CommandText::parse(command).unwrap();
-    let mut times: Vec<u128> = (0..101)
-        .map(|_| {
-            let start = Instant::now();
-            for _ in 0..20 {
-                let _ = black_box(policy.judge(&subject, black_box(&command)));
-            }
-            start.elapsed().as_nanos() / 20
-        })
-        .collect();
-    times.sort_unstable();
-    times[times.len() / 2]
+    });
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "judge") {
+        return judge_often(&arguments[at + 1]);
+    }
     let commands = [
         ("one command", "journalctl -u nginx"),
         ("no rule", "touch /tmp/x"),

@@ -108,6 +108,9 @@ pub mod policy {
         }
     }
     pub mod rule {
+        pub mod asking {
+            pub use crate::policy::rule::asking::Asking;
+        }
         pub mod word_pattern {
             pub use crate::policy::rule::word_pattern::Pattern;
         }

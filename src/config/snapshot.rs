@@ -4,7 +4,6 @@
 //! reload swaps in another. Made by `load` alone; read by everything that runs a command.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use crate::model::names::{
 };
 use crate::model::text::hex;
 use crate::policy::Policy;
+use crate::policy::rule::asking::{Asking, AskingRule};
 
 /// What the three files said, with the secrets they named.
 pub struct Snapshot {
@@ -39,7 +39,7 @@ pub struct Snapshot {
     record_commands: RecordCommands,
     approval: ApprovalWay,
     approval_url: Option<ApprovalUrl>,
-    ways: Vec<(RangeInclusive<usize>, Option<ApprovalWay>)>,
+    ways: Vec<Option<ApprovalWay>>,
     pub(crate) files: FileStates,
     hash: [u8; 32],
     pub(crate) warnings: Vec<Warning>,
@@ -56,8 +56,8 @@ pub(crate) struct Settings {
     pub(crate) record_commands: RecordCommands,
     pub(crate) approval: ApprovalWay,
     pub(crate) approval_url: Option<ApprovalUrl>,
-    /// The lines of each rule, and who approves what it asks about.
-    pub(crate) ways: Vec<(RangeInclusive<usize>, Option<ApprovalWay>)>,
+    /// Who approves what each rule asks about, in the order of `rules:`.
+    pub(crate) ways: Vec<Option<ApprovalWay>>,
     /// How many rules there are.
     pub(crate) rules: usize,
 }
@@ -182,18 +182,18 @@ impl Snapshot {
         self.approval_url.as_ref()
     }
 
-    /// Who has to approve what rules with these lines ask about: the strongest of them.
-    pub fn approval_way(&self, lines: &[usize]) -> ApprovalWay {
-        let way =
-            |(_, way): &(RangeInclusive<usize>, Option<ApprovalWay>)| way.unwrap_or(self.approval);
-        let of_line = |line: &usize| {
-            // Several rules may share a line: which of them asks is not told apart.
-            let own = self.ways.iter().filter(|(lines, _)| lines.contains(line));
-            // A line of no rule: the strongest that there is.
-            let any = || self.ways.iter().map(way).max();
-            own.map(way).max().or_else(any).unwrap_or(self.approval)
+    /// Who has to approve what these entries ask about: the strongest of their rules.
+    pub fn approval_way<'a>(&self, asking: impl IntoIterator<Item = &'a Asking>) -> ApprovalWay {
+        let of_rule = |asking: &Asking| match asking.rule {
+            AskingRule::Rule(rule) => match self.ways.get(rule) {
+                Some(way) => way.unwrap_or(self.approval),
+                // No rule of this policy: nobody but the operator can mean it.
+                None => ApprovalWay::Operator,
+            },
+            // These say nothing of it: as the policy does.
+            AskingRule::File => self.approval,
         };
-        let ways = lines.iter().map(of_line);
+        let ways = asking.into_iter().map(of_rule);
         ways.max().unwrap_or(self.approval)
     }
 

@@ -22,8 +22,9 @@ use crate::model::names::{CommandHash, CommandText, Tag};
 
 pub use crate::policy::decision::denial::Denial;
 pub(crate) use crate::policy::decision::denial::{ApprovalFailure, DenialFault};
-pub(crate) use crate::policy::decision::judge::authorised::Standing;
-pub use crate::policy::decision::judge::authorised::{Approval, Authorised, NeedsApproval, Shown};
+pub use crate::policy::decision::judge::authorised::Authorised;
+pub(crate) use crate::policy::decision::judge::authorised::question::Standing;
+pub use crate::policy::decision::judge::authorised::question::{Approval, NeedsApproval, Shown};
 pub(crate) use crate::policy::decision::judge::job_text::KEPT_DAYS;
 pub use crate::policy::decision::judge::purpose::{Care, Purpose};
 pub use crate::policy::decision::reason::Code;

@@ -129,20 +129,6 @@ pub struct RuleSource {
     pub examples_deny: Vec<(Line, String)>,
 }
 
-impl RuleSource {
-    /// The last line on which something of it stands that can decide a command.
-    pub(crate) fn last_line(&self) -> Line {
-        let lists: [&[(Line, String)]; 4] = match &self.form {
-            RuleForm::Commands { patterns, .. } => [patterns, &[], &[], &[]],
-            RuleForm::Paths(paths) => [paths, &[], &[], &[]],
-            RuleForm::Reads(reads) => [&reads.sets, &reads.paths, &reads.also, &reads.hosts],
-            RuleForm::Simple { .. } | RuleForm::Structured { .. } => [&[], &[], &[], &[]],
-        };
-        let lines = lists.into_iter().flatten().map(|(line, _)| *line);
-        lines.max().map_or(self.line, |last| last.max(self.line))
-    }
-}
-
 /// The two forms of a rule, and the escape hatch of the first.
 #[derive(Debug, Clone)]
 pub enum RuleForm {

@@ -4,7 +4,6 @@
 //! Owns types, ranges and addresses; the rules are read by `rules`. Called by `load`.
 
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +20,7 @@ use crate::config::yaml::node::Node;
 use crate::model::approval_url::ApprovalUrl;
 use crate::model::names::{ApprovalWay, OnAuditFailure, OnRevoke, RecordCommands};
 use crate::model::security_event::SecurityEvent;
-use crate::policy::source::{
-    LimitsSource, NetworkSource, OutputCap, PolicySource, RuleSource, ShellSource,
-};
+use crate::policy::source::{LimitsSource, NetworkSource, OutputCap, PolicySource, ShellSource};
 
 /// Longest entry of `deny_substrings`, in characters.
 const DENY_SUBSTRING_MAX: usize = 1_000;
@@ -64,8 +61,8 @@ pub(crate) struct PolicyFile {
     pub(crate) record_commands: RecordCommands,
     pub(crate) approval: ApprovalWay,
     pub(crate) approval_url: Option<ApprovalUrl>,
-    /// The lines of each rule, and what it says of approvals itself.
-    pub(crate) ways: Vec<(RangeInclusive<usize>, Option<ApprovalWay>)>,
+    /// What each rule says of approvals itself, in the order of `rules:`.
+    pub(crate) ways: Vec<Option<ApprovalWay>>,
     /// Where each rule begins, also one that could not be read.
     pub(crate) rule_lines: Vec<usize>,
     /// Where each override stands, for warnings about names that nothing has.
@@ -126,13 +123,11 @@ pub(crate) fn read(
             );
         }
         let rule = rule::rule(&section, findings);
-        let last = rule.as_ref().map_or(section.at.line, RuleSource::last_line);
-        ways.push((section.at.line..=last, way));
+        // One for each rule of the policy, so that its place leads to it.
+        ways.extend(rule.as_ref().map(|_| way));
         source.rules.extend(rule);
     }
     for section in findings.subsections(&file, "files").unwrap_or_default() {
-        // These say nothing of it: as the policy does.
-        ways.push((section.at.line..=section.at.line, None));
         source.files.extend(rule::file_rule(&section, findings));
     }
     let mut override_places = Vec::new();

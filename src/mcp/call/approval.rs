@@ -190,9 +190,8 @@ const MALFORMED: &str = "inputResponses must hold approval, with action accept, 
 
 /// Whether the operator is to be asked, by the strongest of the rules that ask.
 fn by_operator(call: &Call, questions: &[&NeedsApproval], snapshot: &Snapshot) -> bool {
-    let rules = questions.iter().flat_map(|question| question.rules());
-    let rules: Vec<usize> = rules.copied().collect();
-    match snapshot.approval_way(&rules) {
+    let asking = questions.iter().flat_map(|question| question.asking());
+    match snapshot.approval_way(asking) {
         ApprovalWay::Operator => true,
         ApprovalWay::Either => {
             !call.caller().abilities.forms && call.session.server.tasks.desk().is_some()

@@ -60,7 +60,7 @@ fn planned(call: &Call) -> Result<(Answer, Verdict), Answer> {
 fn ask_hint(call: &Call, snapshot: &Snapshot, question: &NeedsApproval) -> &'static str {
     let desk = call.session.server.tasks.desk().is_some();
     let forms = call.caller().abilities.forms;
-    match snapshot.approval_way(question.rules()) {
+    match snapshot.approval_way(question.asking()) {
         ApprovalWay::Operator | ApprovalWay::Either if desk && !forms => OPERATOR_HINT,
         ApprovalWay::Operator if desk => OPERATOR_HINT,
         ApprovalWay::Operator => NO_DESK,

@@ -8,7 +8,7 @@ use crate::policy::Policy;
 use crate::policy::programs::catalogue;
 use crate::policy::programs::description::Description;
 use crate::policy::programs::effects::Effects;
-use crate::policy::programs::invocation::{Invocation, arguments};
+use crate::policy::programs::invocation::Invocation;
 use crate::policy::rule::Rule;
 use crate::policy::rule::glob::{Glob, Token};
 use crate::policy::rule::reads::Reads;
@@ -132,8 +132,7 @@ fn denier(policy: &Policy, allowed: &Rule, words: &[Word<'_>]) -> Option<Denier>
         let rule = denied.and_then(|denied| rules.rules.get(denied.rule));
         rule.is_some_and(|rule| covers(rule, allowed))
     };
-    let arguments = arguments(words);
-    let invocation = Invocation::of(&arguments);
+    let invocation = Invocation::of(words);
     let by_rule = rules
         .deny
         .of_command(words, covers)
@@ -149,7 +148,7 @@ fn denier(policy: &Policy, allowed: &Rule, words: &[Word<'_>]) -> Option<Denier>
         ..Simple::default()
     };
     let (list, built_in) = policy.limits.deny_list_everywhere()?;
-    let hit = list.find(&text, &[command])?;
+    let hit = list.find(&text, &[command], &[invocation])?;
     Some(Denier::List(hit.entry, built_in))
 }
 

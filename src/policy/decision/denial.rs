@@ -88,8 +88,8 @@ impl Denial {
         Self {
             code,
             hash,
-            why: format!("{}.", code.why()).into(),
-            hint: format!("{}. {}.", code.hint(), kind.advice()).into(),
+            why: [code.why(), "."].concat().into(),
+            hint: [code.hint(), ". ", kind.advice(), "."].concat().into(),
             details: Box::default(),
             program_known: None,
             denied_command: None,

@@ -7,7 +7,7 @@
 
 use crate::policy::Policy;
 use crate::policy::programs::effects::Effects;
-use crate::policy::programs::invocation::{Invocation, Level, arguments};
+use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Reading, What};
 use crate::policy::syntax::command::{Simple, Word};
@@ -54,8 +54,7 @@ pub(in crate::policy::decision) fn of(commands: &[Simple<'_>]) -> String {
 }
 
 fn of_command(words: &[Word<'_>]) -> String {
-    let arguments = arguments(words);
-    let invocation = Invocation::of(&arguments);
+    let invocation = Invocation::of(words);
     let raised = invocation
         .levels
         .iter()
@@ -111,8 +110,7 @@ pub(in crate::policy::decision) fn beyond_reading(
     words: &[Word<'_>],
     word: usize,
 ) -> Option<String> {
-    let arguments = arguments(words);
-    let invocation = Invocation::of(&arguments);
+    let invocation = Invocation::of(words);
     let (level, role) = invocation.role(word);
     let role = role?;
     let level = invocation.levels.get(level)?;

@@ -10,7 +10,7 @@ use crate::policy::decision::denial::Denial;
 use crate::policy::decision::kind::Rewrite;
 use crate::policy::decision::reason::Code;
 use crate::policy::programs::effects::Effects;
-use crate::policy::programs::invocation::{Invocation, arguments};
+use crate::policy::programs::invocation::Invocation;
 use crate::policy::syntax::command::{Input, Simple, Word};
 use crate::policy::syntax::lexer;
 
@@ -58,8 +58,7 @@ fn first(commands: &[Simple<'_>]) -> Option<usize> {
 
 /// Whether a command does not end by itself, as far as its program is described.
 pub(crate) fn follows(command: &Simple<'_>) -> bool {
-    let arguments = arguments(&command.words);
-    let invocation = Invocation::of(&arguments);
+    let invocation = Invocation::of(&command.words);
     let effects = invocation
         .innermost()
         .and_then(|level| level.reading.as_ref()?.effects());
@@ -67,8 +66,10 @@ pub(crate) fn follows(command: &Simple<'_>) -> bool {
 }
 
 fn has_time_limit(words: &[Word<'_>]) -> bool {
-    let arguments = arguments(words);
-    let invocation = Invocation::of(&arguments);
+    if !words.iter().any(|word| word.text == "timeout") {
+        return false;
+    }
+    let invocation = Invocation::of(words);
     invocation.levels.iter().any(|level| {
         let name = words.get(level.range.start);
         name.is_some_and(|word| word.text == "timeout")

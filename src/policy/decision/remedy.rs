@@ -9,6 +9,7 @@ use crate::policy::decision::kind::Rewrite;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::Subject;
 use crate::policy::decision::verdict::Verdict;
+use crate::policy::programs::invocation::Invocation;
 use crate::policy::programs::kind::Kind;
 use crate::policy::syntax::command::{Fault, Input, Parsed, Redirect, Simple, Word};
 use crate::policy::syntax::meaning;
@@ -20,6 +21,27 @@ impl Policy {
         attempts
             .into_iter()
             .find(|attempt| !matches!(self.judged(subject, &attempt.command), Verdict::Deny(_)))
+    }
+}
+
+/// What helps where a deny rule holds for no file that is named.
+pub(crate) const NAME_THE_FILES: &str = "A wildcard in it may stand for a file that the policy denies: name the files that are \
+    meant, or write more of their names";
+
+impl Policy {
+    /// Whether a command is denied only for what its wildcards may stand for.
+    pub(crate) fn denies_wildcards_of(&self, subject: &Subject<'_>, command: &Simple<'_>) -> bool {
+        let is_denied = |command: &Simple<'_>| {
+            let invocation = Invocation::of(&command.words);
+            self.rules.decide(subject, command, &invocation).code == Code::DenyRule
+        };
+        let mut spelled = command.clone();
+        for word in &mut spelled.words {
+            let text = word.text.as_bytes();
+            let wild = |at: &usize| matches!(text.get(*at), Some(b'*' | b'?'));
+            word.globs.retain(|at| !wild(at));
+        }
+        spelled.words != command.words && is_denied(command) && !is_denied(&spelled)
     }
 }
 

@@ -5,7 +5,8 @@
 //! `mcp` for what must be asked or answered.
 
 use crate::policy::decision::denial::{ApprovalFailure, Denial, Trail};
-use crate::policy::decision::judge::authorised::{Authorised, NeedsApproval};
+use crate::policy::decision::judge::authorised::Authorised;
+use crate::policy::decision::judge::authorised::question::NeedsApproval;
 use crate::policy::decision::reason::Code;
 
 /// The outcome of `judge`.

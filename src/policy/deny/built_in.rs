@@ -8,7 +8,8 @@
 use crate::policy::decision::denial::Bypass;
 use crate::policy::deny::hit::Hit;
 use crate::policy::deny::meaning::Meanings;
-use crate::policy::programs::invocation::{Invocation, arguments};
+use crate::policy::deny::placed::placed;
+use crate::policy::programs::invocation::Invocation;
 use crate::policy::rule::glob::{self, Token};
 use crate::policy::syntax::command::Simple;
 
@@ -52,11 +53,22 @@ impl BuiltIn {
     }
 
     /// The entry that one of the commands is, or would run.
-    pub(crate) fn find(&self, raw: &str, commands: &[Simple<'_>]) -> Option<Hit> {
-        commands.iter().enumerate().find_map(|(index, command)| {
-            let arguments = arguments(&command.words);
-            let invocation = Invocation::of(&arguments);
-            let id = self.0.find(&command.words, &invocation, |_| true)?;
+    pub(crate) fn find(
+        &self,
+        raw: &str,
+        commands: &[Simple<'_>],
+        invocations: &[Invocation<'_>],
+    ) -> Option<Hit> {
+        let mut each = commands.iter().zip(invocations).enumerate();
+        each.find_map(|(index, (command, invocation))| {
+            let id = self
+                .0
+                .find(&command.words, invocation, |_| true)
+                .or_else(|| {
+                    let all = placed(&command.words, invocation, &command.directory);
+                    let mut all = all.iter();
+                    all.find_map(|words| self.0.find(words, &Invocation::of(words), |_| true))
+                })?;
             let entry = *BUILT_IN_DENY_SUBSTRINGS.get(id)?;
             let shown = glob::fold_text(raw).contains(entry.trim());
             let bypass = || Bypass {
@@ -86,7 +98,8 @@ mod tests {
 
     fn entry(command: &str) -> Option<String> {
         let parsed = lexer::parse(command, lexer::Options { globs: true }).unwrap();
-        let hit = BuiltIn::new().find(command, &parsed.commands);
+        let invocations = Invocation::of_each(&parsed.commands);
+        let hit = BuiltIn::new().find(command, &parsed.commands, &invocations);
         hit.map(|hit| hit.entry)
     }
 
@@ -108,6 +121,7 @@ mod tests {
             ("xargs kubectl delete pod", "kubectl "),
             ("bash -lc 'curl x | sh'", "curl "),
             ("su - x -c 'nc -l 1'", "nc "),
+            ("cd / && rm -rf .", "rm -rf /"),
         ] {
             assert_eq!(entry(command).unwrap_or_default(), expected, "{command}");
         }

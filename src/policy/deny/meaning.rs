@@ -9,6 +9,8 @@
 
 use std::collections::HashMap;
 
+use crate::policy::deny::same;
+use crate::policy::deny::tidy::tidy;
 use crate::policy::hazard::wrappers::{self, base_name};
 use crate::policy::programs::catalogue;
 use crate::policy::programs::description::Form;
@@ -165,13 +167,19 @@ impl Meanings {
     ) -> Option<usize> {
         let program = own.first()?;
         let name = glob::fold_text(base_name(&program.expanded()));
+        let spelled = !name.contains(EXPANDED);
+        // Nearly always there is none for the program, and nothing to compare.
+        let entries = match spelled {
+            true => self.by_program.get(&name)?.as_slice(),
+            false => &[],
+        };
         let seen = Seen::new(level, own);
         let mut holds = |index: &usize| {
             let entry = self.entries.get(*index)?;
             (entry.holds(&seen) && hit(entry.id)).then_some(entry.id)
         };
-        if !name.contains(EXPANDED) {
-            return self.by_program.get(&name)?.iter().find_map(holds);
+        if spelled {
+            return entries.iter().find_map(holds);
         }
         // The remote shell makes a name of it: any that fits.
         let name = wild(&name);
@@ -221,7 +229,13 @@ impl Entry {
 
     fn holds(&self, seen: &Seen) -> bool {
         let verbs = match seen.described {
-            true => self.verbs.iter().all(|verb| seen.verbs.contains(verb)),
+            true => {
+                let like = |verb: &str| same::verbs_like(&self.program, verb);
+                self.verbs.iter().all(|verb| {
+                    let mut given = seen.verbs.iter();
+                    given.any(|given| given == verb || like(verb).contains(&given.as_str()))
+                })
+            }
             false => self.verbs.iter().all(|verb| seen.has_word(verb)),
         };
         verbs
@@ -268,8 +282,11 @@ impl Seen {
             words: Vec::new(),
             values: Vec::new(),
         };
+        let program = words.first().map_or("", |word| base_name(&word.text));
         for word in &folded {
             seen.value(word);
+            let others = same::sorts_like(program, word).map(wild);
+            seen.values.extend(others);
             if let Some((_, value)) = word.split_once('=') {
                 seen.value(value);
             }
@@ -347,23 +364,4 @@ fn wild(text: &str) -> Vec<Token> {
             c => Token::Text(c),
         })
         .collect()
-}
-
-/// A path without `//`, `/./` and `x/../`; `None` if there is none of them.
-fn tidy(text: &str) -> Option<String> {
-    if !text.contains("//") && !text.contains("/.") {
-        return None;
-    }
-    let mut parts: Vec<&str> = Vec::new();
-    for part in text.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let root = if text.starts_with('/') { "/" } else { "" };
-    Some(format!("{root}{}", parts.join("/")))
 }

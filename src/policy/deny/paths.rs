@@ -4,9 +4,11 @@
 //! description says, and of an undescribed one every word, also behind `=`, `:` or `,`.
 //! Generous: what may be such a file is one. Called by the rules.
 
+use crate::policy::hazard::wrappers;
 use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::What;
+use crate::policy::rule::glob::EXPANDED;
 use crate::policy::rule::path_pattern::{self, From, NamedPath, PathPattern};
 use crate::policy::syntax::command::Word;
 
@@ -34,8 +36,12 @@ impl DeniedPaths {
 
     fn hold_for_level(&self, level: &Level<'_>, words: &[Word<'_>], from: From<'_>) -> bool {
         let own = words.get(level.range.clone()).unwrap_or_default();
+        let program = own.first().map_or("", |word| &*word.text);
+        // A shell's text that was not understood: its wildcards are wildcards.
+        let is_code = wrappers::is_interpreter(wrappers::base_name(program));
         let Some(reading) = &level.reading else {
-            return own.iter().skip(1).any(|word| self.named_in(word, from));
+            let mut words = own.iter().skip(1);
+            return words.any(|word| self.named_in(word, from, is_code));
         };
         // Without a path, `ls` reads where it stands.
         let here = reading
@@ -53,14 +59,17 @@ impl DeniedPaths {
                 };
                 self.hold(&text, from, reading.deep || *kind == Kind::Tree)
             }
-            What::Unknown(_) => self.named_in(word, from),
+            What::Unknown(_) => self.named_in(word, from, is_code),
             _ => false,
         })
     }
 
     /// Of a word that nothing is known of.
-    fn named_in(&self, word: &Word<'_>, from: From<'_>) -> bool {
-        let text = path_pattern::text_of(word);
+    fn named_in(&self, word: &Word<'_>, from: From<'_>, is_code: bool) -> bool {
+        let mut text = path_pattern::text_of(word);
+        if is_code {
+            text = text.replace(['*', '?'], EXPANDED.encode_utf8(&mut [0; 4]));
+        }
         let parts = text.split(['=', ':', ',', '\'', '"', ' ', '@', '<', '>', '(', ')']);
         // The letters of an option may be glued to a path.
         let glued = text.find(['/', '~']).and_then(|at| text.get(at..));

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::policy::deny::meaning::Meanings;
+use crate::policy::deny::tidy::tidied;
 use crate::policy::hazard::{self, wrappers};
 use crate::policy::programs::invocation::Invocation;
 use crate::policy::rule::glob::{self, EXPANDED, Glob, Token};
@@ -339,46 +340,6 @@ fn fed<'w>(words: &[Word<'w>]) -> Option<Vec<Word<'w>>> {
         let added = Word::made("");
         words.iter().cloned().chain([added]).collect()
     })
-}
-
-/// The words with `//`, `/./` and `x/../` taken out, if that changes any.
-pub(crate) fn tidied<'w>(words: &[Word<'w>]) -> Option<Vec<Word<'w>>> {
-    let untidy = |word: &Word<'_>| {
-        ["//", "/./", "/../"]
-            .iter()
-            .any(|part| word.text.contains(part))
-            || word.text.ends_with("/..")
-            || word.text.ends_with("/.")
-    };
-    words.iter().any(untidy).then(|| {
-        words
-            .iter()
-            .map(|word| match untidy(word) && word.globs.is_empty() {
-                true => Word {
-                    text: Cow::Owned(tidy(&word.text)),
-                    ..word.clone()
-                },
-                false => word.clone(),
-            })
-            .collect()
-    })
-}
-
-/// A path without what a file system would skip. Links are unknown here; this is for
-/// denying only.
-pub(crate) fn tidy(path: &str) -> String {
-    let mut components: Vec<&str> = Vec::new();
-    for component in path.split('/').skip(usize::from(path.starts_with('/'))) {
-        match component {
-            "" | "." => {}
-            ".." => {
-                components.pop();
-            }
-            name => components.push(name),
-        }
-    }
-    let root = if path.starts_with('/') { "/" } else { "" };
-    format!("{root}{}", components.join("/"))
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ use std::collections::HashMap;
 use crate::policy::decision::denial::Bypass;
 use crate::policy::deny::built_in::{BUILT_IN_DENY_SUBSTRINGS, BuiltIn};
 use crate::policy::deny::hit::Hit;
-use crate::policy::deny::rules;
+use crate::policy::deny::placed::placed;
+use crate::policy::deny::tidy::tidied;
 use crate::policy::deny::views::Expansion;
 use crate::policy::hazard::wrappers;
+use crate::policy::programs::invocation::Invocation;
 use crate::policy::rule::glob::{self, Glob, Token};
 use crate::policy::syntax::lexer::Simple;
 
@@ -111,16 +113,23 @@ impl DenyList {
             .map(|(entry, bypass)| hit(entry, Some(bypass)))
     }
 
-    /// Looks through the text and then through each command that was found in it.
-    pub(crate) fn find(&self, raw: &str, commands: &[Simple<'_>]) -> Option<Hit> {
+    /// Looks through the text and then through each command that was found in it, each of
+    /// which is given with what its words are.
+    pub(crate) fn find(
+        &self,
+        raw: &str,
+        commands: &[Simple<'_>],
+        invocations: &[Invocation<'_>],
+    ) -> Option<Hit> {
         if let Some(built_in) = &self.built_in {
-            return built_in.find(raw, commands);
+            return built_in.find(raw, commands, invocations);
         }
         if self.entries.is_empty() {
             return None;
         }
         let whole = self.in_text(raw);
-        let part = |(index, command): (usize, &Simple<'_>)| {
+        type Part<'p> = (usize, (&'p Simple<'p>, &'p Invocation<'p>));
+        let part = |(index, (command, invocation)): Part<'_>| {
             let joined = join(command);
             if self.search(&command.text).is_some() {
                 return Some((index, None));
@@ -129,7 +138,7 @@ impl DenyList {
             let normal = normalised(&joined).unwrap_or_default();
             let tidier = collapsed(&normal);
             // `/etc/x/../shadow` names the same file, as far as can be seen from here.
-            let climbing = rules::tidied(&command.words).map(|words| {
+            let climbing = tidied(&command.words).map(|words| {
                 join(&Simple {
                     words,
                     ..command.clone()
@@ -147,10 +156,11 @@ impl DenyList {
             let hidden = self
                 .first_hidden(raw, changed.filter(|view| *view != command.text))
                 .or_else(|| self.base_name(raw, command))
-                .or_else(|| self.expanded(raw, command));
+                .or_else(|| self.expanded(raw, command))
+                .or_else(|| self.placed(raw, command, invocation));
             hidden.map(|(entry, bypass)| (index, Some((entry, bypass))))
         };
-        let mut parts = commands.iter().enumerate();
+        let mut parts = commands.iter().zip(invocations).enumerate();
         match whole {
             // Found already: only the guilty part is still asked for.
             Some(hit) => Some(Hit {
@@ -203,6 +213,25 @@ impl DenyList {
                 blocked_pattern: written.clone(),
             };
             Some((written, bypass))
+        })
+    }
+
+    /// An entry that the names of files are below the directory that they are looked up in.
+    fn placed(
+        &self,
+        raw: &str,
+        command: &Simple<'_>,
+        invocation: &Invocation<'_>,
+    ) -> Option<(String, Bypass)> {
+        let all = placed(&command.words, invocation, &command.directory);
+        all.into_iter().find_map(|words| {
+            let moved = Simple {
+                words: tidied(&words).unwrap_or(words),
+                ..command.clone()
+            };
+            let view = std::iter::once(join(&moved).into_owned());
+            self.first_hidden(raw, view)
+                .or_else(|| self.expanded(raw, &moved))
         })
     }
 
@@ -320,7 +349,8 @@ mod tests {
     fn find(entries: &[&str], command: &str) -> Option<Hit> {
         let entries: Vec<String> = entries.iter().map(|entry| entry.to_string()).collect();
         let parsed = lexer::parse(command, lexer::Options::default()).unwrap();
-        DenyList::compile(&entries).find(command, &parsed.commands)
+        let invocations = Invocation::of_each(&parsed.commands);
+        DenyList::compile(&entries).find(command, &parsed.commands, &invocations)
     }
 
     #[test]
@@ -376,7 +406,8 @@ mod tests {
         let list = DenyList::compile(&["/etc/shadow".to_owned()]);
         let found = |command| {
             let parsed = lexer::parse(command, lexer::Options { globs: true }).unwrap();
-            list.find(command, &parsed.commands)
+            let invocations = Invocation::of_each(&parsed.commands);
+            list.find(command, &parsed.commands, &invocations)
         };
         let hit = found("uptime; cat /etc/sh*w").unwrap();
         assert_eq!((hit.entry.as_str(), hit.command), ("/etc/shadow", Some(1)));

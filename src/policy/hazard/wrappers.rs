@@ -339,12 +339,13 @@ pub(crate) fn is_evaluating_builtin(word: &str) -> bool {
 
 /// `name` without its directory.
 pub(crate) fn is_interpreter(name: &str) -> bool {
+    let of_version = |byte: u8| byte.is_ascii_digit() || byte == b'.';
     LOOKUP.interpreters.contains(name)
-        || VERSIONED_INTERPRETERS.iter().any(|known| {
-            name.strip_prefix(known).is_some_and(|version| {
-                !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-            })
-        })
+        || (name.bytes().next_back().is_some_and(of_version)
+            && VERSIONED_INTERPRETERS.iter().any(|known| {
+                name.strip_prefix(known)
+                    .is_some_and(|version| version.bytes().all(of_version))
+            }))
 }
 
 /// `name` without its directory.
@@ -364,7 +365,9 @@ pub(crate) fn inner_program_after(name: &str) -> Option<&'static HashSet<&'stati
 
 /// A program's name without its directory.
 pub(crate) fn base_name(program: &str) -> &str {
-    program.rsplit('/').next().unwrap_or(program)
+    let slash = program.bytes().rposition(|byte| byte == b'/');
+    let name = slash.and_then(|slash| program.get(slash + 1..));
+    name.unwrap_or(program)
 }
 
 /// Whether `program` is what the plain name of an allow pattern stands for.

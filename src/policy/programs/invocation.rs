@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::policy::hazard::wrappers;
 use crate::policy::programs::reading::{Argument, Reading, Role, What};
 use crate::policy::programs::walk::read;
-use crate::policy::syntax::command::{OUTPUT, Word};
+use crate::policy::syntax::command::{OUTPUT, Simple, Word};
 
 /// Longest chain of programs that is followed.
 const DEEPEST: usize = 8;
@@ -48,10 +48,11 @@ pub(crate) struct Invocation<'w> {
 }
 
 impl<'w> Invocation<'w> {
-    pub(crate) fn of(arguments: &[Argument<'w>]) -> Self {
-        let mut levels = Vec::new();
-        let mut range = 0..arguments.len();
-        let mut words = arguments.to_vec();
+    /// Of the words of a command.
+    pub(crate) fn of(words: &'w [Word<'_>]) -> Self {
+        let mut words = arguments(words);
+        let mut levels = Vec::with_capacity(1);
+        let mut range = 0..words.len();
         while levels.len() < DEEPEST && !range.is_empty() {
             let reading = read(&words);
             let start = range.start;
@@ -74,6 +75,12 @@ impl<'w> Invocation<'w> {
             }
         }
         Self { levels }
+    }
+
+    /// Of each command of a text, in their order.
+    pub(crate) fn of_each(commands: &'w [Simple<'_>]) -> Vec<Self> {
+        let each = commands.iter().map(|command| Self::of(&command.words));
+        each.collect()
     }
 
     /// The innermost program: what is run in the end.

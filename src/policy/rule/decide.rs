@@ -7,10 +7,12 @@
 
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::Subject;
+use crate::policy::deny::placed::placed;
 use crate::policy::filter;
 use crate::policy::hazard::{self, Hazard, wrappers};
-use crate::policy::programs::invocation::{Invocation, arguments};
+use crate::policy::programs::invocation::Invocation;
 use crate::policy::programs::reading::What as Role;
+use crate::policy::rule::asking::{Asking, AskingRule, Entry};
 use crate::policy::rule::path_pattern::From;
 use crate::policy::rule::reads::Taken;
 use crate::policy::rule::word_pattern::Freedom;
@@ -40,12 +42,23 @@ impl Rules {
     }
 
     /// What the rules say of one command.
-    pub(crate) fn decide(&self, subject: &Subject<'_>, command: &Simple<'_>) -> Finding {
+    pub(crate) fn decide(
+        &self,
+        subject: &Subject<'_>,
+        command: &Simple<'_>,
+        invocation: &Invocation<'_>,
+    ) -> Finding {
         let words = &command.words;
-        let arguments = arguments(words);
-        let invocation = Invocation::of(&arguments);
         let mut places = command.directory.alternatives().iter().map(place);
-        let denial = places.find_map(|from| self.denial(subject, words, &invocation, from));
+        let denial = self
+            .denial(subject, words, invocation)
+            .or_else(|| places.find_map(|from| self.denied_path(subject, words, invocation, from)))
+            .or_else(|| {
+                // Behind `cd /etc &&`, `cat shadow` is `cat /etc/shadow`.
+                let all = placed(words, invocation, &command.directory);
+                let mut all = all.iter();
+                all.find_map(|words| self.denial(subject, words, &Invocation::of(words)))
+            });
         if let Some(id) = denial {
             return Finding::denied(self.denials.get(id).map(|denied| denied.line));
         }
@@ -54,15 +67,16 @@ impl Rules {
         for from in command.directory.alternatives().iter().map(place) {
             let case = Case {
                 words,
-                invocation: &invocation,
+                invocation,
                 from,
                 sudo: false,
                 fed: subject.stdin.is_some() && command.reads_login_input(),
             };
             let here = self.grant(subject, &case);
-            if found.is_none_or(|known| strictness(here.action) > strictness(known.action)) {
-                found = Some(here);
-            }
+            found = Some(match found {
+                None => here,
+                Some(known) => known.or_stricter(here),
+            });
         }
         let found = found.unwrap_or_else(|| Finding::plain(Action::Deny, Code::NoRule, None));
         if found.action != Action::Deny {
@@ -91,19 +105,27 @@ impl Rules {
         subject: &Subject<'_>,
         words: &[Word<'_>],
         invocation: &Invocation<'_>,
-        from: From<'_>,
     ) -> Option<usize> {
         let mut hit = |id| self.denial_is_for(id, subject);
         self.deny
             .of_command(words, &mut hit)
             .or_else(|| self.deny.of_meaning(words, invocation, &mut hit))
             .or_else(|| self.deny.of_fed_command(words, &mut hit))
-            .or_else(|| {
-                let mut entries = self.denied_paths.iter();
-                let found =
-                    entries.find(|entry| hit(entry.id) && entry.hold_for(words, invocation, from));
-                found.map(|entry| entry.id)
-            })
+    }
+
+    /// The first deny rule on paths that holds for a command that starts there.
+    fn denied_path(
+        &self,
+        subject: &Subject<'_>,
+        words: &[Word<'_>],
+        invocation: &Invocation<'_>,
+        from: From<'_>,
+    ) -> Option<usize> {
+        let mut entries = self.denied_paths.iter();
+        let found = entries.find(|entry| {
+            self.denial_is_for(entry.id, subject) && entry.hold_for(words, invocation, from)
+        });
+        found.map(|entry| entry.id)
     }
 
     /// Of the words that are there: an allow, an ask, or why there is none.
@@ -115,33 +137,49 @@ impl Rules {
                 && rule.counts(subject, case.sudo)
                 && (!case.fed || rule.stdin)
         };
-        for grant in self.candidates(subject, case.words) {
+        for (index, grant) in self.candidates(subject, case.words) {
             if let Some(rule) = self.rules.get(grant.rule)
                 && counts(rule, &said)
                 && grant.what.matches(case.words)
             {
-                said.take(rule, grant.line, grant.hazard(rule, case));
+                let asking = Asking {
+                    rule: AskingRule::Rule(grant.rule),
+                    entry: Entry::Grant(index),
+                };
+                said.take(rule, grant.line, asking, grant.hazard(rule, case));
             }
         }
-        for entry in &self.reads {
+        for (index, entry) in self.reads.iter().enumerate() {
             if let Some(rule) = self.rules.get(entry.rule)
                 && counts(rule, &said)
             {
+                let asking = Asking {
+                    rule: AskingRule::Rule(entry.rule),
+                    entry: Entry::Reads(index),
+                };
                 match entry.reads.takes(case.words, case.invocation, case.from) {
                     Taken::No => {}
-                    Taken::Yes => said.take(rule, entry.line, None),
-                    Taken::But(hazard) => said.take(rule, entry.line, Some(hazard)),
+                    Taken::Yes => said.take(rule, entry.line, asking, None),
+                    Taken::But(hazard) => said.take(rule, entry.line, asking, Some(hazard)),
                 }
             }
         }
-        if let Some(line) = said.asks {
-            return Finding::plain(Action::Ask, Code::Rule, Some(line));
-        }
-        let Said {
-            allowed, hazard, ..
-        } = said;
         // What a wrapper runs may still need to be asked for.
         let inner = self.behind_wrapper(subject, case);
+        let Said {
+            asks,
+            mut asking,
+            allowed,
+            hazard,
+        } = said;
+        if let Some(line) = asks {
+            let inner = inner.filter(|inner| inner.action == Action::Ask);
+            asking.extend(inner.into_iter().flat_map(|inner| inner.asking));
+            return Finding {
+                asking,
+                ..Finding::plain(Action::Ask, Code::Rule, Some(line))
+            };
+        }
         match (allowed, inner) {
             (_, Some(inner)) if inner.action == Action::Ask && allowed.is_none() => inner,
             (Some(line), _) => Finding::plain(Action::Allow, Code::Rule, Some(line)),
@@ -182,8 +220,7 @@ impl Rules {
             return None;
         }
         let words = case.words.get(start..)?;
-        let arguments = arguments(words);
-        let invocation = Invocation::of(&arguments);
+        let invocation = Invocation::of(words);
         let inner = Case {
             words,
             invocation: &invocation,
@@ -205,22 +242,24 @@ impl Rules {
     }
 }
 
-/// What the rules said so far: the first line of each kind.
+/// What the rules said so far: the first line of each kind, and all that asks.
 #[derive(Default)]
 struct Said {
     asks: Option<Line>,
+    asking: Vec<Asking>,
     allowed: Option<Line>,
     hazard: Option<(Hazard, Line)>,
 }
 
 impl Said {
-    fn take(&mut self, rule: &Rule, line: Line, refused: Option<Hazard>) {
+    fn take(&mut self, rule: &Rule, line: Line, asking: Asking, refused: Option<Hazard>) {
         match refused {
             Some(found) => {
                 self.hazard.get_or_insert((found, line));
             }
             None if rule.action == Action::Ask => {
                 self.asks.get_or_insert(line);
+                self.asking.push(asking);
             }
             None => {
                 self.allowed.get_or_insert(line);
@@ -259,9 +298,21 @@ impl Finding {
             action,
             code,
             line,
+            asking: Vec::new(),
             hazard: None,
             overdone_filter: false,
         }
+    }
+
+    /// The stricter of two that both count; of two that ask, what either asks for.
+    pub(crate) fn or_stricter(mut self, mut other: Self) -> Self {
+        if strictness(other.action) > strictness(self.action) {
+            return other;
+        }
+        if self.action == other.action {
+            self.asking.append(&mut other.asking);
+        }
+        self
     }
 
     fn denied(line: Option<Line>) -> Self {

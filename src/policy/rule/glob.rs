@@ -163,10 +163,11 @@ pub(crate) fn fold_text(text: &str) -> String {
 /// The same, appended.
 pub(crate) fn fold_into(text: &str, folded: &mut String) {
     if text.is_ascii() {
-        folded.extend(
-            text.bytes()
-                .map(|byte| char::from(byte.to_ascii_lowercase())),
-        );
+        let start = folded.len();
+        folded.push_str(text);
+        if let Some(appended) = folded.get_mut(start..) {
+            appended.make_ascii_lowercase();
+        }
     } else {
         folded.extend(text.chars().map(fold));
     }

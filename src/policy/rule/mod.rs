@@ -6,6 +6,7 @@
 //! allow, wherever they stand. Refuses patterns and rules that cannot mean anything.
 //! Called by `judge` for every command of a list.
 
+pub(crate) mod asking;
 pub(crate) mod audience;
 pub(crate) mod decide;
 pub(crate) mod free_words;
@@ -24,6 +25,7 @@ use crate::policy::decision::subject::Subject;
 use crate::policy::deny::paths::DeniedPaths;
 use crate::policy::deny::rules::DenyRules;
 use crate::policy::hazard::{self, Hazard, wrappers};
+use crate::policy::rule::asking::Asking;
 use crate::policy::rule::audience::ByAudience;
 use crate::policy::rule::glob::Glob;
 use crate::policy::rule::gram_index::GramIndex;
@@ -110,12 +112,14 @@ struct Group {
 }
 
 /// What became of one simple command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) action: Action,
     pub(crate) code: Code,
     /// Of the rule that decided.
     pub(crate) line: Option<Line>,
+    /// All that asks, where a person is to be asked: whoever approves has to do so for each.
+    pub(crate) asking: Vec<Asking>,
     pub(crate) hazard: Option<Hazard>,
     /// A filter behind a pipe that needs a rule for what else it does.
     pub(crate) overdone_filter: bool,
@@ -264,7 +268,7 @@ impl Rules {
         &'a self,
         subject: &Subject<'_>,
         words: &[Word<'_>],
-    ) -> impl Iterator<Item = &'a Grant> {
+    ) -> impl Iterator<Item = (usize, &'a Grant)> {
         let program = words.first().map_or("", |word| &*word.text);
         let base = wrappers::base_name(program);
         let plain = wrappers::is_system_path_of(program, base).then_some(base);
@@ -280,7 +284,9 @@ impl Rules {
             found.extend(self.others.candidates(&all_texts(words)));
         }
         found.extend(self.open.candidates(subject));
-        found.into_iter().filter_map(|index| self.grants.get(index))
+        found
+            .into_iter()
+            .filter_map(|index| Some((index, self.grants.get(index)?)))
     }
 }
 
@@ -336,7 +342,11 @@ mod tests {
         let parsed = lexer::parse(text, lexer::Options { globs: true }).unwrap();
         let words = &parsed.commands[0].words;
         let candidates: Vec<_> = rules.candidates(&subject, words).collect();
-        assert!(candidates.iter().any(|grant| grant.what.matches(words)));
+        assert!(
+            candidates
+                .iter()
+                .any(|(_, grant)| grant.what.matches(words))
+        );
         candidates.len()
     }
 

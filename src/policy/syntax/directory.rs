@@ -5,7 +5,7 @@
 //! Called by the lexer at the end.
 
 use crate::policy::syntax::command::{
-    AndOr, Command, Compound, Connective, Directory, List, Parsed, Pipeline, Simple,
+    AndOr, Command, Compound, Connective, Directory, List, Parsed, Pipeline, Simple, Word,
 };
 
 /// Most directories that a command is said to start in one of.
@@ -20,6 +20,10 @@ struct After {
 
 /// Notes the directory of every command.
 pub(crate) fn place(parsed: &mut Parsed<'_>) {
+    // Without any of these, each starts where it is made to: at home.
+    if !parsed.commands.iter().any(|command| moves(&command.words)) {
+        return;
+    }
     let mut walk = Walk {
         commands: &mut parsed.commands,
     };
@@ -127,9 +131,7 @@ impl Walk<'_, '_> {
                 success: target(operand.is_literal().then_some(&operand.text)),
                 failure: start.clone(),
             },
-            [program, ..] if matches!(&*program.text, "cd" | "chdir" | "command") => {
-                After::same(&Directory::Unknown)
-            }
+            words if moves(words) => After::same(&Directory::Unknown),
             _ => After::same(start),
         };
         for list in &outputs {
@@ -137,6 +139,12 @@ impl Walk<'_, '_> {
         }
         after
     }
+}
+
+/// Whether a command may change the directory that the next one starts in.
+fn moves(words: &[Word<'_>]) -> bool {
+    let program = words.first().map_or("", |word| &*word.text);
+    matches!(program, "cd" | "chdir" | "command")
 }
 
 /// Where `cd` leads: only an absolute path that holds no `..` is told from here (`CDPATH`

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use crate::policy::hazard::wrappers;
-use crate::policy::programs::invocation::{Invocation, arguments};
+use crate::policy::programs::invocation::Invocation;
 use crate::policy::syntax::command::{
     AndOr, Assignment, Command, Compound, Input, List, Pipeline, Redirect, Simple, Word,
 };
@@ -37,11 +37,13 @@ pub(crate) fn behind_wrapper(words: &[Word<'_>]) -> Option<usize> {
     let at = words.len().checked_sub(3).filter(|at| *at > 0)?;
     let is_text = words.last().is_some_and(|word| word.shell)
         || is_shell_text(words.get(at..).unwrap_or_default());
-    let arguments = arguments(words);
-    let invocation = Invocation::of(&arguments);
+    if !is_text {
+        return None;
+    }
+    let invocation = Invocation::of(words);
     let (shell, wrappers) = invocation.levels.split_last()?;
     let passes = wrappers.iter().all(|level| level.passes());
-    (is_text && passes && shell.range == (at..words.len())).then_some(at)
+    (passes && shell.range == (at..words.len())).then_some(at)
 }
 
 impl<'t> Reader<'t> {

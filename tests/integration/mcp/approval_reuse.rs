@@ -15,7 +15,8 @@ fn fleet(more: &str) -> Fleet {
     let hosts = ["one", "two"].map(|alias| HostSpec::new(alias).tags(&["all"]));
     let fleet = Fleet::with(hosts.into());
     let policy = crate::common::policy_allowing(&["uptime"])
-        + "  - action: ask\n    detach: true\n    commands:\n      - \"echo *\"\n      - \"printf *\"\n";
+        // On one line: a yes is for one entry, wherever the others stand.
+        + "  - {action: ask, detach: true, commands: ['echo *', 'printf *']}\n";
     fleet.setup.write("policy.yml", &(policy + more));
     fleet
 }

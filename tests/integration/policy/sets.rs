@@ -8,7 +8,9 @@
 )]
 
 use super::support::{Host, load};
+use mcp_ssh_orchestrator::testing::config::Snapshot;
 use mcp_ssh_orchestrator::testing::policy::Verdict;
+use mcp_ssh_orchestrator::testing::policy::rule::asking::Asking;
 
 fn verdict(policy: &str, command: &str) -> (&'static str, &'static str) {
     let snapshot = load(policy).unwrap_or_else(|error| panic!("{policy}: {error}"));
@@ -368,6 +370,123 @@ fn a_program_of_somebodys_own_is_none_of_a_set() {
     }
 }
 
+/// Behind `cd`, a name is the whole path to a deny rule and to an entry of the deny list.
+#[test]
+fn a_relative_name_is_denied_as_its_whole_path() {
+    for policy in [
+        "limits: {deny_substrings: []}
+shell: {globs: true}
+rules:
+  - {action: allow, commands: ['*']}
+  - {action: deny, commands: ['cat /etc/shadow*']}
+",
+        "limits: {deny_substrings: ['/etc/shadow']}
+shell: {globs: true}
+rules:
+  - {action: allow, commands: ['*']}
+",
+    ] {
+        all(
+            policy,
+            "deny",
+            &[
+                "cd /etc && cat shadow",
+                "cd /etc; cat shadow",
+                "cd /etc/ && cat -n ./shadow",
+                "cd /etc/ssl && cat ../shadow",
+                "cd / && cat etc/shadow",
+                "cd /etc && sudo cat shadow",
+                "cd /etc && timeout 5 cat hostname shadow",
+                "(cd /etc && cat ./shado?)",
+                "bash -c 'cd /etc && cat shadow'",
+                "cd /etc && { uptime; cat shadow | head; }",
+            ],
+        );
+        all(
+            policy,
+            "allow",
+            &[
+                "cd /etc && cat hostname",
+                "cd /srv && cat shadow",
+                "cd /etc; cd /srv && cat shadow",
+                "cat shadow",
+            ],
+        );
+    }
+}
+
+/// What shows a disk by opening it for writing is granted by a rule that spells it, and with
+/// it nothing that changes the disk.
+#[test]
+fn a_rule_for_what_opens_a_disk_grants_no_change_of_it() {
+    let policy = "rules:
+  - action: allow
+    commands: ['sgdisk -p *', 'gdisk -l *', 'multipath -ll*', 'xfs_info *', 'cpupower *']
+";
+    all(
+        policy,
+        "allow",
+        &[
+            "sgdisk -p /dev/sda",
+            "gdisk -l /dev/sda",
+            "multipath -ll",
+            "xfs_info /srv",
+        ],
+    );
+    all(
+        policy,
+        "deny",
+        &[
+            "sgdisk -p -Z /dev/sda",
+            "sgdisk -p --delete=1 /dev/sda",
+            "gdisk -l /dev/sda /dev/sdb",
+            "multipath -ll -F",
+            "multipath -ll -r",
+            "cpupower frequency-info",
+            "cpupower frequency-set -g performance",
+        ],
+    );
+}
+
+/// A wildcard that may stand for a denied file is refused, with what helps; a file that is
+/// denied by its name is not.
+#[test]
+fn a_wildcard_over_denied_files_is_for_naming_them() {
+    let snapshot = load(SETS).unwrap();
+    let host = Host::new("web1", []);
+    let denial = |command: &str| match snapshot.policy().judge_text(&host.subject(), command) {
+        Verdict::Deny(denial) => denial,
+        other => panic!("{command}: {}", other.name()),
+    };
+    for command in ["cat /etc/sh*", "uptime; cat /etc/*"] {
+        let denial = denial(command);
+        assert_eq!(denial.code().as_str(), "deny-rule", "{command}");
+        assert_eq!(denial.kind().as_str(), "rewrite", "{command}");
+        assert!(denial.hint().contains("name the files"), "{command}");
+    }
+    for command in [
+        "cat /etc/shadow /var/log/*",
+        "cat /etc/shadow; ls /etc/sh*",
+        "ls /etc/sh*; cat /etc/shadow",
+        "cat /var/log/* < /etc/shadow",
+    ] {
+        assert_eq!(denial(command).kind().as_str(), "stop", "{command}");
+    }
+}
+
+/// Who has to approve this command.
+fn way(snapshot: &Snapshot, command: &str) -> String {
+    let host = Host::new("web1", []);
+    match snapshot.policy().judge_text(&host.subject(), command) {
+        Verdict::Ask(question) => format!("{:?}", snapshot.approval_way(question.asking())),
+        other => panic!("{command}: {}", other.name()),
+    }
+}
+
+fn way_of_file(snapshot: &Snapshot) -> String {
+    format!("{:?}", snapshot.approval_way(&[Asking::FILE]))
+}
+
 /// Who is to be asked is the rule's own word, or the policy's: never that of a neighbour.
 #[test]
 fn approvals_go_the_way_of_their_own_rule() {
@@ -382,11 +501,11 @@ rules:
 ",
     )
     .unwrap();
-    let way = |line: usize| format!("{:?}", snapshot.approval_way(&[line]));
-    assert_eq!(way(5), "Elicitation");
-    for line in [3, 6, 7] {
-        assert_eq!(way(line), "Operator", "{line}");
+    assert_eq!(way(&snapshot, "uptime"), "Elicitation");
+    for command in ["df", "w", "df; uptime", "uptime | w"] {
+        assert_eq!(way(&snapshot, command), "Operator", "{command}");
     }
+    assert_eq!(way_of_file(&snapshot), "Operator");
     // Behind the rules, and two on one line.
     let snapshot = load(
         "approval: operator
@@ -395,6 +514,30 @@ files: [{action: ask, read: ['/etc/motd']}]
 ",
     )
     .unwrap();
-    let way = |line: usize| format!("{:?}", snapshot.approval_way(&[line]));
-    assert_eq!((way(2), way(3)), ("Operator".into(), "Operator".into()));
+    assert_eq!(way(&snapshot, "df"), "Operator");
+    assert_eq!(way(&snapshot, "w"), "Elicitation");
+    assert_eq!(way_of_file(&snapshot), "Operator");
+    // Of several rules that ask about the same, the strongest, in either order and behind a
+    // wrapper too.
+    for rules in [
+        "[{action: ask, commands: ['systemctl *', 'timeout *'], approval: elicitation}, {action: ask, commands: ['systemctl restart sshd'], approval: operator}]",
+        "[{action: ask, commands: ['systemctl restart sshd'], approval: operator}, {action: ask, reads: [systemd], also: [writes], approval: elicitation}]",
+    ] {
+        let snapshot = load(&format!("rules: {rules}\n")).unwrap();
+        assert_eq!(
+            way(&snapshot, "systemctl restart sshd"),
+            "Operator",
+            "{rules}"
+        );
+        assert_eq!(
+            way(&snapshot, "systemctl status sshd"),
+            "Elicitation",
+            "{rules}"
+        );
+        assert_eq!(
+            way(&snapshot, "timeout 5 systemctl restart sshd"),
+            "Operator",
+            "{rules}"
+        );
+    }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::cli::Outcome;
 use crate::cli::commands::output;
-use crate::policy::programs::invocation::{Invocation, Level, arguments};
+use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Reading, Unknown, What};
 use crate::policy::syntax::lexer::{self, Options};
@@ -18,8 +18,7 @@ pub(crate) fn run(text: &str) -> Outcome {
             let mut out = String::new();
             let mut known = true;
             for command in &parsed.commands {
-                let arguments = arguments(&command.words);
-                let invocation = Invocation::of(&arguments);
+                let invocation = Invocation::of(&command.words);
                 let _ = writeln!(out, "{}", command.shown());
                 for level in &invocation.levels {
                     let words: Vec<&str> = command

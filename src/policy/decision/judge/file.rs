@@ -9,13 +9,16 @@ use std::sync::Arc;
 use crate::model::names::{CommandHash, CommandText};
 use crate::policy::Policy;
 use crate::policy::decision::denial::{Denial, Trail};
-use crate::policy::decision::judge::authorised::{Authorised, Form, Judged, NeedsApproval};
+use crate::policy::decision::judge::authorised::question::NeedsApproval;
+use crate::policy::decision::judge::authorised::{Authorised, Form, Judged};
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::{ShellMode, Subject};
 use crate::policy::decision::verdict::Verdict;
 use crate::policy::files::rules;
 use crate::policy::files::script::script;
 use crate::policy::files::work::{Doing, FileWork};
+use crate::policy::programs::invocation::Invocation;
+use crate::policy::rule::asking::Asking;
 use crate::policy::source::Action;
 use crate::policy::syntax::command::{Simple, Word};
 
@@ -57,20 +60,15 @@ impl Policy {
             rules: found.line.into_iter().collect(),
             trail: Trail::default(),
         };
-        // No yes counts on for another file or content: what it was given for has no lines.
-        match (found.action, &work.doing) {
-            (Action::Allow, _) => Verdict::Allow(Authorised::new(judged)),
-            (_, Doing::Read(_)) => Verdict::Ask(NeedsApproval::new(
-                judged,
-                "reads a file".into(),
-                Vec::new(),
-            )),
-            (_, Doing::Write(_)) => Verdict::Ask(NeedsApproval::new(
-                judged,
-                "writes a file".into(),
-                Vec::new(),
-            )),
-        }
+        let does = match (found.action, &work.doing) {
+            (Action::Allow, _) => return Verdict::Allow(Authorised::new(judged)),
+            (_, Doing::Read(_)) => "reads a file",
+            (_, Doing::Write(_)) => "writes a file",
+        };
+        // No yes counts on for another file or content.
+        let stands = false;
+        let asking = vec![Asking::FILE];
+        Verdict::Ask(NeedsApproval::new(judged, does.into(), asking, stands))
     }
 
     /// What would deny `cat` or `tee` this file.
@@ -95,7 +93,9 @@ impl Policy {
         };
         let deny = self.limits.deny_list(subject.alias.as_str(), subject.tags);
         let commands = [command];
-        if let Some(hit) = deny.in_text(path).or_else(|| deny.find(path, &commands)) {
+        let invocations = Invocation::of_each(&commands);
+        let found = || deny.find(path, &commands, &invocations);
+        if let Some(hit) = deny.in_text(path).or_else(found) {
             let mut denial = Denial::new(Code::DenySubstring, hash, None);
             denial.entry = Some(hit.entry.as_str().into());
             denial.trail.bypass = hit.bypass;
@@ -103,7 +103,8 @@ impl Policy {
         }
         let found = commands
             .iter()
-            .map(|command| self.rules.decide(&subject.fed(None), command))
+            .zip(&invocations)
+            .map(|(command, invocation)| self.rules.decide(&subject.fed(None), command, invocation))
             .find(|found| found.code == Code::DenyRule)?;
         let mut denial = Denial::new(Code::DenyRule, hash, None);
         denial.rule = found.line;

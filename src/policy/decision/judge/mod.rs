@@ -16,7 +16,8 @@ use crate::model::names::CommandHash;
 use crate::policy::decision::denial::{Chain, ChainPart, Denial, DenialFault, Trail};
 use crate::policy::decision::does;
 use crate::policy::decision::endless;
-use crate::policy::decision::judge::authorised::{Authorised, Form, Judged, NeedsApproval};
+use crate::policy::decision::judge::authorised::question::NeedsApproval;
+use crate::policy::decision::judge::authorised::{Authorised, Form, Judged};
 use crate::policy::decision::judge::purpose::Start;
 use crate::policy::decision::kind::Kind;
 use crate::policy::decision::reason::Code;
@@ -25,8 +26,8 @@ use crate::policy::decision::subject::{ShellMode, Subject};
 use crate::policy::decision::verdict::Verdict;
 use crate::policy::deny::hit::Hit;
 use crate::policy::identity::PolicyId;
+use crate::policy::programs::invocation::Invocation;
 use crate::policy::rule::Finding;
-use crate::policy::rule::decide::strictness;
 use crate::policy::source::{Action, Line};
 use crate::policy::syntax::command::{Input, Parsed, Refusal, Simple, Word};
 use crate::policy::syntax::{lexer, render, shell_text};
@@ -37,6 +38,9 @@ const QUOTE_MAX: usize = 200;
 /// What helps where a rule lets a program read, and not go on for ever.
 const FOLLOWS_HINT: &str = "It goes on until it is ended: ask for what there is now (tail -n 50, journalctl -n 50, vmstat 1 5), \
     or ask the operator to allow that (also: [follows] in the rule), then start it with ssh_run_async.";
+/// What a person is told of a job that is to be started.
+const GOES_ON: &str =
+    ", and goes on by itself, without a time limit, until it ends or is cancelled";
 /// Longest quotation of what stands at one of several faults.
 const FOUND_MAX: usize = 40;
 
@@ -94,9 +98,12 @@ impl Policy {
         match &assessment.parsed {
             Err(_) => assessment.hit = deny.in_text(text),
             Ok(parsed) => {
-                assessment.hit = deny.find(text, &parsed.commands);
-                let decide = |command| self.decide(subject, command);
-                assessment.findings = parsed.commands.iter().map(decide).collect();
+                // Each command is read by its description once, for all that ask of it.
+                let invocations = Invocation::of_each(&parsed.commands);
+                assessment.hit = deny.find(text, &parsed.commands, &invocations);
+                let each = parsed.commands.iter().zip(&invocations);
+                let decide = |(command, invocation)| self.decide(subject, command, invocation);
+                assessment.findings = each.map(decide).collect();
                 filters_need_a_rule_before_them(&parsed.commands, &mut assessment.findings);
                 assessment.denied_whole = self.rules.denies_text(subject, text);
             }
@@ -105,8 +112,13 @@ impl Policy {
     }
 
     /// What the rules say of one command, and of the files that it is fed.
-    fn decide(&self, subject: &Subject<'_>, command: &Simple<'_>) -> Finding {
-        let found = self.rules.decide(subject, command);
+    fn decide(
+        &self,
+        subject: &Subject<'_>,
+        command: &Simple<'_>,
+        invocation: &Invocation<'_>,
+    ) -> Finding {
+        let found = self.rules.decide(subject, command, invocation);
         let mut strictest = found;
         for file in command.read_by_redirect() {
             // Whoever may print it may read it.
@@ -115,13 +127,12 @@ impl Policy {
                 directory: command.directory.clone(),
                 ..Simple::default()
             };
-            let read = self.rules.decide(&subject.fed(None), &reading);
-            if strictness(read.action) > strictness(strictest.action) {
-                strictest = Finding {
-                    hazard: None,
-                    ..read
-                };
-            }
+            let invocation = Invocation::of(&reading.words);
+            let read = self.rules.decide(&subject.fed(None), &reading, &invocation);
+            strictest = strictest.or_stricter(Finding {
+                hazard: None,
+                ..read
+            });
         }
         strictest
     }
@@ -153,11 +164,25 @@ impl Policy {
 
     /// Whether the same would not be denied if it were given nothing to read.
     fn only_stdin_is_denied(&self, subject: &Subject<'_>, text: &str) -> bool {
-        let hash = CommandHash::of(text);
         subject.stdin.is_some() && {
             let without = self.assess(&subject.fed(None), text);
-            without.denial(hash).is_none()
+            without.denial(CommandHash::of(text)).is_none()
         }
+    }
+
+    /// Whether the rules deny no command of it but for what a wildcard may stand for.
+    fn only_wildcards_are_denied(
+        &self,
+        subject: &Subject<'_>,
+        assessment: &Assessment<'_>,
+    ) -> bool {
+        let Ok(parsed) = &assessment.parsed else {
+            return false;
+        };
+        let each = parsed.commands.iter().zip(&assessment.findings);
+        let mut denied = each.filter(|(_, finding)| finding.code == Code::DenyRule);
+        assessment.denied_whole.is_none()
+            && denied.all(|(command, _)| self.denies_wildcards_of(subject, command))
     }
 
     /// What helps: all faults, another spelling, whether the program is known at all.
@@ -168,6 +193,11 @@ impl Policy {
         assessment: &Assessment<'_>,
         denial: &mut Denial,
     ) {
+        if denial.code == Code::DenyRule && self.only_wildcards_are_denied(subject, assessment) {
+            denial.details.kind = Some(Kind::Rewrite);
+            let hint = [remedy::NAME_THE_FILES, ". ", Kind::Rewrite.advice(), "."];
+            denial.hint = hint.concat().into();
+        }
         if denial.kind() == Kind::Stop || assessment.hit.is_some() {
             return;
         }
@@ -239,11 +269,8 @@ fn filters_need_a_rule_before_them(commands: &[Simple<'_>], findings: &mut [Find
             && finding.code == Code::Filter
             && !fed_by_rule
         {
-            *finding = Finding {
-                action: Action::Deny,
-                code: Code::NoRule,
-                ..*finding
-            };
+            finding.action = Action::Deny;
+            finding.code = Code::NoRule;
         }
     }
 }
@@ -361,12 +388,7 @@ impl Assessment<'_> {
             Ok(canonical) => canonical,
             Err(code) => return Verdict::Deny(Denial::new(code, hash, None)),
         };
-        let mut does = does::of(&parsed.commands);
-        if start.is_some() {
-            does.push_str(
-                ", and goes on by itself, without a time limit, until it ends or is cancelled",
-            );
-        }
+        let goes_on = start.is_some();
         let judged = Judged {
             policy,
             alias: subject.alias.clone(),
@@ -390,20 +412,16 @@ impl Assessment<'_> {
         };
         match asks {
             Some(_) => {
-                let asking = self
-                    .findings
-                    .iter()
-                    .filter(|each| each.action == Action::Ask)
-                    .filter_map(|each| each.line);
-                Verdict::Ask(NeedsApproval::new(
-                    judged,
-                    does,
-                    match subject.stdin {
-                        None => asking.collect(),
-                        // No yes counts on for other bytes to read.
-                        Some(_) => Vec::new(),
-                    },
-                ))
+                let mut does = does::of(&parsed.commands);
+                if goes_on {
+                    does.push_str(GOES_ON);
+                }
+                let asking = self.findings.iter();
+                let asking = asking.filter(|each| each.action == Action::Ask);
+                let asking = asking.flat_map(|each| each.asking.iter().copied());
+                // No yes counts on for other bytes to read.
+                let stands = subject.stdin.is_none();
+                Verdict::Ask(NeedsApproval::new(judged, does, asking.collect(), stands))
             }
             None => Verdict::Allow(Authorised::new(judged)),
         }
