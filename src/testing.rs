@@ -143,7 +143,7 @@ pub mod ssh {
         SshError, Stage, Terminated, warm_up,
     };
     pub mod error {
-        pub use crate::ssh::error::{HostKeyProblem, KeyProblem, ResolveFailure};
+        pub use crate::ssh::error::{HostKeyProblem, KeyProblem, ResolveFailure, SudoProblem};
     }
     pub mod host_keys {
         pub use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName, Standing};

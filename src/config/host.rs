@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::config::files::directories::KeyPath;
 use crate::config::secrets::value::Secret;
 use crate::model::names::{HostAlias, Port, Tag};
+use crate::policy::rule::glob::Glob;
 use crate::policy::{ShellMode, Subject};
 
 /// Longest jump chain, the target not counted.
@@ -144,6 +145,20 @@ pub struct Credential {
     pub password: Option<Arc<Secret>>,
     pub cert_path: Option<KeyPath>,
     pub agent: bool,
+    /// The public key of the one that the agent is to use.
+    pub identity: Option<KeyPath>,
+    /// Answers to what the host asks at the login.
+    pub prompts: Vec<Prompt>,
+    /// What `sudo` on the host asks for. One line.
+    pub sudo: Option<Arc<Secret>>,
+}
+
+/// The answer to a question of a login.
+#[derive(Clone)]
+pub struct Prompt {
+    /// Of the question, blanks around it left away.
+    pub(crate) text: Glob,
+    pub secret: Arc<Secret>,
 }
 
 #[cfg(test)]

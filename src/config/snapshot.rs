@@ -253,7 +253,9 @@ impl Snapshot {
     pub fn secrets(&self) -> Vec<Arc<Secret>> {
         let mut secrets: Vec<Arc<Secret>> = Vec::new();
         for login in self.logins() {
-            for secret in [&login.passphrase, &login.password].into_iter().flatten() {
+            let of_login = [&login.passphrase, &login.password, &login.sudo];
+            let of_prompts = login.prompts.iter().map(|prompt| &prompt.secret);
+            for secret in of_login.into_iter().flatten().chain(of_prompts) {
                 if !secrets.iter().any(|known| Arc::ptr_eq(known, secret)) {
                     secrets.push(Arc::clone(secret));
                 }
@@ -274,7 +276,8 @@ impl Snapshot {
             }
         }
         for login in self.logins() {
-            for path in [&login.key_path, &login.cert_path].into_iter().flatten() {
+            let of_login = [&login.key_path, &login.cert_path, &login.identity];
+            for path in of_login.into_iter().flatten() {
                 if keys.state(path.relative()) == Err(FileError::NotPermitted) {
                     paths.push(keys.path().join(path.relative().as_path()));
                 }

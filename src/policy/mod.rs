@@ -27,6 +27,7 @@ pub(crate) use crate::policy::decision::judge::authorised::question::Standing;
 pub use crate::policy::decision::judge::authorised::question::{Approval, NeedsApproval, Shown};
 pub(crate) use crate::policy::decision::judge::job_text::KEPT_DAYS;
 pub use crate::policy::decision::judge::purpose::{Care, Purpose};
+pub(crate) use crate::policy::decision::judge::sudo::{Marks, Raised};
 pub use crate::policy::decision::reason::Code;
 pub(crate) use crate::policy::decision::request::Request;
 pub use crate::policy::decision::subject::{Quotes, ShellMode, Subject};

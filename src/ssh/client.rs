@@ -15,7 +15,7 @@ use crate::model::memory::Resources;
 use crate::model::security_event::SecurityEvent;
 use crate::policy::Authorised;
 use crate::ssh::deadline::{Control, Deadline};
-use crate::ssh::error::SshError;
+use crate::ssh::error::{SshError, SudoProblem};
 use crate::ssh::login::key_files::KnownHostsCache;
 use crate::ssh::login::limiter::Logins;
 use crate::ssh::login::route::bastions::Bastions;
@@ -28,6 +28,7 @@ use crate::ssh::session::exec;
 use crate::ssh::session::feed::Feed;
 use crate::ssh::session::pool::{Key, Parked, Pool};
 use crate::ssh::session::spare::{self, Ready, Spare};
+use crate::ssh::session::sudo::{Prompting, RefusedPasswords};
 use crate::ssh::session::window::Window;
 use crate::ssh::transport::link::Link;
 use crate::ssh::transport::resolve::Resolver;
@@ -47,6 +48,7 @@ pub struct Client {
     pool: Pool,
     bastions: Bastions,
     unlocked: Unlocked,
+    refused_passwords: RefusedPasswords,
     resources: Resources,
     agent: Option<Arc<PathBuf>>,
     /// How long a spare channel shows that its host is there.
@@ -77,6 +79,7 @@ impl Client {
             pool: Pool::default(),
             bastions: Bastions::default(),
             unlocked: Unlocked::default(),
+            refused_passwords: RefusedPasswords::default(),
             resources,
             agent: agent.map(Arc::new),
             fresh: spare::FRESH,
@@ -109,6 +112,13 @@ impl Client {
                 cause: cause.into(),
             });
         }
+        let password = job.host.login.sudo.as_ref();
+        if let Some(password) = password
+            && job.command.raised().is_some()
+            && self.refused_passwords.has(&job.host.alias, password)
+        {
+            return report.fail(SshError::Sudo(SudoProblem::WrongBefore));
+        }
         let mut from_pool = true;
         loop {
             let session = self.session(job, &key, from_pool, control, sink, &mut report);
@@ -119,10 +129,15 @@ impl Client {
             report.target_ip = last_address(&proof);
             report.negotiated = Some(Arc::clone(&proof.negotiated));
             sink.stage(Stage::Running);
+            let sudo = Prompting::of(job.command, password.map(Arc::as_ref));
+            let line = match &sudo {
+                Some(sudo) => sudo.exec_line(leash_seconds(control)),
+                None => job.command.exec_line(leash_seconds(control)),
+            };
             exec::run(
                 &mut link,
-                &job.command.exec_line(leash_seconds(control)),
-                (Feed::of(job.command), Window::new(&self.resources.memory)),
+                &line,
+                (Feed::of(job.command, sudo), Window::new(&self.resources.memory)),
                 job.clearance,
                 control,
                 sink,
@@ -133,6 +148,11 @@ impl Client {
                 return report;
             }
             link.goodbye();
+            if let (Some(SshError::Sudo(SudoProblem::Wrong)), Some(password)) =
+                (&report.error, password)
+            {
+                self.refused_passwords.add(&job.host.alias, password);
+            }
             if !(report.reused && refused(&report)) {
                 return report;
             }

@@ -60,6 +60,10 @@ pub enum SshError {
     },
     /// The host takes none of what the entry has for this user, or wants more than that.
     NotTaken { methods: String, offered: String },
+    /// The host asks at the login for something that no answer is named for.
+    Prompt { question: String },
+    /// `sudo` on the host did not get what it wanted, so that the command was not run.
+    Sudo(SudoProblem),
     /// The host refused the channel or the command.
     Refused { what: &'static str, cause: String },
     /// This machine could not do its part (descriptors, threads, memory).
@@ -93,12 +97,31 @@ pub enum HostKeyProblem {
         recorded: String,
         line: usize,
     },
+    /// The authority is on record, and what it signed does not hold for this host now.
+    Certificate {
+        host: String,
+        presented: String,
+        why: &'static str,
+    },
     /// The key, or the authority that signed it, is marked `@revoked`.
     Revoked {
         host: String,
         presented: String,
         line: usize,
     },
+}
+
+/// Why a command behind `sudo` was not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SudoProblem {
+    #[error("sudo did not take the password")]
+    Wrong,
+    #[error("sudo did not take this password before, and is not given it again before a reload")]
+    WrongBefore,
+    #[error("sudo is missing, or does not let this user do anything")]
+    Refused,
+    #[error("sudo neither began nor asked for the password in time")]
+    Silent,
 }
 
 /// Why a private key cannot be used.
@@ -121,6 +144,10 @@ pub enum KeyProblem {
         cause: String,
     },
     Agent {
+        cause: String,
+    },
+    /// The agent's key that the login names cannot be used.
+    Identity {
         cause: String,
     },
 }
@@ -162,6 +189,9 @@ impl SshError {
                 HostKeyProblem::Mismatch { .. } => {
                     "SSH host key verification failed: Host key mismatch"
                 }
+                HostKeyProblem::Certificate { .. } => {
+                    "SSH host key verification failed: Host certificate is not valid"
+                }
                 HostKeyProblem::Revoked { .. } => {
                     "SSH host key verification failed: Host key is revoked"
                 }
@@ -186,9 +216,23 @@ impl SshError {
                 }
                 KeyProblem::Certificate { .. } => "SSH certificate invalid: Check cert_path file",
                 KeyProblem::Agent { .. } => "SSH agent unavailable: Check agent socket",
+                KeyProblem::Identity { .. } => {
+                    "SSH agent lacks the key of this login: Check identity and the agent's keys"
+                }
             },
             Self::Denied { .. } => "SSH authentication failed: Invalid credentials",
             Self::NotTaken { .. } => "SSH permission denied: Check username and credentials",
+            Self::Prompt { .. } => {
+                "SSH login asks for more: Name the answer in prompts of this credential"
+            }
+            Self::Sudo(problem) => match problem {
+                SudoProblem::Wrong => "sudo refused the password: Not run",
+                SudoProblem::WrongBefore => {
+                    "sudo refused this password before: Not tried again, not run"
+                }
+                SudoProblem::Refused => "sudo refused the user: Not run",
+                SudoProblem::Silent => "sudo did not ask for a password in time: Not run",
+            },
             Self::Refused { .. } => "SSH command refused: Host did not start the command",
             Self::Hop { error, .. } => error.for_assistant(),
         }
@@ -244,11 +288,14 @@ impl SshError {
             | Self::LinkLost { phase, .. }
             | Self::Protocol { phase, .. } => Some(*phase),
             Self::HostKey(_) | Self::KnownHosts { .. } => Some(Phase::Handshake),
+            Self::Prompt { .. } => Some(Phase::Authenticate),
             Self::NoCredentials | Self::Key(_) | Self::Denied { .. } | Self::NotTaken { .. } => {
                 Some(Phase::Authenticate)
             }
             Self::TurnedAway { .. } | Self::NoCommon { .. } => Some(Phase::Handshake),
-            Self::Refused { .. } | Self::Superseded | Self::NoStatus => Some(Phase::Run),
+            Self::Sudo(_) | Self::Refused { .. } | Self::Superseded | Self::NoStatus => {
+                Some(Phase::Run)
+            }
             Self::Local { .. } => None,
             Self::Hop { error, .. } => error.phase(),
         }
@@ -343,6 +390,12 @@ impl fmt::Display for SshError {
             Self::HostKey(problem) => problem.fmt(f),
             Self::KnownHosts { cause } => write!(f, "known_hosts: {cause}"),
             Self::NoCredentials => f.write_str("the host has no credentials"),
+            Self::Prompt { question } => write!(
+                f,
+                "the host asks \"{}\", which no entry of prompts is for",
+                question.escape_debug()
+            ),
+            Self::Sudo(problem) => problem.fmt(f),
             Self::Key(problem) => problem.fmt(f),
             Self::Denied { methods, farewell } => {
                 write!(f, "the host refused the login ({methods})")?;
@@ -399,6 +452,14 @@ impl fmt::Display for HostKeyProblem {
                 f,
                 "host key of {host} changed: presented {presented}, known_hosts line {line} has {recorded}"
             ),
+            Self::Certificate {
+                host,
+                presented,
+                why,
+            } => write!(
+                f,
+                "host certificate of {host} refused: {why}; presented {presented}"
+            ),
             Self::Revoked {
                 host,
                 presented,
@@ -423,6 +484,7 @@ impl fmt::Display for KeyProblem {
             Self::Format { cause } => write!(f, "private key: {cause}"),
             Self::Certificate { cause } => write!(f, "user certificate: {cause}"),
             Self::Agent { cause } => write!(f, "ssh agent: {cause}"),
+            Self::Identity { cause } => write!(f, "identity: {cause}"),
         }
     }
 }

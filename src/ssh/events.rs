@@ -51,6 +51,15 @@ pub(crate) fn host_key_event(host: &Host, error: &SshError) -> Option<SecurityEv
             ]);
             "host_key_mismatch"
         }
+        HostKeyProblem::Certificate {
+            host,
+            presented,
+            why,
+        } => {
+            extra.extend([("host", text(host)), ("presented_key", text(presented))]);
+            extra.push(("reason", EventValue::Text((*why).to_owned())));
+            "host_certificate_refused"
+        }
         HostKeyProblem::Revoked {
             host,
             presented,

@@ -10,6 +10,7 @@
 //! and the bytes), [`host_keys`] (verify), [`login`] (sign in); [`libssh2`] is the door to the
 //! library.
 
+pub(crate) mod answers;
 pub(crate) mod client;
 pub(crate) mod deadline;
 pub(crate) mod encoding;
@@ -41,14 +42,14 @@ pub use crate::ssh::run_report::{
 pub use client::{Client, Job};
 pub(crate) use error::NO_ADDRESS;
 pub use error::SshError;
-pub(crate) use error::{HostKeyProblem, KeyProblem};
+pub(crate) use error::{HostKeyProblem, KeyProblem, SudoProblem};
 
 /// The hosts that a known_hosts file has no usable key for.
 pub(crate) fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {
     let known_hosts = KnownHosts::parse(file);
     let is_unknown = |host: &&Host| {
         let name = login::record_name(host);
-        known_hosts.kinds_for(&name).is_empty()
+        known_hosts.kinds_for(&name).is_empty() && !known_hosts.has_authority(&name)
     };
     hosts.iter().filter(is_unknown).collect()
 }
@@ -62,6 +63,11 @@ pub(crate) fn key_trouble(file: &[u8], passphrase: bool) -> Option<String> {
         Ok(_) => None,
         Err(problem) => Some(problem.to_string()),
     }
+}
+
+/// Why a login by the agent's key in this file would fail before it is tried.
+pub(crate) fn identity_trouble(file: &[u8]) -> Option<&'static str> {
+    login::private_key::public_line(file).err()
 }
 
 /// Makes libssh2 and OpenSSL set themselves up, which opens files and makes system calls

@@ -33,7 +33,18 @@ fn unusable_keys(snapshot: &Snapshot) -> Vec<Warning> {
             text: format!("the key {path} can't be used: {trouble}"),
         })
     });
-    logins.collect()
+    let identities = snapshot.logins().filter_map(|login| {
+        let path = login.identity.as_ref()?;
+        let file = snapshot.dirs().read_key(path).ok()?;
+        let trouble = ssh::identity_trouble(file.expose())?;
+        Some(Warning {
+            place: Place::file(FILES[1]),
+            key: login.name.clone(),
+            kind: WarningKind::UnusableKey,
+            text: format!("the identity {path} can't be used: {trouble}"),
+        })
+    });
+    logins.chain(identities).collect()
 }
 
 /// A byte order mark is no part of what was typed, but it is of what the host is sent.

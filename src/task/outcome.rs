@@ -67,6 +67,13 @@ pub struct Truncated {
     pub why: Cut,
 }
 
+/// Whether `sudo` says in these bytes of stderr that it may not ask, or has nobody to ask.
+pub(crate) fn sudo_wants(bytes: &[u8]) -> bool {
+    const WORDS: &[u8] = b"sudo: a password is required";
+    // It says so at once, in a piece of its own, which is a short one.
+    bytes.len() <= 4096 && bytes.windows(WORDS.len()).any(|window| window == WORDS)
+}
+
 /// Why a run failed, in words that an assistant may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -109,6 +116,8 @@ pub struct Facts {
     pub left_running: bool,
     /// The host closed the channel in order and said nothing of the end.
     pub closed_without_status: bool,
+    /// `sudo` said that it wants a password, and whether this login has one for it.
+    pub sudo_wants: Option<bool>,
     /// The address that was connected to.
     pub target_ip: Option<IpAddr>,
     /// Bytes of stdout as read from the host.
@@ -221,6 +230,21 @@ impl Facts {
                  this off for a host with redact: [].",
                 self.redacted
             ));
+        }
+        match self.sudo_wants {
+            Some(false) => notes.push(
+                "sudo wants a password on this host, and this login has none for it: the operator \
+                 can set sudo: {password_secret: NAME} in credentials.yml, or NOPASSWD in sudoers."
+                    .into(),
+            ),
+            Some(true) => notes.push(
+                "sudo was given its password before this command, and does not count it here: not \
+                 behind another program (timeout), nor among several commands in ( … ), { … } | or \
+                 $( … ), nor where sudoers has timestamp_timeout=0. Write sudo first, in a command \
+                 of its own."
+                    .into(),
+            ),
+            None => {}
         }
         if self.left_running {
             notes.push(

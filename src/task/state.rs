@@ -28,6 +28,17 @@ pub enum Kind {
     Tag,
 }
 
+impl Kind {
+    /// What a record calls a failure of such a task.
+    pub(crate) fn fault_name(self) -> &'static str {
+        match self {
+            Self::Sync => "run_exception",
+            Self::Async => "async_run_exception",
+            Self::Tag => "run_on_tag_host_failed",
+        }
+    }
+}
+
 /// How far a running task has come.
 pub(crate) use crate::audit::Phase;
 

@@ -4,7 +4,7 @@
 //! the assistant may not know: no address, no name, no path. Called by
 //! [`crate::task::worker`] with the error of a run; read by the answers of the tools.
 
-use crate::ssh::{HostKeyProblem, KeyProblem, Phase, SshError};
+use crate::ssh::{HostKeyProblem, KeyProblem, Phase, SshError, SudoProblem};
 
 /// A command that was never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ const HOST_SLOW: &str = "The host did not answer in time. Try again later; if it
 const LOGIN: &str = "The operator has to correct the credentials of this host in credentials.yml, or what the host accepts. \
     Another command will fail alike.";
 const KEY: &str = "The operator has to correct the key of this login on the server's side. Another command will fail alike.";
+const SUDO: &str = "Nothing was run. The operator has to correct sudo.password_secret of this login in credentials.yml and \
+    reload, or what sudoers says of this user. Do not try again: each wrong password counts on the host.";
 const SERVER: &str = "This server could not do its part; nothing was run. Try again later, and tell the operator if it stays \
     so.";
 
@@ -92,6 +94,13 @@ impl Unreached {
             SshError::Key(problem) => ("login", key_code(problem), KEY),
             SshError::Denied { .. } => ("login", "login:refused", LOGIN),
             SshError::NotTaken { .. } => ("login", "login:other-method", LOGIN),
+            SshError::Prompt { .. } => (
+                "login",
+                "login:prompt",
+                "The host asks at the login for something that the server has no answer for. The operator sees the \
+                 question in the log and can name an answer in prompts of this login in credentials.yml.",
+            ),
+            SshError::Sudo(problem) => ("login", sudo_code(*problem), SUDO),
             SshError::Refused { .. } => (
                 "connection",
                 "connection:command-refused",
@@ -143,12 +152,25 @@ fn host_key(problem: &HostKeyProblem) -> Unreached {
             "The host shows another key than the one on record: it was set up anew, or somebody is between. Stop, and \
              tell the operator, who checks the host and then runs `trust` with this alias.",
         ),
+        HostKeyProblem::Certificate { .. } => (
+            "host_key:certificate",
+            "The certificate of this host does not hold for it now. Stop, and tell the operator, who sees the cause in \
+             the log and renews the certificate.",
+        ),
         HostKeyProblem::Revoked { .. } => (
             "host_key:revoked",
             "The key of this host is marked as revoked. Stop, and tell the operator.",
         ),
     };
     new("host_key", code, hint)
+}
+
+fn sudo_code(problem: SudoProblem) -> &'static str {
+    match problem {
+        SudoProblem::Wrong | SudoProblem::WrongBefore => "login:sudo-password",
+        SudoProblem::Refused => "login:sudo-refused",
+        SudoProblem::Silent => "login:sudo-silent",
+    }
 }
 
 fn key_code(problem: &KeyProblem) -> &'static str {
@@ -160,5 +182,6 @@ fn key_code(problem: &KeyProblem) -> &'static str {
         KeyProblem::Format { .. } => "login:key-format",
         KeyProblem::Certificate { .. } => "login:certificate",
         KeyProblem::Agent { .. } => "login:agent",
+        KeyProblem::Identity { .. } => "login:identity",
     }
 }

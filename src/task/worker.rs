@@ -18,11 +18,11 @@ use crate::ssh::{
     Stage, Terminated,
 };
 use crate::task::grounds;
-use crate::task::outcome::{Cut, Facts, Failure, Outcome, State, Truncated};
+use crate::task::outcome::{Cut, Facts, Failure, Outcome, State, Truncated, sudo_wants};
 use crate::task::output::{Output, Stream};
 use crate::task::permit::{InForce, Overruled, Runnable};
 use crate::task::registry::Registry;
-use crate::task::state::{Claim, Kind, PendingRun, Stop, Task, TaskEvent, Terms, millis};
+use crate::task::state::{Claim, PendingRun, Stop, Task, TaskEvent, Terms, millis};
 use crate::task::unreached::Unreached;
 
 const NO_HOST: &str = "Host alias not found";
@@ -92,7 +92,14 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
         note(task, &report);
         if report.ended != Ended::Superseded {
             let truncated = intake.truncated(report.bytes_not_given);
-            return facts(task, report, truncated, &registry.audit.secrets());
+            let sudo_wants = intake.sudo_wants.then_some(host.login.sudo.is_some());
+            return facts(
+                task,
+                report,
+                truncated,
+                sudo_wants,
+                &registry.audit.secrets(),
+            );
         }
         match runnable.into_permit().renew(&registry.store, &task.audit) {
             Ok(renewed) => runnable = renewed,
@@ -124,7 +131,7 @@ fn come_under(registry: &Registry, task: &Task, runnable: &Runnable) -> bool {
 /// Ends a task that this machine could not run.
 pub(crate) fn fail_unstarted(registry: &Registry, task: &Task, what: &str, error: &io::Error) {
     let cause = format!("could not {what} for this task: {error}");
-    let name = fault_name(task.kind);
+    let name = task.kind.fault_name();
     task.audit
         .emit(Record::host_error(name, &task.alias, cause));
     let text =
@@ -249,7 +256,7 @@ fn note(task: &Task, report: &RunReport) {
     }
     if let Some(error) = report.error.as_ref().filter(|error| !is_expected(error)) {
         let (cause, told) = (error.for_operator(), error.for_assistant());
-        let name = fault_name(task.kind);
+        let name = task.kind.fault_name();
         task.audit
             .emit(Record::host_error(name, &task.alias, &cause));
         task.audit
@@ -275,14 +282,6 @@ fn hop(negotiated: &Negotiated) -> Hop {
 /// Cancels and time limits have their flags on the audit record.
 fn is_expected(error: &SshError) -> bool {
     matches!(error, SshError::Cancelled(_) | SshError::Superseded)
-}
-
-fn fault_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Sync => "run_exception",
-        Kind::Async => "async_run_exception",
-        Kind::Tag => "run_on_tag_host_failed",
-    }
 }
 
 fn not_recorded(task: &Task, error: &AuditError) -> Facts {
@@ -321,9 +320,11 @@ fn facts(
     task: &Task,
     report: RunReport,
     truncated: Option<Truncated>,
+    sudo_wants: Option<bool>,
     secrets: &Patterns,
 ) -> Facts {
     let mut facts = Facts::of(task);
+    facts.sudo_wants = sudo_wants;
     match report.exit {
         Some(Exit::Status(status)) => facts.exit_code = status.into(),
         Some(Exit::Signal(name)) => facts.exit_signal = Some(name),
@@ -386,6 +387,7 @@ impl Facts {
             outcome_unknown: false,
             left_running: false,
             closed_without_status: false,
+            sudo_wants: None,
             target_ip: None,
             bytes_out: 0,
             bytes_err: 0,
@@ -409,6 +411,8 @@ struct Intake<'a> {
     cut: Option<Truncated>,
     /// Whether the command is ended when there is no more room, or runs on unread.
     beyond: Flow,
+    /// `sudo` has said that it lacks a password.
+    sudo_wants: bool,
 }
 
 impl<'a> Intake<'a> {
@@ -425,6 +429,7 @@ impl<'a> Intake<'a> {
                 OutputCap::Stop => Flow::Stop,
                 OutputCap::Discard => Flow::Continue,
             },
+            sudo_wants: false,
         }
     }
 
@@ -489,6 +494,7 @@ impl Sink for Intake<'_> {
     }
 
     fn stderr(&mut self, bytes: &[u8]) -> Flow {
+        self.sudo_wants |= sudo_wants(bytes);
         self.take(Stream::Err, bytes)
     }
 }

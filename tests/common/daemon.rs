@@ -32,6 +32,8 @@ pub(crate) struct Daemon {
     /// Environment of the sessions, `PATH` included (OpenSSH only).
     pub(crate) session_env: Vec<(String, String)>,
     pub(crate) log: Arc<Feed<String>>,
+    /// Its own service of PAM, and the name that sshd has to be called by for it.
+    pam: Option<(PathBuf, PathBuf)>,
     process: Mutex<Option<Child>>,
 }
 
@@ -45,10 +47,22 @@ impl Daemon {
             first_lines: Vec::new(),
             session_env: Vec::new(),
             log: Arc::default(),
+            pam: None,
             process: Mutex::new(None),
         };
         daemon.new_host_key();
         daemon
+    }
+
+    /// Gives it a PAM service with this stack: sshd takes the one of its own name.
+    pub(crate) fn ask_by(&mut self, stack: &str) {
+        let address = self.listens[0];
+        let name = format!("mcp-ssh-test-{}-{}", address.ip(), address.port());
+        let service = Path::new("/etc/pam.d").join(&name);
+        fs::write(&service, stack).unwrap();
+        let program = self.dir.join(name);
+        std::os::unix::fs::symlink(tool("sshd"), &program).unwrap();
+        self.pam = Some((service, program));
     }
 
     /// Replaces the host key; takes effect with the next start.
@@ -141,7 +155,10 @@ impl Daemon {
             Kind::OpenSsh => {
                 let config = self.dir.join("sshd_config");
                 fs::write(&config, self.sshd_config()).unwrap();
-                command = Command::new(tool("sshd"));
+                command = match &self.pam {
+                    Some((_, program)) => Command::new(program),
+                    None => Command::new(tool("sshd")),
+                };
                 command.args(["-D", "-e", "-f"]).arg(config);
             }
             Kind::Dropbear => {
@@ -255,6 +272,9 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop();
+        if let Some((service, _)) = &self.pam {
+            let _ = fs::remove_file(service);
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) struct HostSpec {
     sshd_lines: Vec<String>,
     env: Vec<(String, String)>,
     yaml_lines: Vec<String>,
+    pam: Option<String>,
 }
 
 impl HostSpec {
@@ -38,7 +39,15 @@ impl HostSpec {
             sshd_lines: Vec::new(),
             env: Vec::new(),
             yaml_lines: Vec::new(),
+            pam: None,
         }
+    }
+
+    /// Asks by this stack of PAM instead of the machine's own for sshd.
+    pub(crate) fn pam(mut self, stack: &str) -> Self {
+        self.pam = Some(stack.into());
+        self.sshd("UsePAM yes")
+            .sshd("KbdInteractiveAuthentication yes")
     }
 
     pub(crate) fn tags(mut self, tags: &[&str]) -> Self {
@@ -230,6 +239,9 @@ impl Fleet {
                 vec![SocketAddrV4::new(address, free_port(address))],
             );
             daemon.first_lines = spec.sshd_lines;
+            if let Some(stack) = &spec.pam {
+                daemon.ask_by(stack);
+            }
             daemon.session_env = vec![
                 (
                     "PATH".into(),

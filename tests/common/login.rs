@@ -35,6 +35,23 @@ impl Login {
             .expect("password logins can only be tested as root")
     }
 
+    /// Lets it use `sudo` with its password, and run `id` without.
+    pub(crate) fn make_sudoer(&self) {
+        self.password();
+        static MADE: OnceLock<()> = OnceLock::new();
+        MADE.get_or_init(|| {
+            tool("sudo");
+            let file = format!("/etc/sudoers.d/{}", self.name);
+            // sudo passes over names with a dot.
+            let new = format!("{file}.{}", std::process::id());
+            let text = format!("{} ALL=(ALL) ALL, NOPASSWD: /usr/bin/id\n", self.name);
+            fs::write(&new, text).unwrap();
+            run("chmod", &["440", &new]);
+            // Whole before it is there: other tests' `sudo` may read it just now.
+            fs::rename(new, file).unwrap();
+        });
+    }
+
     /// Lets `public_key` log in where the server reads the user's own file (dropbear).
     pub(crate) fn authorise_in_home(&self, public_key: &str) {
         assert!(

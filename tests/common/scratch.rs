@@ -100,6 +100,7 @@ flock -x -w 2 9 || exit 0
 [ "$(stat -L -c %i /proc/$$/fd/9)" = "$(stat -c %i "$state.lock" 2>/dev/null)" ] || exit 0
 if [ -d "$state" ]; then
     userdel -f "$user"
+    rm -f "/etc/sudoers.d/$user"
     [ -e "$state/made-run-sshd" ] && rmdir /run/sshd
     rm -rf "$state"
 fi

@@ -14,6 +14,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tinysshd-printkey", "tinysshd"),
     ("tcpserver", "ucspi-tcp"),
     ("useradd", "passwd"),
+    ("sudo", "sudo"),
+    ("oathtool", "oathtool libpam-oath"),
     ("flock", "util-linux"),
     ("ssh-agent", "openssh-client"),
     ("ssh-add", "openssh-client"),

@@ -12,15 +12,16 @@ use zeroize::Zeroizing;
 
 use crate::config::files::beneath::FileError;
 use crate::config::files::directories::{Dirs, KEY_MAX, KeyPath};
-use crate::config::host::Credential;
+use crate::config::host::{Credential, Prompt};
 use crate::config::schema::findings::Findings;
-use crate::config::schema::keys::{CREDENTIAL, CREDENTIALS, Key};
+use crate::config::schema::keys::{CREDENTIALS, Key};
 use crate::config::schema::problem::{Fault, Mark, WarningKind, quote};
 use crate::config::schema::section::{Section, Text};
 use crate::config::secrets::sources::{SecretError, Sources};
 use crate::config::secrets::value::{Secret, SecretName};
 use crate::config::yaml::node::Node;
 use crate::model::security_event::SecurityEvent;
+use crate::policy::rule::glob::Glob;
 
 const NAME_MAX: usize = 100;
 const USERNAME_MAX: usize = 100;
@@ -105,8 +106,11 @@ impl Reader<'_, '_> {
         let passphrase = self.secret("key_passphrase_secret");
         let password = self.password();
         let agent = self.findings.boolean(&self.entry, "agent");
+        let identity = self.path("identity");
+        let prompts = self.prompts();
+        let sudo = self.sudo();
         // One that was given and refused has its problem already.
-        let named = ["key_path", "password_secret", "password"]
+        let named = ["key_path", "password_secret", "password", "prompts"]
             .iter()
             .any(|way| self.entry.is_filled(way));
         let agent_wrong = agent.is_none() && self.entry.has("agent");
@@ -118,7 +122,7 @@ impl Reader<'_, '_> {
                 key,
                 Fault::Missing,
                 "found no way of authentication",
-                "at least one of key_path, password_secret, agent: true",
+                "at least one of key_path, password_secret, prompts, agent: true",
             );
             return None;
         }
@@ -132,6 +136,16 @@ impl Reader<'_, '_> {
                 "cert_path beside key_path",
             );
         }
+        if identity.is_some() && !agent {
+            let (at, key) = (self.entry.place("identity"), self.entry.key("identity"));
+            self.findings.problem(
+                at,
+                key,
+                Fault::Missing,
+                "found an agent's key without the agent",
+                "identity beside agent: true",
+            );
+        }
         Some(Credential {
             name,
             username: username?,
@@ -140,6 +154,9 @@ impl Reader<'_, '_> {
             password,
             cert_path,
             agent,
+            identity,
+            prompts,
+            sudo,
         })
     }
 
@@ -279,8 +296,63 @@ impl Reader<'_, '_> {
         }
     }
 
+    fn prompts(&mut self) -> Vec<Prompt> {
+        let sections = self.findings.subsections(&self.entry, "prompts");
+        let prompts = sections.unwrap_or_default().into_iter().map(|section| {
+            let login = std::mem::replace(&mut self.entry, section);
+            let prompt = self.prompt();
+            self.entry = login;
+            prompt
+        });
+        prompts.flatten().collect()
+    }
+
+    fn prompt(&mut self) -> Option<Prompt> {
+        let text = self.findings.text(&self.entry, "text");
+        let secret = self.secret("secret");
+        let text = text?;
+        match Glob::parse(text.value) {
+            Ok(glob) => Some(Prompt {
+                text: glob,
+                secret: secret?,
+            }),
+            Err(_) => {
+                let key = self.entry.key("text");
+                let found = format!("found {}", quote(text.value));
+                self.findings
+                    .problem(text.at, key, Fault::BadValue, found, "a shorter glob");
+                None
+            }
+        }
+    }
+
+    /// The password of `sudo`. It is read as a line, so that it has to be one.
+    fn sudo(&mut self) -> Option<Arc<Secret>> {
+        let section = self.findings.subsection(&self.entry, "sudo")?;
+        let login = std::mem::replace(&mut self.entry, section);
+        let secret = self.secret("password_secret");
+        let section = std::mem::replace(&mut self.entry, login);
+        let secret = secret?;
+        if secret
+            .expose()
+            .iter()
+            .any(|byte| matches!(byte, b'\n' | b'\r'))
+        {
+            self.findings.problem(
+                section.place("password_secret"),
+                section.key("password_secret"),
+                Fault::Refused,
+                "found a password with a line break, which sudo cannot be given",
+                "a secret of one line",
+            );
+            return None;
+        }
+        Some(secret)
+    }
+
     fn refuse(&mut self, text: Text<'_>, name: &str, fault: Fault, found: String) {
-        let accepted = CREDENTIAL.key(name).map(Key::accepted).unwrap_or_default();
+        let key = self.entry.table.key(name);
+        let accepted = key.map(Key::accepted).unwrap_or_default();
         let key = self.entry.key(name);
         self.findings.problem(text.at, key, fault, found, accepted);
     }

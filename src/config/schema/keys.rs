@@ -19,6 +19,8 @@ pub const ALL: &[&Table] = &[
     &GROUP,
     &CREDENTIALS,
     &CREDENTIAL,
+    &PROMPT,
+    &SUDO,
     &POLICY,
     &LIMITS,
     &NETWORK,
@@ -203,5 +205,53 @@ pub(crate) const CREDENTIAL: Table = Table {
             "at most 500 characters: a path within the keys directory, without '..'",
         ),
         key("agent", Kind::Boolean, Need::Default("false"), ""),
+        key(
+            "identity",
+            Kind::Guarded,
+            Need::Optional,
+            "at most 500 characters: a path within the keys directory, without '..'",
+        ),
+        key(
+            "prompts",
+            Kind::Sections(&PROMPT),
+            Need::Default("[]"),
+            "a list of questions, each with `text` and `secret`",
+        ),
+        key(
+            "sudo",
+            Kind::Section(&SUDO),
+            Need::Optional,
+            "a mapping with `password_secret`",
+        ),
     ],
+};
+
+pub(crate) const PROMPT: Table = Table {
+    name: "credentials.yml: entries[].prompts[]",
+    extra: false,
+    keys: &[
+        key(
+            "text",
+            Kind::Text,
+            Need::Required("no question"),
+            "a glob on the question, such as \"*verification code*\"",
+        ),
+        key(
+            "secret",
+            Kind::Guarded,
+            Need::Required("no secret"),
+            "a secret's name: 1 to 100 of A-Z a-z 0-9 - _",
+        ),
+    ],
+};
+
+pub(crate) const SUDO: Table = Table {
+    name: "credentials.yml: entries[].sudo",
+    extra: false,
+    keys: &[key(
+        "password_secret",
+        Kind::Guarded,
+        Need::Required("no secret"),
+        "a secret's name: 1 to 100 of A-Z a-z 0-9 - _",
+    )],
 };

@@ -3,11 +3,13 @@
 //!
 //! Pure: bytes in, decision out. A line that cannot be read grants nothing, as with
 //! OpenSSH; one that would have revoked a key is not passed over, as it is there, because
-//! that would fall open: it revokes, or is an error. Host certificates are not verified
-//! here, so a `@cert-authority` line never grants anything, and says so when it is all
-//! there is for a host. Called by [`crate::ssh::login`] after the key exchange, before any
+//! that would fall open: it revokes, or is an error. A host's certificate counts where the
+//! authority that signed it stands in a `@cert-authority` line for the host, and neither it nor
+//! the key in it is revoked; without such a line the key in it is judged as if it stood alone.
+//! Called by [`crate::ssh::login`] after the key exchange, before any
 //! authentication, and by [`crate::ssh::host_keys::trust`].
 
+pub(crate) mod certificate;
 pub(crate) mod index;
 pub(crate) mod line;
 pub(crate) mod public_key;
@@ -17,6 +19,7 @@ use std::fmt;
 
 use crate::model::names::Port;
 use crate::ssh::error::{HostKeyProblem, SshError};
+use crate::ssh::host_keys::certificate::{Certificate, Verifier};
 use crate::ssh::host_keys::index::LineIndex;
 use crate::ssh::host_keys::line::{Entry, Marker};
 pub use crate::ssh::host_keys::public_key::PublicKey;
@@ -116,8 +119,8 @@ impl KnownHosts {
         if let Some(entry) = self.matching(&name.full, Marker::CertAuthority).next() {
             return Err(SshError::KnownHosts {
                 cause: format!(
-                    "line {}: @cert-authority is not supported, and {name} has no key of its own on record; \
-                     presented {presented}",
+                    "line {}: {name} has an authority and no key of its own on record, and presented no \
+                     certificate but {presented}",
                     self.lines.number(entry.start)
                 ),
             });
@@ -126,6 +129,52 @@ impl KnownHosts {
             host: name.to_string(),
             presented: presented.to_string(),
         }))
+    }
+
+    /// Whether an authority may vouch for the host.
+    pub fn has_authority(&self, name: &RecordName) -> bool {
+        let of = |name| self.matching(name, Marker::CertAuthority).next().is_some();
+        of(&name.full) || of(&name.bare)
+    }
+
+    /// The same as [`KnownHosts::verify`] for what may be a certificate, at this time (seconds
+    /// since 1970).
+    ///
+    /// # Errors
+    /// As [`KnownHosts::verify`]; the certificate is not good for this host now.
+    pub(crate) fn believe(
+        &self,
+        name: &RecordName,
+        presented: &PublicKey,
+        now: u64,
+        verifier: &Verifier<'_>,
+    ) -> Result<(), SshError> {
+        if !Certificate::is_one(presented) {
+            return self.verify(name, presented);
+        }
+        let refused = |certificate: String, why| {
+            SshError::HostKey(HostKeyProblem::Certificate {
+                host: name.to_string(),
+                presented: certificate,
+                why,
+            })
+        };
+        let Some(certificate) = Certificate::read(presented) else {
+            return Err(refused(presented.to_string(), "it cannot be read"));
+        };
+        for key in [presented, &certificate.key, &certificate.authority] {
+            self.check_revoked(name, key)?;
+        }
+        let vouches = |name: &str| {
+            self.matching(name, Marker::CertAuthority)
+                .any(|entry| entry.key.as_ref() == Some(&certificate.authority))
+        };
+        match vouches(&name.full) || vouches(&name.bare) {
+            true => certificate
+                .check(&name.bare, now, verifier)
+                .map_err(|why| refused(certificate.to_string(), why)),
+            false => self.verify(name, &certificate.key),
+        }
     }
 
     /// What the file says about a key that somebody wants to add.

@@ -78,8 +78,8 @@ pub(crate) unsafe extern "C" fn disconnected(
     wire.note_disconnect(reason, message);
 }
 
-/// Answers the first hidden prompt with the reply, and nothing else with anything: a host
-/// that asks for more (a new password, a code) gets empty answers.
+/// Answers each prompt that an answer is named for, and nothing else with anything: a host that
+/// asks for more (a new password, an unknown code) gets empty answers.
 pub(crate) extern "C" fn interactive(
     _: *const c_char,
     _: c_int,
@@ -103,10 +103,12 @@ pub(crate) extern "C" fn interactive(
         )
     };
     for (prompt, response) in prompts.iter().zip(responses) {
-        if prompt.echo != 0 {
-            continue;
-        }
-        let Some(reply) = wire.take_reply() else {
+        let question = match prompt.text.is_null() {
+            true => &[][..],
+            // SAFETY: libssh2 has `length` bytes there for the time of this call.
+            false => unsafe { std::slice::from_raw_parts(prompt.text.cast::<u8>(), prompt.length) },
+        };
+        let Some(reply) = wire.answer(question, prompt.echo == 0) else {
             continue;
         };
         let copy = allocate(reply.len(), context).cast::<u8>();
@@ -152,9 +154,8 @@ pub(crate) unsafe extern "C" fn sign(
 
 #[cfg(test)]
 mod tests {
-    use zeroize::Zeroizing;
-
     use super::*;
+    use crate::ssh::answers::Answers;
     use crate::ssh::libssh2::allocator::release;
     use crate::ssh::transport::buffers::Wire;
 
@@ -194,13 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_hidden_prompt_gets_the_reply() {
+    fn only_the_first_hidden_question_for_the_password_gets_it() {
         let wire = Wire::default();
-        wire.set_reply(Some(Zeroizing::new(b"secret".to_vec())));
+        wire.set_answers(Some(Answers::new(Some(b"secret"), &[])));
         let mut context = context(&wire);
+        let text = b"Password: ";
         let prompts = [1_u8, 0, 0].map(|echo| sys::LIBSSH2_USERAUTH_KBDINT_PROMPT {
-            text: ptr::null_mut(),
-            length: 0,
+            text: text.as_ptr().cast_mut(),
+            length: text.len(),
             echo,
         });
         let mut responses = [(); 3].map(|()| sys::LIBSSH2_USERAUTH_KBDINT_RESPONSE {

@@ -78,6 +78,32 @@ pub(crate) struct StringBuf {
     pub(crate) length: usize,
 }
 
+/// `struct hostkey_method` of libssh2_priv.h. Of the functions that are not called here only
+/// the place counts.
+#[repr(C)]
+pub(crate) struct HostkeyMethod {
+    pub(crate) name: *const c_char,
+    pub(crate) hash_length: usize,
+    pub(crate) init: unsafe extern "C" fn(
+        *mut LIBSSH2_SESSION,
+        *const c_uchar,
+        usize,
+        *mut *mut c_void,
+    ) -> c_int,
+    pub(crate) init_pem: Option<GenericCallback>,
+    pub(crate) sig_verify: unsafe extern "C" fn(
+        *mut LIBSSH2_SESSION,
+        *const c_uchar,
+        usize,
+        *const c_uchar,
+        usize,
+        *mut *mut c_void,
+    ) -> c_int,
+    pub(crate) signv: Option<GenericCallback>,
+    pub(crate) encrypt: Option<GenericCallback>,
+    pub(crate) dtor: unsafe extern "C" fn(*mut LIBSSH2_SESSION, *mut *mut c_void) -> c_int,
+}
+
 // Not for users either, but not hidden: the vendored library is always the one that is linked.
 unsafe extern "C" {
     /// pem.c: the private part of a key file of OpenSSH's form, decrypted.
@@ -103,6 +129,8 @@ unsafe extern "C" {
     ) -> c_int;
     /// transport.c: takes one packet in; its type, or an error.
     pub(crate) fn ssh2_transport_read(session: *mut LIBSSH2_SESSION) -> c_int;
+    /// hostkey.c: all that is compiled in; a null ends the list.
+    pub(crate) fn ssh2_hostkey_methods() -> *const *const HostkeyMethod;
     /// misc.c
     pub(crate) fn ssh2_string_buf_free(session: *mut LIBSSH2_SESSION, buffer: *mut StringBuf);
 }

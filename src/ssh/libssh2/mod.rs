@@ -15,6 +15,7 @@ pub(crate) mod channel;
 pub(crate) mod externs;
 pub(crate) mod key;
 pub(crate) mod linked;
+pub(crate) mod signature;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -337,7 +338,7 @@ impl Session {
         self.step(code)
     }
 
-    /// Keyboard-interactive; the reply is the one set with [`Wire::set_reply`].
+    /// Keyboard-interactive; the answers are those set with [`Wire::set_answers`].
     pub(crate) fn login_interactive(&mut self, user: &str) -> Step<()> {
         // SAFETY: the pointer is valid for the length beside it, and the callback keeps
         // the contract of the header.

@@ -18,6 +18,7 @@ use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use crate::ssh::deadline::Watch;
 use crate::ssh::encoding::{put_string, take_string};
 use crate::ssh::error::{KeyProblem, SshError};
+use crate::ssh::host_keys::PublicKey;
 use crate::ssh::libssh2::{FaultKind, c_user};
 use crate::ssh::transport::link::{Link, explain, wait_for};
 
@@ -45,11 +46,24 @@ pub(crate) fn sign_in(
     link: &mut Link,
     user: &str,
     socket: &Path,
+    identity: Option<&PublicKey>,
     watch: &Watch<'_>,
 ) -> Result<bool, SshError> {
     let user = c_user(user).ok_or(SshError::NoCredentials)?;
     let mut agent = Agent::connect(socket, watch)?;
-    for (refused, blob) in agent.keys(watch)?.into_iter().take(KEYS_MAX).enumerate() {
+    let mut keys = agent.keys(watch)?;
+    if let Some(identity) = identity {
+        keys.retain(|blob| blob == identity.blob());
+        if keys.is_empty() {
+            return Err(SshError::Key(KeyProblem::Identity {
+                cause: format!("the agent does not hold the key {identity}"),
+            }));
+        }
+    }
+    // One that cannot sign now (its device is not there, nobody touched it) is no reason to
+    // leave out the others.
+    let mut last = None;
+    for (refused, blob) in keys.into_iter().take(KEYS_MAX).enumerate() {
         let mut trouble = None;
         let mut sign = |data: &[u8]| {
             agent
@@ -65,11 +79,17 @@ pub(crate) fn sign_in(
             Err(fault) if fault.kind == FaultKind::Denied => {}
             // It has had enough of our keys: the next to ask it anything will see.
             Err(fault) if fault.kind == FaultKind::Link && refused > 0 => break,
-            Err(_) if trouble.is_some() => return Err(trouble.unwrap_or(SshError::NoCredentials)),
-            Err(fault) => return Err(explain(watch.phase, &fault)),
+            Err(fault) => match trouble {
+                Some(error @ SshError::Key(_)) => last = Some(error),
+                Some(error) => return Err(error),
+                None => return Err(explain(watch.phase, &fault)),
+            },
         }
     }
-    Ok(false)
+    match last {
+        Some(error) => Err(error),
+        None => Ok(false),
+    }
 }
 
 struct Agent(UnixStream);
@@ -114,7 +134,8 @@ impl Agent {
         list().ok_or_else(|| problem("unreadable list of keys"))
     }
 
-    /// The bare signature over `data`.
+    /// The bare signature over `data`; of a key that lives in a device (PROTOCOL.u2f) with the
+    /// flags and the counter behind it, which libssh2 puts into the request as they are.
     fn sign(&mut self, blob: &[u8], data: &[u8], watch: &Watch<'_>) -> Result<Vec<u8>, SshError> {
         let mut request = vec![SIGN_REQUEST];
         put_string(&mut request, blob)
@@ -124,8 +145,12 @@ impl Agent {
         let answer = self.ask(&request, SIGN_RESPONSE, watch)?;
         let bare = || {
             let (signature, _) = take_string(&answer)?;
-            let (_algorithm, rest) = take_string(signature)?;
-            Some(take_string(rest)?.0.to_vec())
+            let (algorithm, rest) = take_string(signature)?;
+            let (bare, flags_and_counter) = take_string(rest)?;
+            match algorithm.starts_with(b"sk-") {
+                true => (flags_and_counter.len() == 5).then(|| rest.to_vec()),
+                false => Some(bare.to_vec()),
+            }
         };
         bare().ok_or_else(|| problem("unreadable signature"))
     }

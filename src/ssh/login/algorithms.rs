@@ -10,6 +10,7 @@
 use std::ffi::CString;
 
 use crate::model::names::HostAlias;
+use crate::ssh::host_keys::certificate::ALGORITHMS;
 use crate::ssh::libssh2::{Fault, Method, Session};
 use crate::ssh::run_report::Negotiated;
 
@@ -73,6 +74,12 @@ impl Offer {
             macs: with(MACS, LEGACY_MACS),
             legacy,
         }
+    }
+
+    /// Asks for a certificate first, of any type.
+    pub(crate) fn with_certificates(mut self) -> Self {
+        self.host_keys = format!("{},{}", ALGORITHMS.join(","), self.host_keys);
+        self
     }
 
     /// In the order of the parts in a key exchange's first packet (RFC 4253 section 7.1).

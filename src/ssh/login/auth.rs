@@ -9,8 +9,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
+use crate::config::Prompt;
+use crate::ssh::answers::Answers;
 use crate::ssh::deadline::Watch;
 use crate::ssh::error::{KeyProblem, SshError};
 use crate::ssh::host_keys::PublicKey;
@@ -34,8 +34,12 @@ pub(crate) struct Credentials<'a> {
     /// A certificate file for that key.
     pub(crate) certificate: Option<&'a [u8]>,
     pub(crate) password: Option<&'a [u8]>,
+    /// Answers to the host's questions, each for its own.
+    pub(crate) prompts: &'a [Prompt],
     /// The agent's socket.
     pub(crate) agent: Option<&'a Path>,
+    /// The one of the agent's keys that is offered; without it, the first few.
+    pub(crate) identity: Option<&'a PublicKey>,
 }
 
 /// What became of one method.
@@ -83,37 +87,125 @@ fn try_all(
     watch: &Watch<'_>,
 ) -> Result<(), SshError> {
     let mut tried: Vec<&'static str> = Vec::new();
-    let mut key_problem = None;
+    // Why what we have could not be used; said only if nothing gets in.
+    let mut trouble = None;
+    // Without asking: a host that does not want a key now says no to it as quickly.
+    if let Tried::In = by_public_key(link, with, &mut tried, &mut trouble, refused, watch)? {
+        return Ok(());
+    }
+    let mut used = Vec::new();
+    let mut before: Option<String> = None;
+    while with.password.is_some() || !with.prompts.is_empty() {
+        let methods = link.drive(watch, |session| session.login_methods(with.user))?;
+        let Some(offered) = methods else {
+            return Ok(());
+        };
+        if before.is_none() && offers(&offered, Way::Key.name()) {
+            used.push(Way::Key);
+        }
+        // What is offered changes with each one that the host took and found not enough
+        // (RFC 4252 section 5.1, partial success), and with nothing else.
+        let went_on = before.as_ref().is_some_and(|before| *before != offered);
+        before = Some(offered);
+        let Some(way) = next(with, before.as_deref().unwrap_or(""), &used, went_on) else {
+            break;
+        };
+        used.push(way);
+        let result = match way {
+            Way::Key => by_public_key(link, with, &mut tried, &mut trouble, refused, watch)?,
+            Way::Password => {
+                tried.push(way.name());
+                by_password(link, with, watch)?
+            }
+            Way::Questions => {
+                tried.push(way.name());
+                by_questions(link, with, &mut trouble, watch)?
+            }
+        };
+        match result {
+            Tried::In => return Ok(()),
+            Tried::Refused | Tried::Unasked if way != Way::Key => refused.push(way.name()),
+            Tried::Refused | Tried::Unasked => {}
+        }
+    }
+    if let Some(trouble) = trouble {
+        return Err(trouble);
+    }
+    if tried.is_empty() && with.password.is_none() && with.prompts.is_empty() {
+        return Err(SshError::NoCredentials);
+    }
+    explain_refusal(link, with.user, &tried, before, watch)
+}
+
+/// A method of RFC 4252 or 4256.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Key,
+    Password,
+    Questions,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Key => "publickey",
+            Self::Password => "password",
+            Self::Questions => "keyboard-interactive",
+        }
+    }
+}
+
+/// What to try next, of what the host offers and was not tried. A password that was refused is
+/// not given once more as the answer to a question.
+fn next(with: &Credentials<'_>, offered: &str, used: &[Way], went_on: bool) -> Option<Way> {
+    let ways = [Way::Key, Way::Password, Way::Questions];
+    let mut open = ways
+        .into_iter()
+        .filter(|way| !used.contains(way) && offers(offered, way.name()));
+    open.find(|way| match way {
+        Way::Key => with.key.is_some() || with.agent.is_some(),
+        Way::Password => with.password.is_some(),
+        Way::Questions => !with.prompts.is_empty() || went_on || !used.contains(&Way::Password),
+    })
+}
+
+/// The key file, then the agent.
+fn by_public_key(
+    link: &mut Link,
+    with: &Credentials<'_>,
+    tried: &mut Vec<&'static str>,
+    trouble: &mut Option<SshError>,
+    refused: &mut Vec<&'static str>,
+    watch: &Watch<'_>,
+) -> Result<Tried, SshError> {
+    let mut note = |method, result: Result<Tried, SshError>| match result {
+        Ok(Tried::In) => Ok(Tried::In),
+        Ok(Tried::Refused | Tried::Unasked) => {
+            refused.push(method);
+            Ok(Tried::Refused)
+        }
+        Err(error @ SshError::Key(_)) => {
+            trouble.get_or_insert(error);
+            Ok(Tried::Refused)
+        }
+        Err(other) => Err(other),
+    };
     if with.key.is_some() {
-        tried.push("publickey");
-        match by_key(link, with, watch) {
-            Ok(Tried::In) => return Ok(()),
-            Ok(Tried::Refused | Tried::Unasked) => refused.push("publickey"),
-            Err(SshError::Key(problem)) => key_problem = Some(problem),
-            Err(other) => return Err(other),
+        tried.push(Way::Key.name());
+        if let Tried::In = note(Way::Key.name(), by_key(link, with, watch))? {
+            return Ok(Tried::In);
         }
     }
     if let Some(socket) = with.agent {
         tried.push("agent");
-        match agent::sign_in(link, with.user, socket, watch) {
-            Ok(true) => return Ok(()),
-            Ok(false) => refused.push("agent"),
-            Err(SshError::Key(problem)) => key_problem = key_problem.or(Some(problem)),
-            Err(other) => return Err(other),
-        }
+        let result = agent::sign_in(link, with.user, socket, with.identity, watch);
+        let result = result.map(|is_in| match is_in {
+            true => Tried::In,
+            false => Tried::Refused,
+        });
+        return note("agent", result);
     }
-    if let Some(password) = with.password
-        && let Tried::In = by_password(link, with.user, password, &mut tried, watch)?
-    {
-        return Ok(());
-    }
-    if let Some(problem) = key_problem {
-        return Err(SshError::Key(problem));
-    }
-    if tried.is_empty() && with.password.is_none() {
-        return Err(SshError::NoCredentials);
-    }
-    explain_refusal(link, with.user, &tried, watch)
+    Ok(Tried::Refused)
 }
 
 /// Nothing got in: was what we have not believed, or not wanted at all? A host may take
@@ -122,10 +214,15 @@ fn explain_refusal(
     link: &mut Link,
     user: &str,
     tried: &[&'static str],
+    known: Option<String>,
     watch: &Watch<'_>,
 ) -> Result<(), SshError> {
     let methods = tried.join(", ");
-    let offered = match link.drive(watch, |session| session.login_methods(user)) {
+    let asked = match known {
+        Some(offered) => Ok(Some(offered)),
+        None => link.drive(watch, |session| session.login_methods(user)),
+    };
+    let offered = match asked {
         Ok(Some(offered)) => offered,
         Ok(None) => return Ok(()),
         Err(error @ (SshError::Cancelled(_) | SshError::Timeout { .. })) => return Err(error),
@@ -277,28 +374,37 @@ impl Attempt<'_> {
 
 fn by_password(
     link: &mut Link,
-    user: &str,
-    password: &[u8],
-    tried: &mut Vec<&'static str>,
+    with: &Credentials<'_>,
     watch: &Watch<'_>,
 ) -> Result<Tried, SshError> {
-    let Some(methods) = link.drive(watch, |session| session.login_methods(user))? else {
-        return Ok(Tried::In);
-    };
-    let result = if offers(&methods, "password") {
-        tried.push("password");
-        link.drive_faults(watch, |session, _| session.login_password(user, password))?
-    } else if offers(&methods, "keyboard-interactive") {
-        tried.push("keyboard-interactive");
-        link.session()
-            .wire()
-            .set_reply(Some(Zeroizing::new(password.to_vec())));
-        let result = link.drive_faults(watch, |session, _| session.login_interactive(user));
-        link.session().wire().set_reply(None);
-        result?
-    } else {
-        return Ok(Tried::Refused);
-    };
+    let password = with.password.unwrap_or_default();
+    let result = link.drive_faults(watch, |session, _| {
+        session.login_password(with.user, password)
+    })?;
+    outcome(result, watch)
+}
+
+/// What the host asks, and what is named for it.
+fn by_questions(
+    link: &mut Link,
+    with: &Credentials<'_>,
+    trouble: &mut Option<SshError>,
+    watch: &Watch<'_>,
+) -> Result<Tried, SshError> {
+    let answers = Answers::new(with.password, with.prompts);
+    link.session().wire().set_answers(Some(answers));
+    let result = link.drive_faults(watch, |session, _| session.login_interactive(with.user));
+    let answers = link.session().wire().set_answers(None);
+    let result = outcome(result?, watch)?;
+    if let Tried::Refused = result
+        && let Some(question) = answers.and_then(|mut answers| answers.unanswered())
+    {
+        *trouble = Some(SshError::Prompt { question });
+    }
+    Ok(result)
+}
+
+fn outcome(result: Result<(), Fault>, watch: &Watch<'_>) -> Result<Tried, SshError> {
     match result {
         Ok(()) => Ok(Tried::In),
         Err(fault) if fault.kind == FaultKind::Denied => Ok(Tried::Refused),

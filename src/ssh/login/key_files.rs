@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::files::beneath::FileState;
 use crate::config::{Dirs, FileError, Host, KeyPath, KnownHostsPath, Secret, Snapshot};
 use crate::ssh::error::{KeyProblem, SshError};
-use crate::ssh::host_keys::KnownHosts;
+use crate::ssh::host_keys::{KnownHosts, PublicKey};
 use crate::ssh::login::private_key;
 use crate::ssh::login::unlocked::Unlocked;
 
@@ -113,10 +113,9 @@ pub(crate) fn known_hosts_bytes(snapshot: &Snapshot) -> Result<Vec<u8>, SshError
 pub(crate) fn material_digest(snapshot: &Snapshot, route: &[&Host]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for host in route {
-        for path in [&host.login.key_path, &host.login.cert_path]
-            .into_iter()
-            .flatten()
-        {
+        let login = &host.login;
+        let paths = [&login.key_path, &login.cert_path, &login.identity];
+        for path in paths.into_iter().flatten() {
             match snapshot.dirs().read_key(path) {
                 Ok(secret) => {
                     digest.update([1]);
@@ -149,6 +148,23 @@ pub(crate) fn read_certificate(dirs: &Dirs, path: &KeyPath) -> Result<Secret, Ss
         }
         SshError::Key(KeyProblem::Certificate {
             cause: format!("{path}: {error}"),
+        })
+    })
+}
+
+/// The public key of the one that the agent is to use.
+pub(crate) fn read_identity(dirs: &Dirs, path: &KeyPath) -> Result<PublicKey, SshError> {
+    let file = dirs.read_key(path).map_err(|error| {
+        if let Some(shortage) = shortage("identity", error) {
+            return shortage;
+        }
+        SshError::Key(KeyProblem::Identity {
+            cause: format!("{path}: {error}"),
+        })
+    })?;
+    private_key::public_line(file.expose()).map_err(|cause| {
+        SshError::Key(KeyProblem::Identity {
+            cause: format!("{path}: {cause}"),
         })
     })
 }

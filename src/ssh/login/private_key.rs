@@ -166,6 +166,25 @@ pub(crate) fn certificate_line(file: &[u8]) -> Result<(PublicKey, String), KeyPr
     Ok((key, line))
 }
 
+/// The key of a public key file: one line of type, base64 and perhaps a comment.
+///
+/// # Errors
+/// Another file, in words.
+pub(crate) fn public_line(file: &[u8]) -> Result<PublicKey, &'static str> {
+    const WRONG: &str = "it is no public key: identity names a .pub file, as ssh-add -L prints it";
+    let text = std::str::from_utf8(file).map_err(|_| WRONG)?;
+    let mut words = text.split_ascii_whitespace();
+    let (Some(kind), Some(blob)) = (words.next(), words.next()) else {
+        return Err(WRONG);
+    };
+    let blob = STANDARD.decode(blob).map_err(|_| WRONG)?;
+    let key = PublicKey::from_blob(blob).ok_or(WRONG)?;
+    match key.kind() == kind {
+        true => Ok(key),
+        false => Err(WRONG),
+    }
+}
+
 fn format(cause: &str) -> KeyProblem {
     KeyProblem::Format {
         cause: cause.into(),

@@ -5,12 +5,13 @@
 //! the run is over before the command is. Once the request may have been sent, nothing
 //! here or above sends it again. Called by [`crate::ssh::client`].
 
+use std::borrow::Cow;
 use std::ffi::CStr;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::ssh::deadline::{Control, Deadline, Watch};
-use crate::ssh::error::SshError;
+use crate::ssh::error::{SshError, SudoProblem};
 use crate::ssh::libssh2::{FaultKind, Session, Step, Stream};
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::{Clearance, Ended, Exit, Flow, RunReport, Sink, Terminated};
@@ -128,6 +129,7 @@ pub(crate) fn run(
         }
         Err(error) => running.fail(error, control, report),
     }
+    running.settle_sudo(report);
     report.bytes_not_given = running.not_given;
 }
 
@@ -223,6 +225,9 @@ impl Running<'_> {
                 Some(seen) => return Ok(seen),
                 None => {}
             }
+            if answer == Answer::Yes && self.feed.has_news() {
+                continue;
+            }
             if !self.await_more(&watch, control)? {
                 return Ok(Seen::Left);
             }
@@ -294,6 +299,11 @@ impl Running<'_> {
         self.silent_since = None;
         self.window.read(count);
         let bytes = self.buffer.get(..count).unwrap_or_default();
+        let bytes = match stream {
+            Stream::Stdout => Cow::Borrowed(bytes),
+            Stream::Stderr => self.feed.sift(bytes),
+        };
+        let (bytes, count) = (&*bytes, bytes.len());
         if self.stopped {
             self.not_given = self
                 .not_given
@@ -303,6 +313,29 @@ impl Running<'_> {
         match stream {
             Stream::Stdout => self.sink.stdout(bytes),
             Stream::Stderr => self.sink.stderr(bytes),
+        }
+    }
+
+    /// What `sudo` said before the command is no end of the command's.
+    fn settle_sudo(&mut self, report: &mut RunReport) {
+        let rest = self.feed.rest();
+        if !rest.is_empty() && !self.stopped {
+            self.sink.stderr(&rest);
+        }
+        let Some(sudo) = self.feed.sudo() else {
+            return;
+        };
+        let problem = match report.ended {
+            Ended::Exited => sudo.problem(),
+            Ended::TimedOut(_) => sudo.is_waiting().then_some(SudoProblem::Silent),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            if report.ended == Ended::Exited {
+                report.ended = Ended::Failed;
+            }
+            report.exit = None;
+            report.error = Some(SshError::Sudo(problem));
         }
     }
 

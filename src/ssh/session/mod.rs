@@ -8,4 +8,5 @@ pub(crate) mod exec;
 pub(crate) mod feed;
 pub(crate) mod pool;
 pub(crate) mod spare;
+pub(crate) mod sudo;
 pub(crate) mod window;

@@ -10,6 +10,8 @@ use std::cell::{Cell, RefCell};
 
 use zeroize::Zeroizing;
 
+use crate::ssh::answers::Answers;
+
 use crate::ssh::said::HUNG_UP;
 
 /// Bytes read from a peer at once, at most: bounds what one call into libssh2 can chew.
@@ -38,8 +40,8 @@ pub(crate) struct Wire {
     disconnect: RefCell<Option<String>>,
     /// Bytes that libssh2 has allocated for this session.
     allocated: Cell<usize>,
-    /// The reply to a hidden keyboard-interactive prompt, given once.
-    reply: RefCell<Option<Zeroizing<Vec<u8>>>>,
+    /// Answers to keyboard-interactive questions, while a login may give them.
+    answers: RefCell<Option<Answers>>,
 }
 
 #[derive(Default)]
@@ -201,12 +203,13 @@ impl Wire {
             .set(self.allocated.get().saturating_sub(bytes));
     }
 
-    pub(crate) fn set_reply(&self, reply: Option<Zeroizing<Vec<u8>>>) {
-        *self.reply.borrow_mut() = reply;
+    /// What may be answered from now on; what could be until now.
+    pub(crate) fn set_answers(&self, answers: Option<Answers>) -> Option<Answers> {
+        std::mem::replace(&mut *self.answers.borrow_mut(), answers)
     }
 
-    pub(crate) fn take_reply(&self) -> Option<Zeroizing<Vec<u8>>> {
-        self.reply.borrow_mut().take()
+    pub(crate) fn answer(&self, question: &[u8], hidden: bool) -> Option<Zeroizing<Vec<u8>>> {
+        self.answers.borrow_mut().as_mut()?.answer(question, hidden)
     }
 }
 

@@ -82,6 +82,24 @@ fn internal_declarations_are_those_of_the_source() {
          const char *privkeyfile, const char *privkeyblob, size_t privkeyblob_len, \
          const char *passphrase) {"
     ));
+    assert!(
+        source("hostkey.c").contains("const struct hostkey_method **ssh2_hostkey_methods(void) {")
+    );
+    assert!(source("libssh2_priv.h").contains(
+        "struct hostkey_method { const char *name; size_t hash_len; \
+         int (*init)(LIBSSH2_SESSION *session, const unsigned char *hostkey_data, \
+         size_t hostkey_data_len, void **abstract); \
+         int (*initPEM)(LIBSSH2_SESSION *session, const char *privkeyfile, \
+         const char *privkeyblob, size_t privkeyblob_len, const char *passphrase, \
+         void **abstract); \
+         int (*sig_verify)(LIBSSH2_SESSION *session, const unsigned char *sig, size_t sig_len, \
+         const unsigned char *m, size_t m_len, void **abstract); \
+         int (*signv)(LIBSSH2_SESSION *session, unsigned char **signature, \
+         size_t *signature_len, int veccount, const struct iovec datavec[], void **abstract); \
+         int (*encrypt)(LIBSSH2_SESSION *session, unsigned char **dst, size_t *dst_len, \
+         const unsigned char *src, size_t src_len, void **abstract); \
+         int (*dtor)(LIBSSH2_SESSION *session, void **abstract); };"
+    ));
     assert!(source("transport.c").contains("int ssh2_transport_read(LIBSSH2_SESSION *session) {"));
     assert!(pem.contains(
         "int ssh2_openssh_pem_parse(LIBSSH2_SESSION *session, const char *filename, \

@@ -83,6 +83,7 @@ impl Policy {
             canonical: job_text::care(care),
             stdin: None,
             file: None,
+            sudo: false,
             shell: subject.shell,
             form: Form::List,
             code: Code::Rule,

@@ -54,6 +54,8 @@ impl Policy {
             canonical: script(work, subject.stdin),
             stdin: subject.stdin.cloned(),
             file: Some(Arc::clone(work)),
+            // Only a rule with `sudo: true` allows such work.
+            sudo: work.sudo,
             shell: subject.shell,
             form: Form::List,
             code: Code::Rule,

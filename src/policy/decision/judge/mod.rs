@@ -11,6 +11,7 @@ pub(crate) mod file;
 pub(crate) mod job_text;
 mod leash;
 pub(crate) mod purpose;
+pub(crate) mod sudo;
 
 use crate::model::names::CommandHash;
 use crate::policy::decision::denial::{Chain, ChainPart, Denial, DenialFault, Trail};
@@ -396,6 +397,7 @@ impl Assessment<'_> {
             canonical,
             stdin: subject.stdin.cloned(),
             file: None,
+            sudo: sudo::is_allowed(&parsed.commands, &self.findings),
             shell: subject.shell,
             form: match start {
                 Some(start) => Form::Job(start),

@@ -20,12 +20,14 @@ use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName};
 use crate::ssh::libssh2::FaultKind;
 use crate::ssh::login::algorithms::Offer;
 use crate::ssh::login::auth::{self, Credentials};
-use crate::ssh::login::key_files::{KnownHostsCache, kept_for, read_certificate, read_key};
+use crate::ssh::login::key_files::{
+    KnownHostsCache, kept_for, read_certificate, read_identity, read_key,
+};
 use crate::ssh::login::limiter::{Logins, Permit};
 use crate::ssh::login::opening::explain_opening;
 use crate::ssh::login::retry;
 use crate::ssh::login::route::bastions::{Bastions, Lease};
-use crate::ssh::login::route::proof::Verified;
+use crate::ssh::login::route::proof::{Verified, now, signed_by};
 use crate::ssh::login::unlocked::Unlocked;
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::Negotiated;
@@ -153,7 +155,10 @@ impl Hop<'_> {
         let name = record_name(self.host);
         let kinds = self.known_hosts.kinds_for(&name);
         let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
-        let offer = Offer::new(&kinds, self.host.legacy_algorithms);
+        let mut offer = Offer::new(&kinds, self.host.legacy_algorithms);
+        if self.known_hosts.has_authority(&name) {
+            offer = offer.with_certificates();
+        }
         offer
             .apply(link.session())
             .map_err(|fault| explain(Phase::Handshake, &fault))?;
@@ -169,7 +174,7 @@ impl Hop<'_> {
         let negotiated = link.negotiated(&self.host.alias, legacy);
         seen.negotiated.push(negotiated);
         self.known_hosts
-            .verify(&name, &key)
+            .believe(&name, &key, now(), &signed_by)
             .inspect_err(|error| seen.events.extend(host_key_event(self.host, error)))?;
         link.believe(&key);
         self.sign_in(&mut link)?;
@@ -283,6 +288,12 @@ impl Hop<'_> {
             .as_ref()
             .map(|path| read_certificate(dirs, path))
             .transpose()?;
+        let identity = login
+            .identity
+            .as_ref()
+            .filter(|_| self.means.agent.is_some())
+            .map(|path| read_identity(dirs, path))
+            .transpose()?;
         let credentials = Credentials {
             user: &login.username,
             legacy_algorithms: self.host.legacy_algorithms,
@@ -294,12 +305,15 @@ impl Hop<'_> {
             ),
             certificate: certificate.as_ref().map(Secret::expose),
             password: login.password.as_deref().map(Secret::expose),
+            prompts: &login.prompts,
             agent: self.means.agent.filter(|_| login.agent),
+            identity: identity.as_ref(),
         };
         if login.agent
             && credentials.agent.is_none()
             && credentials.key.is_none()
             && credentials.password.is_none()
+            && credentials.prompts.is_empty()
         {
             return Err(SshError::Key(KeyProblem::Agent {
                 cause: "SSH_AUTH_SOCK is not set".into(),

@@ -5,10 +5,13 @@
 //! [`crate::ssh::login`] for those that carry others.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::{Host, Snapshot};
 use crate::policy::network::PinnedAddress;
+use crate::ssh::host_keys::certificate::Signature;
 use crate::ssh::host_keys::{PublicKey, RecordName};
+use crate::ssh::libssh2::Session;
 use crate::ssh::login::key_files::{KnownHostsCache, material_digest};
 use crate::ssh::run_report::Negotiated;
 
@@ -46,11 +49,31 @@ impl Proof {
             return false;
         };
         let on_record = digest == self.known_hosts || {
-            let verified = |hop: &Verified| known.verify(&hop.name, &hop.key).is_ok();
+            let verified = |hop: &Verified| {
+                let believed = known.believe(&hop.name, &hop.key, now(), &signed_by);
+                believed.is_ok()
+            };
             self.hops.iter().all(verified)
         };
         on_record
             && self.hops.iter().all(allowed)
             && material_digest(snapshot, route) == self.material
     }
+}
+
+/// Seconds since 1970. Before that no certificate is valid.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+/// Whether an authority's signature is its own, by libssh2.
+pub(crate) fn signed_by(signature: &Signature<'_>) -> bool {
+    let Signature {
+        algorithm,
+        key,
+        blob,
+        signed,
+    } = signature;
+    Session::new().is_ok_and(|mut session| session.verifies(algorithm, key.blob(), blob, signed))
 }

@@ -17,6 +17,7 @@ use crate::policy::decision::denial::{Denial, Trail};
 use crate::policy::decision::judge::job_text;
 use crate::policy::decision::judge::leash::Leash;
 use crate::policy::decision::judge::purpose::Start;
+use crate::policy::decision::judge::sudo::Raised;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::ShellMode;
 use crate::policy::files::work::FileWork;
@@ -43,6 +44,8 @@ struct What {
     stdin: Option<Stdin>,
     /// What it does to a file, if it is the server's own script.
     file: Option<Arc<FileWork>>,
+    /// A part of it is `sudo`, and a rule allows that part.
+    sudo: bool,
     shell: ShellMode,
     form: Form,
     code: Code,
@@ -72,6 +75,7 @@ pub(super) struct Judged {
     pub(super) canonical: String,
     pub(super) stdin: Option<Stdin>,
     pub(super) file: Option<Arc<FileWork>>,
+    pub(super) sudo: bool,
     pub(super) shell: ShellMode,
     pub(super) form: Form,
     pub(super) code: Code,
@@ -89,6 +93,7 @@ impl Authorised {
             canonical,
             stdin,
             file,
+            sudo,
             shell,
             form,
             code,
@@ -103,6 +108,7 @@ impl Authorised {
                 canonical,
                 stdin,
                 file,
+                sudo,
                 shell,
                 form,
                 code,
@@ -195,6 +201,14 @@ impl Authorised {
     /// on it, as long as the command runs.
     pub fn holds_stdin(&self) -> bool {
         self.what.shell == ShellMode::Sh && !self.is_job() && self.what.stdin.is_none()
+    }
+
+    /// The same, if a rule allows a part of it behind `sudo`: then `sudo` may be given a
+    /// password before anything else of it runs. Never for a job, which nobody feeds, nor for
+    /// a host whose shell is not `/bin/sh`.
+    pub fn raised(&self) -> Option<Raised<'_>> {
+        let can_be_told = self.what.shell == ShellMode::Sh && !self.is_job();
+        (self.what.sudo && can_be_told).then(|| Raised::new(&self.what.canonical, self.what.stdin.is_some()))
     }
 
     fn is_job(&self) -> bool {
