@@ -203,12 +203,13 @@ impl Authorised {
         self.what.shell == ShellMode::Sh && !self.is_job() && self.what.stdin.is_none()
     }
 
-    /// The same, if a rule allows a part of it behind `sudo`: then `sudo` may be given a
-    /// password before anything else of it runs. Never for a job, which nobody feeds, nor for
+    /// What makes the bytes for the `exec` request where `sudo` is to be given a password before
+    /// anything of the command runs: only if a rule allows a part of it behind `sudo`. Never for a job, which nobody feeds, nor for
     /// a host whose shell is not `/bin/sh`.
     pub fn raised(&self) -> Option<Raised<'_>> {
         let can_be_told = self.what.shell == ShellMode::Sh && !self.is_job();
-        (self.what.sudo && can_be_told).then(|| Raised::new(&self.what.canonical, self.what.stdin.is_some()))
+        (self.what.sudo && can_be_told)
+            .then(|| Raised::new(&self.what.canonical, self.what.stdin.is_some()))
     }
 
     fn is_job(&self) -> bool {
