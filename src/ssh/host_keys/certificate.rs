@@ -164,7 +164,7 @@ fn strings(mut list: &[u8]) -> Option<Vec<&[u8]>> {
     Some(found)
 }
 
-/// Signature algorithms of certificates, best first, with the type that each needs.
+/// Signature algorithms of hosts that have a certificate, best first.
 pub(crate) const ALGORITHMS: [&str; 6] = [
     "ssh-ed25519-cert-v01@openssh.com",
     "ecdsa-sha2-nistp256-cert-v01@openssh.com",

@@ -182,7 +182,10 @@ fn answer(
             assert_eq!(take(&mut rest), device.blob());
             let count = signed.fetch_add(1, Ordering::SeqCst);
             said.push(14);
-            put(&mut said, &device.sign(take(&mut rest), 7 + count as u32));
+            put(
+                &mut said,
+                &device.sign(take(&mut rest), 7 + u32::try_from(count).unwrap()),
+            );
         }
         _ => said.push(5),
     }

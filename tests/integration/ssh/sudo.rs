@@ -8,7 +8,7 @@
 )]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ fn watched(machine: &Machine, script: &str) -> PathBuf {
     calls
 }
 
-fn lines(file: &PathBuf) -> Vec<String> {
+fn lines(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
