@@ -67,11 +67,29 @@ pub struct Truncated {
     pub why: Cut,
 }
 
-/// Whether `sudo` says in these bytes of stderr that it may not ask, or has nobody to ask.
-pub(crate) fn sudo_wants(bytes: &[u8]) -> bool {
+/// Looks in stderr, as it comes, for the words of a `sudo` that may not ask for a password, or
+/// has nobody to ask. It says them in pieces.
+#[derive(Default)]
+pub(crate) struct SudoWords {
+    last: Vec<u8>,
+    pub(crate) seen: bool,
+}
+
+impl SudoWords {
     const WORDS: &[u8] = b"sudo: a password is required";
-    // It says so at once, in a piece of its own, which is a short one.
-    bytes.len() <= 4096 && bytes.windows(WORDS.len()).any(|window| window == WORDS)
+    /// More at once is another program's, up to its end.
+    const MOST: usize = 4096;
+
+    pub(crate) fn look(&mut self, bytes: &[u8]) {
+        let end = |bytes: &[u8], count: usize| {
+            let from = bytes.len().saturating_sub(count);
+            bytes.get(from..).unwrap_or_default().to_vec()
+        };
+        self.last.append(&mut end(bytes, Self::MOST));
+        let mut windows = self.last.windows(Self::WORDS.len());
+        self.seen |= windows.any(|window| window == Self::WORDS);
+        self.last = end(&self.last, Self::WORDS.len());
+    }
 }
 
 /// Why a run failed, in words that an assistant may read.
@@ -292,5 +310,25 @@ impl Deref for Outcome {
 
     fn deref(&self) -> &Facts {
         &self.facts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_sudo_are_found_in_pieces() {
+        let said = b"x\nsudo: a password is required\n";
+        for cut in 0..said.len() {
+            let mut words = SudoWords::default();
+            words.look(&said[..cut]);
+            words.look(b"");
+            words.look(&said[cut..]);
+            assert!(words.seen, "{cut}");
+        }
+        let mut words = SudoWords::default();
+        words.look(b"a password is required\n");
+        assert!(!words.seen);
     }
 }

@@ -18,7 +18,7 @@ use crate::ssh::{
     Stage, Terminated,
 };
 use crate::task::grounds;
-use crate::task::outcome::{Cut, Facts, Failure, Outcome, State, Truncated, sudo_wants};
+use crate::task::outcome::{Cut, Facts, Failure, Outcome, State, SudoWords, Truncated};
 use crate::task::output::{Output, Stream};
 use crate::task::permit::{InForce, Overruled, Runnable};
 use crate::task::registry::Registry;
@@ -92,7 +92,7 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
         note(task, &report);
         if report.ended != Ended::Superseded {
             let truncated = intake.truncated(report.bytes_not_given);
-            let sudo_wants = intake.sudo_wants.then_some(host.login.sudo.is_some());
+            let sudo_wants = intake.sudo.seen.then_some(host.login.sudo.is_some());
             return facts(
                 task,
                 report,
@@ -411,8 +411,8 @@ struct Intake<'a> {
     cut: Option<Truncated>,
     /// Whether the command is ended when there is no more room, or runs on unread.
     beyond: Flow,
-    /// `sudo` has said that it lacks a password.
-    sudo_wants: bool,
+    /// Whether `sudo` has said that it lacks a password.
+    sudo: SudoWords,
 }
 
 impl<'a> Intake<'a> {
@@ -429,7 +429,7 @@ impl<'a> Intake<'a> {
                 OutputCap::Stop => Flow::Stop,
                 OutputCap::Discard => Flow::Continue,
             },
-            sudo_wants: false,
+            sudo: SudoWords::default(),
         }
     }
 
@@ -494,7 +494,7 @@ impl Sink for Intake<'_> {
     }
 
     fn stderr(&mut self, bytes: &[u8]) -> Flow {
-        self.sudo_wants |= sudo_wants(bytes);
+        self.sudo.look(bytes);
         self.take(Stream::Err, bytes)
     }
 }
