@@ -137,7 +137,10 @@ impl Client {
             exec::run(
                 &mut link,
                 &line,
-                (Feed::of(job.command, sudo), Window::new(&self.resources.memory)),
+                (
+                    Feed::of(job.command, sudo),
+                    Window::new(&self.resources.memory),
+                ),
                 job.clearance,
                 control,
                 sink,
