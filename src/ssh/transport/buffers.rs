@@ -33,6 +33,9 @@ pub(crate) struct Wire {
     /// Reading and writing fail from now on: lets libssh2 take a session apart without
     /// waiting for the peer.
     dead: Cell<bool>,
+    /// libssh2 waits for the rest of a packet that its buffer cannot hold: it would ask for
+    /// more of it for ever, with room for none.
+    stuck: Cell<bool>,
     /// The first bytes that the host sent, as long as they may be asked for.
     opening: RefCell<Vec<u8>>,
     opened: Cell<bool>,
@@ -78,6 +81,10 @@ impl Wire {
         if self.dead.get() {
             return Err(Dead);
         }
+        if most == 0 {
+            self.stuck.set(true);
+            return Ok(None);
+        }
         let mut inbound = self.inbound.borrow_mut();
         let waiting = inbound.waiting();
         let given = waiting.get(..most).unwrap_or(waiting);
@@ -101,6 +108,11 @@ impl Wire {
         }
         outbound.bytes.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// Nothing more can be read of this peer.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.get()
     }
 
     pub(crate) fn has_inbound(&self) -> bool {

@@ -38,6 +38,8 @@ const HELD_MAX: usize = 8 * 1024 * 1024;
 const KEEP_ALIVE_SECONDS: u32 = 15;
 /// The same: the longest sleep.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// RFC 4253 section 6.1 asks for no more.
+const TOO_LONG: &str = "a packet of more than 35000 bytes came, such as a long banner";
 /// How often an idle session is read before it is used again, at most; a host may have said
 /// goodbye to a channel, granted one, and asked something.
 const IDLE_READS: usize = 8;
@@ -230,9 +232,10 @@ impl Link {
     /// host can present another key in a later exchange.
     ///
     /// # Errors
-    /// It did.
+    /// It did; or it sent what libssh2 cannot take in.
     pub(crate) fn still_believed(&self, phase: Phase) -> Result<(), SshError> {
         match &self.believed {
+            _ if self.session.wire().is_stuck() => Err(excess(phase, TOO_LONG)),
             Some(key) if !self.session.host_key_is(key.blob()) => {
                 Err(excess(phase, "the host changed its key within the session"))
             }

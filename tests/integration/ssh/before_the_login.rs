@@ -91,6 +91,27 @@ fn all_get_in(fleet: &Fleet, count: usize) {
     server.finish();
 }
 
+/// libssh2 takes packets of 35000 bytes, as RFC 4253 section 6.1 asks. One that is longer is
+/// told at once, and nobody spins until the time is up.
+#[test]
+fn a_banner_is_taken_up_to_the_length_of_a_packet() {
+    for (bytes, gets_in) in [(30_000, true), (38_000, false)] {
+        let dir = crate::common::Scratch::new("banner");
+        let file = dir.path().join("banner");
+        let text = format!("{}\n", "x".repeat(79)).repeat(bytes / 80);
+        std::fs::write(&file, text).unwrap();
+        let banner = format!("Banner {}", file.display());
+        let fleet = Fleet::with(vec![HostSpec::new("web1").sshd(&banner)]);
+        let ran = crate::direct::Direct::of(&fleet.setup).run("web1", "echo hello");
+        if gets_in {
+            assert_eq!(ran.ok().out(), "hello\n");
+        } else {
+            let error = ran.error().for_operator();
+            assert!(error.contains("more than 35000 bytes"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn a_throttled_host_loses_no_login() {
     let mut hosts = vec![
