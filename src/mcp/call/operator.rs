@@ -132,7 +132,7 @@ fn by_state(
     let (since, until, question) = match redeemed {
         Ok(issued) => match issued.put {
             Put::Link(question) if question.request().policy == snapshot.hash() => {
-                (issued.since, issued.since + issued.good_for, question)
+                (issued.since, issued.since + issued.good_for, *question)
             }
             // Put under another policy, or as a form: the operator was not asked this.
             Put::Link(_) | Put::Form(_) => return first(),
@@ -169,7 +169,13 @@ fn ask(
     let (id, weight) = (&request.id, request.weight());
     let with_id = call.caller().version.has_link_ids();
     let params = question::link(questions, id, &url.of(id), with_id);
-    let asked = question::as_result(call, questions, &params, (Put::Link(put), weight), good_for);
+    let asked = question::as_result(
+        call,
+        questions,
+        &params,
+        (Put::Link(Box::new(put)), weight),
+        good_for,
+    );
     call.session.server.tasks.wake_by(Instant::now() + good_for);
     asked
 }

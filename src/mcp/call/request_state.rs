@@ -47,7 +47,7 @@ pub(crate) enum Put {
     /// A form; a yes is for what it showed.
     Form(Vec<Shown>),
     /// A link to the operator's page. A yes is none to a command: it is the operator's.
-    Link(Question),
+    Link(Box<Question>),
 }
 
 /// Why a state is not accepted.

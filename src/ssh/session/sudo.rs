@@ -196,20 +196,28 @@ fn nonce() -> u128 {
 
 /// Passwords that a host did not take. A reload reads secrets anew, and with that forgets.
 #[derive(Clone, Default)]
-pub(crate) struct RefusedPasswords(Arc<Mutex<Vec<(HostAlias, Weak<Secret>)>>>);
+pub(crate) struct RefusedPasswords(Arc<Mutex<Vec<RefusedPassword>>>);
+
+struct RefusedPassword {
+    alias: HostAlias,
+    password: Weak<Secret>,
+}
 
 impl RefusedPasswords {
     pub(crate) fn has(&self, alias: &HostAlias, password: &Arc<Secret>) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .iter()
-            .any(|(of, secret)| of == alias && std::ptr::eq(secret.as_ptr(), Arc::as_ptr(password)))
+        known.iter().any(|each| {
+            &each.alias == alias && std::ptr::eq(each.password.as_ptr(), Arc::as_ptr(password))
+        })
     }
 
     pub(crate) fn add(&self, alias: &HostAlias, password: &Arc<Secret>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(of, secret)| of != alias && secret.strong_count() > 0);
-        known.push((alias.clone(), Arc::downgrade(password)));
+        known.retain(|each| &each.alias != alias && each.password.strong_count() > 0);
+        known.push(RefusedPassword {
+            alias: alias.clone(),
+            password: Arc::downgrade(password),
+        });
     }
 }
 
