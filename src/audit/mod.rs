@@ -74,7 +74,7 @@ struct Shared {
     /// Who started it.
     os_user: OnceLock<String>,
     /// A copy of the plain log.
-    log_file: OnceLock<LogFile>,
+    log_file: OnceLock<Arc<LogFile>>,
     /// The machine's, which gets a copy too.
     syslog: OnceLock<Arc<Syslog>>,
     /// The last line did not get into the file.
@@ -159,7 +159,7 @@ impl Audit {
     }
 
     /// From now on, each line of the plain log goes to this file too; the first time counts.
-    pub fn copy_to(&self, file: LogFile) {
+    pub fn copy_to(&self, file: Arc<LogFile>) {
         let _ = self.shared.log_file.set(file);
     }
 

@@ -25,7 +25,7 @@ pub(crate) const NEEDED: &str = "logins and reloads that need it fail";
 #[derive(Default)]
 pub(crate) struct Places {
     pub(crate) kept: Option<Kept>,
-    pub(crate) log_file: Option<LogFile>,
+    pub(crate) log_file: Option<Arc<LogFile>>,
     pub(crate) syslog: Option<Arc<Syslog>>,
     pub(crate) desk: Option<Desk>,
     pub(crate) metrics: Option<MetricsFile>,
@@ -69,7 +69,7 @@ impl Places {
         let metrics = settings.metrics_file.as_deref().map(MetricsFile::open);
         Ok(Self {
             kept,
-            log_file: log_file.transpose()?,
+            log_file: log_file.transpose()?.map(Arc::new),
             syslog: syslog.map_err(|error| NoPlace("log-syslog", error.to_string()))?,
             desk: desk
                 .transpose()
@@ -151,7 +151,7 @@ pub(crate) fn grants<'a>(dirs: &'a Dirs, places: &'a Places) -> Grants<'a> {
         read_files: RESOLVER_FILES.map(AsRef::as_ref).to_vec(),
         write: [
             places.kept.as_ref().map(Kept::directory),
-            places.log_file.as_ref().map(LogFile::directory),
+            places.log_file.as_deref().map(LogFile::directory),
             places.metrics.as_ref().map(MetricsFile::directory),
             desk.map(|(requests, _)| requests),
         ]

@@ -86,6 +86,10 @@ fn boot(
     if let Some(syslog) = &places.syslog {
         audit.keep_for(Arc::clone(syslog));
     }
+    // Root may become another user, who could not write to what root has made: later, then.
+    if let Some(file) = places.log_file.as_ref().filter(|_| privileges::user() != 0) {
+        audit.copy_to(Arc::clone(file));
+    }
     let (snapshot, mut noticed) = configure(&dirs, &environment, audit)?;
     let resources = resources(&snapshot, &mut noticed).map_err(StartError::Limits)?;
     process::clear_environment(&alone).map_err(StartError::Limits)?;

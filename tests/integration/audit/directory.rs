@@ -9,7 +9,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -211,6 +212,46 @@ fn a_copy_of_the_log_is_rotated_and_followed() {
     assert!(fs::read_to_string(&path).unwrap().contains("server_stop"));
     let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
+}
+
+/// Where the client buries stderr, the file says why there is no server; but for root, which
+/// may become another user first.
+#[test]
+fn the_copy_also_says_why_a_server_did_not_start() {
+    const USER: u32 = 4_243;
+    let fleet = Fleet::of(&["web1"]);
+    fleet.setup.write("policy.yml", "rules: nonsense\n");
+    let scratch = Scratch::new("why");
+    let program = scratch.path().join("program");
+    fs::copy(fleet.setup.command().get_program(), &program).unwrap();
+    let owned = [
+        scratch.path(),
+        &fleet.setup.config,
+        &fleet.setup.keys,
+        &fleet.setup.secrets,
+    ];
+    for path in owned {
+        chown(path, Some(USER), Some(USER)).unwrap();
+    }
+    let log = scratch.path().join("server.log");
+    let mut command = Command::new(&program);
+    command.args(["serve", "--log-file", log.to_str().unwrap()]);
+    command
+        .env("MCP_SSH_CONFIG_DIR", &fleet.setup.config)
+        .env("MCP_SSH_KEYS_DIR", &fleet.setup.keys)
+        .env("MCP_SSH_SECRETS_DIR", &fleet.setup.secrets);
+    let ended = command
+        .stdin(Stdio::null())
+        .uid(USER)
+        .gid(USER)
+        .output()
+        .unwrap();
+    assert!(!ended.status.success());
+    let said = String::from_utf8(ended.stderr).unwrap();
+    let kept = fs::read_to_string(&log).unwrap();
+    assert!(kept.contains("\"config_error\""), "{kept}");
+    assert!(kept.contains("\"start_failed\""), "{kept}");
+    assert_eq!(said, kept);
 }
 
 #[test]
