@@ -163,6 +163,15 @@ fn described(questions: &[&NeedsApproval]) -> (String, Vec<Shown>) {
     }
     let (mut commands, shown): (Vec<String>, Vec<Shown>) =
         questions.iter().map(|question| question.show()).unzip();
+    if let ([first, second], [one, other]) = (questions, commands.as_slice())
+        && one != other
+    {
+        // Two files: which is read where is what the yes is for.
+        commands = vec![
+            format!("{}: {one}", first.alias()),
+            format!("{}: {other}", second.alias()),
+        ];
+    }
     commands.dedup();
     let mut rules: Vec<usize> = questions
         .iter()

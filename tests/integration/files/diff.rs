@@ -235,8 +235,10 @@ fn each_side_is_judged_before_either_is_read() {
         frame["method"] == "elicitation/create"
     });
     let message = asked["params"]["message"].as_str().unwrap();
-    for part in ["web1, web2", "asked1", "asked2"] {
-        assert!(message.contains(part), "{message}");
+    let read =
+        |alias: &str, name: &str| format!("{alias}: ssh_read_file {}", dir.join(name).display());
+    for part in [read("web1", "asked1"), read("web2", "asked2")] {
+        assert!(message.contains(&part), "{message}");
     }
     server.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "accept", "content": {}}}));
     let said = members(&server.response(&id)["result"]);
