@@ -448,7 +448,7 @@ mod tests {
         assert!(problem("chek").contains("did you mean 'check'?"));
         assert!(problem("--sandbx=off").contains("did you mean --sandbox?"));
         assert!(problem("policy tset x").contains("did you mean 'test'?"));
-        assert!(problem("audit").contains("verify, show"));
+        assert!(problem("audit").contains("verify, sign, show, report"));
         assert!(problem("frobnicate").ends_with("unknown command 'frobnicate'"));
     }
 

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn it_grows_within_the_account_alone() {
-        let memory = Account::of(4 << 20, true);
+        // A quarter stays free, so that two MiB more do not fit.
+        let memory = Account::of(3 << 20, true);
         let fast = Duration::from_millis(150);
         assert_eq!(after(9, fast, &memory), 2 * FIRST);
         let _other = memory.hold(3 << 20);
