@@ -197,7 +197,7 @@ fn a_syslog_that_does_not_read_holds_no_command_up() {
     let most: usize = most.trim().parse().unwrap();
     let mut runs = Vec::new();
     for _ in 0..most / 4 + 4 {
-        runs.push(server.run("web1", "uptime")["task_id"].clone());
+        runs.push(server.run_id("web1", "uptime"));
     }
     server.wait_record("the failure", |record| record["msg"] == "syslog_failed");
     let ended: Vec<Value> = records(&path)
