@@ -13,9 +13,9 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::common::{Fleet, Launch, Scratch, Server, run_cli, tool, wait_until};
+use crate::common::{Fleet, Launch, Scratch, Server, run_cli, task_of, tool, wait_until};
 use crate::ledger::{assert_sound, records};
 
 /// A syslog of this test's own.
@@ -99,8 +99,8 @@ fn a_real_rsyslog_gets_every_line_also_after_it_was_started_anew() {
     let socket = scratch.path().join("log");
     let rsyslog = Rsyslog::start(scratch.path(), &socket);
     let server = start(&fleet, &socket, &[]);
-    let run = server.run("web1", "uptime");
-    let ended = |record: &Value| record["type"] == "audit" && record["task_id"] == run["task_id"];
+    let run = server.run_id("web1", "uptime");
+    let ended = |record: &Value| record["type"] == "audit" && record["task_id"] == run;
     let (facility, severity, record) = rsyslog.wait("the end of the command", ended);
     assert_eq!((facility.as_str(), severity.as_str()), ("local3", "info"));
     assert!(
@@ -116,9 +116,9 @@ fn a_real_rsyslog_gets_every_line_also_after_it_was_started_anew() {
 
     // Another daemon at the same path: another socket. Nothing is lost, nothing is said.
     let rsyslog = Rsyslog::start(scratch.path(), &socket);
-    let run = server.run("web1", "uptime");
+    let run = server.run_id("web1", "uptime");
     rsyslog.wait("the end after the start", |record| {
-        record["type"] == "audit" && record["task_id"] == run["task_id"]
+        record["type"] == "audit" && record["task_id"] == run
     });
     let done = server.finish();
     rsyslog.wait("the end of the server", |record| {
@@ -152,12 +152,13 @@ fn a_syslog_that_is_gone_costs_nothing_and_is_told_once() {
     let server = start(&fleet, &socket, &place);
     let told = server.wait_record("the failure", |record| record["msg"] == "syslog_failed");
     assert_eq!(told["level"], "warn");
-    let run = server.run("web1", "uptime");
-    assert_eq!(run["exit_code"], 0);
+    let arguments = json!({"alias": "web1", "command": "uptime"});
+    let run = server.call("ssh_run", arguments);
+    assert_eq!(run["structuredContent"]["exit_code"], 0);
     let ends = records(&path);
     assert!(
         ends.iter()
-            .any(|r| r["type"] == "audit" && r["task_id"] == run["task_id"])
+            .any(|r| r["type"] == "audit" && r["task_id"] == task_of(&run))
     );
     // It comes: what waited goes out, the first line first.
     let listening = UnixDatagram::bind(&socket).unwrap();
