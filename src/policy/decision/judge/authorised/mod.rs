@@ -204,8 +204,8 @@ impl Authorised {
     }
 
     /// What makes the bytes for the `exec` request where `sudo` is to be given a password before
-    /// anything of the command runs: only if a rule allows a part of it behind `sudo`. Never for a job, which nobody feeds, nor for
-    /// a host whose shell is not `/bin/sh`.
+    /// anything of the command runs: only if a rule allows a part of it behind `sudo`. Never for
+    /// a job, which nobody feeds, nor for a host whose shell is not `/bin/sh`.
     pub fn raised(&self) -> Option<Raised<'_>> {
         let can_be_told = self.what.shell == ShellMode::Sh && !self.is_job();
         (self.what.sudo && can_be_told)
