@@ -18,9 +18,6 @@ use crate::cli::commands::audit::{ssh_keygen, verify};
 use crate::cli::commands::output;
 use crate::model::text::visible;
 
-/// What is behind a statement's name for its signature, as `ssh-keygen -Y sign` has it.
-pub(crate) const SIGNATURE: &str = ".sig";
-
 pub(crate) fn run(paths: &[PathBuf], key: &Path, to: Option<&Path>) -> Outcome {
     output::print(|out| sign(paths, key, to, out))
 }
@@ -31,7 +28,7 @@ fn sign(paths: &[PathBuf], key: &Path, to: Option<&Path>, out: &mut dyn Write) -
         Some(to) => to.to_owned(),
         None => beside(paths, now)?,
     };
-    let signature = with_suffix(&to);
+    let signature = ssh_keygen::file_of(&to);
     for file in [&to, &signature] {
         if fs::symlink_metadata(file).is_ok() {
             let text = format!("{} is there already; --out names another", file.display());
@@ -98,13 +95,6 @@ fn beside(paths: &[PathBuf], now: Ts) -> io::Result<PathBuf> {
         }
         _ => Err(io::Error::other("say with --out which file to write")),
     }
-}
-
-/// The signature's file.
-pub(crate) fn with_suffix(statement: &Path) -> PathBuf {
-    let mut name = statement.as_os_str().to_owned();
-    name.push(SIGNATURE);
-    name.into()
 }
 
 /// Writes a file that was not there.

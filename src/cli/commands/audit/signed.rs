@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::audit::chain::heads::{Head, Heads};
 use crate::audit::chain::seal::Digest;
 use crate::audit::chain::verify::Reached;
-use crate::cli::commands::audit::{sign, ssh_keygen};
+use crate::cli::commands::audit::ssh_keygen;
 use crate::model::text::visible;
 
 /// Longest statement, in bytes: some 100,000 chains.
@@ -46,7 +46,7 @@ impl Signed {
         let shown = trusted.statement.display().to_string();
         let of_it = |why: String| format!("{shown}: {why}");
         let text = read(&trusted.statement).map_err(|error| of_it(error.to_string()))?;
-        let signature = sign::with_suffix(&trusted.statement);
+        let signature = ssh_keygen::file_of(&trusted.statement);
         File::open(&signature).map_err(|error| format!("{}: {error}", signature.display()))?;
         File::open(&trusted.allowed)
             .map_err(|error| format!("{}: {error}", trusted.allowed.display()))?;

@@ -8,7 +8,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::model::text::visible;
@@ -17,6 +17,16 @@ use crate::model::text::visible;
 pub(crate) const NAMESPACE: &str = "audit-heads@mcp-ssh-orchestrator.github.io";
 
 const PROGRAM: &str = "ssh-keygen";
+
+/// What is behind a text's name for its signature, as `ssh-keygen -Y sign` has it.
+const SUFFIX: &str = ".sig";
+
+/// The file of a text's signature.
+pub(crate) fn file_of(text: &Path) -> PathBuf {
+    let mut name = text.as_os_str().to_owned();
+    name.push(SUFFIX);
+    name.into()
+}
 
 /// Signs `text`; the answer is the armoured signature. Whatever the key needs of a person is
 /// asked for by `ssh-keygen` itself, on the terminal.
