@@ -181,7 +181,9 @@ const SHELLS: &[&str] = &[
 #[test]
 fn every_sh_keeps_to_the_limit_and_to_the_channel() {
     let fleet = Fleet::of(&["web1"]);
-    fleet.allow(&["sleep *", "pgrep *", "sh *"]);
+    // One of which nothing is known, and one that is described: their watchers differ.
+    let (unknown, described) = ("/usr/bin/sleep 86424", "tail -n 86425 -f /dev/null");
+    fleet.allow(&["/usr/bin/sleep *", "sleep *", "pgrep *", described]);
     let direct = Direct::of(&fleet.setup);
     let scratch = Scratch::new("leash");
     for name in SHELLS {
@@ -193,8 +195,10 @@ fn every_sh_keeps_to_the_limit_and_to_the_channel() {
             start(&line.replace("/bin/sh", sh.to_str().unwrap()), stdin)
         };
         // A stdin that has ended is not taken for a channel.
-        let status = start("/usr/bin/sleep 1", 60, Stdio::null()).wait().unwrap();
-        assert!(status.success(), "{name}: {status:?}");
+        for command in ["/usr/bin/sleep 1", "sleep 1"] {
+            let status = start(command, 60, Stdio::null()).wait().unwrap();
+            assert!(status.success(), "{name}: {status:?}");
+        }
         let output = start("pgrep -f nobody-has-this-86422", 60, Stdio::piped());
         let output = output.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{name}: {output:?}");
@@ -214,9 +218,11 @@ fn every_sh_keeps_to_the_limit_and_to_the_channel() {
         }
         // With the channel.
         if has_channel {
-            let mut child = start("/usr/bin/sleep 86424", 3_600, Stdio::piped());
-            child.stdin.take().unwrap().write_all(b"\n").unwrap();
-            assert_eq!(child.wait_by(), Some(15), "{name}");
+            for command in [unknown, described] {
+                let mut child = start(command, 3_600, Stdio::piped());
+                child.stdin.take().unwrap().write_all(b"\n").unwrap();
+                assert_eq!(child.wait_by(), Some(15), "{name}: {command}");
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::policy::Policy;
 use crate::policy::decision::denial::{Denial, Trail};
 use crate::policy::decision::judge::authorised::{Authorised, Form, Judged};
 use crate::policy::decision::judge::job_text;
+use crate::policy::decision::judge::leash::Watcher;
 use crate::policy::decision::judge::purpose::{Care, Purpose, Start};
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::{ShellMode, Subject};
@@ -85,7 +86,7 @@ impl Policy {
             file: None,
             sudo: false,
             shell: subject.shell,
-            form: Form::List,
+            form: Form::List(Watcher::Child),
             code: Code::Rule,
             rules: Vec::new(),
             trail: Trail::default(),

@@ -11,6 +11,7 @@ use crate::policy::Policy;
 use crate::policy::decision::denial::{Denial, Trail};
 use crate::policy::decision::judge::authorised::question::NeedsApproval;
 use crate::policy::decision::judge::authorised::{Authorised, Form, Judged};
+use crate::policy::decision::judge::leash::Watcher;
 use crate::policy::decision::reason::Code;
 use crate::policy::decision::subject::{ShellMode, Subject};
 use crate::policy::decision::verdict::Verdict;
@@ -57,7 +58,7 @@ impl Policy {
             // Only a rule with `sudo: true` allows such work.
             sudo: work.sudo,
             shell: subject.shell,
-            form: Form::List,
+            form: Form::List(Watcher::Child),
             code: Code::Rule,
             rules: found.line.into_iter().collect(),
             trail: Trail::default(),

@@ -5,8 +5,7 @@
 //! stdin is its own (the command gets /dev/null, at whose end it is at once, as at that of an
 //! empty stdin). When the connection dies, sshd closes that pipe, and the watcher ends the
 //! group: TERM, then KILL. Without a word of the network it does so at a time limit. It holds
-//! neither output of the command, ignores TERM, is nobody's child but init's, so that no
-//! program waits for it, and goes with the channel.
+//! neither output of the command, ignores TERM, and goes with the channel.
 //!
 //! Refuses to guess: the end of a stdin on which nothing came first (one line is sent behind
 //! the request) may be a forced command's doing and not the connection's end, so then only the
@@ -16,6 +15,8 @@
 //! and ksh93 notice both, the channel's end and the time; mksh the time alone; yash the channel
 //! alone; posh neither. Called by `authorised`.
 
+use crate::policy::hazard::wrappers;
+use crate::policy::programs::catalogue;
 use crate::policy::syntax::render::quote;
 
 /// What the leash is made for.
@@ -25,21 +26,48 @@ pub(super) struct Leash {
     pub(super) seconds: u32,
     /// The channel's stdin is the command's, so that the watcher cannot read it.
     pub(super) has_stdin: bool,
-    /// The command looks for processes by their arguments: the watcher's are to be its own
-    /// before it starts, or it would find its own text there.
-    pub(super) is_looking: bool,
+    pub(super) watcher: Watcher,
+}
+
+/// How the watcher is made, from cheap to dear: what can be told of the command decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watcher {
+    /// A child of the command's first process.
+    Child,
+    /// Init's child. The command may be a program that waits until it has no children.
+    Orphan,
+    /// As that, and a program of its own before the command starts, which looks for processes
+    /// by their arguments and would find its own text in the watcher's.
+    Program,
 }
 
 /// Programs that leave themselves out when they look for a text in the arguments of others.
 const LOOKING: &[&str] = &["pgrep", "pkill"];
 
-/// Whether a single program of this name is such a one.
-pub(super) fn is_looking(program: &str) -> bool {
-    LOOKING.contains(&program.rsplit('/').next().unwrap_or(program))
+impl Watcher {
+    /// For a single program, which takes the shell's place. What is described waits for no
+    /// child that it has not made; what it starts in its place may.
+    pub(super) fn beside(program: &str) -> Self {
+        let starts_others =
+            wrappers::wrapper(program).is_some() || wrappers::is_interpreter(program);
+        match catalogue::find(program) {
+            _ if LOOKING.contains(&wrappers::base_name(program)) => Self::Program,
+            Some(_) if !starts_others => Self::Child,
+            _ => Self::Orphan,
+        }
+    }
+
+    /// For a list, in which the shell stays. `names` are its programs.
+    pub(super) fn beside_list<'n>(mut names: impl Iterator<Item = &'n str>) -> Self {
+        match names.any(|name| name == "wait") {
+            true => Self::Orphan,
+            false => Self::Child,
+        }
+    }
 }
 
 /// First processes that take in no orphans: what keeps a container open.
-const ADOPTS: &str = "c=; read -r c </proc/1/comm; case $c in (cat|sleep|tail) exit; esac; ";
+const ADOPTS_NONE: &str = "cat|sleep|tail";
 
 /// The watcher: `$p` is the command's first process, `$n` the time limit. `read -t` is not
 /// POSIX: where it is missing (dash), a `sleep` ends the wait; one that somebody else ended
@@ -55,23 +83,31 @@ impl Leash {
             true => ("", "</dev/null", ""),
             false => ("exec 3<&0 </dev/null; ", "<&3 3<&-", "exec 3<&-; "),
         };
-        let watcher = match self.is_looking {
+        // The name of a variable that no host has in its environment.
+        let first = "mcp_ssh_leash=; { read -r mcp_ssh_leash </proc/1/comm; } 2>/dev/null; ";
+        let started = match self.watcher {
+            Watcher::Child => {
+                format!("{{ p=$$ n={seconds}; {WATCHER}; }} {stdin} >/dev/null 2>&1 &")
+            }
+            Watcher::Orphan => {
+                format!("( {{ p=$$ n={seconds}; {WATCHER}; }} {stdin} >/dev/null 2>&1 & );")
+            }
             // The output of `$(…)` ends when the watcher closes it, as the program that it
             // is by then. The shells left out wait for its end instead.
-            true => {
+            Watcher::Program => {
                 let mut script = String::new();
                 quote(
                     &format!("exec >/dev/null; p=$1 n=$2; {WATCHER}"),
                     &mut script,
                 );
                 format!(
-                    r#": "$( {{ {ADOPTS}[ "$KSH_VERSION$YASH_VERSION$POSH_VERSION" ] || exec /bin/sh -c {script} mcp-ssh-leash "$$" {seconds} {stdin} & }} 2>/dev/null )"; "#
+                    r#": "$( [ "$KSH_VERSION$YASH_VERSION$POSH_VERSION" ] || exec /bin/sh -c {script} mcp-ssh-leash "$$" {seconds} {stdin} 2>/dev/null & )";"#
                 )
             }
-            false => format!(
-                "( {ADOPTS}p=$$ n={seconds}; {{ {WATCHER}; }} {stdin} >/dev/null & ) 2>/dev/null; "
-            ),
         };
+        let watcher = format!(
+            "{first}case $mcp_ssh_leash in ({ADOPTS_NONE}) ;; (*) {started} esac; unset mcp_ssh_leash; "
+        );
         // Without /dev/null all stays as it is.
         format!("if [ -c /dev/null ]; then {before}{watcher}{after}fi; ")
     }
@@ -82,9 +118,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_that_leave_themselves_out_are_known_by_path_too() {
-        assert!(is_looking("pgrep") && is_looking("/usr/bin/pkill"));
-        assert!(!is_looking("ps") && !is_looking("pgrep/x"));
+    fn what_may_wait_for_strangers_gets_none_for_a_child() {
+        assert_eq!(Watcher::beside("df"), Watcher::Child);
+        assert_eq!(Watcher::beside("/usr/bin/pkill"), Watcher::Program);
+        for name in ["sudo", "xargs", "perl", "nobody-knows", "/tmp/df"] {
+            assert_eq!(Watcher::beside(name), Watcher::Orphan, "{name}");
+        }
+        let list = |names: &[&'static str]| Watcher::beside_list(names.iter().copied());
+        assert_eq!(list(&["df", "true"]), Watcher::Child);
+        assert_eq!(list(&["df", "wait"]), Watcher::Orphan);
     }
 
     #[test]
@@ -93,11 +135,11 @@ mod tests {
             let leash = Leash {
                 seconds: 60,
                 has_stdin,
-                is_looking: false,
+                watcher: Watcher::Child,
             };
             leash.text()
         };
-        assert!(text(false).contains("exec 3<&0 </dev/null; ( "));
+        assert!(text(false).contains("exec 3<&0 </dev/null; "));
         assert!(text(false).ends_with("exec 3<&-; fi; "));
         assert!(!text(true).contains("3<&"));
     }

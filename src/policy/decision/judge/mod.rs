@@ -19,6 +19,7 @@ use crate::policy::decision::does;
 use crate::policy::decision::endless;
 use crate::policy::decision::judge::authorised::question::NeedsApproval;
 use crate::policy::decision::judge::authorised::{Authorised, Form, Judged};
+use crate::policy::decision::judge::leash::Watcher;
 use crate::policy::decision::judge::purpose::Start;
 use crate::policy::decision::kind::Kind;
 use crate::policy::decision::reason::Code;
@@ -402,10 +403,12 @@ impl Assessment<'_> {
             form: match start {
                 Some(start) => Form::Job(start),
                 None => match render::alone(parsed) {
-                    Some(program) => Form::Alone {
-                        is_looking: leash::is_looking(program),
-                    },
-                    None => Form::List,
+                    Some(program) => Form::Alone(Watcher::beside(program)),
+                    None => {
+                        let names = parsed.commands.iter();
+                        let names = names.filter_map(|each| each.words.first());
+                        Form::List(Watcher::beside_list(names.map(|name| &*name.text)))
+                    }
                 },
             },
             code: decisive.code,

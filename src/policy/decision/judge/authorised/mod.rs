@@ -15,7 +15,7 @@ use crate::model::names::{CommandHash, HostAlias};
 use crate::model::stdin::Stdin;
 use crate::policy::decision::denial::{Denial, Trail};
 use crate::policy::decision::judge::job_text;
-use crate::policy::decision::judge::leash::Leash;
+use crate::policy::decision::judge::leash::{Leash, Watcher};
 use crate::policy::decision::judge::purpose::Start;
 use crate::policy::decision::judge::sudo::Raised;
 use crate::policy::decision::reason::Code;
@@ -57,12 +57,9 @@ struct What {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// One program, which takes the shell's place: no shell need wait for it.
-    Alone {
-        /// At the arguments of other processes.
-        is_looking: bool,
-    },
+    Alone(Watcher),
     /// Whatever else there is.
-    List,
+    List(Watcher),
     /// As a job that goes on by itself.
     Job(Start),
 }
@@ -177,21 +174,23 @@ impl Authorised {
     /// The bytes for the `exec` request (RFC 4254 section 6.5): nothing else is sent. The host
     /// ends the command after `seconds`, if the server has not by then.
     pub fn exec_line(&self, seconds: u32) -> String {
-        let leash = |is_looking| {
+        let leash = |watcher| {
             let leash = Leash {
                 seconds,
                 has_stdin: self.what.stdin.is_some(),
-                is_looking,
+                watcher,
             };
             leash.text()
         };
         let canonical = &self.what.canonical;
         match (self.what.shell, &self.what.form) {
             (ShellMode::Sh, Form::Job(start)) => job_text::start_line(start, canonical),
-            (ShellMode::Sh, Form::Alone { is_looking }) => {
-                render::exec_line(&leash(*is_looking), canonical, true)
+            (ShellMode::Sh, Form::Alone(watcher)) => {
+                render::exec_line(&leash(*watcher), canonical, true)
             }
-            (ShellMode::Sh, Form::List) => render::exec_line(&leash(false), canonical, false),
+            (ShellMode::Sh, Form::List(watcher)) => {
+                render::exec_line(&leash(*watcher), canonical, false)
+            }
             (ShellMode::Login, _) => render::login_line(&self.what.canonical),
             (ShellMode::Direct(_), _) => self.what.canonical.clone(),
         }
