@@ -33,7 +33,8 @@ rules:
 
 
 class Lab:
-    def __init__(self, hosts, port=2397):
+    def __init__(self, hosts, port=2397, user=None):
+        self.user = user or getpass.getuser()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bounds-"))
         self.dir.chmod(0o755)
         self.port = port
@@ -69,7 +70,7 @@ class Lab:
             lines.append(f"  - {{alias: {alias}, {where}, credentials: c, tags: [all]}}")
         config.joinpath("servers.yml").write_text("\n".join(lines) + "\n")
         config.joinpath("credentials.yml").write_text(
-            f"entries:\n  - {{name: c, username: {getpass.getuser()}, key_path: id}}\n")
+            f"entries:\n  - {{name: c, username: {self.user}, key_path: id}}\n")
         config.joinpath("policy.yml").write_text(POLICY.format(action=action, width=width))
         key = " ".join((self.dir / "host.pub").read_text().split()[:2])
         with open(self.dir / "keys" / "known_hosts", "w") as out:
@@ -80,6 +81,16 @@ class Lab:
         self.sshd.terminate()
         self.sshd.wait()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def a_login(name):
+    """A user with a bare /bin/sh, whose start-up takes no time. Needs root; `no_login` removes it."""
+    subprocess.run(["useradd", "--no-create-home", "--home-dir", "/", "--shell", "/bin/sh", "--password", "*", name], check=True)
+    return name
+
+
+def no_login(name):
+    subprocess.run(["userdel", "--force", name], check=False, stderr=subprocess.DEVNULL)
 
 
 class Group:
