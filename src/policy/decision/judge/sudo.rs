@@ -9,7 +9,7 @@
 //! ask in sudo's place or read the answer; and how the parts of the text are fed, piped and
 //! redirected makes no difference. Called by `judge` and, through [`Raised`], by `ssh`.
 
-use crate::policy::decision::judge::leash::Leash;
+use crate::policy::decision::judge::leash::{Leash, Watcher};
 use crate::policy::decision::reason::Code;
 use crate::policy::hazard::wrappers;
 use crate::policy::rule::Finding;
@@ -89,7 +89,7 @@ impl<'a> Raised<'a> {
         let leash = Leash {
             seconds,
             has_stdin: self.has_stdin,
-            is_looking: false,
+            watcher: Watcher::Orphan,
         };
         let leash = leash.text();
         quote(
