@@ -227,6 +227,38 @@ fn every_sh_keeps_to_the_limit_and_to_the_channel() {
     }
 }
 
+/// Some login shells leave copies of both outputs to what takes their place: the watcher must
+/// hold none of them, or the channel would not end with the command.
+#[test]
+fn the_output_ends_with_the_command_behind_every_login_shell() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.allow(&["id *", "echo *"]);
+    let direct = Direct::of(&fleet.setup);
+    let shells: [&[&str]; 5] = [
+        &["bash"],
+        &["zsh"],
+        &["fish"],
+        &["tcsh", "-f"],
+        &["bsd-csh", "-f"],
+    ];
+    for shell in shells {
+        for command in ["id -u", "echo x", "/usr/bin/echo x"] {
+            let line = direct.authorise("web1", command).exec_line(3_600);
+            let mut login = Command::new(tool(shell[0]));
+            login.args(&shell[1..]).args(["-c", &line]).process_group(0);
+            login.stdin(Stdio::null()).stdout(Stdio::piped());
+            let mut child = login.spawn().unwrap();
+            let mut stdout = child.stdout.take().unwrap();
+            let reader =
+                std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+            wait_until(&format!("{shell:?}, {command}: the output ends"), || {
+                reader.is_finished()
+            });
+            assert!(child.wait().unwrap().success());
+        }
+    }
+}
+
 /// A session of its own, as an SSH server makes one.
 fn start(line: &str, stdin: Stdio) -> Child {
     let mut command = Command::new("/bin/sh");

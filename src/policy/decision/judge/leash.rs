@@ -69,6 +69,10 @@ impl Watcher {
 /// First processes that take in no orphans: what keeps a container open.
 const ADOPTS_NONE: &str = "cat|sleep|tail";
 
+/// csh leaves copies of both outputs to what takes its place (4 and 5). With one of them open
+/// the watcher would hold the command's output, and with it the channel.
+const LEAKED: &str = "4>&- 5>&- 6>&- 7>&- 8>&- 9>&-";
+
 /// The watcher: `$p` is the command's first process, `$n` the time limit. `read -t` is not
 /// POSIX: where it is missing (dash), a `sleep` ends the wait; one that somebody else ended
 /// does not. After the end of the wait the command is ended if it is still there: its group
@@ -80,8 +84,12 @@ impl Leash {
     pub(super) fn text(self) -> String {
         let seconds = self.seconds;
         let (before, stdin, after) = match self.has_stdin {
-            true => ("", "</dev/null", ""),
-            false => ("exec 3<&0 </dev/null; ", "<&3 3<&-", "exec 3<&-; "),
+            true => ("", format!("</dev/null {LEAKED}"), ""),
+            false => (
+                "exec 3<&0 </dev/null; ",
+                format!("<&3 3<&- {LEAKED}"),
+                "exec 3<&-; ",
+            ),
         };
         // The name of a variable that no host has in its environment.
         let first = "mcp_ssh_leash=; { read -r mcp_ssh_leash </proc/1/comm; } 2>/dev/null; ";
