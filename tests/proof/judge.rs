@@ -66,6 +66,8 @@ const CALLS: &[(&str, &str)] = &[
     ("sudo", "setpriority"),
     ("sudo", "prlimit64"),
     ("sudo", "kill"),
+    // A node of Erlang's own for as long as it runs, which takes nobody without its cookie.
+    ("rabbitmq-diagnostics", "listen"),
     // Become the daemon's user.
     ("rabbitmq-diagnostics", "keyctl"),
     ("rabbitmq-diagnostics", "setpriority"),
