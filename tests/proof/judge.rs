@@ -68,6 +68,7 @@ const CALLS: &[(&str, &str)] = &[
     ("sudo", "kill"),
     // A node of Erlang's own for as long as it runs, which takes nobody without its cookie.
     ("rabbitmq-diagnostics", "listen"),
+    ("rabbitmqctl", "listen"),
     // Become the daemon's user.
     ("rabbitmq-diagnostics", "keyctl"),
     ("rabbitmq-diagnostics", "setpriority"),
