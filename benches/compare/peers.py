@@ -76,7 +76,7 @@ def blc_ssh_mcp(prefix, fleet):
 def ssh_mcp_rs(prefix, fleet):
     home = f"{fleet.dir}/ssh-mcp-rs"
     write(f"{home}/.ssh/known_hosts", open(fleet.known_hosts).read())
-    return Peer("ssh-mcp-rs (crates.io)", [f"{prefix}/cargo/bin/ssh-mcp", "--host", fleet.hosts[0], "--port", str(PORT), "--user", USER, "--key", fleet.key],
+    return Peer("ssh-mcp-rs (Cargo)", [f"{prefix}/cargo/bin/ssh-mcp", "--host", fleet.hosts[0], "--port", str(PORT), "--user", USER, "--key", fleet.key],
                 "shell", lambda alias, command: {"command": command}, {"HOME": home}, one_host=True)
 
 
@@ -102,5 +102,5 @@ def versions(prefix):
     of = {package["name"].lower(): package["version"] for package in json.loads(listed)}
     found += [f"{name} {of[name]} (PyPI)" for name in ("blc-ssh-mcp", "mcp", "paramiko", "asyncssh", "parallel-ssh")]
     crates = json.load(open(f"{prefix}/cargo/.crates2.json"))["installs"]
-    found += [f"{crate.split(' ')[0]} {crate.split(' ')[1]} (crates.io)" for crate in crates]
+    found += [f"{crate.split(' ')[0]} {crate.split(' ')[1]} (Cargo)" for crate in crates]
     return ", ".join(found)
