@@ -277,7 +277,7 @@ def start_up(ctx):
 def installed(ctx):
     """What each needs beside its language's runtime."""
     node = f"{ctx.prefix}/node_modules"
-    return {OURS: [ctx.binary], "ssh-mcp-rs (crates.io)": [f"{ctx.prefix}/cargo/bin/ssh-mcp"],
+    return {OURS: [ctx.binary], "ssh-mcp-rs (Cargo)": [f"{ctx.prefix}/cargo/bin/ssh-mcp"],
             "both npm servers with their packages": [node], "the PyPI packages": [f"{ctx.prefix}/venv/lib"]}
 
 
