@@ -130,9 +130,13 @@ impl<'a> Certificate<'a> {
 
     /// By the authority's key, with nothing that is older than SHA-2.
     fn is_signed(&self, verifier: &Verifier<'_>) -> bool {
-        let Some((algorithm, _)) = take_string(self.signature) else {
+        let Some((algorithm, rest)) = take_string(self.signature) else {
             return false;
         };
+        // The library goes by where the signature has to begin, whatever length stands there.
+        if !take_string(rest).is_some_and(|(_, behind)| behind.is_empty()) {
+            return false;
+        }
         let kind = self.authority.kind();
         let fits = match kind {
             "ssh-rsa" => matches!(algorithm, b"rsa-sha2-256" | b"rsa-sha2-512"),

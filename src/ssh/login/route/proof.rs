@@ -77,3 +77,48 @@ pub(crate) fn signed_by(signature: &Signature<'_>) -> bool {
     } = signature;
     Session::new().is_ok_and(|mut session| session.verifies(algorithm, key.blob(), blob, signed))
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::model::names::Port;
+    use crate::ssh::host_keys::KnownHosts;
+
+    const CERTIFICATES: &str = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/host_certificates.txt"
+    ));
+
+    /// By the library's own verifier: every byte of a certificate is under its signature, or is it.
+    #[test]
+    fn a_certificate_with_one_bit_changed_is_nobodys() {
+        let name = RecordName::new("web1", Port::new(22).unwrap());
+        let mut seen = 0;
+        for line in CERTIFICATES.lines().filter(|line| !line.starts_with('#')) {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [_, blob, kind, authority] = words.as_slice() else {
+                panic!("{line}")
+            };
+            let known = format!("@cert-authority web1 {kind} {authority}\n");
+            let known = KnownHosts::parse(known.as_bytes());
+            let believed = |blob: &[u8]| {
+                PublicKey::from_blob(blob.to_vec()).is_some_and(|key| {
+                    let now = 1_700_000_000;
+                    known.believe(&name, &key, now, &signed_by).is_ok()
+                })
+            };
+            let blob = STANDARD.decode(blob).unwrap();
+            assert!(believed(&blob), "{kind}");
+            for at in 0..blob.len() {
+                let mut changed = blob.clone();
+                changed[at] ^= 1;
+                assert!(!believed(&changed), "{kind}, byte {at}");
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 4);
+    }
+}
