@@ -225,6 +225,18 @@ impl Fleet {
         Self::with(aliases.iter().map(|alias| HostSpec::new(alias)).collect())
     }
 
+    /// Gives the hosts another login, as lines of its entry.
+    pub(crate) fn log_in_with(&self, lines: &[&str]) {
+        let mut text = format!(
+            "entries:\n  - name: fleet\n    username: {}\n",
+            login().name
+        );
+        for line in lines {
+            text += &format!("    {line}\n");
+        }
+        self.setup.write("credentials.yml", &text);
+    }
+
     pub(crate) fn with(specs: Vec<HostSpec>) -> Self {
         let mut fleet = Self::empty();
         for spec in specs {

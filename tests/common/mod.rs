@@ -24,6 +24,7 @@
     reason = "each test binary uses its own part of the harness, and a failed step of it is a failed test"
 )]
 
+mod agent;
 mod canary;
 mod daemon;
 mod feed;
@@ -37,6 +38,7 @@ mod server;
 mod setup;
 mod tools;
 
+pub(crate) use agent::Agent;
 pub(crate) use canary::Canaries;
 pub(crate) use daemon::Kind;
 pub(crate) use feed::{DEADLINE, Feed, wait_until};

@@ -9,24 +9,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
-use crate::common::{Fleet, HostSpec, Launch, Server, login, run, tool};
+use crate::common::{Agent, Fleet, HostSpec, Launch, Server, login, run};
 use crate::direct::{Direct, Ran};
 use mcp_ssh_orchestrator::testing::ssh::SshError;
 use mcp_ssh_orchestrator::testing::ssh::error::KeyProblem;
-
-/// Gives the fleet's hosts another login, as lines of its entry.
-fn log_in_with(fleet: &Fleet, lines: &[&str]) {
-    let mut text = format!(
-        "entries:\n  - name: fleet\n    username: {}\n",
-        login().name
-    );
-    for line in lines {
-        text += &format!("    {line}\n");
-    }
-    fleet.setup.write("credentials.yml", &text);
-}
 
 fn hello(fleet: &Fleet, alias: &str) -> Ran {
     Direct::of(&fleet.setup).run(alias, "echo hello")
@@ -73,7 +60,7 @@ fn every_form_of_key_gets_in() {
                 if !phrase.is_empty() {
                     lines.push("key_passphrase_secret: phrase");
                 }
-                log_in_with(&fleet, &lines);
+                fleet.log_in_with(&lines);
                 for alias in ["openssh", "dropbear"] {
                     let ran = hello(&fleet, alias);
                     assert!(
@@ -92,7 +79,7 @@ fn every_form_of_key_gets_in() {
 fn rsa_signs_with_sha2() {
     let fleet = Fleet::with(vec![HostSpec::new("web1").sshd("LogLevel DEBUG2")]);
     fleet.new_key("id_rsa", &["-t", "rsa", "-b", "2048", "-N", ""]);
-    log_in_with(&fleet, &["key_path: id_rsa"]);
+    fleet.log_in_with(&["key_path: id_rsa"]);
     gets_in(&fleet, "web1");
     let log = fleet.host("web1").log().join("\n");
     assert!(log.contains("rsa-sha2-512"), "{log}");
@@ -144,10 +131,10 @@ fn a_certificate_gets_in_where_its_key_alone_does_not() {
                 .setup
                 .key(&file, &fs::read_to_string(keys.join(&file)).unwrap());
         }
-        log_in_with(&trusting, &[&key_line]);
+        trusting.log_in_with(&[&key_line]);
         let ran = hello(&trusting, "web1");
         assert!(matches!(ran.error(), SshError::Denied { .. }), "{name}");
-        log_in_with(&trusting, &[&key_line, &cert_line]);
+        trusting.log_in_with(&[&key_line, &cert_line]);
         gets_in(&trusting, "web1");
         fs::remove_file(ca_file).unwrap();
     }
@@ -164,7 +151,7 @@ fn a_password_gets_in() {
         HostSpec::new("web3").dropbear(),
     ]);
     fleet.setup.secret("login", login().password());
-    log_in_with(&fleet, &["password_secret: login"]);
+    fleet.log_in_with(&["password_secret: login"]);
     gets_in(&fleet, "web1");
     assert!(fleet.host("web1").wait_log("Accepted password").len() > 1);
     gets_in(&fleet, "web2");
@@ -188,12 +175,12 @@ fn key_then_password() {
     ]);
     fleet.setup.secret("login", login().password());
     fleet.setup.key("stranger", &stranger_key());
-    log_in_with(&fleet, &["key_path: stranger", "password_secret: login"]);
+    fleet.log_in_with(&["key_path: stranger", "password_secret: login"]);
     gets_in(&fleet, "either");
     let log = fleet.host("either").log().join("\n");
     let (key, password) = (log.find("Failed publickey"), log.find("Accepted password"));
     assert!(key.is_some() && key < password, "{log}");
-    log_in_with(&fleet, &["key_path: id_fleet", "password_secret: login"]);
+    fleet.log_in_with(&["key_path: id_fleet", "password_secret: login"]);
     gets_in(&fleet, "both");
     // A key that is enough keeps the password here.
     gets_in(&fleet, "either");
@@ -233,7 +220,7 @@ fn an_agent_signs() {
         fleet.new_key(&format!("id_{}", args[1]), args);
         let key = fleet.setup.keys.join(format!("id_{}", args[1]));
         agent.add(&key);
-        log_in_with(&fleet, &["agent: true"]);
+        fleet.log_in_with(&["agent: true"]);
         let direct = Direct::with_agent(&fleet.setup, Some(agent.socket.clone()));
         let ran = direct.run("web1", "echo hello");
         assert_eq!(ran.ok().out(), "hello\n");
@@ -254,7 +241,7 @@ fn an_agent_is_for_the_entries_that_ask_for_it() {
     agent.add(&fleet.setup.keys.join("id_fleet"));
     fleet.setup.key("stranger", &stranger_key());
     let run = |lines: &[&str]| {
-        log_in_with(&fleet, lines);
+        fleet.log_in_with(lines);
         Direct::with_agent(&fleet.setup, Some(agent.socket.clone())).run("web1", "echo hello")
     };
     let ran = run(&["key_path: stranger"]);
@@ -270,7 +257,7 @@ fn an_agent_is_for_the_entries_that_ask_for_it() {
 fn an_agent_that_hangs_does_not_hang_the_run() {
     use mcp_ssh_orchestrator::testing::ssh::{Ended, Phase};
     let fleet = Fleet::of(&["web1"]);
-    log_in_with(&fleet, &["agent: true"]);
+    fleet.log_in_with(&["agent: true"]);
     let dir = crate::common::Scratch::new("agent");
     let socket = dir.path().join("socket");
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -324,7 +311,7 @@ fn an_agent_signs_for_the_confined_server() {
     let key = fleet.setup.keys.join("id_agent");
     agent.add(&key);
     fs::remove_file(key).unwrap();
-    log_in_with(&fleet, &["agent: true"]);
+    fleet.log_in_with(&["agent: true"]);
     fleet
         .setup
         .env("SSH_AUTH_SOCK", agent.socket.to_str().unwrap());
@@ -355,7 +342,7 @@ fn the_server_stays_who_can_ask_the_agent() {
     let agent = Agent::start();
     agent.add(&fleet.setup.keys.join("id_fleet"));
     fs::remove_file(fleet.setup.keys.join("id_fleet")).unwrap();
-    log_in_with(&fleet, &["agent: true"]);
+    fleet.log_in_with(&["agent: true"]);
     for dir in [&fleet.setup.config, &fleet.setup.keys, &fleet.setup.secrets] {
         run("chmod", &["-R", "a+rX", dir.to_str().unwrap()]);
     }
@@ -385,48 +372,6 @@ fn the_server_stays_who_can_ask_the_agent() {
     server.wait_record("the agent's warning", warned);
 }
 
-struct Agent {
-    process: Child,
-    socket: std::path::PathBuf,
-    _dir: crate::common::Scratch,
-}
-
-impl Agent {
-    fn start() -> Self {
-        let dir = crate::common::Scratch::new("agent");
-        let socket = dir.path().join("socket");
-        let process = Command::new(tool("ssh-agent"))
-            .args(["-D", "-a"])
-            .arg(&socket)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        crate::common::wait_until("the agent listens", || socket.exists());
-        Agent {
-            process,
-            socket,
-            _dir: dir,
-        }
-    }
-
-    fn add(&self, key: &Path) {
-        let done = Command::new(tool("ssh-add"))
-            .arg("-q")
-            .arg(key)
-            .env("SSH_AUTH_SOCK", &self.socket)
-            .status()
-            .unwrap();
-        assert!(done.success());
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// sshd hangs up at the last refusal that it has patience for (`MaxAuthTries`), and says no
 /// more than that. It said no before, and that is what is reported.
 #[test]
@@ -444,7 +389,7 @@ fn a_host_that_hangs_up_after_refusals_has_refused() {
         &["agent: true", "password_secret: word"],
     ] {
         fleet.setup.secret("word", "not-the-word");
-        log_in_with(&fleet, lines);
+        fleet.log_in_with(lines);
         let direct = Direct::with_agent(&fleet.setup, Some(agent.socket.clone()));
         let ran = direct.run("web1", "echo hello");
         let denied = matches!(ran.error(), SshError::Denied { .. });
@@ -482,7 +427,7 @@ fn a_login_that_the_host_does_not_take_is_not_called_wrong() {
         ("both", &[key, "password_secret: wrong"], wrong),
         ("passwords-alone", &["password_secret: wrong"], wrong),
     ] {
-        log_in_with(&fleet, lines);
+        fleet.log_in_with(lines);
         let ran = hello(&fleet, alias);
         assert_eq!(
             ran.error().for_assistant(),
@@ -492,7 +437,7 @@ fn a_login_that_the_host_does_not_take_is_not_called_wrong() {
         );
         assert_eq!(ran.error().phase().unwrap().as_str(), "authenticate");
     }
-    log_in_with(&fleet, &[key]);
+    fleet.log_in_with(&[key]);
     let why = hello(&fleet, "both").error().for_operator();
     assert!(why.contains("(password)"), "{why}");
 }
@@ -573,7 +518,7 @@ fn what_does_not_get_in_says_why() {
         ),
     ];
     for (lines, text) in cases {
-        log_in_with(&fleet, lines);
+        fleet.log_in_with(lines);
         let ran = hello(&fleet, "web1");
         assert_eq!(ran.error().for_assistant(), *text, "{lines:?}");
         assert!(!ran.error().for_operator().contains("open sesame"));

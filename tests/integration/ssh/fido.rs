@@ -11,7 +11,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -23,7 +23,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::sha::sha256;
 use openssl::sign::Signer;
 
-use crate::common::{Fleet, HostSpec, Scratch, login, run, run_cli, tool, wait_until};
+use crate::common::{Agent, Fleet, HostSpec, Scratch, login, run, run_cli};
 use crate::direct::Direct;
 use mcp_ssh_orchestrator::testing::ssh::SshError;
 use mcp_ssh_orchestrator::testing::ssh::error::KeyProblem;
@@ -194,17 +194,6 @@ fn answer(
     client.write_all(&framed).ok()
 }
 
-fn entry(fleet: &Fleet, lines: &[&str]) {
-    let mut text = format!(
-        "entries:\n  - name: fleet\n    username: {}\n",
-        login().name
-    );
-    for line in lines {
-        text += &format!("    {line}\n");
-    }
-    fleet.setup.write("credentials.yml", &text);
-}
-
 /// Lets this key in at the only host of a fleet, whose own directory is found by its log.
 fn hosts_with(line: &str) -> (Fleet, PathBuf) {
     let file = PathBuf::from(format!(
@@ -230,7 +219,7 @@ fn a_key_in_a_device_signs() {
             &["agent: true"][..],
             &["agent: true", "identity: device.pub"],
         ] {
-            entry(&fleet, lines);
+            fleet.log_in_with(lines);
             let direct = Direct::with_agent(&fleet.setup, Some(agent.socket.clone()));
             let ran = direct.run("web1", "echo hello");
             assert!(
@@ -294,7 +283,7 @@ fn identity_names_the_one_key_that_is_offered() {
     fs::remove_file(mine).unwrap();
     fleet.setup.key("mine.pub", &public);
     let direct = || Direct::with_agent(&fleet.setup, Some(agent.socket.clone()));
-    entry(&fleet, &["agent: true"]);
+    fleet.log_in_with(&["agent: true"]);
     let ran = direct().run("web1", "echo hello");
     assert!(
         matches!(ran.error(), SshError::Denied { .. }),
@@ -310,7 +299,7 @@ fn identity_names_the_one_key_that_is_offered() {
             .count()
     };
     let before = refusals();
-    entry(&fleet, &["agent: true", "identity: mine.pub"]);
+    fleet.log_in_with(&["agent: true", "identity: mine.pub"]);
     assert_eq!(direct().run("web1", "echo hello").ok().out(), "hello\n");
     assert_eq!(refusals(), before);
     // One that the agent does not hold: no other is offered in its place.
@@ -327,7 +316,7 @@ fn identity_names_the_one_key_that_is_offered() {
             absent.to_str().unwrap(),
         ],
     );
-    entry(&fleet, &["agent: true", "identity: absent.pub"]);
+    fleet.log_in_with(&["agent: true", "identity: absent.pub"]);
     let ran = direct().run("web1", "echo hello");
     assert!(
         matches!(ran.error(), SshError::Key(KeyProblem::Identity { .. })),
@@ -339,54 +328,12 @@ fn identity_names_the_one_key_that_is_offered() {
     fleet
         .setup
         .env("SSH_AUTH_SOCK", agent.socket.to_str().unwrap());
-    entry(&fleet, &["agent: true", "identity: id_fleet"]);
+    fleet.log_in_with(&["agent: true", "identity: id_fleet"]);
     let check = run_cli(&fleet.setup, &["check"]);
     let text = String::from_utf8_lossy(&check.stdout).into_owned();
     assert!(text.contains("identity names a .pub file"), "{text}");
-    entry(&fleet, &["key_path: id_fleet", "identity: mine.pub"]);
+    fleet.log_in_with(&["key_path: id_fleet", "identity: mine.pub"]);
     let check = run_cli(&fleet.setup, &["check"]);
     let text = String::from_utf8_lossy(&check.stdout).into_owned();
     assert!(text.contains("identity beside agent: true"), "{text}");
-}
-
-struct Agent {
-    process: std::process::Child,
-    socket: PathBuf,
-    _dir: Scratch,
-}
-
-impl Agent {
-    fn start() -> Self {
-        let dir = Scratch::new("agent");
-        let socket = dir.path().join("socket");
-        let process = std::process::Command::new(tool("ssh-agent"))
-            .args(["-D", "-a"])
-            .arg(&socket)
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        wait_until("the agent listens", || socket.exists());
-        Agent {
-            process,
-            socket,
-            _dir: dir,
-        }
-    }
-
-    fn add(&self, key: &Path) {
-        let done = std::process::Command::new(tool("ssh-add"))
-            .arg("-q")
-            .arg(key)
-            .env("SSH_AUTH_SOCK", &self.socket)
-            .status()
-            .unwrap();
-        assert!(done.success());
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

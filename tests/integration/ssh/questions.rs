@@ -77,17 +77,6 @@ fn tools() {
     );
 }
 
-fn log_in_with(fleet: &Fleet, lines: &[&str]) {
-    let mut text = format!(
-        "entries:\n  - name: fleet\n    username: {}\n",
-        login().name
-    );
-    for line in lines {
-        text += &format!("    {line}\n");
-    }
-    fleet.setup.write("credentials.yml", &text);
-}
-
 fn hello(fleet: &Fleet) -> Ran {
     Direct::of(&fleet.setup).run("web1", "echo hello")
 }
@@ -111,7 +100,7 @@ fn fleet(asking: &Asking, methods: &str) -> Fleet {
 fn a_named_answer_goes_to_its_question() {
     let asking = Asking::new("both", true);
     let fleet = fleet(&asking, "keyboard-interactive");
-    log_in_with(&fleet, &[PASSWORD, CODE]);
+    fleet.log_in_with(&[PASSWORD, CODE]);
     assert_eq!(hello(&fleet).ok().out(), "hello\n");
     fleet.host("web1").wait_log("Accepted keyboard-interactive");
     // The same code does not count twice, and is given once a login.
@@ -125,10 +114,9 @@ fn a_named_answer_goes_to_its_question() {
     assert_eq!(hello(&fleet).ok().out(), "hello\n");
     // Every question can be named.
     fleet.setup.secret("code", &code(2));
-    log_in_with(
-        &fleet,
-        &["prompts: [{text: \"*OATH*\", secret: code}, {text: \"*Password:\", secret: login}]"],
-    );
+    fleet.log_in_with(&[
+        "prompts: [{text: \"*OATH*\", secret: code}, {text: \"*Password:\", secret: login}]",
+    ]);
     assert_eq!(hello(&fleet).ok().out(), "hello\n");
 }
 
@@ -136,16 +124,13 @@ fn a_named_answer_goes_to_its_question() {
 fn a_key_first_then_questions() {
     let asking = Asking::new("key", false);
     let fleet = fleet(&asking, "publickey,keyboard-interactive");
-    log_in_with(&fleet, &[KEY, CODE]);
+    fleet.log_in_with(&[KEY, CODE]);
     assert_eq!(hello(&fleet).ok().out(), "hello\n");
     let log = fleet.host("web1").log().join("\n");
     assert!(log.contains("Partial publickey"), "{log}");
     fleet.setup.secret("code", &code(1));
     fleet.setup.secret("wrong", "00000000");
-    log_in_with(
-        &fleet,
-        &[KEY, "prompts: [{text: \"*OATH*\", secret: wrong}]"],
-    );
+    fleet.log_in_with(&[KEY, "prompts: [{text: \"*OATH*\", secret: wrong}]"]);
     let ran = hello(&fleet);
     assert!(
         matches!(ran.error(), SshError::Denied { .. }),
@@ -165,7 +150,7 @@ fn a_question_that_nothing_is_named_for_is_not_answered() {
         &[KEY, PASSWORD][..],
         &[KEY, "prompts: [{text: \"*Verification*\", secret: code}]"],
     ] {
-        log_in_with(&fleet, lines);
+        fleet.log_in_with(lines);
         let ran = hello(&fleet);
         let SshError::Prompt { question } = ran.error() else {
             panic!("{:?}", ran.report)
@@ -201,7 +186,7 @@ fn what_the_host_wants_first_comes_first() {
         if asks {
             lines.push(CODE);
         }
-        log_in_with(&fleet, &lines);
+        fleet.log_in_with(&lines);
         let ran = hello(&fleet);
         assert!(
             ran.report.error.is_none(),
@@ -217,7 +202,7 @@ fn a_refused_password_is_no_answer_to_a_question() {
     let asking = Asking::new("refused", true);
     let fleet = fleet(&asking, "any");
     fleet.setup.secret("login", "not-the-word");
-    log_in_with(&fleet, &[PASSWORD]);
+    fleet.log_in_with(&[PASSWORD]);
     let ran = hello(&fleet);
     assert!(
         matches!(ran.error(), SshError::Denied { .. }),
@@ -237,7 +222,7 @@ fn prompts_are_checked_at_load() {
         ("prompts: {text: x}", "a list"),
         ("prompts: [{text: x, secret: ../code}]", "1 to 100"),
     ] {
-        log_in_with(&fleet, &[KEY, wrong]);
+        fleet.log_in_with(&[KEY, wrong]);
         let check = run_cli(&fleet.setup, &["check"]);
         let text = String::from_utf8_lossy(&check.stdout).into_owned();
         assert!(
