@@ -220,7 +220,9 @@ impl Client {
                 link.goodbye();
                 continue;
             }
-            let alive = link.seems_alive();
+            let watch = control.within(Phase::Run, Deadline::after(PROBE));
+            // An end that the network has told must be seen, whoever reads the socket.
+            let alive = link.catch_up(&watch).is_ok() && link.seems_alive();
             if let Some(spare) = &mut spare {
                 spare.look(&mut link);
             }
@@ -235,7 +237,6 @@ impl Client {
             }
             // Nothing has been asked of the host yet, so a session that turns out to be
             // dead is simply replaced.
-            let watch = control.within(Phase::Run, Deadline::after(PROBE));
             let ready = match spare {
                 Some(spare) => spare.take(&mut link, self.fresh, &watch),
                 None => exec::reopen(&mut link, &watch).map(|()| Ready::Granted),

@@ -32,6 +32,8 @@ struct Queues {
     /// Nothing more comes down, and why.
     ended: Option<String>,
     let_go: bool,
+    /// The run wants to know when all that the host has said has come down.
+    asked: bool,
 }
 
 /// The run's end of it.
@@ -90,6 +92,16 @@ impl Conduit {
         self.lock().let_go
     }
 
+    pub(crate) fn is_asked(&self) -> bool {
+        self.lock().asked
+    }
+
+    /// What the outer session had received when the run asked has come down, or its end has.
+    pub(crate) fn answer(&self) {
+        self.lock().asked = false;
+        self.wake_run();
+    }
+
     fn wake_run(&self) {
         // The counter can only be full if the run has been woken already.
         let _ = self.run.write(1);
@@ -134,6 +146,18 @@ impl RunEnd {
         drop(queues);
         self.0.relay.wake();
         taken.len()
+    }
+
+    /// Asks to be told when all that the outer session has received so far has come down.
+    pub(crate) fn ask(&self) {
+        self.0.lock().asked = true;
+        self.0.relay.wake();
+    }
+
+    /// Whether [`RunEnd::ask`] has its answer, or nothing comes any more.
+    pub(crate) fn is_answered(&self) -> bool {
+        let queues = self.0.lock();
+        !queues.asked || queues.ended.is_some()
     }
 
     /// Readable when there may be something to do.
@@ -187,6 +211,8 @@ mod tests {
             (&b"hello world"[..], "over")
         );
         assert!(!conduit.is_let_go());
+        run.ask();
+        assert!(conduit.is_asked() && run.is_answered(), "it has ended");
         drop(run);
         assert!(conduit.is_let_go());
     }

@@ -350,6 +350,26 @@ impl Link {
             || matches!(&self.carrier, Carrier::Tunnel(outer) if outer.has_outbound())
     }
 
+    /// Waits until what the sockets below have received has come up to here. Only where another
+    /// thread carries it is there anything to wait for.
+    ///
+    /// # Errors
+    /// The watch's time is up, or its switch was thrown.
+    pub(crate) fn catch_up(&mut self, watch: &Watch<'_>) -> Result<(), SshError> {
+        match &mut self.carrier {
+            Carrier::Socket(_) => Ok(()),
+            Carrier::Tunnel(outer) => outer.catch_up(watch),
+            Carrier::Conduit(end) => {
+                end.ask();
+                while !end.is_answered() {
+                    wait_for(end.as_fd(), PollFlags::POLLIN, watch, KEEP_ALIVE)?;
+                    end.settle();
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Whether an idle session can still be used, as far as can be told without asking the
     /// host: no end of file, no error, and what it said meanwhile is taken in.
     pub(crate) fn seems_alive(&mut self) -> bool {

@@ -32,6 +32,9 @@ const UNASKED: Duration = Duration::from_secs(1);
 /// Longest sleep; there are keepalives to be sent.
 const NAP: Duration = Duration::from_secs(5);
 const STACK: usize = 512 * 1024;
+/// Turns after which a question of [`RunEnd::ask`] is answered although there is still more:
+/// a session on which so much comes is alive.
+const TURNS: u8 = 8;
 /// Bytes moved at once.
 const PIECE: usize = 32 * 1024;
 /// Bytes libssh2 may hold: what one session may, and a tunnel's window for each.
@@ -219,6 +222,8 @@ struct Carried {
     ended: bool,
     /// The run has let go, and its last words were taken.
     gone: bool,
+    /// Turns since it was seen that the run asks; none: it does not.
+    asked: Option<u8>,
 }
 
 impl<T> Relay<T> {
@@ -226,7 +231,10 @@ impl<T> Relay<T> {
         let control = Control::new(Deadline::Never, self.shared.wake.clone());
         let cause = loop {
             self.shared.wake.settle();
-            match self.turn() {
+            self.hear_questions();
+            let turn = self.turn();
+            self.answer_questions(matches!(turn, Ok(true)));
+            match turn {
                 Ok(true) => continue,
                 Ok(false) if self.is_over() => break "it was not used any more".to_owned(),
                 Ok(false) => {}
@@ -246,6 +254,26 @@ impl<T> Relay<T> {
             }
         };
         self.end(&cause);
+    }
+
+    /// Before a turn: what is asked during one is answered after the next.
+    fn hear_questions(&mut self) {
+        for carried in &mut self.tunnels {
+            if carried.asked.is_none() && carried.conduit.is_asked() {
+                carried.asked = Some(0);
+            }
+        }
+    }
+
+    fn answer_questions(&mut self, there_is_more: bool) {
+        for carried in &mut self.tunnels {
+            let Some(turns) = carried.asked else { continue };
+            carried.asked =
+                Some(turns.saturating_add(1)).filter(|turns| there_is_more && *turns < TURNS);
+            if carried.asked.is_none() {
+                carried.conduit.answer();
+            }
+        }
     }
 
     /// Moves what can be moved without waiting; whether anything was.
@@ -311,6 +339,7 @@ impl<T> Relay<T> {
                             up: Vec::new(),
                             ended: false,
                             gone: false,
+                            asked: None,
                         });
                     }
                     (tunnel, conduit) => {
