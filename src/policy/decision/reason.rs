@@ -357,9 +357,11 @@ impl Code {
             Self::Dollar => (
                 "syntax:dollar",
                 "Variables are not expanded, and \"$(COMMAND)\" only inside double quotes, behind \
-                 text that is no option, or as an operand of echo or printf",
+                 text that is no option, or as an operand of echo or printf; elsewhere for numbers, \
+                 dates and names alone: pgrep, pidof, date +FORMAT, hostname, uname -r, docker ps -q",
                 "Write the value out; use printenv NAME for a variable; put a literal $ in single \
-                 quotes; run a COMMAND whose output is to be options or names in a call of its own",
+                 quotes; in the middle of a word, have pgrep print one number (pgrep -o); run any \
+                 other COMMAND in a call of its own and use what it printed",
             ),
             Self::Backtick => (
                 "syntax:backtick",

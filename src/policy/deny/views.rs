@@ -7,7 +7,7 @@
 //! `shadow`, though it is `/etc/shadow`. Called by `deny` for commands with wildcards.
 
 use crate::policy::rule::glob;
-use crate::policy::syntax::command::{OUTPUT, STATUS, Simple};
+use crate::policy::syntax::command::{OUTPUTS, STATUS, Simple};
 
 /// One character of a command, or what the shell puts in its place.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,7 +39,7 @@ impl Expansion {
             parts.extend(word.text.char_indices().map(|(at, c)| match c {
                 '*' if word.globs.contains(&at) => Part::Many,
                 '?' if word.globs.contains(&at) => Part::One,
-                OUTPUT | STATUS => Part::Anything,
+                c if c == STATUS || OUTPUTS.contains(&c) => Part::Anything,
                 '~' if word.globs.contains(&at) => Part::Anything,
                 c => Part::Text(glob::fold(c)),
             }));

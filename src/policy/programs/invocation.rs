@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::policy::hazard::wrappers;
 use crate::policy::programs::reading::{Argument, Reading, Role, What};
 use crate::policy::programs::walk::read;
-use crate::policy::syntax::command::{OUTPUT, Simple, Word};
+use crate::policy::syntax::command::{OUTPUT, Simple, TEXT, Word};
 
 /// Longest chain of programs that is followed.
 const DEEPEST: usize = 8;
@@ -141,7 +141,7 @@ pub(crate) fn arguments<'a>(words: &'a [Word<'_>]) -> Vec<Argument<'a>> {
                 text: &word.text,
                 spreads: word.globs.iter().any(wild),
                 // A status is a number, and the lexer lets it stand where a number can do nothing.
-                open: word.text.contains(OUTPUT),
+                open: word.text.contains([OUTPUT, TEXT]),
             }
         })
         .collect()

@@ -7,6 +7,7 @@ use crate::policy::filter::{self, awk, sed, sql};
 use crate::policy::programs::effects::Effects;
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Argument, Role, Unknown, What};
+use crate::policy::syntax::command::OUTPUTS;
 
 /// The role of an option's value, with what the value adds to these effects.
 pub(crate) fn value_of<'w>(
@@ -62,6 +63,9 @@ pub(crate) fn takes(kind: &Kind, word: Argument<'_>) -> bool {
             kind,
             Kind::Text | Kind::Number | Kind::Word | Kind::Pid | Kind::Unit | Kind::Object
         );
+    }
+    if word.text.contains(OUTPUTS) {
+        return kind.takes_filled(word.text);
     }
     // What is known only on the host can be checked for nothing.
     kind.takes(word.text) && (!word.open || *kind == Kind::Text)

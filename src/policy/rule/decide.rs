@@ -18,7 +18,7 @@ use crate::policy::rule::reads::Taken;
 use crate::policy::rule::word_pattern::Freedom;
 use crate::policy::rule::{Finding, Grant, Rule, Rules, free_words};
 use crate::policy::source::{Action, Line};
-use crate::policy::syntax::command::{Directory, OUTPUT, STATUS, Simple, Word};
+use crate::policy::syntax::command::{Directory, OUTPUTS, STATUS, Simple, Word};
 use crate::policy::syntax::shell_text::behind_wrapper;
 
 /// One command, or what a wrapper runs, with what is needed to decide it.
@@ -347,7 +347,7 @@ fn is_always_allowed(words: &[Word<'_>]) -> bool {
             !word
                 .text
                 .get(*at..)
-                .is_some_and(|text| text.starts_with([OUTPUT, STATUS]))
+                .is_some_and(|text| text.starts_with(OUTPUTS) || text.starts_with(STATUS))
         })
     };
     !words.iter().any(lists)

@@ -18,7 +18,7 @@
 
 use crate::policy::hazard::wrappers;
 use crate::policy::rule::glob::{self, Glob, Token};
-use crate::policy::syntax::command::OUTPUT;
+use crate::policy::syntax::command::{OUTPUT, TEXT};
 use crate::policy::syntax::lexer::Word;
 
 /// Longest pattern, in bytes.
@@ -236,7 +236,7 @@ impl Slot {
 
 /// Whether a path has a `..` component, or may get one from another command's output.
 pub(crate) fn climbs(path: &str) -> bool {
-    path.contains(OUTPUT)
+    path.contains([OUTPUT, TEXT])
         || (path.contains("..") && path.split('/').any(|component| component == ".."))
 }
 

@@ -17,6 +17,20 @@ use crate::policy::rule::glob::EXPANDED;
 pub const OUTPUT: char = '\u{E002}';
 /// Stands in [`Word::text`] for `$?`. No command may hold it.
 pub const STATUS: char = '\u{E003}';
+/// As [`OUTPUT`], of a command that prints digits, or nothing: one number, or several with
+/// blanks, commas or line breaks between them.
+pub(crate) const NUMBER: char = '\u{E004}';
+/// As [`OUTPUT`], of a command that prints a name, or nothing: letters, digits and `._+~-`, the
+/// first of them a letter or digit.
+pub(crate) const NAME: char = '\u{E005}';
+/// As [`OUTPUT`], of a command that prints a text that begins with a letter or digit, or nothing.
+pub(crate) const TEXT: char = '\u{E006}';
+/// A whole word without quotes, of which the shell makes none, one or several [`NUMBER`]s.
+pub(crate) const NUMBERS: char = '\u{E007}';
+/// The same of [`NAME`]s.
+pub(crate) const NAMES: char = '\u{E008}';
+/// What stands for the output of a command.
+pub(crate) const OUTPUTS: [char; 6] = [OUTPUT, NUMBER, NAME, TEXT, NUMBERS, NAMES];
 
 /// A text that was understood whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,11 +169,11 @@ pub struct Word<'t> {
     /// Byte offset of its first byte, quotes included, into the judged text.
     pub start: usize,
     /// Byte offsets into `text` of what the host expands, in order: `*` and `?`, a `~` at
-    /// the beginning, [`OUTPUT`], [`STATUS`].
+    /// the beginning, [`OUTPUTS`], [`STATUS`].
     pub globs: Vec<usize>,
     /// Whether any part of it was quoted or escaped.
     pub quoted: bool,
-    /// What stands for each [`OUTPUT`], in order.
+    /// What stands for each of [`OUTPUTS`], in order.
     pub outputs: Vec<List<'t>>,
     /// It is the text behind a shell's `-c`, understood: its one output, for which nothing
     /// stands in the text, is the list that the shell runs.
@@ -278,10 +292,10 @@ impl<'t> Word<'t> {
 
     /// For a person: with `$(…)` and `$?` where the text has a stand-in.
     pub fn shown(&self) -> Cow<'_, str> {
-        if !self.text.contains([OUTPUT, STATUS]) {
+        if !self.text.contains(OUTPUTS) && !self.text.contains(STATUS) {
             return Cow::Borrowed(&self.text);
         }
-        let shown = self.text.replace(OUTPUT, "$(…)").replace(STATUS, "$?");
+        let shown = self.text.replace(OUTPUTS, "$(…)").replace(STATUS, "$?");
         Cow::Owned(shown)
     }
 }

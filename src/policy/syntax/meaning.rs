@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::policy::hazard::wrappers;
-use crate::policy::syntax::command::{OUTPUT, STATUS, Word};
+use crate::policy::syntax::command::{NAMES, NUMBERS, OUTPUT, OUTPUTS, STATUS, Word};
 
 /// Programs whose first operand is a pattern or a script, not a file.
 const PATTERN_FIRST: &[&str] = &[
@@ -100,7 +100,8 @@ pub(crate) fn globs_are_plain(word: &Word<'_>) -> bool {
     let text = &*word.text;
     let mut offset = 0;
     (text.starts_with('/') || text.starts_with("./"))
-        && !text.contains([OUTPUT, STATUS])
+        && !text.contains(OUTPUTS)
+        && !text.contains(STATUS)
         && text.split('/').all(|component| {
             let range = offset..=offset + component.len();
             offset += component.len() + 1;
@@ -122,9 +123,13 @@ pub(crate) fn position_in_text(word: &Word<'_>, offset: usize, text: &str) -> us
         .map_or(word.start, |(at, _)| at)
 }
 
+/// Most outputs of commands within the words of one command, each of which may be empty.
+const OUTPUTS_MAX: usize = 3;
+
 /// The places of words that hold another command's output, or `$?`, where that could be an
 /// option or another file than the policy knows: the word must begin with text of its own,
-/// or be an operand of a program that only prints it.
+/// or be an operand of a program that only prints it. An output that is no option by its form
+/// may begin a word, and be the value of a long option.
 pub(crate) fn loose_outputs(words: &[Word<'_>]) -> Vec<usize> {
     let program = words
         .first()
@@ -133,13 +138,35 @@ pub(crate) fn loose_outputs(words: &[Word<'_>]) -> Vec<usize> {
     let is_loose = |(index, word): &(usize, &Word<'_>)| {
         let begins = !word.text.starts_with([OUTPUT, '-']);
         let output = word.text.contains(OUTPUT) && !begins && !prints(*index);
+        let typed =
+            word.text.contains(OUTPUTS) && !prints(*index) && !cannot_be_an_option(&word.text);
         // A number is no danger to what compares numbers.
         let compares = matches!(program, "test" | "[") && word.text.chars().eq([STATUS]);
         let status = word.text.contains(STATUS) && !prints(*index) && !compares;
-        output || status
+        output || typed || status
     };
-    let words = words.iter().enumerate();
-    words.filter(is_loose).map(|(_, word)| word.start).collect()
+    let count = |word: &Word<'_>| word.text.matches(OUTPUTS).count();
+    let several = words
+        .iter()
+        .filter(|word| word.text.contains([NUMBERS, NAMES]));
+    let too_many =
+        words.iter().map(count).sum::<usize>() > OUTPUTS_MAX && !prints(2) || several.count() > 1;
+    let all = words.iter().enumerate();
+    all.filter(|word| is_loose(word) || (too_many && word.1.text.contains(OUTPUTS)))
+        .map(|(_, word)| word.start)
+        .collect()
+}
+
+/// Whether no output, an empty one included, makes an option of it, or another one.
+fn cannot_be_an_option(text: &str) -> bool {
+    let rest = text.trim_start_matches(OUTPUTS);
+    match rest.strip_prefix("--").filter(|_| rest.len() == text.len()) {
+        Some(long) => {
+            let name = long.split(OUTPUTS).next().unwrap_or_default();
+            name.contains('=')
+        }
+        None => !rest.starts_with('-'),
+    }
 }
 
 /// `NAME` of an assignment.

@@ -8,7 +8,8 @@
 
 use crate::policy::decision::subject::Quotes;
 use crate::policy::syntax::command::{
-    Command, Compound, Connective, List, OUTPUT, Parsed, Pipeline, Redirect, STATUS, Simple, Word,
+    Command, Compound, Connective, List, NAMES, NUMBERS, OUTPUTS, Parsed, Pipeline, Redirect,
+    STATUS, Simple, Word,
 };
 
 /// The whole tree, every word quoted.
@@ -120,7 +121,7 @@ impl Renderer<'_, '_> {
     }
 
     /// One word. What the host fills in stays bare, or stands in double quotes of its own,
-    /// so that it can make no other words.
+    /// so that it can make no other words than it may.
     fn word(&self, word: &Word<'_>, out: &mut String) {
         if let Some(quotes) = self.quotes {
             let quote = match quotes {
@@ -147,10 +148,17 @@ impl Renderer<'_, '_> {
             let mark = marked.chars().next();
             let mut length = mark.map_or(0, char::len_utf8);
             match mark {
-                Some(OUTPUT) => {
-                    out.push_str("\"$( ");
+                Some(mark) if OUTPUTS.contains(&mark) => {
+                    let quote = if [NUMBERS, NAMES].contains(&mark) {
+                        ""
+                    } else {
+                        "\""
+                    };
+                    out.push_str(quote);
+                    out.push_str("$( ");
                     self.list(outputs.next().unwrap_or(&List::default()), out);
-                    out.push_str(" )\"");
+                    out.push_str(" )");
+                    out.push_str(quote);
                 }
                 Some(STATUS) => out.push_str("\"$?\""),
                 // Only up to a bare / is a ~ the home.

@@ -9,7 +9,8 @@
 use std::borrow::Cow;
 
 use crate::policy::decision::reason::Code;
-use crate::policy::syntax::command::{List, OUTPUT, STATUS, Word};
+use crate::policy::syntax::command::{List, STATUS, Word};
+use crate::policy::syntax::prints;
 use crate::policy::syntax::reader::Reader;
 
 /// Most words in one text, programs included.
@@ -225,11 +226,11 @@ impl<'t> Reader<'t> {
         self.at += 1;
         let rest = self.rest();
         let operand = draft.place == Place::Operand;
-        if rest.starts_with('(') && !rest.starts_with("((") && quoted && operand {
-            self.at += 1;
-            let list = self.deeper(Self::inside_parentheses);
-            draft.outputs.push(list);
-            draft.put(OUTPUT, self.at);
+        if rest.starts_with('(')
+            && !rest.starts_with("((")
+            && operand
+            && self.output(draft, open, quoted)
+        {
             return;
         }
         if rest.starts_with('?') && operand {
@@ -260,6 +261,26 @@ impl<'t> Reader<'t> {
         if rest.starts_with('(') {
             self.skip_parentheses();
         }
+    }
+
+    /// `$(COMMAND)`, whose `$` stands at `open`. Without quotes only where its words are known
+    /// for what they are: a shell cuts what it prints, and looks for files; `false` otherwise,
+    /// with nothing taken.
+    fn output(&mut self, draft: &mut Draft<'t>, open: usize, quoted: bool) -> bool {
+        let before = (self.at, self.commands.len(), self.faults.len(), self.words);
+        self.at += 1;
+        let list = self.deeper(Self::inside_parentheses);
+        let whole = open == draft.start && Self::ends_word(self.byte(0));
+        let kept = prints::of(&list, &self.commands).stand_in(quoted, whole);
+        if let Some(stand_in) = kept {
+            draft.outputs.push(list);
+            draft.put(stand_in, self.at);
+            return true;
+        }
+        (self.at, _, _, self.words) = before;
+        self.commands.truncate(before.1);
+        self.faults.truncate(before.2);
+        false
     }
 
     /// Refuses an old-style substitution and steps over it.

@@ -8,6 +8,7 @@
 pub(crate) mod authorised;
 mod detached;
 pub(crate) mod file;
+mod filled_in;
 pub(crate) mod job_text;
 mod leash;
 pub(crate) mod purpose;
@@ -19,6 +20,7 @@ use crate::policy::decision::does;
 use crate::policy::decision::endless;
 use crate::policy::decision::judge::authorised::question::NeedsApproval;
 use crate::policy::decision::judge::authorised::{Authorised, Form, Judged};
+use crate::policy::decision::judge::filled_in::FilledIn;
 use crate::policy::decision::judge::leash::Watcher;
 use crate::policy::decision::judge::purpose::Start;
 use crate::policy::decision::kind::Kind;
@@ -101,11 +103,19 @@ impl Policy {
             Err(_) => assessment.hit = deny.in_text(text),
             Ok(parsed) => {
                 // Each command is read by its description once, for all that ask of it.
-                let invocations = Invocation::of_each(&parsed.commands);
-                assessment.hit = deny.find(text, &parsed.commands, &invocations);
-                let each = parsed.commands.iter().zip(&invocations);
+                let filled = FilledIn::of(&parsed.commands);
+                let filled = filled.as_ref();
+                let commands = filled.map_or(&parsed.commands, |filled| &filled.commands);
+                let invocations = Invocation::of_each(commands);
+                assessment.hit = deny.find(text, commands, &invocations);
+                let each = commands.iter().zip(&invocations);
                 let decide = |(command, invocation)| self.decide(subject, command, invocation);
                 assessment.findings = each.map(decide).collect();
+                if let Some(filled) = filled {
+                    assessment.hit = assessment.hit.map(|hit| filled.place(hit));
+                    let findings = std::mem::take(&mut assessment.findings);
+                    assessment.findings = filled.strictest(findings, &invocations);
+                }
                 filters_need_a_rule_before_them(&parsed.commands, &mut assessment.findings);
                 assessment.denied_whole = self.rules.denies_text(subject, text);
             }

@@ -4,6 +4,7 @@
 //! where a word of another form would be read differently by some version of the program.
 //! Called by the parser of descriptions and by the reader.
 
+mod filled;
 mod forms;
 mod sites;
 mod template;
