@@ -78,6 +78,9 @@ pub mod model {
             TaskId,
         };
     }
+    pub mod room {
+        pub use crate::model::room::{AuditSpace, Room};
+    }
     pub mod security_event {
         pub use crate::model::security_event::{EventValue, SecurityEvent};
     }

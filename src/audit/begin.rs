@@ -61,6 +61,8 @@ impl Audit {
             }
         }
         self.emit(Record::ServerStart(start));
+        // What it finds is on record; a command looks again.
+        let _ = self.look_at_space();
         Ok(())
     }
 
@@ -83,7 +85,13 @@ impl Audit {
                 Audit::over(shared).emit(record);
             }
         };
-        let wakeup = committer::start(&ledger, archive, say)
+        let shared = Arc::downgrade(&self.shared);
+        let look = move || {
+            if let Some(shared) = shared.upgrade() {
+                let _ = Audit::over(shared).look_at_space();
+            }
+        };
+        let wakeup = committer::start(&ledger, archive, say, look)
             .map_err(|error| of(&path, Failure::Thread(error)))?;
         // Set once, by the one call of begin(): a second one would find the file locked.
         let _ = self.shared.file.set((ledger, wakeup));

@@ -33,6 +33,12 @@ pub enum Failure {
     /// What a failed write left behind can't be cut off.
     Mend(Errno),
     Deleted,
+    /// So many bytes are free on its disk, and `refuse_below` wants more.
+    NoRoom {
+        free: u64,
+    },
+    /// How much room there is cannot be told.
+    Space(Errno),
     /// The name stands for another file that is not empty.
     Replaced,
     /// Somebody else wrote to the file or cut it.
@@ -79,6 +85,16 @@ impl fmt::Display for Failure {
                 errno.desc()
             ),
             Self::Deleted => f.write_str("it was deleted; send SIGHUP to begin another"),
+            Self::NoRoom { free } => write!(
+                f,
+                "{free} bytes are free on its disk, less than audit_space: refuse_below; \
+                 make room, or move older files away"
+            ),
+            Self::Space(errno) => write!(
+                f,
+                "cannot tell how much room its disk has: {}",
+                errno.desc()
+            ),
             Self::Replaced => f.write_str(
                 "its name stands for another file; put the right one back, or move the other \
                  away and send SIGHUP",
@@ -111,9 +127,25 @@ pub enum AuditError {
 impl AuditError {
     /// Says what is wrong without naming a file.
     pub fn for_assistant(&self) -> String {
-        "The command was not run: the server cannot write its audit record. \
-         Ask the operator to look at the server's log."
-            .to_owned()
+        let why = match self {
+            Self::File {
+                failure: Failure::NoRoom { .. },
+                ..
+            } => "the disk of the server's audit record is nearly full",
+            _ => "the server cannot write its audit record",
+        };
+        format!("The command was not run: {why}. Ask the operator to look at the server's log.")
+    }
+
+    /// Whether a command must not run whatever `on_audit_failure` says.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::File {
+                failure: Failure::NoRoom { .. } | Failure::Space(_),
+                ..
+            }
+        )
     }
 
     /// Says what is wrong and what mends it.

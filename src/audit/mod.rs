@@ -9,9 +9,11 @@
 pub(crate) mod begin;
 pub(crate) mod chain;
 pub(crate) mod failure;
+pub(crate) mod health;
 pub(crate) mod log_file;
 pub(crate) mod record;
 pub(crate) mod redact;
+pub(crate) mod space;
 pub(crate) mod stderr;
 pub(crate) mod syslog;
 pub(crate) mod tally;
@@ -49,9 +51,11 @@ use crate::audit::chain::seal::with_members;
 use crate::audit::failure::Failure;
 use crate::audit::record::asked::{Scope, with_boot};
 use crate::audit::record::chain_mark::Mark;
+use crate::audit::space::Space;
 use crate::audit::tally::Tally;
 use crate::config::Snapshot;
 use crate::model::names::{CommandHash, HostAlias, OnAuditFailure, RecordCommands, TaskId};
+use crate::model::room::AuditSpace;
 use crate::policy::decision::denial::Trail;
 use serde::Serialize;
 use stderr::Sink;
@@ -89,6 +93,7 @@ struct Shared {
     tally: Tally,
     /// The last append to the file failed.
     failing: AtomicBool,
+    space: Space,
 }
 
 impl Audit {
@@ -114,6 +119,7 @@ impl Audit {
             failing: AtomicBool::new(false),
             commands: RwLock::default(),
             tally: Tally::default(),
+            space: Space::default(),
         });
         Self::over(shared)
     }
@@ -223,6 +229,7 @@ impl Audit {
         let secrets: Vec<_> = living.iter().flat_map(|each| each.secrets()).collect();
         let patterns = Patterns::new(secrets.iter().map(|secret| secret.expose()));
         self.configure(patterns, snapshot.on_audit_failure());
+        self.mind_space(snapshot.audit_space());
         let mut commands = self.shared.commands.write();
         **commands
             .as_mut()
@@ -237,6 +244,11 @@ impl Audit {
         self.shared.refuse.store(refuse, Ordering::Relaxed);
     }
 
+    /// Sets what low space on the file's disk means.
+    pub fn mind_space(&self, bounds: AuditSpace) {
+        self.shared.space.follow(bounds);
+    }
+
     /// Goes on in a new file, if the current one was renamed (SIGHUP after a rotation).
     /// What goes wrong is on stderr, and returned; the file in use stays in use then.
     pub fn reopen(&self) -> Option<String> {
@@ -248,12 +260,18 @@ impl Audit {
         Some(text)
     }
 
-    /// What keeps the audit file from being written, as far as is known.
+    /// What keeps commands from being put into the audit file, as far as is known.
     pub fn trouble(&self) -> Option<String> {
         let ledger = self.ledger()?;
         let path = ledger.place().shown().display();
         let failing = self.shared.failing.load(Ordering::Relaxed);
-        failing.then(|| format!("audit file {path} cannot be written; the log says why"))
+        if failing {
+            return Some(format!(
+                "audit file {path} cannot be written; the log says why"
+            ));
+        }
+        let no_room = self.room_to_start().err();
+        no_room.map(|error| error.for_operator())
     }
 
     /// Ends the record of a server in order: `server_stop`, everything on disk, the

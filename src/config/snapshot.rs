@@ -18,6 +18,7 @@ use crate::model::approval_url::ApprovalUrl;
 use crate::model::names::{
     ApprovalWay, HostAlias, OnAuditFailure, OnRevoke, Port, RecordCommands, Tag,
 };
+use crate::model::room::AuditSpace;
 use crate::model::text::hex;
 use crate::policy::Policy;
 use crate::policy::rule::asking::{Asking, AskingRule};
@@ -35,6 +36,7 @@ pub struct Snapshot {
     approval_wait: Duration,
     approval_reuse: Duration,
     on_audit_failure: OnAuditFailure,
+    audit_space: AuditSpace,
     on_revoke: OnRevoke,
     record_commands: RecordCommands,
     approval: ApprovalWay,
@@ -52,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) approval_wait: Duration,
     pub(crate) approval_reuse: Duration,
     pub(crate) on_audit_failure: OnAuditFailure,
+    pub(crate) audit_space: AuditSpace,
     pub(crate) on_revoke: OnRevoke,
     pub(crate) record_commands: RecordCommands,
     pub(crate) approval: ApprovalWay,
@@ -82,6 +85,7 @@ impl Snapshot {
             approval_wait,
             approval_reuse,
             on_audit_failure,
+            audit_space,
             on_revoke,
             record_commands,
             approval,
@@ -101,6 +105,7 @@ impl Snapshot {
             approval_wait,
             approval_reuse,
             on_audit_failure,
+            audit_space,
             on_revoke,
             record_commands,
             approval,
@@ -175,6 +180,11 @@ impl Snapshot {
 
     pub fn on_audit_failure(&self) -> OnAuditFailure {
         self.on_audit_failure
+    }
+
+    /// What low space on the audit file's disk means.
+    pub fn audit_space(&self) -> AuditSpace {
+        self.audit_space
     }
 
     /// The operator's page, to which a client can point a person.

@@ -52,7 +52,9 @@ fn answer(
         "tools/list" => list_tools(session, caller, params),
         "resources/list" => resources::list(&snapshot, pager, caller, params),
         "resources/templates/list" => resources::templates(pager, caller, params),
-        "resources/read" => resources::read(&snapshot, &server.sandbox, caller, params),
+        "resources/read" => {
+            resources::read(&snapshot, (&server.sandbox, &server.audit), caller, params)
+        }
         "prompts/list" => {
             pager.page::<()>("prompts", params, Vec::new())?;
             Ok(prompts::list(caller))

@@ -10,6 +10,7 @@ pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod memory;
 pub(crate) mod names;
+pub(crate) mod room;
 pub(crate) mod security_event;
 pub(crate) mod stdin;
 pub(crate) mod text;

@@ -196,6 +196,7 @@ fn labelled(text: &str, server: &str) -> String {
 fn text(watched: &Watched, age: Duration, stale: bool) -> String {
     let mut out = watched.audit.figures();
     let counts = watched.tasks.counts();
+    let health = watched.audit.health();
     let gauges = [
         (
             "mcp_ssh_commands_waiting",
@@ -225,13 +226,25 @@ fn text(watched: &Watched, age: Duration, stale: bool) -> String {
         (
             "mcp_ssh_audit_failing",
             "1 if the audit file cannot be written.",
-            usize::from(watched.audit.trouble().is_some()),
+            usize::from(health.has_file && !health.is_written),
+        ),
+        (
+            "mcp_ssh_audit_space_low",
+            "1 if the audit file's disk has less room than warn_below, 2 if less than refuse_below.",
+            health.space as usize,
         ),
     ];
     for (name, help, value) in gauges {
         let _ = writeln!(
             out,
             "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
+        );
+    }
+    if let Some(free) = health.free {
+        let name = "mcp_ssh_audit_free_bytes";
+        let _ = writeln!(
+            out,
+            "# HELP {name} Free room on the audit file's disk.\n# TYPE {name} gauge\n{name} {free}"
         );
     }
     let name = "mcp_ssh_policy_age_seconds";

@@ -228,6 +228,7 @@ pub const CALLS: &[Call] = &[
     both("geteuid", 107, 175, "as getuid"),
     both("getegid", 108, 177, "as getuid"),
     both("sigaltstack", 131, 132, "each thread has its own stack for stack overflows"),
+    both("fstatfs", 138, 44, "room on the audit file's disk"),
     both("prctl", 157, 167, "PR_SET_NAME of threads; PR_SET_NO_NEW_PRIVS before each further filter; the self-check's PR_GET_DUMPABLE, PR_GET_SECCOMP and PR_GET_NO_NEW_PRIVS")
         .only(&[&[is(0, 15)], &[is(0, 38)], &[is(0, 3)], &[is(0, 21)], &[is(0, 39)]], NOT_PERMITTED),
     both("gettid", 186, 178, "abort(3)"),

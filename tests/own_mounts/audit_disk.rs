@@ -64,14 +64,14 @@ fn fill(directory: &Path) -> PathBuf {
     path
 }
 
-fn start(audit: &Audit, number: u64) -> Result<Started, AuditError> {
+pub(super) fn start(audit: &Audit, number: u64) -> Result<Started, AuditError> {
     audit
         .allow(&alias(), hash(), Grounds::default())
         .start(&task(number))
 }
 
 /// The command is refused with a cause for the operator, and none of it for the client.
-fn refused(audit: &Audit, number: u64, cause: &str) {
+pub(super) fn refused(audit: &Audit, number: u64, cause: &str) {
     let error = start(audit, number).map(|started| started.finish(ended()));
     let error = error.expect_err(&format!("refused for: {cause}"));
     assert!(error.for_operator().contains(cause), "{error}");
@@ -166,7 +166,7 @@ fn count_msg(records: &[serde_json::Value], msg: &str) -> usize {
 }
 
 /// A record whose plain log is not beside the file.
-fn ledger_with_log(path: &Path, log: &Path) -> Audit {
+pub(super) fn ledger_with_log(path: &Path, log: &Path) -> Audit {
     let log = fs::File::create(log).unwrap();
     let audit = Audit::to(log);
     let place = mcp_ssh_orchestrator::testing::audit::Place::open(path, 0).unwrap();

@@ -11,4 +11,5 @@ mod ledger;
 
 mod audit_disk;
 mod audit_load;
+mod audit_space;
 mod host_disk;

@@ -1,10 +1,10 @@
 //! The thread that looks after the audit file between commands.
 //!
-//! Owns four chores: ends of commands reach the disk soon ([`SOON`]) without anybody
+//! Owns five chores: ends of commands reach the disk soon ([`SOON`]) without anybody
 //! waiting for it, records that a full disk kept out are tried again, and the chain's
 //! head is handed out on stderr from time to time, so that it can be kept where the file
 //! is not. A head is handed out only when it is on disk, or a power cut would make a
-//! liar of it. In a directory, what is too old or too much is removed. Started by [`crate::audit::Audit::begin`], ends with the ledger.
+//! liar of it. In a directory, what is too old or too much is removed. The disk's room is looked at. Started by [`crate::audit::Audit::begin`], ends with the ledger.
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -46,11 +46,13 @@ pub(crate) fn start(
     ledger: &Arc<Ledger>,
     archive: Option<Archive>,
     say: impl Fn(Record) + Send + 'static,
+    look_at_space: impl Fn() + Send + 'static,
 ) -> io::Result<Wakeup> {
     let (sender, receiver) = bounded(1);
     let committer = Committer {
         ledger: Arc::downgrade(ledger),
         say: Box::new(say),
+        look_at_space: Box::new(look_at_space),
         archive,
         kept: None,
         announced: Tip::START,
@@ -67,6 +69,7 @@ struct Committer {
     ledger: Weak<Ledger>,
     /// Writes to the log.
     say: Box<dyn Fn(Record) + Send>,
+    look_at_space: Box<dyn Fn() + Send>,
     archive: Option<Archive>,
     /// When it was last looked at what is old.
     kept: Option<Instant>,
@@ -101,6 +104,7 @@ impl Committer {
                 self.consider(tip);
             }
             self.retain();
+            (self.look_at_space)();
             period = if ledger.is_behind() {
                 RETRY
             } else {

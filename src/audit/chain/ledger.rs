@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
+use nix::sys::statfs::fstatfs;
 use nix::unistd::{fdatasync, ftruncate};
 
 use crate::audit::chain::directory::{Locked, Place, same_file};
@@ -21,6 +22,7 @@ use crate::audit::chain::recover;
 use crate::audit::chain::seal::Tip;
 use crate::audit::failure::Failure;
 use crate::audit::record::chain_mark::{Mark, OPEN_PER_RECORD, Origin};
+use crate::audit::space::Free;
 use crate::audit::timestamp::Ts;
 use crate::model::names::TaskId;
 
@@ -215,6 +217,17 @@ impl Ledger {
     /// Why the file could not be set aside when it was large enough, said once.
     pub(crate) fn unrotated(&self) -> Option<Failure> {
         self.lock().unrotated.take()
+    }
+
+    /// Room on the file's disk.
+    pub(crate) fn free(&self) -> Result<Free, Errno> {
+        let file = Arc::clone(&self.lock().file);
+        let status = fstatfs(&**file)?;
+        let unit = u64::try_from(status.block_size()).unwrap_or_default();
+        Ok(Free {
+            bytes: status.blocks_available().saturating_mul(unit),
+            of: status.blocks().saturating_mul(unit),
+        })
     }
 
     /// Begins the next file if the current one was renamed, deleted or given up.

@@ -42,14 +42,18 @@ impl Decided {
     /// the disk does.
     ///
     /// # Errors
-    /// The decision or the start cannot be recorded and the configuration says `refuse`.
+    /// The decision or the start cannot be recorded and the configuration says `refuse`, or
+    /// the disk has less room than `refuse_below`.
     /// The command must not run. Whatever could be written of it has been, and the cause
     /// is on stderr: the caller has nothing to add.
     pub fn start(mut self, task: &TaskId) -> Result<Started, AuditError> {
         self.audit = self.audit.of_task(task);
         // With a file, the file is the record and stderr is its plain copy.
         let (recorded, recorded_as) = match self.audit.ledger() {
-            Some(_) => self.record_start(task),
+            Some(_) => match self.audit.room_to_start() {
+                Ok(()) => self.record_start(task),
+                Err(error) => (Err(error), None),
+            },
             None => (self.written, None),
         };
         let started = |task| Started {
@@ -63,14 +67,15 @@ impl Decided {
         match recorded {
             Ok(()) => Ok(started(recorded_as)),
             Err(error) => {
-                let msg = if self.audit.refuses() {
+                let refuses = self.audit.refuses() || error.is_final();
+                let msg = if refuses {
                     "audit_refused"
                 } else {
                     "audit_unrecorded"
                 };
                 self.audit
                     .emit(Record::host_error(msg, &self.alias, &error));
-                if !self.audit.refuses() {
+                if !refuses {
                     return Ok(started(recorded_as));
                 }
                 if let Some(task) = &recorded_as {

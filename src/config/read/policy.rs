@@ -19,6 +19,7 @@ use crate::config::schema::section::Section;
 use crate::config::yaml::node::Node;
 use crate::model::approval_url::ApprovalUrl;
 use crate::model::names::{ApprovalWay, OnAuditFailure, OnRevoke, RecordCommands};
+use crate::model::room::AuditSpace;
 use crate::model::security_event::SecurityEvent;
 use crate::policy::source::{LimitsSource, NetworkSource, OutputCap, PolicySource, ShellSource};
 
@@ -57,6 +58,7 @@ pub(crate) struct PolicyFile {
     pub(crate) approval_wait: Duration,
     pub(crate) approval_reuse: Duration,
     pub(crate) on_audit_failure: OnAuditFailure,
+    pub(crate) audit_space: AuditSpace,
     pub(crate) on_revoke: OnRevoke,
     pub(crate) record_commands: RecordCommands,
     pub(crate) approval: ApprovalWay,
@@ -145,6 +147,7 @@ pub(crate) fn read(
         Some("warn") => OnAuditFailure::Warn,
         _ => OnAuditFailure::Refuse,
     };
+    let audit_space = audit_space(&file, findings);
     let on_revoke = match findings.one_of(&file, "on_revoke") {
         Some("end") => OnRevoke::End,
         _ => OnRevoke::Keep,
@@ -163,6 +166,7 @@ pub(crate) fn read(
         approval_wait,
         approval_reuse,
         on_audit_failure,
+        audit_space,
         on_revoke,
         record_commands,
         approval,
@@ -386,6 +390,18 @@ fn overrides(
         limits_of.push((text.value.to_owned(), limits(&section, findings, alias)));
     }
     limits_of
+}
+
+fn audit_space(file: &Section<'_>, findings: &mut Findings) -> AuditSpace {
+    let default = AuditSpace::default();
+    let Some(section) = findings.subsection(file, "audit_space") else {
+        return default;
+    };
+    let mut get = |name, default| findings.room(&section, name).unwrap_or(default);
+    AuditSpace {
+        warn_below: get("warn_below", default.warn_below),
+        refuse_below: get("refuse_below", default.refuse_below),
+    }
 }
 
 fn concurrency(file: &Section<'_>, findings: &mut Findings) -> Concurrency {

@@ -5,10 +5,10 @@
 //! `servers.yml` and `credentials.yml`; those of `policy.yml` are in `policy_keys`. Called
 //! by the readers, by the reports, and by that test.
 
-pub use crate::config::schema::policy_keys::{CONCURRENCY, LIMITS, POLICY};
 pub(crate) use crate::config::schema::policy_keys::{
-    EXAMPLES, FILE_RULE, NETWORK, OVERRIDES, PATH_ARGS, RULE, SHELL,
+    AUDIT_SPACE, EXAMPLES, FILE_RULE, NETWORK, OVERRIDES, PATH_ARGS, RULE, SHELL,
 };
+pub use crate::config::schema::policy_keys::{CONCURRENCY, LIMITS, POLICY};
 use crate::config::schema::table::key;
 pub use crate::config::schema::table::{Key, Kind, Need, Table};
 
@@ -31,6 +31,7 @@ pub const ALL: &[&Table] = &[
     &SHELL,
     &OVERRIDES,
     &CONCURRENCY,
+    &AUDIT_SPACE,
 ];
 
 pub const SERVERS: Table = Table {

@@ -74,6 +74,12 @@ pub const POLICY: Table = Table {
             "",
         ),
         key(
+            "audit_space",
+            Kind::Section(&AUDIT_SPACE),
+            Need::Optional,
+            "a mapping",
+        ),
+        key(
             "on_revoke",
             Kind::OneOf(&["keep", "end"]),
             Need::Default("keep"),
@@ -431,6 +437,15 @@ pub(crate) const OVERRIDES: Table = Table {
             Need::Optional,
             "a mapping from tags, exact, to keys of `limits`",
         ),
+    ],
+};
+
+pub(crate) const AUDIT_SPACE: Table = Table {
+    name: "policy.yml: audit_space",
+    extra: false,
+    keys: &[
+        key("warn_below", Kind::Room, Need::Default("1%"), ""),
+        key("refuse_below", Kind::Room, Need::Default("0"), ""),
     ],
 };
 

@@ -31,6 +31,7 @@ impl Key {
             Kind::Numbers { min, max } => {
                 format!("a list of whole numbers from {min} to {max}")
             }
+            Kind::Room => "a whole number of bytes, or percent of the disk such as 5%".to_owned(),
             Kind::Boolean => "true or false".to_owned(),
             Kind::OneOf(words) => words.join(", "),
             _ => self.accepts.to_owned(),
@@ -57,6 +58,8 @@ pub enum Kind {
         min: u64,
         max: u64,
     },
+    /// Bytes, or percent of a disk.
+    Room,
     Boolean,
     OneOf(&'static [&'static str]),
     Section(&'static Table),
@@ -73,6 +76,7 @@ impl Kind {
             Self::Texts => "list of texts",
             Self::Number { .. } => "whole number",
             Self::Numbers { .. } => "list of whole numbers",
+            Self::Room => "bytes or percent",
             Self::Boolean => "boolean",
             Self::OneOf(_) => "one of",
             Self::Section(_) => "mapping",

@@ -11,6 +11,7 @@ use crate::config::schema::problem::{Fault, Mark, nearest, quote};
 use crate::config::schema::section::{Section, Text, found, list, plain};
 use crate::config::yaml::node::{Entry, Node, Value};
 use crate::config::yaml::scalar::{Meaning, decimal};
+use crate::model::room::Room;
 
 /// Longest text of any key, in characters; the keys' own bounds are tighter.
 const TEXT_MAX: usize = 10_000;
@@ -195,6 +196,38 @@ impl Findings {
                 None
             }
         }
+    }
+
+    /// Bytes, or percent of a disk.
+    pub(crate) fn room(&mut self, section: &Section<'_>, name: &str) -> Option<Room> {
+        let (key, node) = section.value(name)?;
+        let text = match &node.value {
+            Value::Scalar(scalar) => match scalar.meaning() {
+                Meaning::Number(_) | Meaning::Text(_) => scalar.text(),
+                Meaning::Null | Meaning::Boolean(_) => {
+                    self.wrong(section, key, node);
+                    return None;
+                }
+            },
+            Value::List(_) | Value::Map(_) => {
+                self.wrong(section, key, node);
+                return None;
+            }
+        };
+        let room = match decimal(text) {
+            Some(bytes) => Some(Room::Bytes(bytes)),
+            None => Room::percent(text),
+        };
+        if room.is_none() {
+            self.problem(
+                node.at,
+                section.key(name),
+                Fault::BadValue,
+                found(node, key.kind),
+                key.accepted(),
+            );
+        }
+        room
     }
 
     pub(crate) fn numbers(&mut self, section: &Section<'_>, name: &str) -> Option<Vec<u64>> {

@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use crate::audit::Sandbox;
+use crate::audit::{Audit, Sandbox};
 use crate::config::{Host, Snapshot};
 use crate::mcp::call::answer::how_many_fit;
 use crate::mcp::feature::cursor::Pager;
@@ -199,7 +199,7 @@ fn for_assistant() -> Json {
 /// `resources/read`.
 pub(crate) fn read(
     snapshot: &Snapshot,
-    sandbox: &Sandbox,
+    server: (&Sandbox, &Audit),
     caller: &Caller,
     params: &Params,
 ) -> Result<Json, RpcError> {
@@ -218,7 +218,7 @@ pub(crate) fn read(
         }
         Address::Capabilities(alias) => snapshot
             .host(&alias)
-            .map(|host| capabilities_of(sandbox, snapshot, host)),
+            .map(|host| capabilities_of(server, snapshot, host)),
         address => address.content(snapshot),
     });
     let content = content.ok_or_else(|| not_found(caller, uri))?;
@@ -322,8 +322,14 @@ fn capabilities(snapshot: &Snapshot, host: &Host) -> Json {
     summary(snapshot, host).end()
 }
 
-/// The same, and how the server is confined.
-fn capabilities_of(sandbox: &Sandbox, snapshot: &Snapshot, host: &Host) -> Json {
+/// The same, how the server is confined, and how its record does.
+fn capabilities_of((sandbox, audit): (&Sandbox, &Audit), snapshot: &Snapshot, host: &Host) -> Json {
+    let health = audit.health();
+    let audit = Object::new()
+        .field("file", &health.has_file)
+        .field("written", &health.is_written)
+        .field("space", health.space.name())
+        .end();
     let confined = Object::new()
         .field("level", sandbox.level)
         .field("landlock_abi", &sandbox.landlock_abi)
@@ -332,7 +338,10 @@ fn capabilities_of(sandbox: &Sandbox, snapshot: &Snapshot, host: &Host) -> Json 
         .field("rights", &sandbox.rights)
         .field("missing", &sandbox.missing)
         .end();
-    summary(snapshot, host).json("sandbox", &confined).end()
+    summary(snapshot, host)
+        .json("sandbox", &confined)
+        .json("audit", &audit)
+        .end()
 }
 
 fn summary(snapshot: &Snapshot, host: &Host) -> Object {

@@ -120,6 +120,7 @@ fn promtool_takes_the_alert_rules_and_each_fires_when_it_should() {
     let series = [
         ("mcp_ssh_written_time_seconds", "0+60x12 720x20"),
         ("mcp_ssh_audit_failing", "0 0 0 1x30"),
+        ("mcp_ssh_audit_space_low", "0 0 0 1x30"),
         ("mcp_ssh_security_events_total", "4 4 4 5x30"),
         ("mcp_ssh_decisions_total{verdict=\"denied\"}", "0 0 0 40x30"),
         ("mcp_ssh_policy_rejected", "0 0 0 1x30"),
