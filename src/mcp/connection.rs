@@ -61,7 +61,8 @@ pub(crate) fn serve(
         let _ = writing.write_to(output);
         let _ = hang_up.try_send(());
     })?;
-    // One line waits while one is dealt with.
+    // What was read together waits while something is dealt with: a thread is not woken for
+    // each line, which takes its time on a busy machine.
     let (lines, incoming) = bounded(1);
     spawn("mcp-read", move || read(LineReader::new(input), &lines))?;
     converse(&session, &outbox, &incoming, &hung_up, gone);
@@ -75,10 +76,11 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 /// The reading thread's life: ends with the input, or when nobody takes lines any more.
-fn read(mut input: LineReader<impl Read>, lines: &Sender<io::Result<Frame>>) {
-    while let Some(frame) = input.read().transpose() {
-        let failed = frame.is_err();
-        if lines.send(frame).is_err() || failed {
+fn read(mut input: LineReader<impl Read>, lines: &Sender<io::Result<Vec<Frame>>>) {
+    loop {
+        let frames = input.read_some();
+        let ended = frames.as_ref().map_or(true, Vec::is_empty);
+        if lines.send(frames).is_err() || ended {
             return;
         }
     }
@@ -87,27 +89,17 @@ fn read(mut input: LineReader<impl Read>, lines: &Sender<io::Result<Frame>>) {
 fn converse(
     session: &Arc<Session>,
     outbox: &Outbox,
-    incoming: &Receiver<io::Result<Frame>>,
+    incoming: &Receiver<io::Result<Vec<Frame>>>,
     hung_up: &Receiver<()>,
     gone: impl Fn() -> bool,
 ) {
     loop {
-        // Unread answers are memory: no further line is taken before there is room.
-        while !outbox.wait_for_room(LOOK) {
-            if gone() {
-                return;
-            }
-        }
-        let frame = select_biased! {
+        let frames = select_biased! {
             recv(hung_up) -> _ => return,
-            recv(incoming) -> frame => frame,
+            recv(incoming) -> frames => frames,
         };
-        match frame {
-            Ok(Ok(Frame::Line(line))) => handle_line(session, &line),
-            Ok(Ok(Frame::TooLong { bytes })) => {
-                let why = format!("a line of {bytes} bytes (at most {MAX_LINE} accepted)");
-                session.log_unreadable(&why);
-            }
+        let frames = match frames {
+            Ok(Ok(frames)) => frames,
             Ok(Err(error)) => {
                 let record = Record::error("input_failed", error);
                 session.server.audit.emit(record);
@@ -115,6 +107,24 @@ fn converse(
             }
             // The reading thread has ended: so has the input.
             Err(_) => return,
+        };
+        for frame in frames {
+            match frame {
+                Frame::Line(line) => handle_line(session, &line),
+                Frame::TooLong { bytes } => {
+                    let why = format!("a line of {bytes} bytes (at most {MAX_LINE} accepted)");
+                    session.log_unreadable(&why);
+                }
+            }
+            // Unread answers are memory: no further line is taken before there is room.
+            while !outbox.wait_for_room(LOOK) {
+                if gone() {
+                    return;
+                }
+            }
+            if !hung_up.is_empty() {
+                return;
+            }
         }
     }
 }

@@ -47,6 +47,22 @@ impl<R: Read> LineReader<R> {
         }
     }
 
+    /// The next line and those that were read along with it; none at the end of input. They
+    /// have no more bytes together than a line and a read.
+    ///
+    /// # Errors
+    /// As [`LineReader::read`].
+    pub(crate) fn read_some(&mut self) -> std::io::Result<Vec<Frame>> {
+        let mut frames: Vec<Frame> = self.read()?.into_iter().collect();
+        while !frames.is_empty() && self.input.buffer().contains(&b'\n') {
+            match self.read_one()? {
+                Some(Frame::Line(line)) if is_blank(&line) => {}
+                other => frames.extend(other),
+            }
+        }
+        Ok(frames)
+    }
+
     fn read_one(&mut self) -> std::io::Result<Option<Frame>> {
         let mut line = Vec::new();
         let mut bytes: u64 = 0;
@@ -111,6 +127,25 @@ mod tests {
         assert_eq!(frames(input), [line(b"one"), line(b"two"), line(b"last")]);
         assert_eq!(frames(b""), []);
         assert_eq!(frames(b"\n\n"), []);
+    }
+
+    #[test]
+    fn lines_that_come_together_are_handed_on_together() {
+        let some = |input: &[u8]| {
+            let mut reader = LineReader::new(input);
+            let next = || reader.read_some().unwrap();
+            let all = std::iter::repeat_with(next).take_while(|some| !some.is_empty());
+            all.map(|some| some.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(some(b"one\n\ntwo\nthree\nla"), [3, 1]);
+        assert_eq!(some(b"one\ntwo\n"), [2]);
+        assert!(some(b"").is_empty());
+        let mut long = vec![b'x'; MAX_LINE + 1];
+        long.extend(b"\none\ntwo\n");
+        assert_eq!(some(&long), [3]);
+        // What is read is a bound: no more is handed on at once.
+        let many = some(&b"line\n".repeat(100_000));
+        assert!(many.len() > 7 && many.iter().sum::<usize>() == 100_000);
     }
 
     #[test]
