@@ -15,6 +15,7 @@ pub(crate) mod reply;
 pub(crate) mod request_state;
 pub(crate) mod server_requests;
 pub(crate) mod standing;
+pub(crate) mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -10,13 +10,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-
 use crate::audit::{ApprovalOutcome, Record, Ts};
 use crate::config::Snapshot;
 use crate::mcp::call::elicitation_result::{Retry, read_reply};
 use crate::mcp::call::request_state::{Fault, Put};
-use crate::mcp::call::server_requests::Reply;
+use crate::mcp::call::waiting::Reply;
 use crate::mcp::call::{Call, answer, question};
 use crate::mcp::wire::json::Object;
 use crate::mcp::wire::message::{self, RequestId};
@@ -67,18 +65,29 @@ impl Answer {
     }
 }
 
-/// Puts the question down and waits for the operator's word.
-///
-/// # Errors
-/// There is no end yet: what to answer the modern client now, which calls again.
-pub(crate) fn obtain(
+/// What the first step came to.
+pub(crate) enum Begun {
+    /// The operator's word is looked for from now on.
+    Waits(Box<Waits>),
+    Over(Answer),
+    /// What to answer the modern client now, which calls again.
+    Ask(answer::Answer),
+}
+
+/// Puts the question down.
+pub(crate) fn begin(
     call: &Arc<Call>,
     desk: &Arc<Desk>,
     questions: &[&NeedsApproval],
     snapshot: &Snapshot,
-) -> Result<Answer, answer::Answer> {
+    number: u64,
+) -> Begun {
     let caller = call.caller();
     let url = snapshot.approval_url().filter(|_| caller.abilities.links);
+    // A call that is taken back ends its question at once.
+    let waiting = Arc::clone(&call.session.questions.waiting);
+    call.reply
+        .when_cancelled(move || waiting.tell(number, None));
     if let Some(url) = url
         && caller.version.is_modern()
     {
@@ -86,30 +95,30 @@ pub(crate) fn obtain(
     }
     let question = match put_down(call, desk, questions, snapshot) {
         Ok(question) => question,
-        Err(unusable) => return Ok(unusable),
+        Err(unusable) => return Begun::Over(unusable),
     };
-    let pointed = url.and_then(|url| Pointed::to(call, questions, &question, url));
+    let pointed = url.and_then(|url| Pointed::to(call, questions, &question, url, number));
     let until = Instant::now() + snapshot.approval_wait();
-    Ok(await_word(call, questions, &question, until, pointed))
+    Begun::Waits(Box::new(Waits::of(question, until, pointed, None)))
 }
 
-/// As [`obtain`], for a client that carries a state from the link to its second attempt.
+/// As [`begin`], for a client that carries a state from the link to its second attempt.
 fn by_state(
     call: &Arc<Call>,
     desk: &Arc<Desk>,
     questions: &[&NeedsApproval],
     snapshot: &Snapshot,
     url: &ApprovalUrl,
-) -> Result<Answer, answer::Answer> {
+) -> Begun {
     let first = || match put_down(call, desk, questions, snapshot) {
-        Ok(question) => Err(ask(
+        Ok(question) => Begun::Ask(ask(
             call,
             questions,
             url,
             question,
             snapshot.approval_wait(),
         )),
-        Err(unusable) => Ok(unusable),
+        Err(unusable) => Begun::Over(unusable),
     };
     let (state, said) = match &call.retry {
         // A first attempt, or one that answers other questions than ours.
@@ -122,7 +131,7 @@ fn by_state(
     };
     if said == Some(ApprovalOutcome::Malformed) {
         // The state stays good for an answer.
-        return Ok(Answer::by_link(ApprovalOutcome::Malformed, None));
+        return Begun::Over(Answer::by_link(ApprovalOutcome::Malformed, None));
     }
     let states = &call.session.request_states;
     let redeemed = states.redeem(
@@ -137,24 +146,31 @@ fn by_state(
             // Put under another policy, or as a form: the operator was not asked this.
             Put::Link(_) | Put::Form(_) => return first(),
         },
-        Err(Fault::Forged) => return Ok(Answer::by_link(ApprovalOutcome::Forged, None)),
-        Err(Fault::Replayed) => return Ok(Answer::by_link(ApprovalOutcome::Replayed, None)),
-        Err(Fault::Expired) => return Ok(Answer::without(ApprovalOutcome::Expired, None)),
+        Err(Fault::Forged) => {
+            return Begun::Over(Answer::by_link(ApprovalOutcome::Forged, None));
+        }
+        Err(Fault::Replayed) => {
+            return Begun::Over(Answer::by_link(ApprovalOutcome::Replayed, None));
+        }
+        Err(Fault::Expired) => {
+            return Begun::Over(Answer::without(ApprovalOutcome::Expired, None));
+        }
     };
     let request = Some(question.request().id.clone());
-    let ended = match said {
+    match said {
         // Half of a second attempt: the same link once more.
         None => {
             let left = until.saturating_duration_since(Instant::now());
-            return Err(ask(call, questions, url, question, left));
+            Begun::Ask(ask(call, questions, url, question, left))
         }
-        Some(ApprovalOutcome::Accepted) => await_word(call, questions, &question, until, None),
-        Some(outcome) => Answer::by_link(outcome, request),
-    };
-    Ok(Answer {
-        since: Some(since),
-        ..ended
-    })
+        Some(ApprovalOutcome::Accepted) => {
+            Begun::Waits(Box::new(Waits::of(question, until, None, Some(since))))
+        }
+        Some(outcome) => Begun::Over(Answer {
+            since: Some(since),
+            ..Answer::by_link(outcome, request)
+        }),
+    }
 }
 
 /// The result that points a modern client to the page; the question stays with its state.
@@ -249,8 +265,8 @@ fn request(
 struct Pointed {
     id: RequestId,
     name: String,
-    /// Where it says whether the person wants to open the page, until it has said so.
-    answer: Option<Receiver<Reply>>,
+    /// It has not said yet whether the person wants to open the page.
+    unsaid: bool,
 }
 
 impl Pointed {
@@ -260,8 +276,9 @@ impl Pointed {
         questions: &[&NeedsApproval],
         question: &Question,
         url: &ApprovalUrl,
+        number: u64,
     ) -> Option<Self> {
-        let (id, answer) = call.session.questions.open();
+        let id = call.session.questions.open(number);
         let name = question.request().id.clone();
         let with_id = call.caller().version.has_link_ids();
         let params = question::link(questions, &name, &url.of(&name), with_id);
@@ -270,31 +287,22 @@ impl Pointed {
             call.session.questions.forget(&id);
             return None;
         }
-        let (session, taken_back) = (Arc::clone(&call.session), id.clone());
-        call.reply
-            .when_cancelled(move || session.questions.forget(&taken_back));
-        let answer = Some(answer);
-        Some(Self { id, name, answer })
+        let unsaid = true;
+        Some(Self { id, name, unsaid })
     }
 
-    /// Waits a moment for what the client says; how it ends where the person does not want
-    /// the page. To accept is to open it: nothing ends by that.
-    fn listen(&mut self, moment: Duration) -> Option<ApprovalOutcome> {
-        let Some(answer) = &self.answer else {
-            std::thread::sleep(moment);
-            return None;
-        };
-        let ended = match answer.recv_timeout(moment) {
-            Err(RecvTimeoutError::Timeout) => return None,
-            Ok(Ok(reply)) => match read_reply(&reply).outcome {
+    /// How it ends where the person does not want the page. To accept is to open it: nothing
+    /// ends by that.
+    fn hear(&mut self, reply: &Reply) -> Option<ApprovalOutcome> {
+        self.unsaid = false;
+        match reply {
+            Ok(reply) => match read_reply(reply).outcome {
                 no @ (ApprovalOutcome::Declined | ApprovalOutcome::Cancelled) => Some(no),
                 _ => None,
             },
-            // It could not show the page, or it is gone: the operator is asked all the same.
-            Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => None,
-        };
-        self.answer = None;
-        ended
+            // It could not show the page: the operator is asked all the same.
+            Err(_) => None,
+        }
     }
 
     /// Tells the client that the operator has answered, or takes the link back.
@@ -305,49 +313,81 @@ impl Pointed {
             let frame = message::notification(method, Some(&params));
             call.session.outbox.hint(frame);
         }
-        if self.answer.is_some() {
+        if self.unsaid {
             call.session.questions.forget(&self.id);
             question::take_back(call, &self.id, "The operator is no longer waited for");
         }
     }
 }
 
-/// Waits until the operator has answered, or nobody waits for it any more.
-fn await_word(
-    call: &Arc<Call>,
-    questions: &[&NeedsApproval],
-    question: &Question,
+/// A question that lies at the desk, and whom it is waited for.
+pub(crate) struct Waits {
+    question: Question,
     until: Instant,
-    mut pointed: Option<Pointed>,
-) -> Answer {
-    let (begun, mut reminded) = (Instant::now(), None::<Instant>);
-    let answer = loop {
-        if let Some(answer) = word(call, questions, question) {
-            break answer;
+    pointed: Option<Pointed>,
+    /// When it was put, where that was in an earlier call.
+    since: Option<Instant>,
+    begun: Instant,
+    reminded: Option<Instant>,
+}
+
+impl Waits {
+    fn of(
+        question: Question,
+        until: Instant,
+        pointed: Option<Pointed>,
+        since: Option<Instant>,
+    ) -> Self {
+        Self {
+            question,
+            until,
+            pointed,
+            since,
+            begun: Instant::now(),
+            reminded: None,
         }
-        let request = &question.request().id;
-        if let Some(outcome) = over(call, until) {
-            break Answer::without(outcome, Some(request.clone()));
-        }
-        if reminded.is_none_or(|at| at.elapsed() >= REMIND) {
-            reminded = Some(Instant::now());
-            let text = format!("waiting for the operator's approval, request {request}");
-            call.reply
-                .progress(begun.elapsed().as_secs_f64(), None, &text);
-        }
-        match &mut pointed {
-            None => std::thread::sleep(LOOK),
-            Some(pointed) => {
-                if let Some(no) = pointed.listen(LOOK) {
-                    break Answer::by_link(no, Some(request.clone()));
-                }
-            }
-        }
-    };
-    if let Some(pointed) = pointed {
-        pointed.close(call, answer.by.is_some());
     }
-    answer
+
+    /// Looks for the operator's word, and at what the client said to the link.
+    ///
+    /// # Errors
+    /// When to look again: there is no end yet.
+    pub(crate) fn turn(
+        &mut self,
+        call: &Call,
+        questions: &[&NeedsApproval],
+        said: Option<Reply>,
+    ) -> Result<Answer, Instant> {
+        let request = self.question.request().id.clone();
+        let refused = match (&mut self.pointed, said) {
+            (Some(pointed), Some(reply)) => pointed.hear(&reply),
+            _ => None,
+        };
+        let ended = word(call, questions, &self.question)
+            .or_else(|| Some(Answer::by_link(refused?, Some(request.clone()))))
+            .or_else(|| {
+                Some(Answer::without(
+                    over(call, self.until)?,
+                    Some(request.clone()),
+                ))
+            });
+        let Some(answer) = ended else {
+            if self.reminded.is_none_or(|at| at.elapsed() >= REMIND) {
+                self.reminded = Some(Instant::now());
+                let text = format!("waiting for the operator's approval, request {request}");
+                let waited = self.begun.elapsed().as_secs_f64();
+                call.reply.progress(waited, None, &text);
+            }
+            return Err(Instant::now() + LOOK);
+        };
+        if let Some(pointed) = self.pointed.take() {
+            pointed.close(call, answer.by.is_some());
+        }
+        Ok(Answer {
+            since: self.since,
+            ..answer
+        })
+    }
 }
 
 /// The end, where there is something in the place of the operator's word.

@@ -1,43 +1,40 @@
 //! Requests of ours to a legacy client, until it answers them.
 //!
-//! Owns their ids and who waits for which answer. An answer nobody waits for is ignored:
-//! a client can send what it likes. Called by `connection` for responses, and by `approval`.
+//! Owns their ids and which open question each answer is for. An answer nobody waits for is
+//! ignored: a client can send what it likes. Called by `connection` for responses, and by
+//! `approval` and `operator`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use serde_json::Value;
-
+use crate::mcp::call::waiting::{Reply, Waiting};
 use crate::mcp::wire::message::RequestId;
-
-/// A client's answer; `Err` for an error.
-pub(crate) type Reply = Result<Value, Value>;
 
 /// The questions without an answer.
 #[derive(Default)]
 pub(crate) struct Questions {
-    waiting: Mutex<HashMap<RequestId, Sender<Reply>>>,
+    /// Where who waits for an answer waits.
+    pub(crate) waiting: Arc<Waiting>,
+    /// The number there of who waits for it.
+    asked: Mutex<HashMap<RequestId, u64>>,
     next: AtomicU64,
 }
 
 impl Questions {
-    /// A new question's id, and where its answer will come. The other end is dropped
-    /// when the client is gone.
-    pub(crate) fn open(&self) -> (RequestId, Receiver<Reply>) {
+    /// A new question's id; its answer goes to what waits under this number.
+    pub(crate) fn open(&self, waits: u64) -> RequestId {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let id = RequestId::Text(format!("question-{number}").into());
-        let (sender, receiver) = bounded(1);
-        self.lock().insert(id.clone(), sender);
-        (id, receiver)
+        self.lock().insert(id.clone(), waits);
+        id
     }
 
-    /// Takes an answer in.
+    /// Takes an answer in, the first to each question.
     pub(crate) fn settle(&self, id: &RequestId, reply: Reply) {
-        if let Some(sender) = self.lock().remove(id) {
-            // Nobody may be waiting any more; that is the asker's business.
-            let _ = sender.send(reply);
+        let waits = self.lock().remove(id);
+        if let Some(waits) = waits {
+            self.waiting.tell(waits, Some(reply));
         }
     }
 
@@ -46,12 +43,13 @@ impl Questions {
         self.lock().remove(id);
     }
 
-    /// The client is gone: no question will be answered.
+    /// The client is gone: no question will be answered, and who waits is told.
     pub(crate) fn give_up(&self) {
         self.lock().clear();
+        self.waiting.tell_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RequestId, Sender<Reply>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<RequestId, u64>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

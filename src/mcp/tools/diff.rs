@@ -10,14 +10,17 @@ use std::sync::Arc;
 use crate::config::Snapshot;
 use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
-use crate::mcp::call::approval::{self, Ruling};
+use crate::mcp::call::approval::{self, Approvals, Ruling, Subject};
 use crate::mcp::tools::answers;
 use crate::mcp::tools::answers::diff::Side;
 use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::tools::input::target::Target;
+use crate::mcp::tools::spawn;
 use crate::model::names::HostAlias;
 use crate::model::stdin::Stdin;
-use crate::policy::{Authorised, Doing, FilePath, FileWork, NeedsApproval, Part, Request, Verdict};
+use crate::policy::{
+    ApprovalFailure, Authorised, Doing, FilePath, FileWork, NeedsApproval, Part, Request, Verdict,
+};
 use crate::task::{Kind, NotTaken, TaskHandle};
 
 /// Most bytes of a file that are compared by lines.
@@ -30,18 +33,89 @@ const COMPARING: usize = 8 * 1024 * 1024;
 
 /// `ssh_diff_file`.
 pub(crate) fn diff(call: &Arc<Call>) {
-    let answer = compare(call).unwrap_or_else(|answer| answer);
-    call.reply.end(answer);
+    let (judged, text, snapshot) = match judge(call) {
+        Ok(judged) => judged,
+        Err(answer) => return call.reply.end(answer),
+    };
+    if judged.questions().is_empty() {
+        return compare(call, judged, None, text);
+    }
+    let own = Arc::clone(call);
+    approval::obtain(call, judged, &snapshot, move |judged, ruling| {
+        // Both sides are waited for: that takes a thread, where there was one to wait for.
+        match ruling {
+            Ruling::Ask(answer) => own.reply.end(answer),
+            Ruling::Invalid(failure, answer) => {
+                let _ = judged.refuse(&own, failure);
+                own.reply.end(answer);
+            }
+            Ruling::Refused(failure) => own.reply.end(judged.refuse(&own, failure)),
+            Ruling::Approved(given) => {
+                spawn(&own, move |call| compare(call, judged, Some(given), text));
+            }
+        }
+    });
 }
 
-fn compare(call: &Arc<Call>) -> Result<Answer, Answer> {
+/// The sides, each with its verdict: a permit, or what a person is asked.
+struct Judged(Vec<(Target, Result<Authorised, NeedsApproval>)>);
+
+impl Subject for Judged {
+    fn questions(&self) -> Vec<&NeedsApproval> {
+        let verdicts = self.0.iter();
+        verdicts
+            .filter_map(|(_, settled)| settled.as_ref().err())
+            .collect()
+    }
+}
+
+impl Judged {
+    /// Puts on record that nobody approved, and says so.
+    fn refuse(self, call: &Call, failure: ApprovalFailure) -> Answer {
+        let mut answers = Vec::new();
+        for (target, settled) in self.0 {
+            if let Err(question) = settled {
+                answers.push(target.deny(call, &question.refuse(failure)));
+            }
+        }
+        let first = answers.into_iter().next();
+        first.unwrap_or_else(|| fault("nobody approved it"))
+    }
+}
+
+/// Every side judged before any is read, and a text that one of them is.
+fn judge(call: &Arc<Call>) -> Result<(Judged, Option<Stdin>, Arc<Snapshot>), Answer> {
     let args = Args::of(call)?;
     let snapshot = call.session.server.store.up_to_date();
     let (targets, text) = sides(&args, &snapshot)?;
     call.reserve(COMPARING)?;
-    let chars = targets.iter().map(|target| target.shape.chars).min();
+    let mut judged = Vec::new();
+    for target in targets {
+        match target.judge_waited(call)? {
+            Verdict::Allow(permit) => judged.push((target, Ok(permit))),
+            Verdict::Deny(denial) => return Err(target.deny(call, &denial)),
+            Verdict::Ask(question) => {
+                let settled = approval::standing(call, question);
+                judged.push((target, settled));
+            }
+        }
+    }
+    Ok((Judged(judged), text, snapshot))
+}
+
+fn compare(call: &Arc<Call>, judged: Judged, given: Option<Approvals>, text: Option<Stdin>) {
+    let compared = permits(call, judged, given).and_then(|permits| read(call, permits, text));
+    call.reply.end(compared.unwrap_or_else(|answer| answer));
+}
+
+fn read(
+    call: &Arc<Call>,
+    permits: Vec<(Target, Authorised)>,
+    text: Option<Stdin>,
+) -> Result<Answer, Answer> {
+    let chars = permits.iter().map(|(target, _)| target.shape.chars).min();
     let mut begun: Vec<(TaskHandle, Target)> = Vec::new();
-    for (target, permit) in permits(call, targets, &snapshot)? {
+    for (target, permit) in permits {
         match start(call, &target, permit) {
             Ok(handle) => begun.push((handle, target)),
             Err(answer) => {
@@ -138,56 +212,17 @@ fn most(target: &Target) -> u64 {
     }
 }
 
-/// Every side judged before any is read, and a person asked once.
+/// What lets each side be read.
+///
+/// # Errors
+/// Another command was shown, or none.
 fn permits(
-    call: &Arc<Call>,
-    targets: Vec<Target>,
-    snapshot: &Snapshot,
+    call: &Call,
+    judged: Judged,
+    mut given: Option<Approvals>,
 ) -> Result<Vec<(Target, Authorised)>, Answer> {
-    let mut judged = Vec::new();
-    for target in targets {
-        match target.judge_waited(call)? {
-            Verdict::Allow(permit) => judged.push((target, Ok(permit))),
-            Verdict::Deny(denial) => return Err(target.deny(call, &denial)),
-            Verdict::Ask(question) => {
-                let settled = approval::standing(call, question);
-                judged.push((target, settled));
-            }
-        }
-    }
-    let questions: Vec<&NeedsApproval> = judged
-        .iter()
-        .filter_map(|(_, settled)| settled.as_ref().err())
-        .collect();
-    let ruling = match questions.is_empty() {
-        true => None,
-        false => Some(approval::obtain(call, &questions, snapshot)),
-    };
-    let mut given = match ruling {
-        None => None,
-        Some(Ruling::Approved(given)) => Some(given),
-        Some(Ruling::Ask(answer)) => return Err(answer),
-        Some(Ruling::Invalid(failure, answer)) => {
-            for (target, settled) in judged {
-                if let Err(question) = settled {
-                    let _ = target.deny(call, &question.refuse(failure));
-                }
-            }
-            return Err(answer);
-        }
-        Some(Ruling::Refused(failure)) => {
-            let mut answers = Vec::new();
-            for (target, settled) in judged {
-                if let Err(question) = settled {
-                    answers.push(target.deny(call, &question.refuse(failure)));
-                }
-            }
-            let first = answers.into_iter().next();
-            return Err(first.unwrap_or_else(|| fault("nobody approved it")));
-        }
-    };
     let mut permits = Vec::new();
-    for (target, settled) in judged {
+    for (target, settled) in judged.0 {
         let permit = match (settled, &mut given) {
             (Ok(permit), _) => permit,
             (Err(question), Some(given)) => given

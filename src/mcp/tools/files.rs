@@ -13,7 +13,6 @@ use crate::mcp::feature::task::Work;
 use crate::mcp::tools::answers;
 use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::tools::input::target::Target;
-use crate::mcp::tools::spawn;
 use crate::model::names::TaskId;
 use crate::model::stdin::Stdin;
 use crate::policy::{
@@ -103,7 +102,7 @@ fn run(call: &Arc<Call>, asked: impl FnOnce(&Args<'_>, u64) -> Result<Request, A
         Ok(Verdict::Allow(authorised)) => order(call, &target, authorised),
         Ok(Verdict::Deny(denial)) => call.reply.end(target.deny(call, &denial)),
         Ok(Verdict::Ask(question)) => {
-            spawn(call, move |call| match target.ask(call, question) {
+            target.ask(call, question, |call, target, settled| match settled {
                 Ok(authorised) => order(call, &target, authorised),
                 Err(answer) => call.reply.end(answer),
             });

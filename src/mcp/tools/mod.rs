@@ -84,7 +84,7 @@ pub(crate) fn serve(call: Arc<Call>) {
         Id::TaskStatus => call.reply.end(tasks::status(&call)),
         Id::TaskResult => call.reply.end(tasks::result(&call)),
         Id::TaskOutput => call.reply.end(output::output(&call)),
-        // Judging is quick; only a question to a person takes a thread.
+        // Judging is quick, and a question to a person waits with the others.
         Id::Run => run::run(&call),
         Id::ReadFile => files::read(&call),
         Id::WriteFile => files::write(&call),

@@ -14,7 +14,7 @@ use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::logging::{Event, Level};
 use crate::mcp::feature::task::Work;
 use crate::mcp::tools::input::target::Target;
-use crate::mcp::tools::{answers, looked, phase_name, spawn};
+use crate::mcp::tools::{answers, looked, phase_name};
 use crate::mcp::wire::json::Object;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 use crate::policy::{Authorised, Verdict};
@@ -40,9 +40,9 @@ pub(crate) fn run(call: &Arc<Call>) {
     match target.judge_waited(call) {
         Ok(Verdict::Allow(authorised)) => order(call, &target, authorised),
         Ok(Verdict::Deny(denial)) => call.reply.end(target.deny(call, &denial)),
-        // Approval. A person takes their time, so a thread of its own waits for them.
+        // Approval.
         Ok(Verdict::Ask(question)) => {
-            spawn(call, move |call| match target.ask(call, question) {
+            target.ask(call, question, |call, target, settled| match settled {
                 Ok(authorised) => order(call, &target, authorised),
                 Err(answer) => call.reply.end(answer),
             });

@@ -17,7 +17,7 @@ use crate::mcp::session::Session;
 use crate::mcp::tools::answers::refusal::network_denied;
 use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::tools::input::target::Target;
-use crate::mcp::tools::{jobs, looked, phase_name};
+use crate::mcp::tools::{jobs, looked, phase_name, spawn};
 use crate::mcp::wire::json::{Json, Object};
 use crate::model::job::JobId;
 use crate::model::names::TaskId;
@@ -30,14 +30,42 @@ pub(crate) fn run(call: &Arc<Call>) {
         Ok(target) => target,
         Err(refusal) => return looked(call, refusal),
     };
-    let answer = purpose(call, &target).and_then(|wanted| {
-        target.purpose = wanted;
-        let authorised = authorise(call, &target)?;
-        match &target.purpose {
-            Purpose::Start(job) => jobs::start(call, &target, authorised, job),
-            Purpose::Run | Purpose::Care(_) => start(call, &target, authorised),
+    match purpose(call, &target) {
+        Ok(wanted) => target.purpose = wanted,
+        Err(refusal) => return call.reply.end(refusal),
+    }
+    let verdict = match target.judge(call) {
+        Ok(Verdict::Deny(denial)) => return call.reply.end(target.deny(call, &denial)),
+        Ok(verdict) => verdict,
+        Err(refusal) => return call.reply.end(refusal),
+    };
+    // Before a person is asked: no approval helps against the network policy.
+    if let Err(refusal) = check_network(call, &target) {
+        return call.reply.end(refusal);
+    }
+    match verdict {
+        Verdict::Allow(authorised) => begin(call, &target, authorised),
+        Verdict::Ask(question) => target.ask(call, question, approved),
+        Verdict::Deny(denial) => call.reply.end(target.deny(call, &denial)),
+    }
+}
+
+/// Goes on after a question. To start a job is to wait for its host, which takes a thread.
+fn approved(call: &Arc<Call>, target: Target, settled: Result<Authorised, Answer>) {
+    match (settled, &target.purpose) {
+        (Err(answer), _) => call.reply.end(answer),
+        (Ok(authorised), Purpose::Start(_)) => {
+            spawn(call, move |call| begin(call, &target, authorised));
         }
-    });
+        (Ok(authorised), Purpose::Run | Purpose::Care(_)) => begin(call, &target, authorised),
+    }
+}
+
+fn begin(call: &Arc<Call>, target: &Target, authorised: Authorised) {
+    let answer = match &target.purpose {
+        Purpose::Start(job) => jobs::start(call, target, authorised, job),
+        Purpose::Run | Purpose::Care(_) => start(call, target, authorised),
+    };
     call.reply.end(answer.unwrap_or_else(|refusal| refusal));
 }
 
@@ -60,20 +88,6 @@ fn purpose(call: &Call, target: &Target) -> Result<Purpose, Answer> {
     let job = JobId::new(target.hash, &call.session.server.tasks.token());
     job.map(Purpose::Start)
         .ok_or_else(|| fault("no name for a job"))
-}
-
-fn authorise(call: &Arc<Call>, target: &Target) -> Result<Authorised, Answer> {
-    let verdict = target.judge(call)?;
-    if let Verdict::Deny(denial) = &verdict {
-        return Err(target.deny(call, denial));
-    }
-    // Before a person is asked: no approval helps against the network policy.
-    check_network(call, target)?;
-    match verdict {
-        Verdict::Allow(authorised) => Ok(authorised),
-        Verdict::Ask(question) => target.ask(call, question),
-        Verdict::Deny(denial) => Err(target.deny(call, &denial)),
-    }
 }
 
 fn check_network(call: &Call, target: &Target) -> Result<(), Answer> {

@@ -20,8 +20,8 @@ use crate::mcp::tools::answers::tag::FEW;
 use crate::mcp::tools::input::arguments::{Args, fault};
 use crate::mcp::tools::input::selection::Selection;
 use crate::mcp::tools::run::{progress_text, waiting_text};
-use crate::mcp::tools::{WAITING_CALL, answers, looked};
-use crate::policy::{self, EffectiveLimits, NeedsApproval};
+use crate::mcp::tools::{WAITING_CALL, answers, looked, spawn};
+use crate::policy::{self, EffectiveLimits};
 use crate::task::{
     Batch, Expected, Moment, STEPS_MAX, Size, TagEvent, TagListener, TagOptions, TagPlan,
 };
@@ -80,10 +80,18 @@ pub(crate) fn run(call: &Arc<Call>) {
         },
     ));
     // Approval, order.
-    match settle(call, plan, &snapshot) {
-        Ok(plan) => start(call, request, plan),
-        Err(question) => call.reply.end(question),
+    let plan = plan.approve(|question| approval::standing(call, question));
+    if plan.asks().is_empty() {
+        return start(call, request, plan);
     }
+    let own = Arc::clone(call);
+    approval::obtain(call, plan, &snapshot, move |plan, ruling| {
+        match settle(&own, plan, ruling) {
+            // To begin a fleet takes time.
+            Ok(plan) => spawn(&own, move |call| start(call, request, plan)),
+            Err(answer) => own.reply.end(answer),
+        }
+    });
 }
 
 fn read(call: &Call, snapshot: &Snapshot) -> Result<Request, Answer> {
@@ -160,37 +168,26 @@ fn batch(args: &Args<'_>) -> Result<Batch, Answer> {
     }
 }
 
-/// Asks a person, once, about all hosts that need it.
+/// What a person's answer, once for all hosts that need it, makes of the plan.
 ///
 /// # Errors
-/// The question, for a modern client to put.
-fn settle(call: &Arc<Call>, plan: TagPlan, snapshot: &Snapshot) -> Result<TagPlan, Answer> {
-    let begun = Instant::now();
-    let plan = plan.approve(|question| approval::standing(call, question));
-    let ruling = {
-        let questions: Vec<&NeedsApproval> = plan.asks();
-        if questions.is_empty() {
-            None
-        } else {
-            Some(approval::obtain(call, &questions, snapshot))
-        }
-    };
+/// What to answer: the question, for a modern client to put, or an error.
+fn settle(call: &Arc<Call>, plan: TagPlan, ruling: Ruling) -> Result<TagPlan, Answer> {
     match ruling {
-        None => Ok(plan),
-        Some(Ruling::Ask(answer)) => Err(answer),
-        Some(Ruling::Invalid(failure, answer)) => {
-            let (tasks, hash) = (&call.session.server.tasks, plan.hash());
+        Ruling::Ask(answer) => Err(answer),
+        Ruling::Invalid(failure, answer) => {
+            let (tasks, hash, now) = (&call.session.server.tasks, plan.hash(), Instant::now());
             for question in plan.asks() {
                 let grounds = Grounds {
                     code: Some(failure.code().as_str()),
                     ..Grounds::default()
                 };
-                tasks.record_denial(&call.audit, question.alias(), hash, grounds, begun);
+                tasks.record_denial(&call.audit, question.alias(), hash, grounds, now);
             }
             Err(answer)
         }
-        Some(Ruling::Approved(mut given)) => Ok(plan.settle(|question| given.spend(question))),
-        Some(Ruling::Refused(failure)) => Ok(plan.settle(|question| Err(question.refuse(failure)))),
+        Ruling::Approved(mut given) => Ok(plan.settle(|question| given.spend(question))),
+        Ruling::Refused(failure) => Ok(plan.settle(|question| Err(question.refuse(failure)))),
     }
 }
 

@@ -9,7 +9,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Fleet, Launch, Server, policy_allowing, text_of};
+use crate::common::{Fleet, Launch, Server, members, policy_allowing, text_of, wait_until};
 
 /// The most that the server has had resident, in MiB.
 fn peak(server: &Server) -> u64 {
@@ -53,6 +53,68 @@ fn commands_that_wait_are_refused_when_they_would_take_too_much() {
     let tasks = server.tool("ssh_list_hosts", json!({}));
     assert!(tasks.to_string().contains("web1"));
     server.finish();
+}
+
+#[test]
+fn open_questions_wait_on_one_thread() {
+    let fleet = Fleet::of(&["web1"]);
+    let ask =
+        "  - {action: ask, trust_arguments: true, aliases: [\"*\"], commands: [\"echo *\"]}\n";
+    let policy = policy_allowing(&["true"]) + ask;
+    fleet.setup.write("policy.yml", &policy);
+    let launch = Launch::default().capabilities(json!({"elicitation": {}}));
+    let server = launch.start(&fleet.setup);
+    let before = peak(&server);
+    let many = 600;
+    let calls: Vec<Value> = (0..many)
+        .map(|number| {
+            let asked = json!({"alias": "web1", "command": format!("echo {number}")});
+            server.begin_call("ssh_run", asked)
+        })
+        .collect();
+    let questions = || {
+        let frames = server.frames().into_iter();
+        let asked = frames.filter(|frame| frame["method"] == "elicitation/create");
+        asked.collect::<Vec<_>>()
+    };
+    wait_until("all are asked", || questions().len() == many);
+    let threads = || {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid)).unwrap();
+        threads.count()
+    };
+    assert!(threads() < 20, "{} threads", threads());
+    let grown = peak(&server) - before;
+    assert!(grown <= 16, "{grown} MiB");
+    // Each answer is for its own question, and others go on waiting.
+    let said = |number: usize| {
+        let number = number.to_string();
+        let asked = questions();
+        let asked = asked.iter().find(|asked| {
+            let shown = asked["params"]["message"].as_str().unwrap();
+            let mut words = shown.split_whitespace();
+            words.any(|word| word.trim_matches('\'') == number)
+        });
+        let yes = json!({"action": "accept", "content": {}});
+        server.send(&json!({"jsonrpc": "2.0", "id": asked.unwrap()["id"], "result": yes}));
+    };
+    // None of them is the number of the rule's line, which is shown too.
+    for number in [107, 590, 301] {
+        said(number);
+        let result = server.response(&calls[number])["result"].clone();
+        assert_eq!(members(&result)["output"], number.to_string(), "{result}");
+    }
+    // Who is never answered is on record as that, each of them.
+    server.close_stdin();
+    let done = server.finish();
+    let outcomes = |outcome: &str| {
+        let records = done.records.iter();
+        let of = records.filter(|r| r["type"] == "approval" && r["outcome"] == outcome);
+        of.count()
+    };
+    assert_eq!(outcomes("accepted"), 3);
+    assert_eq!(outcomes("client_lost"), many - 3, "{}", done.log);
+    let ran = done.records.iter().filter(|r| r["type"] == "audit");
+    assert_eq!(ran.count(), 3);
 }
 
 #[test]

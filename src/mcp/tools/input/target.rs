@@ -160,30 +160,34 @@ impl Target {
     }
 
     /// Asks a person, which can take minutes: the answer says nothing of a configuration
-    /// that was changed meanwhile, by which the command is judged anew before it runs.
-    ///
-    /// # Errors
-    /// What to answer: a denial, or the question to a modern client.
+    /// that was changed meanwhile, by which the command is judged anew before it runs. `then`
+    /// goes on, perhaps on the thread of the connection's questions: with the permit, or with
+    /// what to answer, which is a denial or the question to a modern client.
     pub(crate) fn ask(
-        &self,
+        self,
         call: &Arc<Call>,
         question: NeedsApproval,
-    ) -> Result<Authorised, Answer> {
+        then: impl FnOnce(&Arc<Call>, Self, Result<Authorised, Answer>) + Send + 'static,
+    ) {
         let question = match approval::standing(call, question) {
-            Ok(authorised) => return Ok(authorised),
+            Ok(authorised) => return then(call, self, Ok(authorised)),
             Err(question) => question,
         };
-        match approval::obtain(call, &[&question], &self.snapshot) {
-            Ruling::Approved(mut given) => given
-                .spend(question)
-                .map_err(|denial| self.deny(call, &denial)),
-            Ruling::Refused(failure) => Err(self.deny(call, &question.refuse(failure))),
-            Ruling::Ask(answer) => Err(answer),
-            Ruling::Invalid(failure, answer) => {
-                // The denial is on record, the error is the answer.
-                let _ = self.deny(call, &question.refuse(failure));
-                Err(answer)
-            }
-        }
+        let (own, snapshot) = (Arc::clone(call), Arc::clone(&self.snapshot));
+        approval::obtain(call, question, &snapshot, move |question, ruling| {
+            let settled = match ruling {
+                Ruling::Approved(mut given) => given
+                    .spend(question)
+                    .map_err(|denial| self.deny(&own, &denial)),
+                Ruling::Refused(failure) => Err(self.deny(&own, &question.refuse(failure))),
+                Ruling::Ask(answer) => Err(answer),
+                Ruling::Invalid(failure, answer) => {
+                    // The denial is on record, the error is the answer.
+                    let _ = self.deny(&own, &question.refuse(failure));
+                    Err(answer)
+                }
+            };
+            then(&own, self, settled);
+        });
     }
 }
