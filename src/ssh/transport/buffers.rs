@@ -7,6 +7,7 @@
 //! channel can carry a session as well as a socket can. [`crate::ssh::transport::link`] moves the bytes.
 
 use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
 
 use zeroize::Zeroizing;
 
@@ -249,6 +250,17 @@ fn disconnect_reason(code: i32) -> &'static str {
 /// The wire carries nothing any more.
 #[derive(Debug)]
 pub(crate) struct Dead;
+
+/// A write that would block has written nothing.
+pub(crate) fn retry(mut write: impl FnMut() -> std::io::Result<usize>) -> std::io::Result<usize> {
+    loop {
+        match write() {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(0),
+            result => return result,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

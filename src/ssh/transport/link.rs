@@ -25,6 +25,7 @@ use crate::ssh::libssh2::{Fault, FaultKind, Session, Step, Stream};
 use crate::ssh::login::algorithms;
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::Negotiated;
+use crate::ssh::transport::buffers::retry;
 use crate::ssh::transport::conduit::{Got, RunEnd};
 
 /// Bytes a host may send before the login is through. Banner, key exchange and login take
@@ -469,21 +470,6 @@ pub(crate) fn wait_for_any(
     Ok(Filled::Bytes)
 }
 
-/// Waits until the switch is shaken.
-///
-/// # Errors
-/// The watch's time is up, or its switch was thrown.
-pub(crate) fn wait_for_wake(watch: &Watch<'_>) -> Result<(), SshError> {
-    loop {
-        // A descriptor that is asked for nothing is only waited beside.
-        let switch = watch.cancel().as_fd();
-        if let Filled::Woken = wait_for(switch, PollFlags::empty(), watch, Duration::from_secs(60))?
-        {
-            return Ok(());
-        }
-    }
-}
-
 /// A refusal of libssh2 as an error of this phase.
 pub(crate) fn explain(phase: Phase, fault: &Fault) -> SshError {
     let cause = format!("{} (libssh2 {})", fault.text, fault.code);
@@ -504,16 +490,5 @@ fn lost(phase: Phase, error: &std::io::Error) -> SshError {
     SshError::LinkLost {
         phase,
         cause: error.to_string(),
-    }
-}
-
-/// A write that would block has written nothing.
-fn retry(mut write: impl FnMut() -> std::io::Result<usize>) -> std::io::Result<usize> {
-    loop {
-        match write() {
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(0),
-            result => return result,
-        }
     }
 }
