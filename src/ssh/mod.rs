@@ -47,10 +47,7 @@ pub(crate) use error::{HostKeyProblem, KeyProblem, SudoProblem};
 /// The hosts that a known_hosts file has no usable key for.
 pub(crate) fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {
     let known_hosts = KnownHosts::parse(file);
-    let is_unknown = |host: &&Host| {
-        let name = login::record_name(host);
-        known_hosts.kinds_for(&name).is_empty() && !known_hosts.has_authority(&name)
-    };
+    let is_unknown = |host: &&Host| !known_hosts.knows(&login::record_name(host));
     hosts.iter().filter(is_unknown).collect()
 }
 

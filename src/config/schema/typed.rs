@@ -133,7 +133,7 @@ impl Findings {
             return true;
         }
         let secret = matches!(key.kind, Kind::SecretText);
-        let found = if text.value.chars().nth(TEXT_MAX).is_some() {
+        let found = if text.value.len() > TEXT_MAX && text.value.chars().nth(TEXT_MAX).is_some() {
             format!("found a text of more than {TEXT_MAX} characters")
         } else if let Some(control) = text.value.chars().find(|c| c.is_control()) {
             if secret {

@@ -21,6 +21,8 @@ pub(crate) const DEPTH_MAX: usize = 64;
 pub(crate) const NODES_MAX: usize = 1_000_000;
 /// Bytes of a text, keys included, that count as one node more.
 pub(crate) const TEXT_PER_NODE: usize = 64;
+/// Keys of a mapping that are compared with one another instead of looked up.
+const FEW: usize = 16;
 
 /// One value of the file.
 #[derive(Debug)]
@@ -246,16 +248,20 @@ impl Builder {
             merges,
             ..
         } = map;
+        // A host's few keys, ten thousand times: compared one by one they take no table.
+        if merges.is_empty() && entries.len() <= FEW {
+            for (at, entry) in entries.iter().enumerate() {
+                let mut earlier = entries.iter().take(at);
+                if let Some(first) = earlier.find(|earlier| earlier.key == entry.key) {
+                    self.faults.push(duplicate(entry, first.key_at));
+                }
+            }
+            return entries;
+        }
         let mut seen: HashMap<String, Mark> = HashMap::with_capacity(entries.len());
         for entry in &entries {
             match seen.get(&entry.key) {
-                Some(first) => self.faults.push(RawFault {
-                    at: entry.key_at,
-                    kind: RawFaultKind::DuplicateKey {
-                        key: entry.key.clone(),
-                        first: *first,
-                    },
-                }),
+                Some(first) => self.faults.push(duplicate(entry, *first)),
                 None => {
                     seen.insert(entry.key.clone(), entry.key_at);
                 }
@@ -295,6 +301,16 @@ impl Builder {
             }
         }
         entries
+    }
+}
+
+fn duplicate(entry: &Entry, first: Mark) -> RawFault {
+    RawFault {
+        at: entry.key_at,
+        kind: RawFaultKind::DuplicateKey {
+            key: entry.key.clone(),
+            first,
+        },
     }
 }
 

@@ -71,6 +71,22 @@ impl LineIndex {
         (0..places.len()).filter_map(move |at| self.entry(*places.get(at)?))
     }
 
+    /// Whether a line that grants names this host in so many words. For a look at all hosts:
+    /// nothing is remembered of it.
+    pub(crate) fn has_plain(&self, name: &str) -> bool {
+        let mut named = self.named(name);
+        named.any(|place| self.entry(place).is_some_and(|e| e.names.matches(name)))
+    }
+
+    /// Where the lines begin that have a name with this one's hash.
+    fn named(&self, name: &str) -> impl Iterator<Item = usize> {
+        let hash = self.hash(name);
+        let first = self.by_name.partition_point(|(other, _)| *other < hash);
+        let same = self.by_name.get(first..).unwrap_or_default();
+        let same = same.iter().take_while(move |(other, _)| *other == hash);
+        same.filter_map(|(_, place)| usize::try_from(*place).ok())
+    }
+
     /// The number of the line that begins there, from 1.
     pub(crate) fn number(&self, start: usize) -> usize {
         let before = self.bytes.get(..start).unwrap_or_default();
@@ -83,12 +99,10 @@ impl LineIndex {
         if let Some(places) = found.get(name) {
             return Arc::clone(places);
         }
-        let hash = self.hash(name);
-        let first = self.by_name.partition_point(|(other, _)| *other < hash);
-        let same = self.by_name.get(first..).unwrap_or_default();
-        let same = same.iter().take_while(|(other, _)| *other == hash);
-        let named = same.filter_map(|(_, place)| usize::try_from(*place).ok());
-        let mut places: Vec<usize> = named.chain(self.others.iter().copied()).collect();
+        let mut places: Vec<usize> = self
+            .named(name)
+            .chain(self.others.iter().copied())
+            .collect();
         places.sort_unstable();
         places.dedup();
         // Two names can have one hash, and the others may be anybody's.

@@ -87,6 +87,13 @@ impl KnownHosts {
         }
     }
 
+    /// Whether a key is on record for a host, or an authority may vouch for it.
+    pub(crate) fn knows(&self, name: &RecordName) -> bool {
+        self.lines.has_plain(&name.full)
+            || !self.kinds_for(name).is_empty()
+            || self.has_authority(name)
+    }
+
     fn kinds_of(&self, name: &str) -> Vec<String> {
         self.matching(name, Marker::Plain)
             .filter_map(|entry| Some(entry.key?.kind().to_owned()))

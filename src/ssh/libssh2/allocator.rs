@@ -9,6 +9,7 @@ use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 
+use nix::libc;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::ssh::transport::buffers::Wire;
@@ -26,7 +27,26 @@ pub(crate) unsafe fn wire_of<'a>(context: *mut *mut c_void) -> &'a Wire {
 /// Before each allocation: its size. Keeps what follows aligned as malloc would.
 const HEADER: usize = 16;
 
+/// In builds for tests alone: how many more allocations of libssh2 there is memory for.
+/// `scripts/chaos` finds it by its name and sets it in a server that runs; nothing else does.
+#[cfg(debug_assertions)]
+static LIBSSH2_ALLOCATIONS_LEFT: std::sync::atomic::AtomicUsize =
+    std::sync::atomic::AtomicUsize::new(usize::MAX);
+
+#[cfg(debug_assertions)]
+fn is_refused() -> bool {
+    LIBSSH2_ALLOCATIONS_LEFT.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 0
+}
+
+#[cfg(not(debug_assertions))]
+const fn is_refused() -> bool {
+    false
+}
+
 pub(crate) extern "C" fn allocate(size: usize, context: *mut *mut c_void) -> *mut c_void {
+    if is_refused() {
+        return ptr::null_mut();
+    }
     let Some(total) = size.checked_add(HEADER) else {
         return ptr::null_mut();
     };
@@ -83,6 +103,49 @@ pub(crate) extern "C" fn reallocate(
     }
     release(memory, context);
     new
+}
+
+/// Gives the pages of an allocation back to the system that hold nothing but zeros: they are
+/// zeros again when they are next touched. libssh2 clears the whole of a new session, most of
+/// which is two buffers for packets larger than a host ever sends.
+///
+/// # Safety
+/// `memory` came from [`allocate`], was written whole, and nobody else uses it meanwhile.
+pub(crate) unsafe fn give_back_zeros(memory: *mut c_void) {
+    // SAFETY: takes a number, gives a number.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let Some(page) = usize::try_from(page).ok().filter(|page| *page > 0) else {
+        return;
+    };
+    let memory = memory.cast::<u8>();
+    // SAFETY: the size is before the memory, which `allocate` gave.
+    let length = unsafe { memory.sub(HEADER).cast::<usize>().read() } - HEADER;
+    let first = memory.align_offset(page);
+    let pages = length.saturating_sub(first) / page;
+    let mut zeros = 0;
+    for number in 0..=pages {
+        let start = memory.wrapping_add(first + number * page);
+        // SAFETY: a whole page within the allocation, which the caller says was written.
+        let is_zero = || unsafe { std::slice::from_raw_parts(start, page) };
+        if number < pages && is_zero().iter().all(|byte| *byte == 0) {
+            zeros += page;
+            continue;
+        }
+        // SAFETY: whole pages of this allocation alone, which hold zeros.
+        unsafe { let_go(start.wrapping_sub(zeros), zeros) };
+        zeros = 0;
+    }
+}
+
+/// # Safety
+/// Whole pages that hold zeros, of memory that is private and anonymous, as all of the
+/// allocator's is.
+unsafe fn let_go(start: *mut u8, length: usize) {
+    if length > 0 {
+        // SAFETY: the caller's promise: what the system puts there is what was there. Where
+        // it refuses, nothing has changed.
+        let _ = unsafe { libc::madvise(start.cast(), length, libc::MADV_DONTNEED) };
+    }
 }
 
 /// # Safety
@@ -158,6 +221,43 @@ mod tests {
             assert_eq!(wire.allocated(), total);
             for (memory, size) in all.into_iter().zip(sizes) {
                 assert!(holds(memory, size));
+                release(memory, context);
+            }
+        });
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "makes a system call that Miri has not")]
+    fn pages_of_zeros_are_given_back_and_read_as_before() {
+        with_context(|context, _| {
+            const SIZE: usize = 100_000;
+            for marked in [&[0, SIZE - 1][..], &[40_000], &[]] {
+                let memory = allocate(SIZE, context);
+                // SAFETY: as much as was allocated.
+                let bytes = unsafe {
+                    memory.cast::<u8>().write_bytes(0, SIZE);
+                    std::slice::from_raw_parts_mut(memory.cast::<u8>(), SIZE)
+                };
+                marked.iter().for_each(|at| bytes[*at] = 7);
+                let resident = || {
+                    let (page, mut pages) = (4096, [0_u8; SIZE / 4096 + 2]);
+                    let start = memory.map_addr(|at| at & !(page - 1));
+                    // SAFETY: there is a byte for each page of the allocation.
+                    let told = unsafe { libc::mincore(start, SIZE, pages.as_mut_ptr()) };
+                    assert_eq!(told, 0);
+                    pages.iter().filter(|page| **page & 1 == 1).count()
+                };
+                let before = resident();
+                // SAFETY: the memory is an allocation, written whole above.
+                unsafe { give_back_zeros(memory) };
+                assert!(
+                    before >= SIZE / 4096 && resident() <= 4,
+                    "{before}, {}",
+                    resident()
+                );
+                let found = bytes.iter().enumerate().filter(|(_, byte)| **byte != 0);
+                let found: Vec<usize> = found.map(|(at, _)| at).collect();
+                assert_eq!(found, marked);
                 release(memory, context);
             }
         });

@@ -194,6 +194,7 @@ impl Session {
             }
             libssh2_session_set_read_timeout(raw.as_ptr(), READ_TIMEOUT_SECONDS);
             sys::libssh2_session_set_blocking(raw.as_ptr(), 0);
+            allocator::give_back_zeros(raw.as_ptr().cast());
         }
         Ok(Self {
             raw,
