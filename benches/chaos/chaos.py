@@ -335,11 +335,72 @@ class Chaos:
                 self.add("limits met in mid-run")
                 self.check(what, server, may_be_killed=kind == "AS" and self.said_why())
 
+    def allocations(self):
+        """One allocation of a run gets no memory: the program's own ends it, libssh2's does not."""
+        for name, kind in (("ALLOCATIONS_LEFT", "of the program's allocations"), ("LIBSSH2_ALLOCATIONS_LEFT", "of libssh2's allocations")):
+            place = symbol(self.binary, name)
+            if place is None:
+                return print("  NOT CHECKED: allocations (a build for tests has what refuses them)")
+            server = Server(self.lab, self.binary)
+            server.shake_hands()
+            many = 1 << 40
+            left(server.process.pid, place, many)
+            server.work()
+            used = many - left(server.process.pid, place)
+            server.end()
+            self.check("a run whose allocations are counted", server)
+            self.figures[f"{kind}, in a run"] = used
+            trials = 6 if self.short else 60
+            for trial in range(trials):
+                # The first of them in turn, the others anywhere.
+                at = trial if trial < trials // 3 else random.randrange(used)
+                what = f"number {at + 1} {kind} gets no memory"
+                server = Server(self.lab, self.binary)
+                server.shake_hands()
+                left(server.process.pid, place, at)
+                try:
+                    server.work()
+                    server.end()
+                except Failed as failed:
+                    server.process.kill()
+                    raise Failed(f"{what}: {failed}")
+                self.add(f"{kind}, refused")
+                self.check(what, server, may_be_killed=name == "ALLOCATIONS_LEFT" and self.said_why())
+
+    def logins(self):
+        """A login at each of many hosts, all from one run: each has its mark, each its start."""
+        few, many = self.lab.hosts, 60 if self.short else 1_000
+        self.lab.hosts = [(f"h{i:05}", f"127.0.{2 + i // 250}.{1 + i % 250}") for i in range(many)]
+        policy = (self.lab.dir / "config" / "policy.yml").read_text()
+        try:
+            self.lab.write()
+            (self.lab.dir / "config" / "policy.yml").write_text(policy.replace("max_seconds: 20", "max_seconds: 600"))
+            server = Server(self.lab, self.binary)
+            server.shake_hands()
+            self.lab.number += 1
+            mark = f"touch {self.lab.marks}/ran-{self.lab.number}"
+            for turn in ("cold", "warm"):
+                begun = time.monotonic()
+                answer = server.wait(server.call("ssh_run_on_tag", tag="all", command=mark), 900)
+                summary = answer and answer["result"]["structuredContent"]["summary"]
+                if not summary or summary["succeeded"] != many:
+                    raise Failed(f"logins at {many} hosts, {turn}: {summary}: {self.said()}")
+                self.figures[f"{many} logins, {turn}"] = f"{time.monotonic() - begun:.1f} s"
+            server.end()
+            starts = sum(json.loads(line)["type"] == "audit_start" for line in server.audit.read_text().splitlines())
+            if starts != 2 * many:
+                raise Failed(f"logins at {many} hosts: {starts} starts on record")
+            self.check("logins", server)
+        finally:
+            self.lab.hosts = few
+            self.lab.write()
+            (self.lab.dir / "config" / "policy.yml").write_text(policy)
+
     def input(self):
         """Lines that no client sends; the server answers the next good one."""
         server = Server(self.lab, self.binary)
         server.shake_hands()
-        lines = 2_000 if self.short else 20_000
+        lines = 2_000 if self.short else 60_000
         good = [json.dumps({"jsonrpc": "2.0", "id": 1_000_000, "method": "tools/call", "params": {
             "name": name, "arguments": {"alias": "h00000", "command": f"touch {self.lab.marks}/denied-x", "task_id": "x", "tag": "all"}}}).encode()
             for name in ("ssh_run", "ssh_plan", "ssh_run_on_tag", "ssh_cancel", "ssh_get_task_output", "ssh_run_async")]
@@ -411,6 +472,27 @@ class Chaos:
         self.check(f"load in {mib} MiB", server)
 
 
+def symbol(binary, name):
+    """Where a variable of the program is, from where it is loaded; None if it is not there."""
+    listed = subprocess.run(["nm", binary], capture_output=True, text=True).stdout
+    found = [line.split() for line in listed.splitlines() if f"{len(name)}{name}" in line]
+    return int(found[0][0], 16) if found else None
+
+
+def left(pid, place, value=None):
+    """Reads or sets a variable of a running server."""
+    program = os.readlink(f"/proc/{pid}/exe")
+    with open(program, "rb") as file:
+        moves = file.read(18)[16] == 3
+    maps = [line.split() for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    base = next(int(line[0].split("-")[0], 16) for line in maps if len(line) > 5 and line[5] == program and int(line[2], 16) == 0)
+    with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
+        memory.seek(place + base * moves)
+        if value is None:
+            return int.from_bytes(memory.read(8), "little")
+        memory.write(value.to_bytes(8, "little"))
+
+
 def leave(group):
     """A group goes when the kernel has let go of its last process."""
     for _ in range(200):
@@ -450,7 +532,7 @@ def main():
     chaos = Chaos(lab, str(pathlib.Path(options.binary).resolve()), options.short)
     code = 0
     try:
-        for part in (chaos.faults, chaos.kills, chaos.disks, chaos.limits, chaos.input, chaos.load):
+        for part in (chaos.faults, chaos.kills, chaos.disks, chaos.limits, chaos.allocations, chaos.input, chaos.logins, chaos.load):
             if options.only not in part.__name__:
                 continue
             begun = time.monotonic()

@@ -37,8 +37,24 @@ unsafe impl GlobalAlloc for RecordingAllocator {
     }
 }
 
+/// In builds for tests alone: how many more allocations there is memory for. `scripts/chaos`
+/// finds it by its name and sets it in a server that runs; nothing else does.
+#[cfg(debug_assertions)]
+static ALLOCATIONS_LEFT: std::sync::atomic::AtomicUsize =
+    std::sync::atomic::AtomicUsize::new(usize::MAX);
+
+#[cfg(debug_assertions)]
+fn is_refused() -> bool {
+    ALLOCATIONS_LEFT.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 0
+}
+
+#[cfg(not(debug_assertions))]
+const fn is_refused() -> bool {
+    false
+}
+
 fn there(memory: *mut u8, size: usize) -> *mut u8 {
-    if memory.is_null() {
+    if memory.is_null() || is_refused() {
         end(size);
     }
     memory
