@@ -183,19 +183,24 @@ def queued(lab, binary):
     return server, f"{refused} refused"
 
 
-def tag_runs(lab, binary):
-    lab.write(silent=True)
-    server = Server(lab, binary)
-    for _ in range(20):
-        server.call("ssh_run_on_tag", tag="all", command=LONG, batch=1)
-    peak = server.settle()
-    return server, f"{server.answers.qsize()} answered, {peak:.0f} MiB at rest"
+def tag_runs(count, some=None, command=LONG, **more):
+    """So many runs on hosts that hang, `some` of them or all."""
+    def scenario(lab, binary):
+        lab.write(silent=True)
+        server = Server(lab, binary)
+        which = {"aliases": [alias for alias, _ in lab.hosts[:some]]} if some else {"tag": "all"}
+        for _ in range(count):
+            server.call("ssh_run_on_tag", command=command, **which, **more)
+        peak = server.settle()
+        refused = sum(bool(server.answers.get()["result"].get("isError")) for _ in range(server.answers.qsize()))
+        return server, f"{refused} refused, {peak:.0f} MiB at rest"
+    return scenario
 
 
 def questions(lab, binary):
     lab.write(action="ask", silent=True)
     server = Server(lab, binary, {"elicitation": {}})
-    for _ in range(2_000):
+    for _ in range(2_048):
         server.call("ssh_run", alias=lab.hosts[0][0], command="cat /srv/x")
     server.settle()
     threads = len(os.listdir(f"/proc/{server.process.pid}/task"))
@@ -205,10 +210,20 @@ def questions(lab, binary):
 def questions_of_many(lab, binary):
     lab.write(action="ask", silent=True)
     server = Server(lab, binary, {"elicitation": {}})
-    for _ in range(20):
+    for _ in range(50):
         server.call("ssh_run_on_tag", tag="all", command="cat /srv/" + "x" * 7_900)
     server.settle()
     return server, f"{server.asked} open, {server.answers.qsize()} refused"
+
+
+def nested(lab, binary):
+    lab.write()
+    server = Server(lab, binary)
+    depth = 100
+    objects = ",".join(['{"a":' * depth + "1" + "}" * depth] * (1_000_000 // (6 * depth + 2)))
+    server.process.stdin.write(b'{"jsonrpc":"2.0","id":9,"method":"ping","params":{"a":[' + objects.encode() + b"]}}\n")
+    server.process.stdin.flush()
+    return server, json.dumps(server.wait())[:60]
 
 
 def line(lab, binary):
@@ -242,10 +257,11 @@ def fleet(lab, binary):
     return server, f"cold {took[0]:.1f} s, warm {took[1]:.1f} and {took[2]:.1f} s; {summary}"
 
 
-SCENARIOS = {"4,096 queued commands of 8 KB": queued, "20 runs of 8 KB on all hosts": tag_runs,
-             "2,000 open questions": questions, "20 questions about all hosts, 8 KB": questions_of_many,
-             "a line of 120,000 objects": line, "64 logins, known_hosts of 100,000 lines": known_hosts,
-             "all hosts, true": fleet}
+SCENARIOS = {"4,096 queued commands of 8 KB": queued, "2,048 open questions": questions,
+             "100 runs on a host that hangs": tag_runs(100, 1, "echo x"), "400 runs on a host that hangs": tag_runs(400, 1, "echo x"),
+             "20 runs of 8 KB on all hosts": tag_runs(20, batch=1), "100 runs of 8 KB on all hosts": tag_runs(100),
+             "50 questions about all hosts, 8 KB": questions_of_many, "a line of 120,000 objects": line,
+             "a line of nested objects": nested, "64 logins, known_hosts of 100,000 lines": known_hosts, "all hosts, true": fleet}
 
 
 def main():

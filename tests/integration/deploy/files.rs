@@ -64,6 +64,25 @@ fn variables_and_options_are_those_of_the_program() {
 }
 
 #[test]
+fn a_container_has_the_same_memory_everywhere() {
+    for (file, limit) in [
+        ("README.md", "--memory=64m"),
+        ("deploy/compose/compose.yaml", "mem_limit: 64m"),
+        (
+            "deploy/kubernetes/mcp-ssh-orchestrator.yaml",
+            "limits: {memory: 64Mi}",
+        ),
+        (
+            "deploy/quadlet/mcp-ssh-orchestrator@.container",
+            "--memory=64m",
+        ),
+        ("scripts/container-test", "limit=$((64 * 1024 * 1024))"),
+    ] {
+        assert!(read(file).contains(limit), "{file}: {limit}");
+    }
+}
+
+#[test]
 fn the_pod_is_confined() {
     let pod = read("deploy/kubernetes/mcp-ssh-orchestrator.yaml");
     for line in [
