@@ -29,7 +29,7 @@ use crate::task::timer::Timer;
 /// as it was judged.
 const WAITING: usize = 10 * 1024;
 /// Bytes that a running command takes: its thread and its session.
-const RUNNING: usize = 192 * 1024;
+const RUNNING: usize = 128 * 1024;
 /// Bytes that a task takes beside its output and its text, until its result expires.
 const KEPT: usize = 3 * 1024;
 
