@@ -1,9 +1,8 @@
 //! Runs a judged command on a host: the one entrance from the task layer.
 //!
-//! Decides between an idle session and a new one, and holds 'at most once': a command is
-//! sent once, after its channel is open, and whatever happens from then on is the result;
-//! but where a kept session's host refuses the request, so that nothing ran, a new session
-//! is asked.
+//! Holds 'at most once': a command is sent once, after its channel is open ([`crate::ssh::access`]),
+//! and whatever happens from then on is the result; but where the host of a session that was there refuses the request, or the
+//! session ended before it was sent, so that nothing ran, a new session is asked.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,27 +13,26 @@ use crate::config::{Host, Snapshot};
 use crate::model::memory::Resources;
 use crate::model::security_event::SecurityEvent;
 use crate::policy::Authorised;
-use crate::ssh::deadline::{Control, Deadline};
+use crate::ssh::deadline::Control;
 use crate::ssh::error::{SshError, SudoProblem};
+use crate::ssh::login;
 use crate::ssh::login::key_files::KnownHostsCache;
 use crate::ssh::login::limiter::Logins;
 use crate::ssh::login::route::bastions::Bastions;
 use crate::ssh::login::route::proof::Proof;
 use crate::ssh::login::unlocked::Unlocked;
-use crate::ssh::login::{self, Established, Means, Seen};
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::{Clearance, Ended, RunReport, Sink, Stage};
+use crate::ssh::session::channel::Channel;
 use crate::ssh::session::exec;
 use crate::ssh::session::feed::Feed;
 use crate::ssh::session::pool::{Key, Parked, Pool};
-use crate::ssh::session::spare::{self, Ready, Spare};
+use crate::ssh::session::sharing::{InUse, Sharing};
+use crate::ssh::session::spare::{self, Spare};
 use crate::ssh::session::sudo::{Prompting, RefusedPasswords};
 use crate::ssh::session::window::Window;
 use crate::ssh::transport::link::Link;
 use crate::ssh::transport::resolve::Resolver;
-
-/// How long an idle session may take to open a channel before a new one is made instead.
-const PROBE: Duration = Duration::from_secs(3);
 
 /// Bytes that an idle session takes: most of libssh2's for it is never touched.
 const SESSION: usize = 48 * 1024;
@@ -42,17 +40,18 @@ const SESSION: usize = 48 * 1024;
 /// Cheap to clone; all clones share the resolver's memory and the idle sessions.
 #[derive(Clone)]
 pub struct Client {
-    resolver: Resolver,
-    logins: Logins,
-    known_hosts: KnownHostsCache,
-    pool: Pool,
-    bastions: Bastions,
-    unlocked: Unlocked,
-    refused_passwords: RefusedPasswords,
-    resources: Resources,
-    agent: Option<Arc<PathBuf>>,
+    pub(super) resolver: Resolver,
+    pub(super) logins: Logins,
+    pub(super) known_hosts: KnownHostsCache,
+    pub(super) pool: Pool,
+    pub(super) sharing: Sharing,
+    pub(super) bastions: Bastions,
+    pub(super) unlocked: Unlocked,
+    pub(super) refused_passwords: RefusedPasswords,
+    pub(super) resources: Resources,
+    pub(super) agent: Option<Arc<PathBuf>>,
     /// How long a spare channel shows that its host is there.
-    fresh: Duration,
+    pub(super) fresh: Duration,
 }
 
 /// One command for one host.
@@ -77,6 +76,7 @@ impl Client {
             logins: Logins::default(),
             known_hosts: KnownHostsCache::default(),
             pool: Pool::default(),
+            sharing: Sharing::default(),
             bastions: Bastions::default(),
             unlocked: Unlocked::default(),
             refused_passwords: RefusedPasswords::default(),
@@ -119,11 +119,15 @@ impl Client {
         {
             return report.fail(SshError::Sudo(SudoProblem::WrongBefore));
         }
-        let mut from_pool = true;
+        let mut anew = false;
         loop {
-            let session = self.session(job, &key, from_pool, control, sink, &mut report);
-            let (mut link, proof) = match session {
-                Ok(session) => session,
+            let found = self.session(job, &key, anew, control, sink, &mut report);
+            let InUse {
+                mut channel,
+                proof,
+                seat: _seat,
+            } = match found {
+                Ok(found) => found,
                 Err(error) => return report.fail(error),
             };
             report.target_ip = last_address(&proof);
@@ -135,7 +139,7 @@ impl Client {
                 None => job.command.exec_line(leash_seconds(control)),
             };
             exec::run(
-                &mut link,
+                &mut channel,
                 &line,
                 (
                     Feed::of(job.command, sudo),
@@ -146,31 +150,51 @@ impl Client {
                 sink,
                 &mut report,
             );
-            if report.ended == Ended::Exited && !report.spent {
-                self.keep(job, key, link, proof, era);
+            let is_good = report.ended == Ended::Exited && !report.spent;
+            self.leave(job, &key, channel, is_good, proof, era);
+            if is_good {
                 return report;
             }
-            link.goodbye();
             if let (Some(SshError::Sudo(SudoProblem::Wrong)), Some(password)) =
                 (&report.error, password)
             {
                 self.refused_passwords.add(&job.host.alias, password);
             }
-            if !(report.reused && refused(&report)) {
+            // It did not run, so a new connection may be asked.
+            if report.reused && refused(&report) {
+                // Some servers take one command a connection and refuse the next; the others
+                // would be no better.
+                self.pool.discard(&key);
+                self.pool.refuses_spares(&key);
+                self.sharing.narrow(&key, 1);
+            } else if !(report.reused && !report.sent && lost(&report)) {
                 return report;
             }
-            // Some servers take one command a connection and refuse the next. It did not
-            // run, so a new connection may be asked; the others would be no better.
-            self.pool.discard(&key);
-            self.pool.refuses_spares(&key);
-            from_pool = false;
+            anew = true;
             report = RunReport::new();
+        }
+    }
+
+    /// Gives up a channel; the last one's session is kept, if it is good for more.
+    pub(super) fn leave(
+        &self,
+        job: &Job<'_>,
+        key: &Key,
+        channel: Channel,
+        is_good: bool,
+        proof: Arc<Proof>,
+        era: u64,
+    ) {
+        match channel.leave(is_good) {
+            Some((link, true)) => self.keep(job, key.clone(), link, proof, era),
+            Some((link, false)) => link.goodbye(),
+            None => {}
         }
     }
 
     /// Keeps the session for the next command where there is room for it, with a channel where
     /// the host grants one.
-    fn keep(&self, job: &Job<'_>, key: Key, mut link: Link, proof: Proof, era: u64) {
+    fn keep(&self, job: &Job<'_>, key: Key, mut link: Link, proof: Arc<Proof>, era: u64) {
         let memory = &self.resources.memory;
         let idle = idle_time(job);
         link.close_channel();
@@ -197,105 +221,6 @@ impl Client {
         self.pool.park(key, parked, idle, era, most);
     }
 
-    /// A session with an open channel: an idle one that still holds, or a new one.
-    fn session(
-        &self,
-        job: &Job<'_>,
-        key: &Key,
-        from_pool: bool,
-        control: &Control,
-        sink: &mut dyn Sink,
-        report: &mut RunReport,
-    ) -> Result<(Link, Proof), SshError> {
-        let route = job.snapshot.route(&job.host.alias);
-        while from_pool
-            && let Some(Parked {
-                mut link,
-                proof,
-                mut spare,
-                ..
-            }) = self.pool.take(key)
-        {
-            if !proof.still_holds(job.snapshot, &self.known_hosts, &route) {
-                link.goodbye();
-                continue;
-            }
-            let watch = control.within(Phase::Run, Deadline::after(PROBE));
-            // An end that the network has told must be seen, whoever reads the socket.
-            let alive = link.catch_up(&watch).is_ok() && link.seems_alive();
-            if let Some(spare) = &mut spare {
-                spare.look(&mut link);
-            }
-            let unanswered = spare.as_ref().is_some_and(Spare::is_awaited);
-            if !alive {
-                if unanswered {
-                    // It hung up on being asked for one.
-                    self.pool.refuses_spares(key);
-                }
-                link.goodbye();
-                continue;
-            }
-            // Nothing has been asked of the host yet, so a session that turns out to be
-            // dead is simply replaced.
-            let ready = match spare {
-                Some(spare) => spare.take(&mut link, self.fresh, &watch),
-                None => exec::reopen(&mut link, &watch).map(|()| Ready::Granted),
-            };
-            match ready {
-                Ok(ready) => {
-                    if let Ready::Refused = ready {
-                        self.pool.refuses_spares(key);
-                    }
-                    report.reused = true;
-                    sink.stage(Stage::Connected);
-                    return Ok((link, proof));
-                }
-                Err(
-                    error @ (SshError::Cancelled(_)
-                    | SshError::Timeout {
-                        whole_run: true, ..
-                    }),
-                ) => {
-                    return Err(error);
-                }
-                // No answer: the others would have none either, one after the other.
-                Err(SshError::Timeout { .. }) => self.pool.discard(key),
-                Err(_) if unanswered => self.pool.refuses_spares(key),
-                Err(_) => {}
-            }
-        }
-        let means = Means {
-            snapshot: job.snapshot,
-            resolver: &self.resolver,
-            logins: &self.logins,
-            known_hosts: &self.known_hosts,
-            agent: self.agent.as_deref().map(PathBuf::as_path),
-            unlocked: &self.unlocked,
-            bastions: Some((&self.bastions, job.snapshot)),
-        };
-        let mut seen = Seen::default();
-        let established = login::establish(&means, &route, control, &mut seen);
-        report.events.append(&mut seen.events);
-        // Also of a login that failed: whoever reads the record wants to know where.
-        report.target_ip = seen.address;
-        if !seen.negotiated.is_empty() {
-            report.negotiated = Some(seen.negotiated.into());
-        }
-        let Established {
-            mut link,
-            proof,
-            permit,
-        } = established?;
-        sink.stage(Stage::Connected);
-        match exec::open(&mut link, &control.begin(Phase::Run)) {
-            Ok(()) => Ok((link, proof)),
-            Err(error) => {
-                permit.failed();
-                Err(error)
-            }
-        }
-    }
-
     /// Whether a host's name resolves to an address that the policy allows, without
     /// connecting: for an answer before a task is made. What it meets goes to `events`.
     ///
@@ -317,6 +242,7 @@ impl Client {
     /// their run ends. For a reload.
     pub fn drop_sessions(&self) {
         self.pool.clear();
+        self.sharing.clear();
         self.bastions.forget();
         self.unlocked.forget();
         self.resolver.forget();
@@ -364,6 +290,14 @@ fn refused(report: &RunReport) -> bool {
             what: "command",
             ..
         })
+    )
+}
+
+/// Whether the session ended under it.
+fn lost(report: &RunReport) -> bool {
+    matches!(
+        report.error,
+        Some(SshError::LinkLost { .. } | SshError::Protocol { .. } | SshError::Local { .. })
     )
 }
 

@@ -10,6 +10,7 @@
 //! and the bytes), [`host_keys`] (verify), [`login`] (sign in); [`libssh2`] is the door to the
 //! library.
 
+pub(crate) mod access;
 pub(crate) mod answers;
 pub(crate) mod client;
 pub(crate) mod deadline;

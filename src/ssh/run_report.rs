@@ -187,6 +187,8 @@ pub struct RunReport {
     pub reused: bool,
     /// The session is not to be used again, although the command has ended.
     pub(crate) spent: bool,
+    /// The request may have been sent.
+    pub(crate) sent: bool,
 }
 
 impl RunReport {
@@ -204,6 +206,7 @@ impl RunReport {
             negotiated: None,
             reused: false,
             spent: false,
+            sent: false,
         }
     }
 

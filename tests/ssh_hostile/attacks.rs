@@ -20,7 +20,7 @@ use crate::hostile::{OFFER, clear_packet, kexinit, put_string, serve, string};
 use mcp_ssh_orchestrator::testing::ssh::{Ended, Exit, Phase, SshError};
 
 /// A configuration with one host at this port, known by this key.
-fn setup(port: u16, key: &str) -> Setup {
+pub(crate) fn setup(port: u16, key: &str) -> Setup {
     let setup = Setup::new();
     setup.write(
         "servers.yml",
@@ -50,7 +50,7 @@ fn setup(port: u16, key: &str) -> Setup {
     setup
 }
 
-fn within(millis: u64) -> Order {
+pub(crate) fn within(millis: u64) -> Order {
     Order {
         deadline: Duration::from_millis(millis),
         ..order("web1", "echo hello")
@@ -59,7 +59,7 @@ fn within(millis: u64) -> Order {
 
 /// The phase in which a run failed.
 #[track_caller]
-fn failed(ran: &Ran) -> Phase {
+pub(crate) fn failed(ran: &Ran) -> Phase {
     assert_eq!(ran.report.exit, None, "{:?}", ran.report);
     assert_ne!(ran.report.ended, Ended::Exited, "{:?}", ran.report);
     ran.error()
@@ -87,7 +87,7 @@ fn inside(script: impl Fn(Peer, u32) -> Done + Send + Sync + 'static) -> Ran {
 }
 
 /// Nothing under a sanitizer, which keeps what is freed: scripts/sanitize.
-fn resident_kib() -> u64 {
+pub(crate) fn resident_kib() -> u64 {
     if std::env::var_os("MCP_SSH_TEST_MEMORY").is_some_and(|how| how == "kept") {
         return 0;
     }

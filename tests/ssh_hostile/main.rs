@@ -9,3 +9,4 @@ mod direct;
 
 mod attacks;
 mod hostile;
+mod several;

@@ -1,8 +1,8 @@
-//! The one channel of a session: a command, or a tunnel to the next host.
+//! The channels of a session: commands, or tunnels to the next hosts.
 //!
-//! A session to a jump host may have several tunnels: each is set aside once it is open, and
-//! used by its handle. Else a session has at most one open, so a channel cannot outlive its session, be used with
-//! another, or be forgotten. One that was closed is kept until the host has closed it too, and
+//! A session has one open channel at hand. Where several use the session, each channel is set
+//! aside once it is open, and used by its handle, so a channel cannot outlive its session, be
+//! used with another, or be forgotten. One that was closed is kept until the host has closed it too, and
 //! nothing is read of it any more. Called through [`Session`] like the rest.
 
 use std::ffi::{CStr, c_char, c_int};
@@ -16,7 +16,7 @@ use crate::ssh::libssh2::externs::{
 };
 use crate::ssh::libssh2::{Fault, Session, Step, Stream, length, text};
 
-/// One of several tunnels of a session; means nothing to another session.
+/// One of several channels of a session; means nothing to another session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ssh) struct Tunnel(u64);
 
@@ -89,28 +89,6 @@ impl Session {
         self.step(code)
     }
 
-    /// Lets libssh2 take in what has arrived, before any of it is read.
-    ///
-    /// # Errors
-    /// The peer sent more than the window or the packet size allows: libssh2 drops what is
-    /// over it and says so only until its next call, and the output would have a hole.
-    pub(in crate::ssh) fn take_in(&mut self) -> Result<(), Fault> {
-        let Some(channel) = self.channel else {
-            return Ok(());
-        };
-        // SAFETY: a live channel and a live session.
-        let (code, noted) = unsafe {
-            let code = sys::libssh2_channel_wait_eof(channel.as_ptr());
-            (code, sys::libssh2_session_last_errno(self.ptr()))
-        };
-        match noted {
-            sys::LIBSSH2_ERROR_CHANNEL_WINDOW_EXCEEDED
-            | sys::LIBSSH2_ERROR_CHANNEL_PACKET_EXCEEDED => self.done(noted),
-            _ if code == sys::LIBSSH2_ERROR_EAGAIN => Ok(()),
-            _ => self.done(code),
-        }
-    }
-
     /// `Ready(0)`: this stream has ended, or has nothing although the other has.
     pub(in crate::ssh) fn read(&mut self, stream: Stream, into: &mut [u8]) -> Step<usize> {
         let Some(channel) = self.channel else {
@@ -139,6 +117,18 @@ impl Session {
             sys::libssh2_channel_window_read_ex(channel.as_ptr(), ptr::null_mut(), ptr::null_mut())
         };
         u32::try_from(left).unwrap_or(u32::MAX)
+    }
+
+    /// Whether something of it has arrived that was not read.
+    pub(in crate::ssh) fn has_unread(&self) -> bool {
+        let mut unread = 0;
+        if let Some(channel) = self.channel {
+            // SAFETY: a live channel and a place for one of the results.
+            unsafe {
+                sys::libssh2_channel_window_read_ex(channel.as_ptr(), &mut unread, ptr::null_mut());
+            }
+        }
+        unread > 0
     }
 
     /// Lets the host send so much more. While it is pending (in a key exchange) nothing is to
@@ -263,19 +253,36 @@ impl Session {
         }
     }
 
-    /// Lets libssh2 take in what has arrived although nobody reads a channel.
+    /// Lets libssh2 take in all that has arrived, also where it is kept back from its other
+    /// calls ([`Wire::shut`]).
     ///
     /// # Errors
-    /// The link is lost, or the peer does not keep to the protocol.
+    /// The link is lost, or the peer does not keep to the protocol; or it sent more than a
+    /// window or the packet size allows: libssh2 drops what is over it and says so only until
+    /// its next call, and the output would have a hole.
+    ///
+    /// [`Wire::shut`]: crate::ssh::transport::buffers::Wire::shut
     pub(in crate::ssh) fn take_packets(&mut self) -> Result<(), Fault> {
-        loop {
+        let was_shut = self.wire().shut(false);
+        let taken = loop {
             // SAFETY: a live session, in a state in which any call reads its packets.
-            match unsafe { ssh2_transport_read(self.ptr()) } {
-                sys::LIBSSH2_ERROR_EAGAIN => return Ok(()),
-                1.. => {}
-                code => return self.done(code),
+            let (code, noted) = unsafe {
+                let code = ssh2_transport_read(self.ptr());
+                (code, sys::libssh2_session_last_errno(self.ptr()))
+            };
+            match (code, noted) {
+                (
+                    _,
+                    sys::LIBSSH2_ERROR_CHANNEL_WINDOW_EXCEEDED
+                    | sys::LIBSSH2_ERROR_CHANNEL_PACKET_EXCEEDED,
+                ) => break self.done(noted),
+                (sys::LIBSSH2_ERROR_EAGAIN, _) => break Ok(()),
+                (0.., _) => {}
+                (code, _) => break self.done(code),
             }
-        }
+        };
+        self.wire().shut(was_shut);
+        taken
     }
 
     /// Sets the open channel aside, so that the next can be opened beside it.
@@ -287,7 +294,7 @@ impl Session {
         Some(tunnel)
     }
 
-    /// Reads or writes on a tunnel that was set aside.
+    /// Does something with a channel that was set aside.
     pub(in crate::ssh) fn on<T>(&mut self, tunnel: Tunnel, act: impl FnOnce(&mut Self) -> T) -> T {
         let found = self.aside.iter().find(|(other, _)| *other == tunnel);
         let channel = found.map(|(_, channel)| *channel);
@@ -297,7 +304,7 @@ impl Session {
         result
     }
 
-    /// Closes a tunnel that was set aside, as [`Session::close_channel`].
+    /// Closes a channel that was set aside, as [`Session::close_channel`].
     pub(in crate::ssh) fn close_tunnel(&mut self, tunnel: Tunnel) {
         let at = self.aside.iter().position(|(other, _)| *other == tunnel);
         if let Some(index) = at {

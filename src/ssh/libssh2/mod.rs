@@ -1,4 +1,4 @@
-//! The door to libssh2: a session with at most one open channel, as a safe type.
+//! The door to libssh2: a session and its channels, as a safe type.
 //!
 //! Owns every `unsafe` of `ssh` and the memory of libssh2: each session allocates through here, so that what it frees is wiped
 //! (it frees passwords and keys) and what it holds is counted. The `ssh2` crate would not
@@ -131,15 +131,14 @@ pub(crate) enum Stream {
     Stderr,
 }
 
-/// A session of libssh2, its wire, its channel if one is open, the tunnels that were set aside,
-/// and the channels before whose close the host has not answered yet.
+/// A session of libssh2, its wire, the channel at hand, those that were set aside, and the channels before whose close the host has not answered yet.
 pub(crate) struct Session {
     raw: NonNull<sys::LIBSSH2_SESSION>,
     /// Shared with the callbacks through the session's abstract pointer; freed last.
     wire: NonNull<Wire>,
     channel: Option<NonNull<sys::LIBSSH2_CHANNEL>>,
     closing: Vec<NonNull<sys::LIBSSH2_CHANNEL>>,
-    /// Tunnels that were set aside, and the number of the next.
+    /// Channels that were set aside, and the number of the next.
     aside: Vec<(Tunnel, NonNull<sys::LIBSSH2_CHANNEL>)>,
     tunnels: u64,
 }

@@ -20,7 +20,8 @@ use crate::ssh::encoding::{put_string, take_string};
 use crate::ssh::error::{KeyProblem, SshError};
 use crate::ssh::host_keys::PublicKey;
 use crate::ssh::libssh2::{FaultKind, c_user};
-use crate::ssh::transport::link::{Link, explain, wait_for};
+use crate::ssh::transport::link::{Link, explain};
+use crate::ssh::transport::wait::wait_for;
 
 /// Messages (§3 of the draft).
 const REQUEST_IDENTITIES: u8 = 11;

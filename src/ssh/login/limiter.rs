@@ -25,7 +25,7 @@ use nix::poll::PollFlags;
 use crate::ssh::deadline::{Cancel, Control, Deadline};
 use crate::ssh::error::SshError;
 use crate::ssh::phase::Phase;
-use crate::ssh::transport::link::wait_for;
+use crate::ssh::transport::wait::wait_for;
 
 /// Logins under way to one address, at most: what dropbear takes from one address
 /// (`MAX_UNAUTH_PER_IP`), and half of what sshd takes without dropping any.

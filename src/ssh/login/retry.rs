@@ -16,7 +16,7 @@ use nix::poll::PollFlags;
 use crate::ssh::deadline::Control;
 use crate::ssh::error::SshError;
 use crate::ssh::phase::Phase;
-use crate::ssh::transport::link::wait_for;
+use crate::ssh::transport::wait::wait_for;
 
 /// After a refusal: a service that restarts is back soon, one that is not there is not
 /// worth more.

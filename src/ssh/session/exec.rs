@@ -1,4 +1,4 @@
-//! Runs one authorised command on a session that is logged in, and ends it for real.
+//! Runs one authorised command on a channel of a session that is logged in, and ends it for real.
 //!
 //! Owns what happens between 'open a channel' and 'the channel is closed': the request,
 //! both streams as they come, exit status and signal, and the ending by RFC 4254 §6.9 when
@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 use crate::ssh::deadline::{Control, Deadline, Watch};
 use crate::ssh::error::{SshError, SudoProblem};
-use crate::ssh::libssh2::{FaultKind, Session, Step, Stream};
+use crate::ssh::libssh2::{Fault, FaultKind, Session, Step, Stream};
 use crate::ssh::phase::Phase;
 use crate::ssh::run_report::{Clearance, Ended, Exit, Flow, RunReport, Sink, Terminated};
+use crate::ssh::session::channel::Channel;
 use crate::ssh::session::feed::Feed;
 use crate::ssh::session::window::{self, Window};
-use crate::ssh::transport::link::{Filled, Link, explain};
+use crate::ssh::transport::link::{Link, explain};
+use crate::ssh::transport::wait::Filled;
 
-/// Largest packet taken (RFC 4253 §6.1).
-const PACKET: u32 = 32 * 1024;
 /// Bytes handed to the sink at once, at most.
 const READ: usize = 32 * 1024;
 /// How long a remote process may take to be gone after `KILL`.
@@ -63,7 +63,7 @@ pub(crate) fn reopen(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError>
 /// # Errors
 /// As [`open`].
 pub(crate) fn granted(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError> {
-    match link.drive_faults(watch, |session, _| session.open_exec(window::FIRST, PACKET))? {
+    match link.drive_faults(watch, |session, _| ask_session(session))? {
         Ok(()) => Ok(()),
         Err(fault) if fault.kind == FaultKind::Channel => Err(SshError::Refused {
             what: "channel",
@@ -75,7 +75,7 @@ pub(crate) fn granted(link: &mut Link, watch: &Watch<'_>) -> Result<(), SshError
 
 /// Asks for a channel without waiting for the answer; [`granted`] is to be called next.
 pub(crate) fn ask(link: &mut Link) -> Step<()> {
-    let step = link.session().open_exec(window::FIRST, PACKET);
+    let step = ask_session(link.session());
     match link.flush(Phase::Close) {
         Ok(()) => step,
         // The next call will find it out, too.
@@ -83,10 +83,14 @@ pub(crate) fn ask(link: &mut Link) -> Step<()> {
     }
 }
 
+fn ask_session(session: &mut Session) -> Step<()> {
+    session.open_exec(window::FIRST, window::PACKET)
+}
+
 /// Sends the command, if `clearance` still lets it, and sees it to its end. The report says
 /// what became of it.
 pub(crate) fn run(
-    link: &mut Link,
+    channel: &mut Channel,
     command: &str,
     (feed, window): (Feed<'_>, Window),
     clearance: &dyn Clearance,
@@ -95,7 +99,7 @@ pub(crate) fn run(
     report: &mut RunReport,
 ) {
     let mut running = Running {
-        link,
+        channel,
         feed,
         window,
         sink,
@@ -130,6 +134,7 @@ pub(crate) fn run(
         Err(error) => running.fail(error, control, report),
     }
     running.settle_sudo(report);
+    report.sent = running.asked.is_some();
     report.bytes_not_given = running.not_given;
 }
 
@@ -151,7 +156,7 @@ enum Answer {
 }
 
 struct Running<'a> {
-    link: &'a mut Link,
+    channel: &'a mut Channel,
     feed: Feed<'a>,
     window: Window,
     sink: &'a mut dyn Sink,
@@ -159,7 +164,7 @@ struct Running<'a> {
     /// Bytes read after the sink had said 'stop'.
     not_given: u64,
     stopped: bool,
-    /// When the request was handed to libssh2: from then on the command may run.
+    /// When the request was handed to the wire: from then on the command may run.
     asked: Option<Instant>,
     /// The command has said something: it has begun.
     heard: bool,
@@ -177,25 +182,39 @@ impl Running<'_> {
         clearance: &dyn Clearance,
         control: &Control,
     ) -> Result<Answer, SshError> {
-        control.begin(Phase::Run).check()?;
-        let mut sent = None;
-        let cleared = clearance.send(&mut || {
-            self.asked = Some(Instant::now());
-            let mut step = self.link.session().exec(command);
-            if step.is_pending() && self.feed.is_empty() {
-                // The end of the command's stdin travels with the request.
-                if let Poll::Ready(Err(fault)) = self.link.session().send_eof() {
-                    step = Poll::Ready(Err(fault));
-                }
+        let watch = control.begin(Phase::Run);
+        loop {
+            watch.check()?;
+            let mut sent = None;
+            let (asked, ends) = (&mut self.asked, self.feed.is_empty());
+            let cleared = clearance.send(&mut || {
+                // The socket does not block: what it does not take now follows.
+                let acted = self.channel.act(Phase::Run, |session| {
+                    let before = session.wire().sent();
+                    let step = session.exec(command);
+                    if session.wire().sent() == before {
+                        return step;
+                    }
+                    *asked = Some(Instant::now());
+                    // The end of the command's stdin travels with the request.
+                    let end = (ends && step.is_pending()).then(|| session.send_eof());
+                    match end {
+                        Some(failed @ Poll::Ready(Err(_))) => failed,
+                        _ => step,
+                    }
+                });
+                sent = Some(acted);
+            });
+            let Some(step) = sent.filter(|_| cleared) else {
+                return Err(SshError::Superseded);
+            };
+            let step = step?;
+            if self.asked.is_some() || step.is_ready() {
+                return answered(step);
             }
-            // The socket does not block: what it does not take now follows.
-            sent = Some((step, self.link.flush(Phase::Run)));
-        });
-        let Some((step, flushed)) = sent.filter(|_| cleared) else {
-            return Err(SshError::Superseded);
-        };
-        flushed?;
-        answered(step)
+            // A key exchange is under way, in which nothing else is sent.
+            self.channel.fill(&watch)?;
+        }
     }
 
     fn follow(
@@ -208,16 +227,14 @@ impl Running<'_> {
         loop {
             watch.check()?;
             if answer == Answer::Awaited {
-                let step = self.link.session().exec(command);
-                answer = answered(step)?;
+                let exec = |session: &mut Session| session.exec(command);
+                answer = answered(self.channel.act(Phase::Run, exec)?)?;
                 if let (Answer::Yes, Some(asked)) = (&answer, self.asked) {
                     self.window.answered(asked.elapsed());
                 }
-                self.link.flush(Phase::Run)?;
-                self.link.still_believed(Phase::Run)?;
             }
             if answer == Answer::Yes {
-                self.feed.pump(self.link, Phase::Run)?;
+                self.feed.pump(self.channel, Phase::Run)?;
             }
             // Also before the answer: a host may end the command first, or never answer.
             match self.take_in(Phase::Run)? {
@@ -237,9 +254,11 @@ impl Running<'_> {
     /// Waits for bytes; false if the command has ended and nothing of its output has come
     /// for a while: a process that it left behind holds it.
     fn await_more(&mut self, watch: &Watch<'_>, control: &Control) -> Result<bool, SshError> {
-        let session = self.link.session();
-        if session.exit_status().is_none() && session.exit_signal().is_none() {
-            self.link.fill(watch)?;
+        let has_exit = |session: &mut Session| {
+            session.exit_status().is_some() || session.exit_signal().is_some()
+        };
+        if !self.channel.look(has_exit).unwrap_or_default() {
+            self.channel.fill(watch)?;
             return Ok(true);
         }
         let since = *self.silent_since.get_or_insert_with(Instant::now);
@@ -248,7 +267,7 @@ impl Running<'_> {
             return Ok(false);
         }
         match self
-            .link
+            .channel
             .fill(&control.within(Phase::Run, Deadline::after(left)))
         {
             Err(SshError::Timeout {
@@ -260,16 +279,14 @@ impl Running<'_> {
 
     /// Gives the sink what is there.
     fn take_in(&mut self, phase: Phase) -> Result<Option<Seen>, SshError> {
-        let arrived = self.link.session().take_in();
-        arrived.map_err(|fault| explain(phase, &fault))?;
-        self.link.still_believed(phase)?;
         if !self.tell(phase)? {
-            self.link.flush(phase)?;
             return Ok(None);
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
             loop {
-                let count = match self.link.session().read(stream, &mut self.buffer) {
+                let into = &mut self.buffer;
+                let read = |session: &mut Session| session.read(stream, into);
+                let count = match self.channel.act(phase, read)? {
                     Poll::Ready(Ok(0)) | Poll::Pending => break,
                     Poll::Ready(Ok(count)) => count,
                     Poll::Ready(Err(fault)) => return Err(explain(phase, &fault)),
@@ -280,17 +297,17 @@ impl Running<'_> {
             }
         }
         self.tell(phase)?;
-        let closed = has_ended(self.link.session(), phase)?;
-        if closed {
-            // What came after the end of the output was taken in by the reads.
-            self.link.still_believed(phase)?;
-        }
-        self.link.flush(phase)?;
+        let closed = self.channel.act(phase, has_ended)?;
+        let closed = closed.map_err(|fault| explain(phase, &fault))?;
         Ok(closed.then_some(Seen::Closed))
     }
 
     fn tell(&mut self, phase: Phase) -> Result<bool, SshError> {
-        let told = self.window.follow(self.link.session());
+        let (before, window) = (self.window.size(), &mut self.window);
+        let told = self.channel.act(phase, |session| window.follow(session))?;
+        if self.window.size() != before {
+            self.channel.note_window(self.window.size());
+        }
         told.map_err(|fault| explain(phase, &fault))
     }
 
@@ -340,12 +357,12 @@ impl Running<'_> {
     }
 
     fn note_exit(&mut self, report: &mut RunReport) {
-        let session = self.link.session();
-        report.exit = match (session.exit_signal(), session.exit_status()) {
+        let exit = |session: &mut Session| match (session.exit_signal(), session.exit_status()) {
             (Some(signal), _) => Some(Exit::named(signal)),
             (None, Some(status)) => Some(Exit::Status(status)),
             (None, None) => None,
         };
+        report.exit = self.channel.look(exit).flatten();
         if report.exit.is_none() {
             report.outcome_unknown = true;
             report.ended = Ended::Failed;
@@ -357,11 +374,11 @@ impl Running<'_> {
         report.ended = Ended::of(&error);
         match error {
             // Nothing was sent: there is nothing to end.
-            SshError::Timeout { .. } | SshError::Cancelled(_) if self.asked.is_none() => {}
+            _ if self.asked.is_none() => {}
             SshError::Timeout { .. } | SshError::Cancelled(_) => self.end(control, report),
             SshError::Refused { .. } | SshError::Superseded => {}
             // All was said: only the goodbye is missing.
-            SshError::LinkLost { .. } if self.link.session().at_eof() => {
+            SshError::LinkLost { .. } if self.channel.look(|s| s.at_eof()) == Some(true) => {
                 self.note_exit(report);
                 if report.exit.is_some() {
                     report.ended = Ended::Exited;
@@ -389,12 +406,12 @@ impl Running<'_> {
                 }
             });
         report.terminated = Some(match ended {
-            Ok(true) if self.link.signals_groups() => Terminated::Confirmed,
+            Ok(true) if self.channel.signals_groups() => Terminated::Confirmed,
             _ => Terminated::Unconfirmed,
         });
         if let Ok(true) = ended {
-            let session = self.link.session();
-            report.exit = session.exit_signal().map(Exit::named);
+            let signal = self.channel.look(|session| session.exit_signal());
+            report.exit = signal.flatten().map(Exit::named);
         }
     }
 
@@ -419,7 +436,7 @@ impl Running<'_> {
             }
             if began.elapsed() >= due {
                 let watch = control.aftermath(Deadline::after(left));
-                match self.link.drive(&watch, |session| session.signal(signal)) {
+                match self.channel.drive(&watch, |session| session.signal(signal)) {
                     Ok(()) => {}
                     Err(SshError::Timeout { .. }) => return Ok(false),
                     Err(error) => return Err(error),
@@ -440,7 +457,7 @@ impl Running<'_> {
                 due = Duration::MAX;
             }
             let wait = left.min(due.saturating_sub(began.elapsed()));
-            match self.link.fill(&control.aftermath(Deadline::after(wait))) {
+            match self.channel.fill(&control.aftermath(Deadline::after(wait))) {
                 Ok(Filled::Bytes | Filled::Woken) | Err(SshError::Timeout { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -463,7 +480,7 @@ fn answered(step: Step<()>) -> Result<Answer, SshError> {
 
 /// The command's end is known and nothing of its output is missing. The close that follows
 /// is not waited for.
-fn has_ended(session: &mut Session, phase: Phase) -> Result<bool, SshError> {
+fn has_ended(session: &mut Session) -> Result<bool, Fault> {
     if !session.at_eof() {
         return Ok(false);
     }
@@ -473,6 +490,6 @@ fn has_ended(session: &mut Session, phase: Phase) -> Result<bool, SshError> {
     match session.wait_closed() {
         Poll::Ready(Ok(())) => Ok(true),
         Poll::Pending => Ok(false),
-        Poll::Ready(Err(fault)) => Err(explain(phase, &fault)),
+        Poll::Ready(Err(fault)) => Err(fault),
     }
 }

@@ -13,8 +13,9 @@ use crate::policy::Authorised;
 use crate::ssh::error::SshError;
 use crate::ssh::libssh2::{Fault, FaultKind};
 use crate::ssh::phase::Phase;
+use crate::ssh::session::channel::Channel;
 use crate::ssh::session::sudo::{Due, Prompting};
-use crate::ssh::transport::link::{Link, explain};
+use crate::ssh::transport::link::explain;
 
 /// Bytes handed over at once, at most: a packet's worth.
 const PIECE: usize = 32 * 1024;
@@ -78,11 +79,10 @@ impl<'a> Feed<'a> {
     ///
     /// # Errors
     /// The link is lost.
-    pub(crate) fn pump(&mut self, link: &mut Link, phase: Phase) -> Result<(), SshError> {
+    pub(crate) fn pump(&mut self, channel: &mut Channel, phase: Phase) -> Result<(), SshError> {
         while !self.over {
             // What was handed over before is on its way first: nothing piles up on this side.
-            link.flush(phase)?;
-            if link.session().wire().has_outbound() {
+            if !channel.has_room(phase)? {
                 return Ok(());
             }
             let of_sudo = self.sudo.as_ref().map(Prompting::due);
@@ -97,13 +97,13 @@ impl<'a> Feed<'a> {
             let ends = self.ends || matches!(of_sudo, Some(Due::End));
             let taken = match piece {
                 [] if !ends => Poll::Ready(Ok(0)),
-                [] => link.session().send_eof().map(|end| end.map(|()| 0)),
+                [] => channel.act(phase, |session| session.send_eof().map_ok(|()| 0))?,
                 // The same piece again after 'not now', as libssh2 wants it.
-                piece => link.session().write(piece),
+                piece => channel.act(phase, |session| session.write(piece))?,
             };
             match taken {
                 Poll::Ready(Ok(_)) if is_end => self.over = true,
-                Poll::Pending | Poll::Ready(Ok(0)) => return link.flush(phase),
+                Poll::Pending | Poll::Ready(Ok(0)) => return Ok(()),
                 Poll::Ready(Ok(count)) if is_password => {
                     if let Some(sudo) = &mut self.sudo {
                         sudo.took(count);
@@ -115,7 +115,7 @@ impl<'a> Feed<'a> {
                 Poll::Ready(Err(fault)) => self.refused(phase, &fault)?,
             }
         }
-        link.flush(phase)
+        Ok(())
     }
 
     /// The host takes no more. A command that has ended needs none.

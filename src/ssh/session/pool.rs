@@ -1,6 +1,6 @@
 //! Idle sessions, kept for the next command to the same host.
 //!
-//! A session is used by one run at a time: taking it removes it. It is dropped when its
+//! A session that is taken is in use until the last run on it is done. It is dropped when its
 //! time is up, on a reload, and when there are too many. Whether it may be used again is
 //! the taker's question ([`crate::ssh::client`]); this only keeps and drops.
 
@@ -35,6 +35,20 @@ impl Key {
             configuration: Arc::downgrade(configuration),
         }
     }
+
+    /// One of no configuration.
+    #[cfg(test)]
+    pub(crate) fn of(alias: &str) -> Option<Self> {
+        Some(Self {
+            alias: HostAlias::parse(alias).ok()?,
+            configuration: Weak::new(),
+        })
+    }
+
+    /// Whether the configuration is still there.
+    pub(crate) fn is_current(&self) -> bool {
+        self.configuration.strong_count() > 0
+    }
 }
 
 impl PartialEq for Key {
@@ -46,7 +60,7 @@ impl PartialEq for Key {
 /// A session that nobody uses.
 pub(crate) struct Parked {
     pub(crate) link: Link,
-    pub(crate) proof: Proof,
+    pub(crate) proof: Arc<Proof>,
     pub(crate) spare: Option<Spare>,
     /// What the account of memory knows of.
     pub(crate) _held: Held,
@@ -185,7 +199,7 @@ impl Pool {
         // Those of a configuration that is gone are nobody's.
         state
             .without_spare
-            .retain(|other| other != key && other.configuration.strong_count() > 0);
+            .retain(|other| other != key && other.is_current());
         state.without_spare.push(key.clone());
     }
 
@@ -258,10 +272,7 @@ mod tests {
 
     #[test]
     fn a_host_that_refused_a_spare_is_asked_for_none_until_a_reload() {
-        let key = |alias: &str| Key {
-            alias: HostAlias::parse(alias).unwrap(),
-            configuration: Weak::new(),
-        };
+        let key = |alias: &str| Key::of(alias).unwrap();
         let pool = Pool::default();
         pool.refuses_spares(&key("web1"));
         assert!(!pool.takes_spares(&key("web1")));

@@ -27,6 +27,10 @@ use crate::ssh::transport::link::Link;
 /// How long the granting of a spare shows that the host is there.
 pub(crate) const FRESH: Duration = Duration::from_secs(15);
 
+/// Channels that were closed here and may not be closed there yet when another is asked for: as
+/// many as runs may have been on the session at once.
+const UNCLOSED: usize = 8;
+
 /// A channel of an idle session.
 pub(crate) struct Spare {
     /// Before the request was sent: what the host says to it, it says later.
@@ -53,7 +57,7 @@ impl Spare {
     /// Asks for one; waits for nothing. `None`: a host that leaves closed channels open is
     /// asked for no more of them.
     pub(crate) fn ask(link: &mut Link) -> Option<Self> {
-        if link.session().closing() > 1 {
+        if link.session().closing() > UNCLOSED {
             return None;
         }
         let asked = Instant::now();

@@ -15,6 +15,8 @@ use crate::ssh::libssh2::{Fault, Session};
 
 /// What a channel is opened with, in bytes.
 pub(crate) const FIRST: u32 = 1024 * 1024;
+/// The largest packet that is taken (RFC 4253 §6.1).
+pub(crate) const PACKET: u32 = 32 * 1024;
 /// The most that it becomes: 40 MB/s at 200 ms.
 const MOST: u32 = 8 * 1024 * 1024;
 /// Round trips in which a window is read where it is what the host waits for: the word of it
@@ -56,6 +58,11 @@ impl Window {
         self.trip = Some(after.max(SHORTEST));
         self.since = Instant::now();
         self.read = 0;
+    }
+
+    /// How much the host may send before it is told that it may send more.
+    pub(crate) fn size(&self) -> u32 {
+        self.size
     }
 
     /// So many bytes were read.

@@ -37,6 +37,11 @@ pub(crate) struct Wire {
     /// libssh2 waits for the rest of a packet that its buffer cannot hold: it would ask for
     /// more of it for ever, with room for none.
     stuck: Cell<bool>,
+    /// What has arrived is given to libssh2 in [`crate::ssh::libssh2::Session::take_packets`]
+    /// alone.
+    shut: Cell<bool>,
+    /// Bytes that were to be sent, since the beginning.
+    sent: Cell<u64>,
     /// The first bytes that the host sent, as long as they may be asked for.
     opening: RefCell<Vec<u8>>,
     opened: Cell<bool>,
@@ -86,6 +91,9 @@ impl Wire {
             self.stuck.set(true);
             return Ok(None);
         }
+        if self.shut.get() {
+            return Ok(None);
+        }
         let mut inbound = self.inbound.borrow_mut();
         let waiting = inbound.waiting();
         let given = waiting.get(..most).unwrap_or(waiting);
@@ -108,7 +116,20 @@ impl Wire {
             return Err(Dead);
         }
         outbound.bytes.extend_from_slice(bytes);
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.sent.set(self.sent.get().saturating_add(count));
         Ok(())
+    }
+
+    /// How many bytes libssh2 has handed over since the beginning: whether a call has sent
+    /// anything shows by it.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Keeps back what arrives, or no longer; what it was before.
+    pub(crate) fn shut(&self, shut: bool) -> bool {
+        self.shut.replace(shut)
     }
 
     /// Nothing more can be read of this peer.
@@ -293,6 +314,20 @@ mod tests {
         let packet = [0; 4096];
         let sent = (0..1000).take_while(|_| wire.send(&packet).is_ok()).count();
         assert_eq!(sent, OUTBOUND_MAX / packet.len());
+    }
+
+    #[test]
+    fn what_arrives_while_it_is_shut_is_given_later() {
+        let wire = Wire::default();
+        let filled = wire.fill(|space| -> Result<usize, ()> {
+            space[..2].copy_from_slice(b"hi");
+            Ok(2)
+        });
+        assert_eq!(filled, Ok(2));
+        assert!(!wire.shut(true));
+        assert_eq!(wire.receive(8, |_| ()).unwrap(), None);
+        assert!(wire.has_inbound() && wire.shut(false));
+        assert_eq!(wire.receive(8, |_| ()).unwrap(), Some(2));
     }
 
     #[test]

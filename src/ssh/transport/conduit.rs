@@ -169,6 +169,17 @@ impl RunEnd {
     pub(crate) fn settle(&self) {
         let _ = self.0.run.read();
     }
+
+    /// What is waited at in place of a socket.
+    pub(crate) fn conduit(&self) -> Arc<Conduit> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl AsFd for Conduit {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.run.as_fd()
+    }
 }
 
 impl Drop for RunEnd {

@@ -17,7 +17,7 @@ use crate::policy::network::PinnedAddress;
 use crate::ssh::deadline::{Control, Watch};
 use crate::ssh::error::SshError;
 use crate::ssh::phase::Phase;
-use crate::ssh::transport::link::wait_for_any;
+use crate::ssh::transport::wait::wait_for_any;
 
 /// How long sent data may stay unacknowledged before the connection counts as lost: with
 /// the session's keepalives, a dead peer is noticed within three quarters of a minute.

@@ -1,6 +1,5 @@
 //! Moves bytes between a session's wire and what carries it: a TCP socket, a channel of the
-//! session to a jump host, or a tunnel of one that many share. Where this layer waits, it is by
-//! the functions in here.
+//! session to a jump host, or a tunnel of one that many share.
 //!
 //! [`Link::drive`] repeats a call into libssh2 until it is done, sending and receiving in
 //! between, under a [`Watch`]: it ends when the phase's time is up or the run is cancelled,
@@ -10,12 +9,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::linux::net::TcpStreamExt;
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
-
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::model::names::HostAlias;
 use crate::ssh::deadline::Watch;
@@ -27,18 +22,17 @@ use crate::ssh::phase::Phase;
 use crate::ssh::run_report::Negotiated;
 use crate::ssh::transport::buffers::retry;
 use crate::ssh::transport::conduit::{Got, RunEnd};
+use crate::ssh::transport::wait::{Filled, Source, wait_at_socket, wait_for_bytes};
 
 /// Bytes a host may send before the login is through. Banner, key exchange and login take
 /// a few KiB; a certificate or a long notice, some more.
 const BEFORE_LOGIN_MAX: u64 = 1024 * 1024;
 /// Bytes libssh2 may hold for one session: its buffers, the receive window of the channel,
 /// and as much again for its bookkeeping of small packets.
-const HELD_MAX: usize = 8 * 1024 * 1024;
+pub(crate) const HELD_MAX: usize = 8 * 1024 * 1024;
 /// Seconds of silence after which a running session says something, so that a dead peer is
 /// noticed by TCP and a firewall keeps its state.
 const KEEP_ALIVE_SECONDS: u32 = 15;
-/// The same: the longest sleep.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// RFC 4253 section 6.1 asks for no more.
 const TOO_LONG: &str = "a packet of more than 35000 bytes came, such as a long banner";
 /// How often an idle session is read before it is used again, at most; a host may have said
@@ -47,7 +41,7 @@ const IDLE_READS: usize = 8;
 
 /// What carries a session.
 pub(crate) enum Carrier {
-    Socket(TcpStream),
+    Socket(Arc<TcpStream>),
     /// The channel of the session to the jump host before this one.
     Tunnel(Box<Link>),
     /// One of the tunnels of a session to a jump host that somebody else drives.
@@ -62,13 +56,6 @@ pub(crate) struct Link {
     /// The host's key, once it is verified.
     believed: Option<PublicKey>,
     logged_in: bool,
-}
-
-/// What ended a wait.
-pub(crate) enum Filled {
-    Bytes,
-    /// Somebody threw or shook the switch.
-    Woken,
 }
 
 impl Link {
@@ -111,6 +98,14 @@ impl Link {
             Carrier::Socket(stream) => stream.as_fd(),
             Carrier::Tunnel(outer) => outer.descriptor(),
             Carrier::Conduit(end) => end.as_fd(),
+        }
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        match &self.carrier {
+            Carrier::Socket(stream) => Source::Socket(Arc::clone(stream)),
+            Carrier::Tunnel(outer) => outer.source(),
+            Carrier::Conduit(end) => Source::Conduit(end.conduit()),
         }
     }
 
@@ -166,7 +161,7 @@ impl Link {
             // A tunnel's bytes are data of a channel of the outer session, which has its own flush.
             let sent = match &mut self.carrier {
                 Carrier::Socket(stream) => wire
-                    .drain(|bytes| retry(|| stream.write(bytes)))
+                    .drain(|bytes| retry(|| (&**stream).write(bytes)))
                     .map_err(|e| lost(phase, &e))?,
                 Carrier::Tunnel(outer) => {
                     let sent = wire.drain(|bytes| match outer.session.write(bytes) {
@@ -248,7 +243,7 @@ impl Link {
     fn receive(&mut self, phase: Phase) -> Result<Option<u64>, SshError> {
         let wire = self.session.wire();
         let count = match &mut self.carrier {
-            Carrier::Socket(stream) => match wire.fill(|space| stream.read(space)) {
+            Carrier::Socket(stream) => match wire.fill(|space| (&**stream).read(space)) {
                 Ok(count) => Poll::Ready(count),
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
                     Poll::Pending
@@ -299,25 +294,22 @@ impl Link {
         match &mut self.carrier {
             Carrier::Tunnel(outer) => outer.fill(watch),
             Carrier::Conduit(end) => {
-                let filled = wait_for(end.as_fd(), PollFlags::POLLIN, watch, KEEP_ALIVE)?;
+                let filled = wait_for_bytes(end.as_fd(), watch)?;
                 end.settle();
                 Ok(filled)
             }
             Carrier::Socket(stream) => {
-                // sshd does not set TCP_NODELAY before a command runs, so its next packet
-                // waits for this side's ACK, which Linux puts off by 40 ms (tcp(7)); the
-                // option holds for one ACK. Without it things are slower, and as correct.
-                let _ = stream.set_quickack(true);
-                let mut interest = PollFlags::POLLIN;
-                if self.session.wire().has_outbound() {
-                    interest |= PollFlags::POLLOUT;
-                }
-                wait_for(stream.as_fd(), interest, watch, KEEP_ALIVE)
+                let held_back = self.session.wire().has_outbound();
+                wait_at_socket(stream, held_back, watch)
             }
         }
     }
 
-    fn keep_alive(&mut self, phase: Phase) -> Result<(), SshError> {
+    /// Says that this side is there if it is time for it.
+    ///
+    /// # Errors
+    /// The link is lost.
+    pub(crate) fn keep_alive(&mut self, phase: Phase) -> Result<(), SshError> {
         if self.logged_in {
             self.session
                 .keep_alive_now()
@@ -332,17 +324,35 @@ impl Link {
     /// # Errors
     /// The link is lost.
     pub(crate) fn pump(&mut self, phase: Phase) -> Result<bool, SshError> {
-        let mut came = match &mut self.carrier {
-            Carrier::Tunnel(outer) => outer.pump(phase)?,
-            Carrier::Socket(_) | Carrier::Conduit(_) => false,
-        };
-        if !self.session.wire().has_inbound() {
-            came |= self.receive(phase)?.is_some();
-        }
-        let taken = self.session.take_packets();
-        taken.map_err(|fault| explain(phase, &fault))?;
+        let came = self.collect(phase)?;
+        self.take_packets(phase)?;
         self.keep_alive(phase)?;
         Ok(came)
+    }
+
+    /// Its first half: whether there is something for libssh2 to take in.
+    ///
+    /// # Errors
+    /// The link is lost; what came before that may not have been read.
+    pub(crate) fn collect(&mut self, phase: Phase) -> Result<bool, SshError> {
+        let below = match &mut self.carrier {
+            Carrier::Tunnel(outer) => outer.pump(phase)?,
+            Carrier::Conduit(end) => {
+                end.settle();
+                false
+            }
+            Carrier::Socket(_) => false,
+        };
+        Ok(below || self.session.wire().has_inbound() || self.receive(phase)?.is_some())
+    }
+
+    /// Its second half.
+    ///
+    /// # Errors
+    /// The host hung up, or does not keep to the protocol.
+    pub(crate) fn take_packets(&mut self, phase: Phase) -> Result<(), SshError> {
+        let taken = self.session.take_packets();
+        taken.map_err(|fault| explain(phase, &fault))
     }
 
     /// Whether something waits to be sent that the socket did not take.
@@ -363,7 +373,7 @@ impl Link {
             Carrier::Conduit(end) => {
                 end.ask();
                 while !end.is_answered() {
-                    wait_for(end.as_fd(), PollFlags::POLLIN, watch, KEEP_ALIVE)?;
+                    wait_for_bytes(end.as_fd(), watch)?;
                     end.settle();
                 }
                 Ok(())
@@ -402,9 +412,18 @@ impl Link {
     /// only when none of them holds it any more. OpenSSH does; dropbear signals the first
     /// process alone and closes when that one is gone.
     pub(crate) fn signals_groups(&self) -> bool {
-        self.session
-            .peer_version()
-            .is_some_and(|version| version.starts_with("SSH-2.0-OpenSSH_"))
+        self.host_is_any_of(&["SSH-2.0-OpenSSH_"])
+    }
+
+    /// By the beginning of the version line that the host sent.
+    pub(crate) fn host_is_any_of(&self, beginnings: &[&str]) -> bool {
+        let is_it = |version: String| beginnings.iter().any(|it| version.starts_with(it));
+        self.session.peer_version().is_some_and(is_it)
+    }
+
+    /// Bytes that libssh2 holds for it.
+    pub(crate) fn held(&self) -> usize {
+        self.session.wire().allocated()
     }
 
     /// Gives up buffers while nothing happens.
@@ -418,56 +437,6 @@ impl Link {
         // What does not fit into the socket's buffer at once is not worth a wait.
         let _ = self.flush(Phase::Close);
     }
-}
-
-/// Waits until `descriptor` is ready for `interest`, or `most` has passed.
-///
-/// # Errors
-/// The watch's time is up, or its switch was thrown.
-pub(crate) fn wait_for(
-    descriptor: BorrowedFd<'_>,
-    interest: PollFlags,
-    watch: &Watch<'_>,
-    most: Duration,
-) -> Result<Filled, SshError> {
-    wait_for_any(&[descriptor], interest, watch, most)
-}
-
-/// The same until any of them is.
-///
-/// # Errors
-/// As [`wait_for`].
-pub(crate) fn wait_for_any(
-    descriptors: &[BorrowedFd<'_>],
-    interest: PollFlags,
-    watch: &Watch<'_>,
-    most: Duration,
-) -> Result<Filled, SshError> {
-    watch.check()?;
-    let left = watch.left().map_or(most, |left| left.min(most));
-    // Rounded up, so that a deadline is past when the wait for it ends.
-    let millis = u16::try_from(left.as_millis().saturating_add(1)).unwrap_or(u16::MAX);
-    let mut set = vec![PollFd::new(watch.cancel().as_fd(), PollFlags::POLLIN)];
-    set.extend(descriptors.iter().map(|each| PollFd::new(*each, interest)));
-    match poll(&mut set, PollTimeout::from(millis)) {
-        Ok(_) | Err(Errno::EINTR) => {}
-        // The kernel is short of memory for the moment. A moment later is as good.
-        Err(Errno::ENOMEM | Errno::EAGAIN) => std::thread::sleep(Duration::from_millis(10)),
-        Err(errno) => {
-            return Err(SshError::Local {
-                what: "poll",
-                cause: errno.to_string(),
-            });
-        }
-    }
-    let woken = set.first().and_then(PollFd::any).unwrap_or(false);
-    if woken {
-        watch.cancel().settle();
-        watch.check()?;
-        return Ok(Filled::Woken);
-    }
-    watch.check()?;
-    Ok(Filled::Bytes)
 }
 
 /// A refusal of libssh2 as an error of this phase.

@@ -23,7 +23,8 @@ use crate::ssh::error::SshError;
 use crate::ssh::libssh2::{FaultKind, Stream, Tunnel};
 use crate::ssh::phase::Phase;
 use crate::ssh::transport::conduit::{Conduit, RunEnd};
-use crate::ssh::transport::link::{Link, explain, wait_for};
+use crate::ssh::transport::link::{Link, explain};
+use crate::ssh::transport::wait::wait_for;
 
 /// How long a request waits for those before it to be answered.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -13,11 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::poll::PollFlags;
-
 use crate::ssh::deadline::{Cancel, Watch};
 use crate::ssh::error::{ResolveFailure, SshError};
-use crate::ssh::transport::link::{Filled, wait_for};
+use crate::ssh::transport::wait::wait_for_wake;
 
 /// Look-ups a second for one name; more are refused, and are a security event.
 pub(crate) const LOOKUPS_PER_SECOND: usize = 10;
@@ -252,21 +250,6 @@ impl State {
                     .as_ref()
                     .is_some_and(|(at, _)| at.elapsed() < KEEP)
         });
-    }
-}
-
-/// Waits until the switch is shaken.
-///
-/// # Errors
-/// The watch's time is up, or its switch was thrown.
-fn wait_for_wake(watch: &Watch<'_>) -> Result<(), SshError> {
-    loop {
-        // A descriptor that is asked for nothing is only waited beside.
-        let switch = watch.cancel().as_fd();
-        if let Filled::Woken = wait_for(switch, PollFlags::empty(), watch, Duration::from_secs(60))?
-        {
-            return Ok(());
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod names;
 mod pool;
 mod questions;
 mod reliability;
+mod sharing;
 mod spare;
 mod sudo;
 mod unreached;

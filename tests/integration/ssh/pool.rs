@@ -1,4 +1,4 @@
-//! An idle session is used again, by one run at a time, and only while everything its
+//! An idle session is used again, and only while everything its
 //! login relied on still holds; a command on it behaves as on a new one.
 #![allow(
     clippy::unwrap_used,
@@ -32,9 +32,14 @@ fn the_second_command_needs_no_login() {
     assert_eq!(direct.client.idle_sessions(), 2);
 }
 
+/// A host that has one channel at a time.
+fn narrow() -> Fleet {
+    Fleet::with(vec![HostSpec::new("web1").sshd("MaxSessions 1")])
+}
+
 #[test]
-fn one_run_at_a_time() {
-    let fleet = Fleet::of(&["web1"]);
+fn where_it_has_one_channel_it_carries_one_run() {
+    let fleet = narrow();
     let direct = Direct::of(&fleet.setup);
     let runs: Vec<_> = (0..4)
         .map(|_| direct.begin(order("web1", "sleep 1")))
@@ -49,7 +54,7 @@ fn one_run_at_a_time() {
 /// What idle sessions cost is bounded, also after many runs at once.
 #[test]
 fn eight_are_kept_for_a_host_at_most() {
-    let fleet = Fleet::of(&["web1"]);
+    let fleet = narrow();
     let script = "#!/bin/sh\necho here\nwhile [ ! -e \"$1\" ]; do sleep 0.1; done\n";
     fleet.host("web1").stub("hold", script);
     let dir = crate::common::Scratch::new("hold");
@@ -187,7 +192,7 @@ fn a_frozen_session_is_given_up_for_a_new_one() {
 /// One that does not answer is not asked again by its sisters, one after the other.
 #[test]
 fn many_frozen_sessions_cost_no_more_than_one() {
-    let fleet = Fleet::of(&["web1"]);
+    let fleet = narrow();
     let direct = unsure(&fleet);
     let runs: Vec<_> = (0..4)
         .map(|_| direct.begin(order("web1", "sleep 1")))

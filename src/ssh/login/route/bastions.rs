@@ -17,8 +17,8 @@ use crate::ssh::deadline::{Cancel, Control, Deadline};
 use crate::ssh::error::SshError;
 use crate::ssh::login::route::proof::Proof;
 use crate::ssh::phase::Phase;
-use crate::ssh::transport::link::wait_for;
 use crate::ssh::transport::relay::Trunk;
+use crate::ssh::transport::wait::wait_for;
 
 /// Requests that wait at one session before another one is made.
 const WAITING: usize = 8;

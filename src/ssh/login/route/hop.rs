@@ -200,7 +200,7 @@ impl Hop<'_> {
     ) -> Result<(Carrier, PinnedAddress, Permit), SshError> {
         let acquire = |address| self.acquire(address);
         let (stream, address, permit) = connect(addresses, self.control, acquire)?;
-        Ok((Carrier::Socket(stream), address, permit))
+        Ok((Carrier::Socket(Arc::new(stream)), address, permit))
     }
 
     pub(crate) fn connect_through(
