@@ -111,6 +111,7 @@ fn chain() -> &'static Chain {
                     cancelled: false,
                     timeout: false,
                     target_ip: "127.0.0.1".parse().ok(),
+                    transferred: None,
                 });
             }
         }

@@ -36,12 +36,12 @@ pub use crate::audit::record::ssh_session::Hop;
 pub use crate::audit::timestamp::Ts;
 pub use failure::AuditError;
 pub use log_file::LogFile;
-pub(crate) use record::Level;
 pub use record::asked::Asked;
 pub use record::{
     Approval, ApprovalOutcome, AuditEnd, Decision, End, Given, Grounds, Linked, Looked, Phase,
     Record, Reload, Sandbox, ServerStart,
 };
+pub(crate) use record::{Bytes, Level};
 pub use redact::{Patterns, REDACTED, Redactor, SHORTEST};
 pub(crate) use syslog::{FACILITIES, Syslog, Target};
 

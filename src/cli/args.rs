@@ -101,6 +101,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag { name: "log-syslog", value: "FACILITY[:SOCKET]", commands: &[Name::Serve, Name::Check], about: "also send the log to syslog or journald, such as authpriv or local3:/run/systemd/journal/dev-log (/dev/log)" },
     Flag { name: "audit-rotate-bytes", value: "SIZE", commands: &[Name::Serve, Name::Check], about: "begin a new file at this size, such as 64M (the default; 0: never)" },
     Flag { name: "metrics-file", value: "PATH", commands: &[Name::Serve, Name::Check], about: "write figures for Prometheus to this file, for node_exporter's textfile collector" },
+    Flag { name: "transfer-dir", value: "DIR", commands: &[Name::Serve, Name::Check], about: "let the assistant transfer files between hosts and this directory, where files: of the policy allows it" },
     Flag { name: "approvals-dir", value: "DIR", commands: &[Name::Serve, Name::Check, Name::Approvals, Name::Approve, Name::Deny], about: "where the operator approves what rules with approval: operator ask about" },
     Flag { name: "watch", value: "", commands: &[Name::Approvals], about: "go on, and ask about each request as it comes" },
     Flag { name: "yes", value: "", commands: &[Name::Approve], about: "approve what is shown, without asking" },

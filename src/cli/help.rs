@@ -56,6 +56,7 @@ Options of the server (those of the others: help COMMAND):
   --log-syslog FACILITY[:SOCKET]
                          also send the log to syslog or journald (/dev/log)
   --metrics-file PATH    figures for Prometheus (node_exporter's textfile collector)
+  --transfer-dir DIR     let files be transferred between hosts and DIR
   --approvals-dir DIR    where the operator approves (approval: operator)
   --audit-rotate-bytes SIZE
                          begin a new file at this size (64M; 0: never)
@@ -76,6 +77,7 @@ Environment, where the flag is absent:
   MCP_SSH_AUDIT_FILE  MCP_SSH_AUDIT_DIR  MCP_SSH_AUDIT_ROTATE_BYTES
   MCP_SSH_AUDIT_KEEP_BYTES  MCP_SSH_AUDIT_KEEP_DAYS  MCP_SSH_LOG_FILE
   MCP_SSH_LOG_SYSLOG  MCP_SSH_APPROVALS_DIR  MCP_SSH_METRICS_FILE  MCP_SSH_RUNTIME_DIR
+  MCP_SSH_TRANSFER_DIR
   MCP_SSH_DEBUG=1: the log also says what each SSH session agreed on
   MCP_SSH_SECRET_<NAME>, <NAME>: values of secrets
 

@@ -27,7 +27,7 @@ use crate::cli::commands::audit::signed::Trusted;
 use crate::cli::commands::import::Source;
 
 /// The variables that stand for an absent flag, and the one that has none.
-pub(crate) const VARIABLES: [&str; 17] = [
+pub(crate) const VARIABLES: [&str; 18] = [
     "MCP_SSH_CONFIG_DIR",
     "MCP_SSH_KEYS_DIR",
     "MCP_SSH_SECRETS_DIR",
@@ -43,6 +43,7 @@ pub(crate) const VARIABLES: [&str; 17] = [
     "MCP_SSH_LOG_SYSLOG",
     "MCP_SSH_APPROVALS_DIR",
     "MCP_SSH_METRICS_FILE",
+    "MCP_SSH_TRANSFER_DIR",
     "MCP_SSH_RUNTIME_DIR",
     "MCP_SSH_DEBUG",
 ];
@@ -193,6 +194,8 @@ pub struct Settings {
     pub log_syslog: Option<audit::Target>,
     pub approvals_dir: Option<PathBuf>,
     pub metrics_file: Option<PathBuf>,
+    /// Where files are transferred to and from.
+    pub transfer_dir: Option<PathBuf>,
     /// Bytes at which the audit file is set aside; 0 is never.
     pub audit_rotate_bytes: u64,
     pub sandbox: Sandbox,

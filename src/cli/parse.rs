@@ -299,6 +299,7 @@ fn settings(
         audit_dir,
         audit_keep,
         metrics_file: either("metrics-file", "MCP_SSH_METRICS_FILE").map(PathBuf::from),
+        transfer_dir: either("transfer-dir", "MCP_SSH_TRANSFER_DIR").map(PathBuf::from),
         approvals_dir: either("approvals-dir", "MCP_SSH_APPROVALS_DIR").map(PathBuf::from),
         log_file: either("log-file", "MCP_SSH_LOG_FILE").map(PathBuf::from),
         log_syslog: syslog.as_deref().map(values::syslog).transpose()?,

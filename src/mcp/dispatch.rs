@@ -129,9 +129,9 @@ fn asks_client(session: &Session) -> bool {
 fn list_tools(session: &Arc<Session>, caller: &Caller, params: &Params) -> Result<Json, RpcError> {
     // All tools are one page, so no cursor was ever given out for them.
     session.pager.page::<()>("tools", params, Vec::new())?;
-    let result = caller
-        .result()
-        .json("tools", &definitions::list(caller.version));
+    let transfers = session.server.tasks.transfers().is_some();
+    let tools = definitions::list(caller.version, transfers);
+    let result = caller.result().json("tools", &tools);
     Ok(caller.keep_for(handshake::STATIC_MS, result).end())
 }
 

@@ -1,4 +1,4 @@
-//! What a command is given to read: bytes of a client, bounded, with their hash.
+//! What a command is given to read: bytes of a client, bounded, or a file's; with their hash.
 //!
 //! Owns the bound, and that the bytes show nowhere: records and errors have their number and
 //! their hash. Judges nothing. Made by the tools; part of what is judged, approved and sent.
@@ -17,8 +17,15 @@ pub(crate) const STDIN_MAX: usize = 1024 * 1024;
 /// What a command is given to read. Cheap to clone: all clones share the bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stdin {
-    bytes: Arc<[u8]>,
+    bytes: Bytes,
     sha256: [u8; 32],
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Bytes {
+    Held(Arc<[u8]>),
+    /// So many, which are read while they are sent.
+    Elsewhere(u64),
 }
 
 impl Stdin {
@@ -32,18 +39,38 @@ impl Stdin {
             });
         }
         Ok(Self {
-            bytes: text.as_bytes().into(),
+            bytes: Bytes::Held(text.as_bytes().into()),
             sha256: Sha256::digest(text.as_bytes()).into(),
         })
     }
 
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The content of a file, which is read again when it is sent.
+    pub(crate) fn elsewhere(size: u64, sha256: [u8; 32]) -> Self {
+        Self {
+            bytes: Bytes::Elsewhere(size),
+            sha256,
+        }
+    }
+
+    /// The bytes that are held in memory; none of those that are elsewhere.
+    pub fn held(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Held(bytes) => bytes,
+            Bytes::Elsewhere(_) => &[],
+        }
+    }
+
+    /// Whether the bytes are read from a file while they are sent.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(self.bytes, Bytes::Elsewhere(_))
     }
 
     /// How many bytes these are.
     pub fn size(&self) -> u64 {
-        u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
+        match &self.bytes {
+            Bytes::Held(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Bytes::Elsewhere(size) => *size,
+        }
     }
 
     pub fn sha256(&self) -> &[u8; 32] {
@@ -55,9 +82,9 @@ impl Stdin {
         hex(&self.sha256)
     }
 
-    /// The first characters of it, for a person who is asked.
+    /// The first characters of what is held, for a person who is asked.
     pub(crate) fn beginning(&self, most: usize) -> String {
-        let text = String::from_utf8_lossy(&self.bytes);
+        let text = String::from_utf8_lossy(self.held());
         text.chars().take(most).collect()
     }
 }

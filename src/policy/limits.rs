@@ -25,6 +25,8 @@ pub struct EffectiveLimits {
     pub max_output_bytes: u64,
     /// What happens at that many bytes.
     pub on_output_cap: OutputCap,
+    /// Bytes of a file that may be transferred.
+    pub max_transfer_bytes: u64,
     /// Seconds a finished result is kept.
     pub task_result_ttl: u32,
     /// Seconds between progress notifications.
@@ -66,6 +68,7 @@ impl Limits {
             answer_chars: 16_000,
             max_output_bytes: 1024 * 1024,
             on_output_cap: OutputCap::Stop,
+            max_transfer_bytes: 1024 * 1024 * 1024,
             task_result_ttl: 3_600,
             task_progress_interval: 5,
             session_idle_seconds: 60,
@@ -147,6 +150,7 @@ impl EffectiveLimits {
         set(&mut self.answer_chars, &source.answer_chars);
         set(&mut self.max_output_bytes, &source.max_output_bytes);
         set(&mut self.on_output_cap, &source.on_output_cap);
+        set(&mut self.max_transfer_bytes, &source.max_transfer_bytes);
         set(&mut self.task_result_ttl, &source.task_result_ttl);
         set(
             &mut self.task_progress_interval,

@@ -32,9 +32,11 @@ pub use crate::policy::decision::reason::Code;
 pub(crate) use crate::policy::decision::request::Request;
 pub use crate::policy::decision::subject::{Quotes, ShellMode, Subject};
 pub use crate::policy::decision::verdict::Verdict;
-pub(crate) use crate::policy::files::script::MARK;
+pub(crate) use crate::policy::files::script::{END, MARK};
 pub(crate) use crate::policy::files::work::FileWork;
-pub(crate) use crate::policy::files::work::{Doing, FilePath, How, Mode, Part, Sha256Hex, Writing};
+pub(crate) use crate::policy::files::work::{
+    Doing, Fetching, FilePath, How, LocalName, Mode, Part, Sha256Hex, Writing,
+};
 use identity::PolicyId;
 pub(crate) use limits::EffectiveLimits;
 pub(crate) use network::NetworkPolicy;

@@ -36,6 +36,8 @@ pub struct LimitsSource {
     pub max_output_bytes: Option<u64>,
     /// What happens at that many bytes.
     pub on_output_cap: Option<OutputCap>,
+    /// Bytes of a file that is transferred, 1 to 1 TiB.
+    pub max_transfer_bytes: Option<u64>,
     /// Seconds a finished result is kept, 1 to 86,400.
     pub task_result_ttl: Option<u32>,
     /// Seconds between progress notifications, 1 to 3,600.

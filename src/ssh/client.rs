@@ -22,7 +22,7 @@ use crate::ssh::login::route::bastions::Bastions;
 use crate::ssh::login::route::proof::Proof;
 use crate::ssh::login::unlocked::Unlocked;
 use crate::ssh::phase::Phase;
-use crate::ssh::run_report::{Clearance, Ended, RunReport, Sink, Stage};
+use crate::ssh::run_report::{Clearance, Ended, RunReport, Sink, Source, Stage};
 use crate::ssh::session::channel::Channel;
 use crate::ssh::session::exec;
 use crate::ssh::session::feed::Feed;
@@ -61,6 +61,8 @@ pub struct Job<'a> {
     pub command: &'a Authorised,
     /// Asked in the moment in which the request is sent.
     pub clearance: &'a dyn Clearance,
+    /// Holds what the command is given to read, where that is not in memory.
+    pub source: Option<&'a dyn Source>,
 }
 
 impl Client {
@@ -142,7 +144,7 @@ impl Client {
                 &mut channel,
                 &line,
                 (
-                    Feed::of(job.command, sudo),
+                    Feed::of(job.command, sudo, job.source),
                     Window::new(&self.resources.memory),
                 ),
                 job.clearance,

@@ -36,10 +36,10 @@ use crate::ssh::host_keys::KnownHosts;
 pub use crate::ssh::deadline::{Cancel, Control, Deadline};
 pub(crate) use crate::ssh::libssh2::linked;
 pub use crate::ssh::phase::Phase;
-pub(crate) use crate::ssh::run_report::Negotiated;
 pub use crate::ssh::run_report::{
     Clearance, Ended, Exit, Flow, RunReport, Sink, Stage, Terminated,
 };
+pub(crate) use crate::ssh::run_report::{Negotiated, Source};
 pub use client::{Client, Job};
 pub(crate) use error::NO_ADDRESS;
 pub use error::SshError;

@@ -3,6 +3,7 @@
 //! Owns the types at the boundary to the task layer: where output goes, how a run ended.
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -44,6 +45,16 @@ pub trait Sink {
     fn stage(&mut self, stage: Stage);
     fn stdout(&mut self, bytes: &[u8]) -> Flow;
     fn stderr(&mut self, bytes: &[u8]) -> Flow;
+}
+
+/// Holds what a command is given to read where that is not in memory. Read on the run's own
+/// thread, a piece at a time.
+pub trait Source {
+    /// Puts the bytes from `at` on into `buffer`, and says how many; none at the end.
+    ///
+    /// # Errors
+    /// They cannot be read. The command is told that nothing follows.
+    fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
 /// Says in the last moment whether a request may still be sent.

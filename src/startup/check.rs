@@ -47,7 +47,7 @@ fn examine(
     for text in environment.strangers(&VARIABLES) {
         report.add(doubtful("environment", text));
     }
-    let places = match Places::open(settings) {
+    let places = match Places::open(settings, dirs) {
         Ok(places) => places,
         Err(NoPlace(name, error)) => {
             // As the report has named them since the first version.
@@ -57,6 +57,7 @@ fn examine(
                 "log-file" => "log_file",
                 "log-syslog" => "log_syslog",
                 "metrics-file" => "metrics_file",
+                "transfer-dir" => "transfer_dir",
                 _ => "approvals",
             };
             return report.add(bad(name, error));
@@ -124,7 +125,10 @@ fn examine(
         report.add(written_file("audit_file", path));
     }
     if let Some(path) = &settings.audit_dir {
-        report.add(written_directory(path));
+        report.add(written_directory("audit_dir", path));
+    }
+    if let Some(path) = &settings.transfer_dir {
+        report.add(written_directory("transfer_dir", path));
     }
     if let Some(path) = &settings.log_file {
         report.add(written_file("log_file", path));
@@ -168,13 +172,13 @@ fn written_file(name: &'static str, path: &Path) -> Fact {
     }
 }
 
-fn written_directory(path: &Path) -> Fact {
+fn written_directory(name: &'static str, path: &Path) -> Fact {
     let shown = path.display();
     match process::can_write_beside(&path.join("records")) {
-        true => good("audit_dir", shown.to_string()),
+        true => good(name, shown.to_string()),
         false => {
             let uid = privileges::user();
-            bad("audit_dir", format!("uid {uid} cannot write in {shown}"))
+            bad(name, format!("uid {uid} cannot write in {shown}"))
         }
     }
 }

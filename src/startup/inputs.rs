@@ -16,6 +16,7 @@ use crate::sys::landlock::{Grants, RESOLVER_FILES};
 use crate::sys::process;
 use crate::task::approvals::REQUESTS;
 use crate::task::approvals::desk::Desk;
+use crate::task::transfer::directory::TransferDir;
 
 /// What becomes of what needs a file that the server's user cannot read.
 pub(crate) const NEEDED: &str = "logins and reloads that need it fail";
@@ -29,6 +30,7 @@ pub(crate) struct Places {
     pub(crate) syslog: Option<Arc<Syslog>>,
     pub(crate) desk: Option<Desk>,
     pub(crate) metrics: Option<MetricsFile>,
+    pub(crate) transfers: Option<Arc<TransferDir>>,
 }
 
 /// A place that cannot be used: the option's name, and why.
@@ -42,9 +44,11 @@ impl fmt::Display for NoPlace {
 }
 
 impl Places {
+    /// `dirs` are those that nothing may be transferred to.
+    ///
     /// # Errors
-    /// The first that cannot be opened.
-    pub(crate) fn open(settings: &Settings) -> Result<Self, NoPlace> {
+    /// The first that cannot be opened, or is where it must not be.
+    pub(crate) fn open(settings: &Settings, dirs: &Dirs) -> Result<Self, NoPlace> {
         let (bytes, keep) = (settings.audit_rotate_bytes, settings.audit_keep);
         let of = |name: &'static str, path: &Path| {
             let path = path.display().to_string();
@@ -67,7 +71,12 @@ impl Places {
         let syslog = settings.log_syslog.as_ref().map(Syslog::open).transpose();
         let desk = settings.approvals_dir.as_deref().map(Desk::open);
         let metrics = settings.metrics_file.as_deref().map(MetricsFile::open);
-        Ok(Self {
+        let transfers = settings.transfer_dir.as_deref().map(TransferDir::open);
+        let places = Self {
+            transfers: transfers
+                .transpose()
+                .map_err(|error| NoPlace("transfer-dir", error))?
+                .map(Arc::new),
             kept,
             log_file: log_file.transpose()?.map(Arc::new),
             syslog: syslog.map_err(|error| NoPlace("log-syslog", error.to_string()))?,
@@ -77,7 +86,40 @@ impl Places {
             metrics: metrics
                 .transpose()
                 .map_err(|error| NoPlace("metrics-file", error))?,
-        })
+        };
+        places.transfers_apart(dirs)?;
+        Ok(places)
+    }
+
+    /// What is transferred must not become a rule, a key, a record or a word of the operator's.
+    fn transfers_apart(&self, dirs: &Dirs) -> Result<(), NoPlace> {
+        let Some(transfers) = &self.transfers else {
+            return Ok(());
+        };
+        let desk = self.desk.as_ref().map(Desk::directories);
+        let others = [
+            ("config directory", dirs.config().handle()),
+            ("keys directory", dirs.keys().handle()),
+            ("secrets directory", dirs.secrets().handle()),
+            ("audit directory", self.kept.as_ref().map(Kept::directory)),
+            (
+                "directory of --log-file",
+                self.log_file.as_deref().map(LogFile::directory),
+            ),
+            (
+                "directory of --metrics-file",
+                self.metrics.as_ref().map(MetricsFile::directory),
+            ),
+            ("directory of requests", desk.map(|(requests, _)| requests)),
+            ("directory of grants", desk.map(|(_, grants)| grants)),
+        ];
+        for (what, other) in others {
+            if let Some(other) = other {
+                let apart = transfers.apart_from(what, other);
+                apart.map_err(|error| NoPlace("transfer-dir", error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a grant would prove anything, as the user that the server is now.
@@ -97,12 +139,15 @@ pub(crate) fn written(settings: &Settings) -> Vec<PathBuf> {
     let within = settings.audit_dir.as_ref().map(|path| path.join("records"));
     let requests = settings.approvals_dir.as_ref();
     let requests = requests.map(|path| path.join(REQUESTS).join("one"));
+    let transfers = settings.transfer_dir.as_ref();
+    let transfers = transfers.map(|path| path.join("one"));
     let files = [
         settings.audit_file.clone(),
         within,
         settings.log_file.clone(),
         settings.metrics_file.clone(),
         requests,
+        transfers,
     ];
     files.into_iter().flatten().collect()
 }
@@ -154,6 +199,7 @@ pub(crate) fn grants<'a>(dirs: &'a Dirs, places: &'a Places) -> Grants<'a> {
             places.log_file.as_deref().map(LogFile::directory),
             places.metrics.as_ref().map(MetricsFile::directory),
             desk.map(|(requests, _)| requests),
+            places.transfers.as_deref().map(TransferDir::handle),
         ]
         .into_iter()
         .flatten()

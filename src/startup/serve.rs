@@ -34,6 +34,7 @@ use crate::sys::stdio::{self, Stdio};
 use crate::sys::{privileges, process, random};
 use crate::task::Tasks;
 use crate::task::approvals::desk::Desk;
+use crate::task::transfer::directory::TransferDir;
 
 pub(crate) fn run(alone: SingleThreaded, settings: &Settings, environment: Environment) -> Outcome {
     let audit = Audit::to_stderr();
@@ -82,7 +83,7 @@ fn boot(
     audit.started_by(accounts::name_of(privileges::user()));
 
     let dirs = directories(settings);
-    let places = Places::open(settings).map_err(StartError::Place)?;
+    let places = Places::open(settings, &dirs).map_err(StartError::Place)?;
     if let Some(syslog) = &places.syslog {
         audit.keep_for(Arc::clone(syslog));
     }
@@ -132,6 +133,7 @@ fn boot(
         log_file,
         desk,
         metrics,
+        transfers,
         syslog: _,
     } = places;
     if let Some(file) = log_file {
@@ -166,6 +168,7 @@ fn boot(
             hosts: ssh::Client::within(resources, agent),
             desk,
             metrics,
+            transfers,
         };
         converse(client, &stop, means, store, &confined, audit)?;
     }
@@ -178,6 +181,7 @@ struct Means {
     hosts: ssh::Client,
     desk: Option<Desk>,
     metrics: Option<MetricsFile>,
+    transfers: Option<Arc<TransferDir>>,
 }
 
 /// The conversation with the client, from its first byte to its end.
@@ -188,6 +192,7 @@ fn converse(
         hosts,
         desk,
         metrics,
+        transfers,
     }: Means,
     store: Arc<Store>,
     confined: &Confinement,
@@ -201,6 +206,10 @@ fn converse(
     let tasks = tasks.map_err(StartError::Threads)?;
     if let Some(desk) = desk {
         tasks.approve_at(desk);
+    }
+    if let Some(directory) = transfers {
+        directory.sweep();
+        tasks.transfer_in(directory);
     }
     if let Some(file) = metrics {
         let watched = Watched {

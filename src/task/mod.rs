@@ -22,6 +22,7 @@ pub(crate) mod scheduler;
 pub(crate) mod state;
 pub(crate) mod tag;
 pub(crate) mod timer;
+pub(crate) mod transfer;
 pub(crate) mod unreached;
 pub(crate) mod worker;
 pub(crate) mod worker_threads;
@@ -51,6 +52,7 @@ pub(crate) use output::excerpt::{Excerpt, Shape, share};
 pub(crate) use output::{Kept, Stream, read};
 pub(crate) use permit::{Overruled, Permit, judge_waited};
 pub(crate) use registry::{Counts, Missing, NotTaken, Order};
+pub(crate) use transfer::trouble::Trouble;
 pub(crate) use unreached::Unreached;
 
 use crate::audit::{Audit, Grounds, Record};
@@ -60,6 +62,7 @@ use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId}
 use crate::policy::{EffectiveLimits, Purpose, Request, Verdict};
 use crate::ssh::Client;
 use crate::task::approvals::desk::Desk;
+use crate::task::transfer::directory::TransferDir;
 
 /// With how many hosts before it one is compared: those of a kind stand together.
 const ALIKE: usize = 4;
@@ -246,8 +249,8 @@ impl Tasks {
         Ok(self.describe(&*self.registry.find(id)?))
     }
 
-    /// All that is kept of its output so far: of one stream, or of both in the order of
-    /// arrival. The text only grows at its end, so that an offset once given stays good.
+    /// All that is kept of its output so far: of one stream, or of both as they came. The
+    /// text only grows at its end, so that an offset once given stays good.
     ///
     /// # Errors
     /// There is no such task (any more).
@@ -310,6 +313,16 @@ impl Tasks {
     /// Where the operator approves, if that is wanted.
     pub(crate) fn desk(&self) -> Option<&Arc<Desk>> {
         self.registry.desk.get()
+    }
+
+    /// Lets files be transferred to and from this directory; the first time counts.
+    pub(crate) fn transfer_in(&self, directory: Arc<TransferDir>) {
+        let _ = self.registry.transfers.set(directory);
+    }
+
+    /// The directory that files are transferred to and from, if there is one.
+    pub(crate) fn transfers(&self) -> Option<&Arc<TransferDir>> {
+        self.registry.transfers.get()
     }
 
     pub fn counts(&self) -> Counts {

@@ -9,11 +9,13 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::audit::AuditEnd;
+use crate::audit::{AuditEnd, Bytes};
 use crate::model::names::{CommandHash, HostAlias, TaskId};
 use crate::ssh::{Phase, Terminated};
 use crate::task::output::{Output, Stream};
 use crate::task::permit::Overruled;
+use crate::task::transfer::Moved;
+use crate::task::transfer::trouble::Trouble;
 use crate::task::unreached::Unreached;
 
 /// Where a task stands. The only ways are pending → running → one of the other four, and
@@ -147,6 +149,10 @@ pub struct Facts {
     pub error: Option<Failure>,
     /// Set if it was denied when its turn came: the configuration had changed.
     pub overruled: Option<Box<Overruled>>,
+    /// The file that was transferred, whole.
+    pub moved: Option<Moved>,
+    /// Why one was not, where the reason is on this side.
+    pub trouble: Option<Trouble>,
     /// The host's address as the configuration has it.
     pub hostname: Arc<str>,
     /// The time limit it ran under.
@@ -175,6 +181,10 @@ impl Facts {
             cancelled: self.cancelled,
             timeout: self.timeout,
             target_ip: self.target_ip,
+            transferred: self.moved.as_ref().map(|moved| Bytes {
+                bytes: moved.bytes,
+                sha256: moved.sha256.clone(),
+            }),
         }
     }
 

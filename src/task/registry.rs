@@ -24,6 +24,7 @@ use crate::task::queue::{Bounds, MAX_WAITING, Queue};
 use crate::task::retention::{MAX_KEPT, Results};
 use crate::task::state::{Kind, Listener, Name, PendingRun, Task, Terms};
 use crate::task::timer::Timer;
+use crate::task::transfer::directory::TransferDir;
 
 /// Bytes that a command takes while it waits, beside twice its text: as it is to be sent, and
 /// as it was judged.
@@ -102,6 +103,7 @@ pub(crate) struct Registry {
     pub(crate) memory: Arc<Account>,
     pub(crate) timer: Arc<Timer>,
     pub(crate) desk: OnceLock<Arc<Desk>>,
+    pub(crate) transfers: OnceLock<Arc<TransferDir>>,
     /// What else expires by the same clock.
     others: Mutex<Vec<Expire>>,
     tables: Mutex<Tables>,
@@ -151,6 +153,7 @@ impl Registry {
             store,
             timer: Arc::default(),
             desk: OnceLock::new(),
+            transfers: OnceLock::new(),
             others: Mutex::default(),
             tables: Mutex::new(Tables {
                 tasks: HashMap::new(),
@@ -197,12 +200,12 @@ impl Registry {
             seconds,
         };
         let request = runnable.request();
-        let stdin = request.stdin().map_or(0, |stdin| stdin.bytes().len());
+        let stdin = request.stdin().map_or(0, |stdin| stdin.held().len());
         let text = request.text().as_str().len().saturating_add(stdin);
         // The hosts of a run on a tag were counted with it.
         let reserved = match kind {
             Kind::Tag => None,
-            Kind::Sync | Kind::Async => Some(self.reserve(WAITING + 2 * text)?),
+            Kind::Sync | Kind::Transfer | Kind::Async => Some(self.reserve(WAITING + 2 * text)?),
         };
         let output = Output::new(&self.memory, &self.audit.secrets(), KEPT + text);
         let audit = audit.of_task(&name.id);

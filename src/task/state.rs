@@ -16,12 +16,15 @@ use crate::ssh::Cancel;
 use crate::task::outcome::{Outcome, State};
 use crate::task::output::Output;
 use crate::task::permit::{Permit, Runnable};
+use crate::task::transfer::Counter;
 
 /// What a task was started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Its caller waits for the result.
     Sync,
+    /// Its caller waits for the result, and it may take as long as what nobody waits for.
+    Transfer,
     /// Its caller comes back for the result.
     Async,
     /// A part of a run on a tag.
@@ -29,10 +32,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether `max_async_seconds` is its limit.
+    pub(crate) fn may_take_long(self) -> bool {
+        matches!(self, Self::Transfer | Self::Async)
+    }
+
     /// What a record calls a failure of such a task.
     pub(crate) fn fault_name(self) -> &'static str {
         match self {
-            Self::Sync => "run_exception",
+            Self::Sync | Self::Transfer => "run_exception",
             Self::Async => "async_run_exception",
             Self::Tag => "run_on_tag_host_failed",
         }
@@ -72,6 +80,8 @@ pub struct Progress {
     pub elapsed_ms: u64,
     pub output_lines: u64,
     pub max_seconds: u32,
+    /// Bytes of a file that were transferred, and all of them.
+    pub moved: Option<(u64, u64)>,
 }
 
 /// Gets the events of a task. Called from the task's own thread or the timer's, one call at
@@ -98,6 +108,8 @@ pub(crate) struct Task {
     pub(crate) created_at: SystemTime,
     /// The way to the record, on which each line names the task and who asked for it.
     pub(crate) audit: Audit,
+    /// How far its transfer has come, if it is one.
+    pub(crate) transfer: Arc<Counter>,
     output: Mutex<Arc<Output>>,
     terms: Mutex<Arc<Terms>>,
     stage: Mutex<Stage>,
@@ -120,7 +132,7 @@ impl Terms {
     /// `seconds` is what the caller wants, at most what the policy allows.
     pub(crate) fn of(runnable: &Runnable, host: &Host, kind: Kind, seconds: Option<u32>) -> Self {
         let mut limits = runnable.limits(host);
-        let most = limits.most_seconds(kind == Kind::Async);
+        let most = limits.most_seconds(kind.may_take_long());
         limits.max_seconds = seconds.map_or(most, |wanted| wanted.min(most));
         Self {
             limits,
@@ -231,6 +243,7 @@ impl Task {
             hash: name.hash,
             kind: name.kind,
             audit,
+            transfer: Arc::default(),
             output: Mutex::new(Arc::new(output)),
             seconds: name.seconds,
             created: Instant::now(),
@@ -431,6 +444,7 @@ impl Task {
             elapsed_ms: millis(view.elapsed),
             output_lines: output.lines(),
             max_seconds: self.terms().limits.max_seconds,
+            moved: self.transfer.now(),
         })
     }
 

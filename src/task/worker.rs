@@ -9,20 +9,21 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::audit::{Audit, AuditError, Hop, Patterns, Phase, Record, Started};
+use crate::audit::{Audit, AuditError, Hop, Patterns, Record, Started};
 use crate::config::Snapshot;
 use crate::model::names::HostAlias;
-use crate::policy::source::OutputCap;
 use crate::ssh::{
-    Cancel, Control, Deadline, Ended, Exit, Flow, Job, Negotiated, RunReport, Sink, SshError,
-    Stage, Terminated,
+    Cancel, Control, Deadline, Ended, Exit, Job, Negotiated, RunReport, Source, SshError,
+    Terminated,
 };
 use crate::task::grounds;
-use crate::task::outcome::{Cut, Facts, Failure, Outcome, State, SudoWords, Truncated};
-use crate::task::output::{Output, Stream};
+use crate::task::outcome::{Facts, Failure, Outcome, State, Truncated};
+use crate::task::output::intake::Intake;
 use crate::task::permit::{InForce, Overruled, Runnable};
 use crate::task::registry::Registry;
 use crate::task::state::{Claim, PendingRun, Stop, Task, TaskEvent, Terms, millis};
+use crate::task::transfer::trouble::Trouble;
+use crate::task::transfer::{Moved, Transfer};
 use crate::task::unreached::Unreached;
 
 const NO_HOST: &str = "Host alias not found";
@@ -75,7 +76,16 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
         let limit = Duration::from_secs(task.terms().limits.max_seconds.into());
         let left = limit.saturating_sub(began.elapsed());
         let control = Control::new(Deadline::after(left), cancel.clone());
-        let mut intake = Intake::new(registry, task);
+        let most = task.terms().limits.max_transfer_bytes;
+        let directory = registry.transfers.get();
+        let transfer = Transfer::of(runnable.command(), directory, most, &task.transfer);
+        let (incoming, outgoing) = match transfer {
+            Ok(Transfer::None) => (None, None),
+            Ok(Transfer::Fetch(incoming)) => (Some(incoming), None),
+            Ok(Transfer::Send(outgoing)) => (None, Some(outgoing)),
+            Err(trouble) => return not_moved(task, Facts::of(task), trouble),
+        };
+        let mut intake = Intake::new(registry, task, incoming);
         let report = registry.client.run(
             &Job {
                 snapshot: runnable.snapshot(),
@@ -85,6 +95,7 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
                     store: &registry.store,
                     snapshot: runnable.snapshot(),
                 },
+                source: outgoing.as_ref().map(|file| file as &dyn Source),
             },
             &control,
             &mut intake,
@@ -93,13 +104,15 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
         if report.ended != Ended::Superseded {
             let truncated = intake.truncated(report.bytes_not_given);
             let sudo_wants = intake.sudo.seen.then_some(host.login.sudo.is_some());
-            return facts(
-                task,
-                report,
-                truncated,
-                sudo_wants,
-                &registry.audit.secrets(),
-            );
+            let done = report.ended == Ended::Exited && report.exit == Some(Exit::Status(0));
+            let moved = match (intake.take_incoming(), outgoing) {
+                (Some(incoming), _) => incoming.settle(done),
+                (None, Some(outgoing)) => outgoing.settle(done),
+                (None, None) => Ok(None),
+            };
+            let secrets = registry.audit.secrets();
+            let facts = facts(task, report, truncated, sudo_wants, &secrets);
+            return settle_transfer(task, facts, moved);
         }
         match runnable.into_permit().renew(&registry.store, &task.audit) {
             Ok(renewed) => runnable = renewed,
@@ -113,6 +126,29 @@ fn execute(registry: &Registry, task: &Arc<Task>, mut runnable: Runnable, cancel
             return failed(task, NO_HOST, Unreached::SERVER);
         }
     }
+}
+
+/// What became of the file belongs to the end of the run.
+fn settle_transfer(task: &Task, mut facts: Facts, moved: Result<Option<Moved>, Trouble>) -> Facts {
+    match moved {
+        Ok(moved) => {
+            facts.moved = moved;
+            facts
+        }
+        // What was cancelled or ran out of time did not end by this.
+        Err(_) if facts.cancelled || facts.timeout => facts,
+        Err(trouble) => not_moved(task, facts, trouble),
+    }
+}
+
+/// The transfer failed on this side.
+fn not_moved(task: &Task, mut facts: Facts, trouble: Trouble) -> Facts {
+    let name = "transfer_failed";
+    let record = Record::host_error(name, &task.alias, &trouble);
+    task.audit.emit(record);
+    facts.state = State::Failed;
+    facts.trouble = Some(trouble);
+    facts
 }
 
 /// Puts the task under the configuration of `runnable`; false if that has no such host,
@@ -394,107 +430,10 @@ impl Facts {
             redacted: 0,
             error: None,
             overruled: None,
+            moved: None,
+            trouble: None,
             hostname: Arc::clone(&terms.hostname),
             max_seconds: terms.limits.max_seconds,
         }
-    }
-}
-
-/// Takes in what the run hands over, until it is enough.
-struct Intake<'a> {
-    registry: &'a Registry,
-    task: &'a Task,
-    output: Arc<Output>,
-    began: Instant,
-    /// Bytes that may still be kept.
-    room: u64,
-    cut: Option<Truncated>,
-    /// Whether the command is ended when there is no more room, or runs on unread.
-    beyond: Flow,
-    /// Whether `sudo` has said that it lacks a password.
-    sudo: SudoWords,
-}
-
-impl<'a> Intake<'a> {
-    fn new(registry: &'a Registry, task: &'a Task) -> Self {
-        let limits = &task.terms().limits;
-        Self {
-            registry,
-            task,
-            output: task.output(),
-            began: Instant::now(),
-            room: limits.max_output_bytes,
-            cut: None,
-            beyond: match limits.on_output_cap {
-                OutputCap::Stop => Flow::Stop,
-                OutputCap::Discard => Flow::Continue,
-            },
-            sudo: SudoWords::default(),
-        }
-    }
-
-    fn take(&mut self, stream: Stream, bytes: &[u8]) -> Flow {
-        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if let Some(cut) = &mut self.cut {
-            cut.bytes_left_out = cut.bytes_left_out.saturating_add(count);
-            return self.beyond;
-        }
-        let fits = usize::try_from(self.room).unwrap_or(usize::MAX);
-        let kept = bytes.get(..fits).unwrap_or(bytes);
-        self.output.push(stream, kept);
-        self.room = self.room.saturating_sub(count);
-        let why = if kept.len() < bytes.len() {
-            Cut::Limit
-        } else if self.registry.memory.is_exceeded() && !self.registry.make_room() {
-            Cut::Memory
-        } else {
-            return Flow::Continue;
-        };
-        if why == Cut::Memory {
-            // What others left in memory is no reason to end a command on its host: it runs
-            // on, and the rest of its output is counted and dropped.
-            self.beyond = Flow::Continue;
-        }
-        self.cut = Some(Truncated {
-            bytes_left_out: count - u64::try_from(kept.len()).unwrap_or(count),
-            why,
-        });
-        self.beyond
-    }
-
-    /// What was left out, with what the run did not even hand over.
-    fn truncated(&self, not_given: u64) -> Option<Truncated> {
-        let mut cut = self.cut?;
-        cut.bytes_left_out = cut.bytes_left_out.saturating_add(not_given);
-        Some(cut)
-    }
-}
-
-impl Sink for Intake<'_> {
-    fn stage(&mut self, stage: Stage) {
-        let phase = match stage {
-            Stage::Connecting => Phase::Connecting,
-            Stage::Connected => Phase::Connected,
-            Stage::Running => Phase::Running,
-        };
-        // The first phase is that of a task that was just begun.
-        if !self.task.enter(phase) && phase != Phase::Connecting {
-            return;
-        }
-        let elapsed = millis(self.began.elapsed());
-        let record = Record::progress(&self.task.id, phase, 0, elapsed);
-        self.task.audit.emit(record);
-        if let Some(progress) = self.task.progress() {
-            self.task.notify(&TaskEvent::Progress(progress));
-        }
-    }
-
-    fn stdout(&mut self, bytes: &[u8]) -> Flow {
-        self.take(Stream::Out, bytes)
-    }
-
-    fn stderr(&mut self, bytes: &[u8]) -> Flow {
-        self.sudo.look(bytes);
-        self.take(Stream::Err, bytes)
     }
 }

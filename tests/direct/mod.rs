@@ -153,6 +153,7 @@ impl Direct {
         let command = self.authorise(&order.alias, &order.command);
         let host = self.snapshot.host(command.alias()).unwrap();
         let job = Job {
+            source: None,
             snapshot: &self.snapshot,
             host,
             command: &command,

@@ -88,6 +88,7 @@ pub(crate) fn ended() -> AuditEnd {
         cancelled: false,
         timeout: false,
         target_ip: Some([127, 0, 0, 1].into()),
+        transferred: None,
     }
 }
 

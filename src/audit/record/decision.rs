@@ -61,9 +61,12 @@ pub struct Given {
 /// A file that is read or written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct File {
-    /// `read` or `write`.
+    /// `read`, `fetch`, `write` or `send`.
     pub doing: &'static str,
     pub path: String,
+    /// The server's file that it goes to or comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local: Option<String>,
     pub sudo: bool,
 }
 
@@ -85,6 +88,7 @@ impl Given {
             file: file.map(|work| File {
                 doing: work.verb(),
                 path: work.path.as_str().to_owned(),
+                local: work.local().map(|name| name.as_str().to_owned()),
                 sudo: work.sudo,
             }),
         }

@@ -20,6 +20,7 @@ pub(crate) mod ssh_session;
 use std::fmt::Display;
 use std::net::IpAddr;
 
+pub(crate) use crate::audit::record::decision::Bytes;
 pub use crate::audit::record::decision::{Decision, Given, Grounds, Looked};
 use crate::audit::record::security::{Bypass, Chain, ChainDenied, Injection, Noticed};
 use crate::audit::record::ssh_session::SessionTrace;
@@ -203,6 +204,9 @@ pub struct AuditEnd {
     /// The address that was connected to; empty on the record where there was none.
     #[serde(serialize_with = "address")]
     pub target_ip: Option<IpAddr>,
+    /// The file that was transferred, whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transferred: Option<Bytes>,
 }
 
 impl AuditEnd {
@@ -216,6 +220,7 @@ impl AuditEnd {
             cancelled: false,
             timeout: false,
             target_ip: None,
+            transferred: None,
         }
     }
 }

@@ -238,6 +238,7 @@ fn limits(section: &Section<'_>, findings: &mut Findings, alias: Option<&str>) -
         task_progress_interval: small("task_progress_interval"),
         session_idle_seconds: small("session_idle_seconds"),
         max_output_bytes: findings.number(section, "max_output_bytes"),
+        max_transfer_bytes: findings.number(section, "max_transfer_bytes"),
         on_output_cap: match findings.one_of(section, "on_output_cap") {
             Some("stop") => Some(OutputCap::Stop),
             Some(_) => Some(OutputCap::Discard),

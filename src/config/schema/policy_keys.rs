@@ -139,6 +139,15 @@ pub const LIMITS: Table = Table {
             "",
         ),
         key(
+            "max_transfer_bytes",
+            Kind::Number {
+                min: 1,
+                max: 1_099_511_627_776,
+            },
+            Need::Default("1073741824"),
+            "",
+        ),
+        key(
             "task_result_ttl",
             Kind::Number {
                 min: 1,

@@ -38,6 +38,8 @@ pub(crate) enum Id {
     ReadFile,
     WriteFile,
     DiffFile,
+    FetchFile,
+    SendFile,
     Cancel,
     ReloadConfig,
     RunAsync,
@@ -147,7 +149,7 @@ const LINES: Kind = Kind::Integer {
 
 /// In the order of `tools/list`.
 #[rustfmt::skip]
-pub(crate) static TOOLS: [Tool; 17] = [
+pub(crate) static TOOLS: [Tool; 19] = [
     Tool {
         id: Id::Ping, name: "ssh_ping", title: "Ping",
         description: "Check that this server answers. Contacts no host.",
@@ -256,6 +258,38 @@ pub(crate) static TOOLS: [Tool; 17] = [
         hints: Hints { open_world: true, ..READS }, as_task: false,
     },
     Tool {
+        id: Id::FetchFile, name: "ssh_fetch_file", title: "Fetch a file",
+        description: "Copy a file of a host, of any kind and large, into the server's directory for transfers, whole or not at all. \
+            You do not see the content.",
+        params: &[
+            ALIAS,
+            must("path", "Absolute path on the host"),
+            may("name", Kind::Text, "Local name; else the file's own"),
+            may("overwrite", Kind::Flag, "Replace a local file of that name"),
+            may("expected_sha256", Kind::Text, "Keep it only if it is this one"),
+            SUDO, TIMEOUT,
+        ],
+        output: "alias:s,path:s,name:s,size:i,sha256:s,mode:s,owner:s,modified:i,replaced:b?,duration_ms:i,target_ip:s?,hash:s",
+        hints: RUNS, as_task: true,
+    },
+    Tool {
+        id: Id::SendFile, name: "ssh_send_file", title: "Send a file",
+        description: "Copy a file of the server's directory for transfers to a host, whole or not at all. how: create (the default; there \
+            must be none) or replace (there must be one).",
+        params: &[
+            ALIAS,
+            must("name", "Local name"),
+            must("path", "Absolute path on the host"),
+            may("how", Kind::Text, "create or replace"),
+            may("expected_sha256", Kind::Text, "Of what is there now"),
+            may("mode", Kind::Text, "Such as 644; else as it was, or 600"),
+            may("backup", Kind::Flag, "Keep the old one beside it"),
+            SUDO, TIMEOUT,
+        ],
+        output: "alias:s,path:s,name:s,size:i,sha256:s,replaced_sha256:s?,backup:s?,note:s?,duration_ms:i,target_ip:s?,hash:s",
+        hints: RUNS, as_task: true,
+    },
+    Tool {
         id: Id::Cancel, name: "ssh_cancel", title: "Cancel",
         description: "End a pending or running command of any kind, on the host too.",
         params: &[TASK], output: "task_id:s,cancelled:b,message:s", hints: STOPS, as_task: false,
@@ -328,20 +362,27 @@ pub(crate) fn find(name: &str) -> Option<&'static Tool> {
     TOOLS.iter().find(|tool| tool.name == name)
 }
 
-/// The `tools` of a `tools/list` answer.
+/// The `tools` of a `tools/list` answer; those for transfers where the server has a directory
+/// for them.
 ///
 /// Made once for each revision that is spoken: it never changes, and clients ask often.
-pub(crate) fn list(version: Version) -> Json {
-    static LISTS: Mutex<BTreeMap<Version, Json>> = Mutex::new(BTreeMap::new());
+pub(crate) fn list(version: Version, transfers: bool) -> Json {
+    static LISTS: Mutex<BTreeMap<(Version, bool), Json>> = Mutex::new(BTreeMap::new());
     let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let list = lists.entry(version).or_insert_with(|| {
-        let tools: Vec<Json> = TOOLS.iter().map(|tool| tool.to_json(version)).collect();
+    let list = lists.entry((version, transfers)).or_insert_with(|| {
+        let tools = TOOLS.iter().filter(|tool| transfers || !tool.transfers());
+        let tools: Vec<Json> = tools.map(|tool| tool.to_json(version)).collect();
         array(&tools)
     });
     list.clone()
 }
 
 impl Tool {
+    /// Whether it needs the server's directory for transfers.
+    fn transfers(&self) -> bool {
+        matches!(self.id, Id::FetchFile | Id::SendFile)
+    }
+
     /// Whether blanks around this argument mean something.
     pub(crate) fn takes_verbatim(&self, name: &str) -> bool {
         let mut params = self.params.iter().filter(|param| param.name == name);
@@ -466,8 +507,10 @@ mod tests {
     #[test]
     fn the_list_is_short_and_its_texts_are_bounded() {
         for version in [Version::V2025_11_25, Version::V2026_07_28] {
-            let list = list(version);
-            assert!(list.len() < 20_500, "{} bytes", list.len());
+            for (transfers, most) in [(false, 20_500), (true, 23_500)] {
+                let list = list(version, transfers);
+                assert!(list.len() < most, "{} bytes", list.len());
+            }
         }
         for tool in &TOOLS {
             assert!(
@@ -481,7 +524,7 @@ mod tests {
     #[test]
     fn fields_appear_with_the_revision_that_brought_them() {
         let members = |version| {
-            let list: Vec<Value> = serde_json::from_str(list(version).as_str()).unwrap();
+            let list: Vec<Value> = serde_json::from_str(list(version, false).as_str()).unwrap();
             let run = list.iter().find(|tool| tool["name"] == "ssh_run").unwrap();
             run.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
         };
@@ -496,8 +539,8 @@ mod tests {
 
     #[test]
     fn schemas_have_only_what_every_converter_takes() {
-        let list: Vec<Value> = serde_json::from_str(list(Version::MODERN).as_str()).unwrap();
-        assert_eq!(list.len(), 17);
+        let list: Vec<Value> = serde_json::from_str(list(Version::MODERN, true).as_str()).unwrap();
+        assert_eq!(list.len(), 19);
         for tool in &list {
             assert_eq!(tool["inputSchema"]["type"], "object");
             let schema = tool["inputSchema"].as_object().unwrap();

@@ -6,7 +6,6 @@
 
 pub(crate) mod answers;
 pub(crate) mod definitions;
-pub(crate) mod diff;
 pub(crate) mod files;
 pub(crate) mod hosts;
 pub(crate) mod input;
@@ -43,6 +42,7 @@ pub(crate) fn serve(call: Arc<Call>) {
     let takes = match call.tool.id {
         Id::Run | Id::RunAsync | Id::RunOnTag => CALL + 2 * call.weight(),
         Id::TaskStatus | Id::TaskResult | Id::TaskOutput => WAITING_CALL,
+        Id::FetchFile | Id::SendFile => WAITING_CALL,
         Id::DiffFile => WAITING_CALL + 2 * call.weight(),
         _ => 0,
     };
@@ -86,9 +86,12 @@ pub(crate) fn serve(call: Arc<Call>) {
         Id::TaskOutput => call.reply.end(output::output(&call)),
         // Judging is quick, and a question to a person waits with the others.
         Id::Run => run::run(&call),
-        Id::ReadFile => files::read(&call),
-        Id::WriteFile => files::write(&call),
-        Id::DiffFile => spawn(&call, diff::diff),
+        Id::ReadFile => files::text::read(&call),
+        Id::WriteFile => files::text::write(&call),
+        // A large file takes its time to be hashed.
+        Id::FetchFile => spawn(&call, files::transfer::fetch),
+        Id::SendFile => spawn(&call, files::transfer::send),
+        Id::DiffFile => spawn(&call, files::diff::diff),
         Id::RunAsync => spawn(&call, run_async::run),
         Id::RunOnTag => spawn(&call, run_on_tag::run),
         Id::ReloadConfig => spawn(&call, reload::reload),

@@ -41,7 +41,7 @@ impl FileRule {
 
     fn holds(&self, subject: &Subject<'_>, work: &FileWork, path: &NamedPath) -> bool {
         let patterns = match work.doing {
-            Doing::Read(_) => &self.read,
+            Doing::Read(_) | Doing::Fetch(_) => &self.read,
             Doing::Write(_) => &self.write,
         };
         self.is_for(subject)

@@ -32,8 +32,12 @@ const OPEN: &str = r#"[ -f "./$n" ] || x kind; [ -r "./$n" ] || x unreadable; ex
 /// The hash of what is open.
 const HASH: &str = r#"h=$(sha256sum </proc/self/fd/3 2>/dev/null); h=${h%% *}; "#;
 
-/// The script for this work; `stdin` is what the file is to hold.
-pub(crate) fn script(work: &FileWork, stdin: Option<&Stdin>) -> String {
+/// What a transfer ends with, before the hash.
+pub(crate) const END: &str = "mcp-file:end ";
+
+/// The script for this work; `stdin` is what the file is to hold, and `most` the bytes of a
+/// file that may be transferred.
+pub(crate) fn script(work: &FileWork, stdin: Option<&Stdin>, most: u64) -> String {
     let (directory, name) = work.path.parts();
     let mut text = String::from("d=");
     quote(directory, &mut text);
@@ -42,7 +46,11 @@ pub(crate) fn script(work: &FileWork, stdin: Option<&Stdin>) -> String {
     text.push_str("; ");
     match &work.doing {
         Doing::Read(part) => read(*part, &mut text),
-        Doing::Write(writing) => write(writing, stdin, &mut text),
+        Doing::Fetch(_) => fetch(most, &mut text),
+        Doing::Write(writing) => {
+            let most = writing.from.as_ref().map_or(HASHED_MAX, |_| most);
+            write(writing, stdin, most, &mut text);
+        }
     }
     match work.sudo {
         false => text,
@@ -76,7 +84,21 @@ fn read(part: Part, text: &mut String) {
     };
 }
 
-fn write(writing: &Writing, stdin: Option<&Stdin>, text: &mut String) {
+/// Whole, with its size before it and its hash behind it: of what the file holds once all was
+/// read, so that a change in between shows.
+fn fetch(most: u64, text: &mut String) {
+    text.push_str(ENTER);
+    text.push_str(
+        r#"command -v sha256sum >/dev/null 2>&1 || x sha256sum; [ -e "./$n" ] || x missing; "#,
+    );
+    text.push_str(OPEN);
+    let _ = write!(
+        text,
+        r#"[ "$1" -le {most} ] || x large "$1"; printf "mcp-file:ok %s %s %s %s\n" "$1" "$2" "$3" "$5"; head -c "$1" /proc/self/fd/3 || exit 1; h=$(head -c "$1" /proc/self/fd/3 | sha256sum); printf "mcp-file:end %s\n" "${{h%% *}}""#
+    );
+}
+
+fn write(writing: &Writing, stdin: Option<&Stdin>, most: u64, text: &mut String) {
     let mode = writing.mode.map(|mode| mode.digits()).unwrap_or_default();
     let expected = writing.expected.as_ref().map_or("", |hash| hash.as_str());
     let backup = if writing.backup { "1" } else { "" };
@@ -97,7 +119,7 @@ fn write(writing: &Writing, stdin: Option<&Stdin>, text: &mut String) {
     // power, which no content takes over.
     let _ = write!(
         text,
-        r#"[ "$4" = 1 ] || x names; case $2 in ????) x special;; esac; [ "$1" -le {HASHED_MAX} ] || x large; {HASH}[ -z "$e" ] || [ "$h" = "$e" ] || x changed "$h"; [ "$w" != append ] || o=$1; m=${{m:-$2}}; else [ "$w" = create ] || x missing; [ -z "$e" ] || x missing; fi; "#
+        r#"[ "$4" = 1 ] || x names; case $2 in ????) x special;; esac; [ "$1" -le {most} ] || x large; {HASH}[ -z "$e" ] || [ "$h" = "$e" ] || x changed "$h"; [ "$w" != append ] || o=$1; m=${{m:-$2}}; else [ "$w" = create ] || x missing; [ -z "$e" ] || x missing; fi; "#
     );
     text.push_str(WRITE);
 }

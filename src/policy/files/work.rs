@@ -71,6 +71,30 @@ impl FilePath {
     }
 }
 
+/// Longest name of a local file, in bytes (NAME_MAX of Linux is 255).
+const LOCAL_MAX: usize = 200;
+
+/// The name of a file in the server's own directory for transfers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalName(String);
+
+impl LocalName {
+    /// One plain name: nothing that leads elsewhere or does not show. Those that begin with a
+    /// dot are the server's own, of what is not whole yet.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |c: char| {
+            let hidden = c.is_control() || is_invisible(c) || (is_blank(c) && c != ' ');
+            c != '/' && !hidden
+        };
+        let fits = (1..=LOCAL_MAX).contains(&text.len()) && !text.starts_with('.');
+        (fits && text.trim() == text && text.chars().all(plain)).then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Which part of a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -141,7 +165,19 @@ impl Sha256Hex {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doing {
     Read(Part),
+    /// Read whole, into a file of the server's.
+    Fetch(Fetching),
     Write(Writing),
+}
+
+/// Where a file is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetching {
+    pub to: LocalName,
+    /// Whether it may take the place of what is there.
+    pub overwrite: bool,
+    /// What the file must hold.
+    pub expected: Option<Sha256Hex>,
 }
 
 /// How a file is to be written. What it is to hold is what the request is given to read.
@@ -153,6 +189,8 @@ pub struct Writing {
     pub expected: Option<Sha256Hex>,
     /// Whether the old one stays under another name.
     pub backup: bool,
+    /// The server's file that holds it, where no client has sent it.
+    pub from: Option<LocalName>,
 }
 
 /// Work on one file.
@@ -165,11 +203,22 @@ pub struct FileWork {
 }
 
 impl FileWork {
-    /// `read` or `write`.
+    /// `read`, `fetch`, `write` or `send`.
     pub fn verb(&self) -> &'static str {
-        match self.doing {
+        match &self.doing {
             Doing::Read(_) => "read",
-            Doing::Write(_) => "write",
+            Doing::Fetch(_) => "fetch",
+            Doing::Write(Writing { from: None, .. }) => "write",
+            Doing::Write(_) => "send",
+        }
+    }
+
+    /// The server's file that it reads or makes.
+    pub fn local(&self) -> Option<&LocalName> {
+        match &self.doing {
+            Doing::Read(_) => None,
+            Doing::Fetch(fetching) => Some(&fetching.to),
+            Doing::Write(writing) => writing.from.as_ref(),
         }
     }
 
@@ -183,13 +232,31 @@ impl FileWork {
             Doing::Read(Part::Lines { from, count, limit }) => {
                 write!(text, " (from line {from}, {count}, at most {limit} bytes)")
             }
+            Doing::Fetch(fetching) => {
+                let expected = fetching.expected.as_ref();
+                let expected = expected.map(|hash| format!(", holding {}", hash.as_str()));
+                write!(
+                    text,
+                    " (to {}{}{})",
+                    fetching.to.as_str(),
+                    expected.unwrap_or_default(),
+                    if fetching.overwrite {
+                        ", in place of what is there"
+                    } else {
+                        ""
+                    },
+                )
+            }
             Doing::Write(writing) => {
+                let from = writing.from.as_ref();
+                let from = from.map(|name| format!("from {}, ", name.as_str()));
                 let mode = writing.mode.map(|mode| format!(", mode {}", mode.digits()));
                 let expected = writing.expected.as_ref();
                 let expected = expected.map(|hash| format!(", in place of {}", hash.as_str()));
                 write!(
                     text,
-                    " ({}{}{}{})",
+                    " ({}{}{}{}{})",
+                    from.unwrap_or_default(),
                     writing.how.as_str(),
                     mode.unwrap_or_default(),
                     expected.unwrap_or_default(),
@@ -234,6 +301,38 @@ mod tests {
             assert_eq!(FilePath::parse(bad), Err(why), "{bad:?}");
         }
         assert!(FilePath::parse(&format!("/{}", "x".repeat(NAME_MAX + 1))).is_err());
+    }
+
+    #[test]
+    fn a_local_name_leads_nowhere() {
+        for good in [
+            "a",
+            "dump 1.tar.gz",
+            "it's-é",
+            "-x",
+            "a..b",
+            &"x".repeat(LOCAL_MAX),
+        ] {
+            assert_eq!(LocalName::parse(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "a/b",
+            "/a",
+            "../a",
+            "a\0b",
+            "a\nb",
+            " a",
+            "a ",
+            "a\u{202e}b",
+            "a\u{a0}b",
+            &"x".repeat(LOCAL_MAX + 1),
+        ] {
+            assert_eq!(LocalName::parse(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a running command is given to read, or its leash.
 //!
 //! Owns that it is given whole and in order, then told that nothing follows, and never more
-//! of it at once than the host takes: what the host does not read waits here. Refuses to call
-//! it a failure when the command ends without reading it. Called by
+//! of it at once than the host takes: what the host does not read waits here, or where it is
+//! read from. Refuses to call it a failure when the command ends without reading it. Called by
 //! [`crate::ssh::session::exec`] between its looks at the output.
 
 use std::borrow::Cow;
@@ -13,6 +13,7 @@ use crate::policy::Authorised;
 use crate::ssh::error::SshError;
 use crate::ssh::libssh2::{Fault, FaultKind};
 use crate::ssh::phase::Phase;
+use crate::ssh::run_report::Source;
 use crate::ssh::session::channel::Channel;
 use crate::ssh::session::sudo::{Due, Prompting};
 use crate::ssh::transport::link::explain;
@@ -24,22 +25,89 @@ const PIECE: usize = 32 * 1024;
 pub(crate) struct Feed<'a> {
     /// Before the command is given anything, `sudo` may be.
     sudo: Option<Prompting<'a>>,
-    left: &'a [u8],
+    left: Left<'a>,
     /// Its end is told when all of it was given; else never, and the channel's is the end.
     ends: bool,
     /// Nothing more is sent: the end was told, or the command reads no more.
     over: bool,
 }
 
+/// What the host has not taken yet.
+enum Left<'a> {
+    Held(&'a [u8]),
+    Elsewhere(Pieces<'a>),
+}
+
+/// What is read while it is sent.
+struct Pieces<'a> {
+    source: &'a dyn Source,
+    at: u64,
+    /// Bytes that are still to be read.
+    left: u64,
+    buffer: Vec<u8>,
+    /// Of the buffer, what was handed over.
+    taken: usize,
+}
+
+impl Left<'_> {
+    /// The next bytes; none at the end. The same ones until they are taken.
+    fn piece(&mut self) -> &[u8] {
+        match self {
+            Self::Held(bytes) => bytes.get(..PIECE).unwrap_or(bytes),
+            Self::Elsewhere(pieces) => pieces.piece(),
+        }
+    }
+
+    fn took(&mut self, count: usize) {
+        match self {
+            Self::Held(bytes) => *bytes = bytes.get(count..).unwrap_or_default(),
+            Self::Elsewhere(pieces) => pieces.taken += count,
+        }
+    }
+}
+
+impl Pieces<'_> {
+    fn piece(&mut self) -> &[u8] {
+        if self.taken >= self.buffer.len() && self.left > 0 {
+            let most = usize::try_from(self.left).map_or(PIECE, |left| left.min(PIECE));
+            self.buffer.resize(most, 0);
+            // What cannot be read ends it: whoever gets less than was said knows.
+            let count = self.source.read(self.at, &mut self.buffer);
+            self.buffer.truncate(count.unwrap_or(0));
+            self.taken = 0;
+            let count = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
+            self.at = self.at.saturating_add(count);
+            self.left = match count {
+                0 => 0,
+                count => self.left.saturating_sub(count),
+            };
+        }
+        self.buffer.get(self.taken..).unwrap_or_default()
+    }
+}
+
 impl<'a> Feed<'a> {
-    /// What is judged to be given to it; a leash gets one line, and no end.
-    pub(crate) fn of(command: &'a Authorised, sudo: Option<Prompting<'a>>) -> Self {
+    /// What is judged to be given to it; a leash gets one line, and no end. `source` is where
+    /// that is, if it is not in memory.
+    pub(crate) fn of(
+        command: &'a Authorised,
+        sudo: Option<Prompting<'a>>,
+        source: Option<&'a dyn Source>,
+    ) -> Self {
         let stdin = command.stdin();
         let on_leash = command.holds_stdin();
+        let elsewhere = stdin.filter(|stdin| stdin.is_elsewhere());
         Self {
-            left: match on_leash {
-                true => b"\n",
-                false => stdin.map(Stdin::bytes).unwrap_or_default(),
+            left: match (on_leash, elsewhere, source) {
+                (true, ..) => Left::Held(b"\n"),
+                (false, Some(stdin), Some(source)) => Left::Elsewhere(Pieces {
+                    source,
+                    at: 0,
+                    left: stdin.size(),
+                    buffer: Vec::new(),
+                    taken: 0,
+                }),
+                (false, ..) => Left::Held(stdin.map(Stdin::held).unwrap_or_default()),
             },
             ends: !on_leash,
             over: stdin.is_none() && !on_leash && sudo.is_none(),
@@ -90,7 +158,7 @@ impl<'a> Feed<'a> {
                 Some(Due::Nothing) => return Ok(()),
                 Some(Due::Password(line)) => (*line, true),
                 Some(Due::End) => (&[][..], false),
-                Some(Due::Command) | None => (self.left.get(..PIECE).unwrap_or(self.left), false),
+                Some(Due::Command) | None => (self.left.piece(), false),
             };
             let is_end = piece.is_empty();
             // Without another password sudo is not left waiting, leash or not.
@@ -109,9 +177,7 @@ impl<'a> Feed<'a> {
                         sudo.took(count);
                     }
                 }
-                Poll::Ready(Ok(count)) => {
-                    self.left = self.left.get(count..).unwrap_or_default();
-                }
+                Poll::Ready(Ok(count)) => self.left.took(count),
                 Poll::Ready(Err(fault)) => self.refused(phase, &fault)?,
             }
         }

@@ -12,6 +12,7 @@ pub(crate) mod clean;
 pub(crate) mod credentials;
 pub(crate) mod excerpt;
 pub(crate) mod forms;
+pub(crate) mod intake;
 pub(crate) mod read;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -145,6 +146,17 @@ impl Output {
         filter.push(bytes, &mut inner.text);
         inner.appended(stream, before);
         inner.account();
+    }
+
+    /// Counts bytes of a stream that are not kept here.
+    pub(crate) fn count(&self, stream: Stream, bytes: usize) {
+        let inner = &mut *self.lock();
+        let [out, err] = &mut inner.bytes;
+        let total = match stream {
+            Stream::Out => out,
+            Stream::Err => err,
+        };
+        *total = total.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
     /// No more will come: what the filters held back is kept, spare memory given up.

@@ -107,6 +107,7 @@ fn the_five_kinds_of_the_log_contract() {
         cancelled: false,
         timeout: false,
         target_ip: Some("10.0.0.11".parse().unwrap()),
+        transferred: None,
     };
     let audit = |end, interrupted| {
         let (ts, alias, hash) = (TS, alias(), hash());

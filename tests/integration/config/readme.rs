@@ -136,6 +136,7 @@ fn the_defaults_are_the_ones_in_effect() {
     assert_eq!(u64::from(limits.max_async_seconds), of("max_async_seconds"));
     assert_eq!(u64::from(limits.answer_chars), of("answer_chars"));
     assert_eq!(limits.max_output_bytes, of("max_output_bytes"));
+    assert_eq!(limits.max_transfer_bytes, of("max_transfer_bytes"));
     assert_eq!(u64::from(limits.task_result_ttl), of("task_result_ttl"));
     assert_eq!(
         u64::from(limits.task_progress_interval),

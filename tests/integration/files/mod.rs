@@ -4,3 +4,4 @@ mod diff;
 mod hostile_paths;
 mod other_hosts;
 mod read_and_write;
+mod transfer;

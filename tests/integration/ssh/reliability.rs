@@ -480,6 +480,7 @@ fn a_command_judged_for_another_host_is_not_sent() {
     let command = direct.authorise("web1", "echo hello");
     let host = direct.snapshot.host(&HostAlias::parse("web2").unwrap());
     let job = Job {
+        source: None,
         snapshot: &direct.snapshot,
         host: host.unwrap(),
         command: &command,

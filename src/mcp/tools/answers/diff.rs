@@ -2,7 +2,7 @@
 //!
 //! Owns when lines are compared (text, whole, not too long) and when hashes alone are, and
 //! that what is not shown byte for byte is said. What files hold is the hosts' data. Called by
-//! [`crate::mcp::tools::diff`].
+//! [`crate::mcp::tools::files::diff`].
 
 use crate::mcp::call::answer::Answer;
 use crate::mcp::tools::answers::file::Held;

@@ -2,7 +2,7 @@
 //!
 //! Owns how the script's lines are read, and the words for each way in which it refuses. What
 //! a file holds is shown as the host's data; where it is not shown byte for byte, that is
-//! said, so that nobody writes it back. Called by [`crate::mcp::tools::files`].
+//! said, so that nobody writes it back. Called by [`crate::mcp::tools::files::text`].
 
 use sha2::{Digest, Sha256};
 
@@ -27,18 +27,39 @@ pub(crate) fn answer(outcome: &Outcome, work: &FileWork) -> Answer {
         return refusal;
     }
     let [stdout, stderr] = outcome.streams();
-    let reported = report(&stdout);
-    match reported {
-        Some(("ok", fields, rest)) if facts.exit_code == 0 => match work.doing {
-            Doing::Read(part) => {
-                // Cleaning and redaction leave nothing as long as it was.
-                let as_sent = facts.bytes_out == stdout.len() as u64;
-                read(facts, work, part, &fields, rest, as_sent)
-            }
-            Doing::Write(_) => written(facts, work, &fields),
-        },
+    match (report(&stdout), &work.doing) {
+        (Some(("ok", fields, rest)), Doing::Read(part)) if facts.exit_code == 0 => {
+            // Cleaning and redaction leave nothing as long as it was.
+            let as_sent = facts.bytes_out == stdout.len() as u64;
+            read(facts, work, *part, &fields, rest, as_sent)
+        }
+        (Some(("ok", ..)), Doing::Write(_)) if facts.exit_code == 0 => {
+            Answer::of(tail(reported(head(facts, work), work, &stdout), facts)).task(&facts.id)
+        }
+        _ => not_done(facts, work, &stdout, &stderr),
+    }
+}
+
+/// The script refused, or did not come to its end.
+pub(crate) fn not_done(facts: &Facts, work: &FileWork, stdout: &str, stderr: &str) -> Answer {
+    match report(stdout) {
         Some((code, fields, _)) if code != "ok" => refused(facts, work, code, &fields.join(" ")),
-        _ => failed(facts, work, &stderr),
+        _ => failed(facts, work, stderr),
+    }
+}
+
+/// What the script reported of a file that was written or fetched.
+pub(crate) fn reported(members: Object, work: &FileWork, stdout: &str) -> Object {
+    match (report(stdout), &work.doing) {
+        (Some((_, fields, _)), Doing::Write(_)) => written(members, work, &fields),
+        (Some((_, fields, _)), _) => match fields.as_slice() {
+            [_, mode, owner, modified, ..] => members
+                .field("mode", mode)
+                .field("owner", owner)
+                .field("modified", &modified.parse::<u64>().unwrap_or_default()),
+            _ => members,
+        },
+        (None, _) => members,
     }
 }
 
@@ -82,10 +103,7 @@ pub(crate) fn held(outcome: &Outcome, work: &FileWork) -> Result<Held, Answer> {
             redacted: facts.redacted > 0,
             task_id: facts.id.to_string(),
         }),
-        Some((code, fields, _)) if code != "ok" => {
-            Err(refused(facts, work, code, &fields.join(" ")))
-        }
-        _ => Err(failed(facts, work, &stderr)),
+        _ => Err(not_done(facts, work, &stdout, &stderr)),
     }
 }
 
@@ -102,13 +120,13 @@ fn report(stdout: &str) -> Option<(&str, Vec<&str>, &str)> {
     Some((code, fields.collect(), rest))
 }
 
-fn head(facts: &Facts, work: &FileWork) -> Object {
+pub(crate) fn head(facts: &Facts, work: &FileWork) -> Object {
     Object::new()
         .field("alias", facts.alias.as_str())
         .field("path", work.path.as_str())
 }
 
-fn tail(members: Object, facts: &Facts) -> Object {
+pub(crate) fn tail(members: Object, facts: &Facts) -> Object {
     members
         .field("duration_ms", &facts.duration_ms)
         .maybe("target_ip", facts.target_ip.map(|ip| ip.to_string()))
@@ -171,9 +189,9 @@ fn read(
         .task(&facts.id)
 }
 
-fn written(facts: &Facts, work: &FileWork, fields: &[&str]) -> Answer {
+fn written(members: Object, work: &FileWork, fields: &[&str]) -> Object {
     let [size, hash, old, kept, backup @ ..] = fields else {
-        return failed(facts, work, "");
+        return members;
     };
     let backup = backup.join(" ");
     let backup = (!backup.is_empty()).then(|| {
@@ -181,13 +199,17 @@ fn written(facts: &Facts, work: &FileWork, fields: &[&str]) -> Answer {
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
         format!("{directory}/{backup}")
     });
-    let members = head(facts, work)
-        .field("size", &size.parse::<u64>().unwrap_or_default())
-        .field("sha256", hash)
+    // A transfer has counted and hashed for itself.
+    let members = match work.local() {
+        Some(_) => members,
+        None => members
+            .field("size", &size.parse::<u64>().unwrap_or_default())
+            .field("sha256", hash),
+    };
+    members
         .maybe("replaced_sha256", Some(*old).filter(|old| *old != "-"))
         .maybe("backup", backup)
-        .maybe("note", (*kept == "-").then_some(NOT_KEPT));
-    Answer::of(tail(members, facts)).task(&facts.id)
+        .maybe("note", (*kept == "-").then_some(NOT_KEPT))
 }
 
 /// The script refused; nothing was changed but where it says so.
@@ -212,7 +234,7 @@ fn failed(facts: &Facts, work: &FileWork, stderr: &str) -> Answer {
         _ => format!("The host did not do it (exit {}).", facts.exit_code),
     };
     let hint = match work.doing {
-        Doing::Read(_) => "Detail is what the host said; tell the operator",
+        Doing::Read(_) | Doing::Fetch(_) => "Detail is what the host said; tell the operator",
         Doing::Write(_) => {
             "The file is as it was or as it was to be, never in between: read its sha256 to know which"
         }
@@ -293,8 +315,8 @@ fn words(code: &str) -> (&'static str, &'static str) {
             "By sudo, where the policy allows it",
         ),
         "large" => (
-            "The file is too large to be rewritten (64 MiB); nothing was changed.",
-            "Use a command that the policy allows",
+            "The file is too large: 64 MiB to be rewritten, max_transfer_bytes to be transferred; nothing was changed.",
+            "ssh_send_file, if the operator has given the server a directory for it",
         ),
         "backup" => (
             "The old file could not be kept under another name; nothing was changed.",

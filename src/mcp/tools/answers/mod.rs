@@ -19,6 +19,7 @@ pub(crate) mod counts;
 pub(crate) mod diff;
 pub(crate) mod file;
 pub(crate) mod job;
+pub(crate) mod moved;
 pub(crate) mod ran;
 pub(crate) mod ranges;
 pub(crate) mod refusal;

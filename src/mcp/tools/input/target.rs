@@ -51,7 +51,7 @@ impl Target {
         };
         let limits = snapshot.policy().limits(alias.as_str(), &host.tags);
         let shape = args.shape(limits.answer_chars)?;
-        let seconds = args.seconds(limits.most_seconds(kind == Kind::Async))?;
+        let seconds = args.seconds(limits.most_seconds(kind.may_take_long()))?;
         Ok(Self {
             shape,
             seconds,
@@ -65,21 +65,19 @@ impl Target {
         })
     }
 
-    /// The same for work on a file: `asked` reads what is to be done, of which an answer may
-    /// show so many bytes.
+    /// The same for work on a file: `asked` reads what is to be done, under the host's limits.
     ///
     /// # Errors
     /// As for a command.
     pub(crate) fn of_file(
         call: &Call,
-        asked: impl FnOnce(&Args<'_>, u64) -> Result<Request, Answer>,
+        kind: Kind,
+        asked: impl FnOnce(&Args<'_>, &EffectiveLimits) -> Result<Request, Answer>,
     ) -> Result<Self, Answer> {
         let args = Args::of(call)?;
         let alias = args.alias()?;
         let snapshot = call.session.server.store.up_to_date();
-        Self::of_file_on(&args, snapshot, alias, |limits| {
-            asked(&args, limits.answer_chars.into())
-        })
+        Self::of_file_on(&args, kind, snapshot, alias, |limits| asked(&args, limits))
     }
 
     /// The same on a host that the call names otherwise, under its limits.
@@ -88,6 +86,7 @@ impl Target {
     /// As for a command.
     pub(crate) fn of_file_on(
         args: &Args<'_>,
+        kind: Kind,
         snapshot: Arc<Snapshot>,
         alias: HostAlias,
         asked: impl FnOnce(&EffectiveLimits) -> Result<Request, Answer>,
@@ -100,7 +99,7 @@ impl Target {
         let request = asked(&limits)?;
         Ok(Self {
             shape: args.shape(limits.answer_chars)?,
-            seconds: args.seconds(limits.most_seconds(false))?,
+            seconds: args.seconds(limits.most_seconds(kind.may_take_long()))?,
             snapshot,
             hash: request.hash(),
             purpose: Purpose::Run,

@@ -48,11 +48,13 @@ impl Policy {
             denial.rule = found.line;
             return Verdict::Deny(denial);
         }
+        let limits = self.limits.of(subject.alias.as_str(), subject.tags);
+        let most = limits.max_transfer_bytes;
         let judged = Judged {
             policy: self.id,
             alias: subject.alias.clone(),
             hash,
-            canonical: script(work, subject.stdin),
+            canonical: script(work, subject.stdin, most),
             stdin: subject.stdin.cloned(),
             file: Some(Arc::clone(work)),
             // Only a rule with `sudo: true` allows such work.
@@ -66,6 +68,8 @@ impl Policy {
         let does = match (found.action, &work.doing) {
             (Action::Allow, _) => return Verdict::Allow(Authorised::new(judged)),
             (_, Doing::Read(_)) => "reads a file",
+            (_, Doing::Fetch(_)) => "copies a file to the server",
+            (_, Doing::Write(writing)) if writing.from.is_some() => "writes a file of the server's",
             (_, Doing::Write(_)) => "writes a file",
         };
         // No yes counts on for another file or content.
@@ -83,8 +87,8 @@ impl Policy {
     ) -> Option<Denial> {
         let path = work.path.as_str();
         let words: &[&str] = match (&work.doing, work.sudo) {
-            (Doing::Read(_), false) => &["cat"],
-            (Doing::Read(_), true) => &["sudo", "cat"],
+            (Doing::Read(_) | Doing::Fetch(_), false) => &["cat"],
+            (Doing::Read(_) | Doing::Fetch(_), true) => &["sudo", "cat"],
             (Doing::Write(_), false) => &["tee"],
             (Doing::Write(_), true) => &["sudo", "tee"],
         };

@@ -125,8 +125,15 @@ impl NeedsApproval {
     /// it came.
     pub fn shown_given(&self) -> Option<String> {
         let stdin = self.permit.what.stdin.as_ref()?;
+        if stdin.is_elsewhere() {
+            return Some(format!(
+                "{} bytes of the server's file (sha256 {})",
+                stdin.size(),
+                stdin.sha256_hex()
+            ));
+        }
         let beginning = stdin.beginning(STDIN_SHOWN);
-        let all = beginning.len() == stdin.bytes().len();
+        let all = beginning.len() == stdin.held().len();
         Some(format!(
             "{} bytes to read (sha256 {}){}: {}",
             stdin.size(),

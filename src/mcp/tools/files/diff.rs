@@ -136,7 +136,7 @@ fn read(
         sides.push(Side::of(answers::file::held(outcome, work)?, most));
     }
     sides.extend(text.map(|text| {
-        let content = String::from_utf8_lossy(text.bytes()).into_owned();
+        let content = String::from_utf8_lossy(text.held()).into_owned();
         Side::given(&content, text.sha256_hex())
     }));
     match sides.as_slice() {
@@ -189,15 +189,21 @@ fn target(
     path: &FilePath,
 ) -> Result<Target, Answer> {
     let sudo = args.flag("sudo")?.unwrap_or_default();
-    Target::of_file_on(args, Arc::clone(snapshot), alias.clone(), |limits| {
-        let limit = compared(limits.max_output_bytes);
-        let work = FileWork {
-            path: path.clone(),
-            doing: Doing::Read(Part::Bytes { offset: 0, limit }),
-            sudo,
-        };
-        args.accept(Request::of_file(work, None))
-    })
+    Target::of_file_on(
+        args,
+        Kind::Sync,
+        Arc::clone(snapshot),
+        alias.clone(),
+        |limits| {
+            let limit = compared(limits.max_output_bytes);
+            let work = FileWork {
+                path: path.clone(),
+                doing: Doing::Read(Part::Bytes { offset: 0, limit }),
+                sudo,
+            };
+            args.accept(Request::of_file(work, None))
+        },
+    )
 }
 
 fn compared(max_output: u64) -> u64 {

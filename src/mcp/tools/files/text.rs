@@ -16,7 +16,8 @@ use crate::mcp::tools::input::target::Target;
 use crate::model::names::TaskId;
 use crate::model::stdin::Stdin;
 use crate::policy::{
-    Authorised, Doing, FilePath, FileWork, How, Mode, Part, Request, Sha256Hex, Verdict, Writing,
+    Authorised, Doing, EffectiveLimits, FilePath, FileWork, How, Mode, Part, Request, Sha256Hex,
+    Verdict, Writing,
 };
 use crate::task::{Kind, Listener, NotTaken, TaskEvent};
 
@@ -53,34 +54,43 @@ pub(crate) fn write(call: &Arc<Call>) {
                 "content must be text; the empty one makes an empty file",
             ));
         };
-        let how = match args.text("how")? {
-            "" | "create" => How::Create,
-            "replace" => How::Replace,
-            "append" => How::Append,
-            _ => return Err(fault("how must be create, replace or append")),
-        };
-        let mode = match args.text("mode")? {
-            "" => None,
-            text => Some(
-                Mode::parse(text).ok_or_else(|| fault("mode must be three octal digits: 644"))?,
-            ),
-        };
-        let expected = match args.text("expected_sha256")? {
-            "" => None,
-            text => {
-                let parsed = Sha256Hex::parse(text);
-                Some(parsed.ok_or_else(|| fault("expected_sha256 must be 64 hex digits"))?)
-            }
-        };
-        let writing = Writing {
-            how,
-            mode,
-            expected,
-            backup: args.flag("backup")?.unwrap_or_default(),
-        };
+        let writing = writing(args)?;
         let content = args.accept(Stdin::parse(content))?;
         request(args, Doing::Write(writing), Some(content))
     });
+}
+
+/// How a file is to be written.
+pub(crate) fn writing(args: &Args<'_>) -> Result<Writing, Answer> {
+    let how = match args.text("how")? {
+        "" | "create" => How::Create,
+        "replace" => How::Replace,
+        "append" => How::Append,
+        _ => return Err(fault("how must be create, replace or append")),
+    };
+    let mode = match args.text("mode")? {
+        "" => None,
+        text => {
+            Some(Mode::parse(text).ok_or_else(|| fault("mode must be three octal digits: 644"))?)
+        }
+    };
+    Ok(Writing {
+        how,
+        mode,
+        expected: sha256(args, "expected_sha256")?,
+        backup: args.flag("backup")?.unwrap_or_default(),
+        from: None,
+    })
+}
+
+/// A hash, where one is given.
+pub(crate) fn sha256(args: &Args<'_>, name: &str) -> Result<Option<Sha256Hex>, Answer> {
+    match args.text(name)? {
+        "" => Ok(None),
+        text => Sha256Hex::parse(text)
+            .map(Some)
+            .ok_or_else(|| fault(format!("{name} must be 64 hex digits"))),
+    }
 }
 
 fn request(args: &Args<'_>, doing: Doing, content: Option<Stdin>) -> Result<Request, Answer> {
@@ -94,7 +104,8 @@ fn request(args: &Args<'_>, doing: Doing, content: Option<Stdin>) -> Result<Requ
 
 /// Arguments, host, verdict, approval, order: as for a command.
 fn run(call: &Arc<Call>, asked: impl FnOnce(&Args<'_>, u64) -> Result<Request, Answer>) {
-    let target = match Target::of_file(call, asked) {
+    let asked = |args: &Args<'_>, limits: &EffectiveLimits| asked(args, limits.answer_chars.into());
+    let target = match Target::of_file(call, Kind::Sync, asked) {
         Ok(target) => target,
         Err(answer) => return call.reply.end(answer),
     };
