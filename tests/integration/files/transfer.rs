@@ -21,6 +21,9 @@ use crate::common::{
     Era, Fleet, HostSpec, Launch, Scratch, Server, login, members, run_cli, text_of, wait_until,
 };
 
+/// More bytes than a channel's window and the buffers of its sockets hold.
+const LARGER: usize = 24 << 20;
+
 /// The local directory.
 pub(crate) struct Local {
     _scratch: Scratch,
@@ -259,7 +262,8 @@ fn a_large_file_takes_no_more_memory_and_says_how_far_it_is() {
     let before = peak(&server);
     let id = begin_fetch(&server, &there);
     let told = server.wait_frame("progress with a total", |frame| {
-        frame["method"] == "notifications/progress" && frame["params"]["total"] == 64 << 20
+        frame["method"] == "notifications/progress"
+            && frame["params"]["total"].as_f64() == Some(67_108_864.0)
     });
     assert!(told["params"]["progress"].as_f64().unwrap() > 0.0, "{told}");
     let message = told["params"]["message"].as_str().unwrap();
@@ -333,8 +337,9 @@ fn what_is_ended_early_leaves_nothing_half_written() {
     assert_eq!(fetched["size"], 2_000_000, "{fetched}");
     assert_eq!(local.names(), ["large"]);
 
-    // A file on its way to the host.
+    // A file on its way to the host, more than fits into what lies between.
     fs::remove_file(&gate).unwrap();
+    fs::write(local.path.join("larger"), vec![7; LARGER]).unwrap();
     let slow = format!(
         "#!/bin/sh\n/usr/bin/head -c 500000\n: >'{0}.begun'\nuntil [ -e '{0}' ]; do sleep 0.05; done\nexec cat\n",
         gate.display()
@@ -344,7 +349,7 @@ fn what_is_ended_early_leaves_nothing_half_written() {
     let before = || {
         let _ = fs::remove_file(&begun);
     };
-    let call = json!({"name": "ssh_send_file", "arguments": arguments(&dir.join("sent"), json!({"name": "large"}))});
+    let call = json!({"name": "ssh_send_file", "arguments": arguments(&dir.join("sent"), json!({"name": "larger"}))});
     before();
     let id = other.begin("tools/call", call.clone());
     wait_until("the file is being sent", || begun.exists());
@@ -357,9 +362,10 @@ fn what_is_ended_early_leaves_nothing_half_written() {
     assert!(beside());
     other.signal(Signal::SIGKILL);
     other.wait_exit();
+    put(&gate, "");
     wait_until("nothing is left on the host", || !beside());
     assert!(!dir.join("sent").exists());
-    assert_eq!(local.names(), ["large"]);
+    assert_eq!(local.names(), ["large", "larger"]);
 }
 
 #[test]
@@ -497,21 +503,18 @@ fn what_changes_meanwhile_is_not_kept() {
         begun.display()
     );
     host.stub("mktemp", &wait);
-    for (change, expected) in [
-        (bytes(300_001), "local:changed"),
-        (b"short".to_vec(), "local:changed"),
-    ] {
-        fs::write(&mine, vec![7; 300_001]).unwrap();
+    for length in [LARGER as u64, LARGER as u64 - 1] {
+        fs::write(&mine, vec![7; LARGER]).unwrap();
         let call = arguments(&dir.join("new"), json!({"name": "there"}));
         let id = server.begin_call("ssh_send_file", call);
         wait_until("the host is about to take it", || begun.exists());
-        // The very file that was opened.
+        // The very file that was opened, in what cannot be on its way yet.
         let file = fs::OpenOptions::new().write(true).open(&mine).unwrap();
-        file.set_len(change.len() as u64).unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&file, &change, 0).unwrap();
+        file.set_len(length).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"x", length - 1).unwrap();
         fs::remove_file(&begun).unwrap();
         let result = server.response(&id);
-        assert_eq!(code(&result["result"]), expected, "{result}");
+        assert_eq!(code(&result["result"]), "local:changed", "{result}");
         assert!(!dir.join("new").exists());
     }
     let beside: Vec<_> = names(&dir)
