@@ -315,7 +315,7 @@ impl Tasks {
         self.registry.desk.get()
     }
 
-    /// Lets files be transferred to and from this directory; the first time counts.
+    /// Lets files be transferred to and from this directory.
     pub(crate) fn transfer_in(&self, directory: Arc<TransferDir>) {
         let _ = self.registry.transfers.set(directory);
     }
@@ -393,9 +393,9 @@ impl Tasks {
         audit.emit(Record::run_done(Some(alias), millis(since.elapsed())));
     }
 
-    /// Takes nothing on any more and ends all that there is: what waits at once, what runs
-    /// by signals to its remote process. After `grace` what has not ended by then is put
-    /// on record as cancelled, its end on the host unconfirmed. True if all ended in time.
+    /// Takes nothing on any more and ends all that there is: what waits at once, what runs by
+    /// signals. What has not ended after `grace` is put on record as cancelled, unconfirmed.
+    /// True if all ended in time.
     pub fn shutdown(&self, grace: Duration) -> bool {
         self.registry.close();
         // Half of the time for a remote process to go by itself, half to see it killed.
@@ -408,12 +408,8 @@ impl Tasks {
             worker::abandon(&self.registry, &task);
         }
         self.registry.timer.stop();
-        let clock = self
-            .clock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(clock) = clock {
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clock) = clock.take() {
             // It only ends by returning: a panic anywhere aborts the process.
             let _ = clock.join();
         }
