@@ -102,6 +102,42 @@ openssl_of_the_tests() {
     export OPENSSL_NO_VENDOR=1 OPENSSL_STATIC=1 OPENSSL_DIR=$made MCP_SSH_BUILD_AS_IS=1
 }
 
+# What reads deploy/, where tests/integration/deploy and container-test look for it: schemas
+# of Kubernetes, a newer podman-compose, the tool of MCP bundles, the grammar of LogQL.
+install_deploy_tools() {
+    local deploy=target/deploy
+    mkdir -p $deploy/node
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
+    [ -x $deploy/python/bin/python ] || python3 -m venv $deploy/python
+    $deploy/python/bin/pip --quiet --disable-pip-version-check install -r tests/data/deploy/requirements.txt
+    cp tests/data/deploy/package.json $deploy/node/
+    (cd $deploy/node && npm install --silent --no-audit --no-fund --no-package-lock)
+    [ -x $deploy/quadlet ] || newer_quadlet $deploy
+}
+
+# Podman's generator of units: Podman 4.3 of Debian 12 has none. That of Debian 13, one file
+# that needs the C library alone, runs here; nothing of Debian 13 is installed.
+newer_quadlet() {
+    local at=$1/debian13 mirror options
+    if [ -x /usr/libexec/podman/quadlet ]; then
+        cp /usr/libexec/podman/quadlet "$1/quadlet"
+        return
+    fi
+    rm -rf "$at"
+    mkdir -p "$at"/{lists,cache/archives}/partial
+    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$at/sources.list"
+    options=(-qq -o "Dir::Etc::SourceList=$PWD/$at/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o "Dir::State::Lists=$PWD/$at/lists" -o Dir::State::Status=/dev/null -o "Dir::Cache=$PWD/$at/cache"
+        -o APT::Sandbox::User=root)
+    apt-get "${options[@]}" update
+    (cd "$at" && apt-get "${options[@]}" download podman)
+    dpkg-deb --fsys-tarfile "$at"/podman_*.deb | tar -xO ./usr/libexec/podman/quadlet >"$1/quadlet"
+    chmod 755 "$1/quadlet"
+    rm -rf "$at"
+    "$1/quadlet" -version
+}
+
 # a_login DIRECTORY: leaves in $login whom a throw-away sshd lets in: oneself, or, as root, a
 # user made for the purpose (sshd signals no command of root's). no_login removes it.
 a_login() {

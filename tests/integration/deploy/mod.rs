@@ -9,6 +9,7 @@
 mod files;
 mod logs;
 mod readme;
+mod schemas;
 mod units;
 mod watching;
 
@@ -43,4 +44,12 @@ fn deployed() -> Vec<String> {
     files.sort();
     assert!(files.len() > 10, "{files:?}");
     files
+}
+
+/// What `scripts/test` puts into `target/deploy`: it is in no package of Debian 12.
+fn installed(path: &str) -> PathBuf {
+    let full = root().join("target/deploy").join(path);
+    let how = "run scripts/test, or install it as its install_deploy_tools does";
+    assert!(full.exists(), "{} is missing; {how}", full.display());
+    full
 }

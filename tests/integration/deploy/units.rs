@@ -1,4 +1,5 @@
-//! Promise: the systemd units are ones that systemd takes, and confine what they start.
+//! Promise: the systemd units are ones that systemd takes, also that which Podman makes of the
+//! quadlet, and confine what they start.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,9 +8,10 @@
 )]
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use super::read;
+use super::{installed, read, root};
 use crate::common::{Scratch, tool};
 
 /// With the program where the units expect it.
@@ -38,12 +40,77 @@ fn units() -> Scratch {
 
 #[test]
 fn systemd_takes_them() {
-    let scratch = units();
+    verified(
+        &units(),
+        &[
+            "mcp-ssh-orchestrator.socket",
+            "mcp-ssh-orchestrator@.service",
+            "mcp-ssh-gateway.service",
+        ],
+    );
+}
+
+/// Podman's own generator (of Debian 13: Debian 12's Podman has none) makes a unit of it, and
+/// systemd takes that one.
+#[test]
+fn podman_makes_a_unit_of_the_quadlet_that_systemd_takes() {
+    let generated = |quadlets: &Path, into: &Path| {
+        Command::new(installed("quadlet"))
+            .arg("-no-kmsg-log")
+            .arg(into)
+            .env("QUADLET_UNIT_DIRS", quadlets)
+            .output()
+            .unwrap()
+    };
+    let scratch = Scratch::new("quadlet");
+    let output = generated(&root().join("deploy/quadlet"), scratch.path());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    let name = "mcp-ssh-orchestrator@.service";
+    let unit = fs::read_to_string(scratch.path().join(name)).unwrap();
+    let (_, start) = unit.split_once("\nExecStart=").unwrap();
+    let words: Vec<&str> = start.lines().next().unwrap().split(' ').collect();
+    for word in [
+        "--interactive",
+        "--read-only",
+        "--security-opt=no-new-privileges",
+        "--memory=256m",
+    ] {
+        assert!(words.contains(&word), "{word}: {unit}");
+    }
+    for pair in [
+        ["--cap-drop", "all"],
+        ["--log-driver", "passthrough"],
+        ["--user", "10001:10001"],
+    ] {
+        assert!(
+            words.windows(2).any(|words| *words == pair),
+            "{pair:?}: {unit}"
+        );
+    }
+    assert_eq!(unit.matches(":ro ").count(), 3, "{unit}");
+    let socket = read("deploy/systemd/mcp-ssh-orchestrator.socket");
+    let socket = socket.replace("SocketGroup=mcp-ssh", "SocketGroup=daemon");
+    fs::write(scratch.path().join("mcp-ssh-orchestrator.socket"), socket).unwrap();
+    verified(&scratch, &["mcp-ssh-orchestrator.socket", name]);
+
+    // A key that Podman does not know is one that the generator names.
+    let slip = Scratch::new("quadlet-slip");
+    let text = read("deploy/quadlet/mcp-ssh-orchestrator@.container");
+    let text = text.replace("ReadOnly=true", "ReedOnly=true");
+    fs::write(slip.path().join("mcp-ssh-orchestrator@.container"), text).unwrap();
+    let output = generated(slip.path(), slip.path());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("ReedOnly"),
+        "{said}"
+    );
+}
+
+fn verified(scratch: &Scratch, units: &[&str]) {
     let output = Command::new(tool("systemd-analyze"))
         .args(["verify", "--man=no", "--recursive-errors=no"])
-        .arg(scratch.path().join("mcp-ssh-orchestrator.socket"))
-        .arg(scratch.path().join("mcp-ssh-orchestrator@.service"))
-        .arg(scratch.path().join("mcp-ssh-gateway.service"))
+        .args(units.iter().map(|unit| scratch.path().join(unit)))
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
