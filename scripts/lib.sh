@@ -116,26 +116,50 @@ install_deploy_tools() {
 }
 
 # Podman's generator of units: Podman 4.3 of Debian 12 has none. That of Debian 13, one file
-# that needs the C library alone, runs here; nothing of Debian 13 is installed.
+# that needs the C library alone, runs here.
 newer_quadlet() {
-    local at=$1/debian13 mirror options
     if [ -x /usr/libexec/podman/quadlet ]; then
         cp /usr/libexec/podman/quadlet "$1/quadlet"
         return
     fi
+    debian_packages "$1/debian13" trixie "$(dpkg --print-architecture)" podman
+    dpkg-deb --fsys-tarfile "$1"/debian13/podman_*.deb | tar -xO ./usr/libexec/podman/quadlet >"$1/quadlet"
+    chmod 755 "$1/quadlet"
+    rm -rf "$1/debian13"
+    "$1/quadlet" -version
+}
+
+# debian_packages DIRECTORY RELEASE ARCHITECTURE PACKAGE...: downloads packages that are not for
+# this machine, which stays as it is. Leaves in $apt_options what has apt look there.
+debian_packages() {
+    local at=$1 release=$2 architecture=$3 label mirror suite
+    shift 3
     rm -rf "$at"
     mkdir -p "$at"/{lists,cache/archives}/partial
-    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$at/sources.list"
-    options=(-qq -o "Dir::Etc::SourceList=$PWD/$at/sources.list" -o Dir::Etc::SourceParts=/dev/null
-        -o "Dir::State::Lists=$PWD/$at/lists" -o Dir::State::Status=/dev/null -o "Dir::Cache=$PWD/$at/cache"
-        -o APT::Sandbox::User=root)
-    apt-get "${options[@]}" update
-    (cd "$at" && apt-get "${options[@]}" download podman)
-    dpkg-deb --fsys-tarfile "$at"/podman_*.deb | tar -xO ./usr/libexec/podman/quadlet >"$1/quadlet"
-    chmod 755 "$1/quadlet"
-    rm -rf "$at"
-    "$1/quadlet" -version
+    at=$(cd "$at" && pwd)
+    {
+        for label in Debian Debian-Security; do
+            mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Label: $label" | sed -n 1p)
+            suite=$release
+            [ $label = Debian ] || suite=$release-security
+            [ -z "$mirror" ] || echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+        done
+    } >"$at/sources.list"
+    apt_options=(-qq -o "Dir::Etc::SourceList=$at/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o "Dir::State::Lists=$at/lists" -o Dir::State::Status=/dev/null -o "Dir::Cache=$at/cache"
+        -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture" -o APT::Sandbox::User=root)
+    apt-get "${apt_options[@]}" update
+    [ $# -eq 0 ] || (cd "$at" && apt-get "${apt_options[@]}" download "$@")
+}
+
+# cross_for TRIPLE: leaves in $cross the environment in which cargo builds for another
+# processor, and in $compiler its compiler of C, which is Debian's.
+cross_for() {
+    local processor=${1%%-*} under=${1//-/_}
+    compiler=$processor-linux-gnu-gcc
+    install_commands "$compiler:gcc-${processor/_/-}-linux-gnu" >/dev/null
+    cross=("CC_$under=$compiler" "AR_$under=$processor-linux-gnu-ar" "CARGO_TARGET_${under^^}_LINKER=$compiler")
+    [ -d "$(rustc --print sysroot)/lib/rustlib/$1" ] || rustup target add "$1"
 }
 
 # a_login DIRECTORY: leaves in $login whom a throw-away sshd lets in: oneself, or, as root, a
