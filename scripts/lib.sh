@@ -155,9 +155,11 @@ debian_packages() {
 # cross_for TRIPLE: leaves in $cross the environment in which cargo builds for another
 # processor, and in $compiler its compiler of C, which is Debian's.
 cross_for() {
-    local processor=${1%%-*} under=${1//-/_}
+    local processor=${1%%-*} under=${1//-/_} architecture=amd64
+    [ "$processor" != aarch64 ] || architecture=arm64
     compiler=$processor-linux-gnu-gcc
-    install_commands "$compiler:gcc-${processor/_/-}-linux-gnu" >/dev/null
+    [ -e "/usr/$processor-linux-gnu/lib/libc.a" ] ||
+        install_packages "gcc-${processor/_/-}-linux-gnu" "libc6-dev-$architecture-cross" >/dev/null
     cross=("CC_$under=$compiler" "AR_$under=$processor-linux-gnu-ar" "CARGO_TARGET_${under^^}_LINKER=$compiler")
     [ -d "$(rustc --print sysroot)/lib/rustlib/$1" ] || rustup target add "$1"
 }
