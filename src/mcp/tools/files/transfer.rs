@@ -110,10 +110,10 @@ fn run(
     match verdict {
         Verdict::Allow(authorised) => order(call, &target, authorised),
         Verdict::Deny(denial) => call.reply.end(target.deny(call, &denial)),
-        Verdict::Ask(question) => match target.ask(call, question) {
+        Verdict::Ask(question) => target.ask(call, question, |call, target, given| match given {
             Ok(authorised) => order(call, &target, authorised),
             Err(answer) => call.reply.end(answer),
-        },
+        }),
     }
 }
 
