@@ -428,6 +428,7 @@ fn with_sink(
         snapshot: &direct.snapshot,
         host: host.unwrap(),
         command: &command,
+        source: None,
         clearance: &Always,
     };
     let control = Control::new(
