@@ -356,12 +356,10 @@ impl Code {
             ),
             Self::Dollar => (
                 "syntax:dollar",
-                "Variables are not expanded, and \"$(COMMAND)\" only inside double quotes, behind \
-                 text that is no option, or as an operand of echo or printf; elsewhere for numbers, \
-                 dates and names alone: pgrep, pidof, date +FORMAT, hostname, uname -r, docker ps -q",
+                "Variables are not expanded, and \"$(COMMAND)\" only in double quotes behind text that \
+                 is no option, for echo, and where it prints numbers, dates or names (pgrep, date +%F)",
                 "Write the value out; use printenv NAME for a variable; put a literal $ in single \
-                 quotes; in the middle of a word, have pgrep print one number (pgrep -o); run any \
-                 other COMMAND in a call of its own and use what it printed",
+                 quotes; have pgrep print one number (-o); run any other COMMAND in its own call",
             ),
             Self::Backtick => (
                 "syntax:backtick",

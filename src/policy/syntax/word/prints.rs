@@ -11,7 +11,7 @@ use crate::policy::syntax::command::{
 
 /// What may come out of a command on its standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Prints {
+pub(super) enum Prints {
     Anything,
     /// As [`NUMBER`]; with `several`, perhaps more than one.
     Numbers {
@@ -28,7 +28,7 @@ pub(crate) enum Prints {
 impl Prints {
     /// What stands for it in a word; `None` where it must not stand: without quotes, but for
     /// what makes one word, or such words as make a `whole` one.
-    pub(crate) fn stand_in(self, quoted: bool, whole: bool) -> Option<char> {
+    pub(super) fn stand_in(self, quoted: bool, whole: bool) -> Option<char> {
         match self {
             Self::Numbers { several: false } => Some(NUMBER),
             Self::Names { several: false } => Some(NAME),
@@ -43,7 +43,7 @@ impl Prints {
 }
 
 /// Of a list whose commands are among these.
-pub(crate) fn of(list: &List<'_>, commands: &[Simple<'_>]) -> Prints {
+pub(super) fn of(list: &List<'_>, commands: &[Simple<'_>]) -> Prints {
     only_command(list, commands).map_or(Prints::Anything, of_command)
 }
 

@@ -6,11 +6,12 @@
 //! `[` is a pattern for the program or a name of a file, the simple command decides, which
 //! knows the words before. Called by the simple command and by `for`.
 
+mod prints;
+
 use std::borrow::Cow;
 
 use crate::policy::decision::reason::Code;
 use crate::policy::syntax::command::{List, STATUS, Word};
-use crate::policy::syntax::prints;
 use crate::policy::syntax::reader::Reader;
 
 /// Most words in one text, programs included.
