@@ -127,8 +127,8 @@ pub mod policy {
     pub mod syntax {
         pub mod command {
             pub use crate::policy::syntax::command::{
-                AndOr, Command, Compound, Connective, Directory, Fault, Input, List, OUTPUT,
-                Parsed, Pipeline, Redirect, Refusal, STATUS, Simple, Word,
+                AndOr, Command, Compound, Connective, Directory, Fault, Input, List, NAMES,
+                NUMBERS, OUTPUTS, Parsed, Pipeline, Redirect, Refusal, STATUS, Simple, Word,
             };
         }
         pub mod lexer {

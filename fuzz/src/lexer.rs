@@ -15,7 +15,7 @@ use mcp_ssh_orchestrator::testing::policy::deny::substrings;
 use mcp_ssh_orchestrator::testing::policy::source::{
     Action, LimitsSource, PolicySource, RuleForm, RuleSource,
 };
-use mcp_ssh_orchestrator::testing::policy::syntax::command::{OUTPUT, Parsed, Refusal, STATUS};
+use mcp_ssh_orchestrator::testing::policy::syntax::command::{OUTPUTS, Parsed, Refusal, STATUS};
 use mcp_ssh_orchestrator::testing::policy::syntax::lexer::{
     self, MAX_BYTES, MAX_COMMANDS, MAX_WORDS, Options,
 };
@@ -112,7 +112,7 @@ fn bounded(text: &str, parsed: &Parsed<'_>) {
             assert!(text.is_char_boundary(word.start));
             // Quoted, zsh leaves it alone.
             assert!(word.quoted || !word.text.starts_with('='), "{text:?}");
-            let outputs = word.text.chars().filter(|c| *c == OUTPUT).count();
+            let outputs = word.text.chars().filter(|c| OUTPUTS.contains(c)).count();
             assert_eq!(
                 outputs + usize::from(word.shell),
                 word.outputs.len(),
@@ -120,7 +120,8 @@ fn bounded(text: &str, parsed: &Parsed<'_>) {
             );
             assert!(word.globs.iter().all(|at| {
                 let marked = word.text[*at..].chars().next();
-                matches!(marked, Some('*' | '?' | '~' | OUTPUT | STATUS))
+                matches!(marked, Some('*' | '?' | '~' | STATUS))
+                    || marked.is_some_and(|c| OUTPUTS.contains(&c))
             }));
         }
     }

@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 
 use mcp_ssh_orchestrator::testing::policy::syntax::command::{
-    AndOr, Command, Compound, Connective, List, OUTPUT, Parsed, Pipeline, Redirect, STATUS, Simple,
-    Word,
+    AndOr, Command, Compound, Connective, List, NAMES, NUMBERS, OUTPUTS, Parsed, Pipeline,
+    Redirect, STATUS, Simple, Word,
 };
 
 /// A canonical form in the notation. Which words are the text of a shell is for the tree to
@@ -205,6 +205,12 @@ impl Reader<'_> {
                     assert!(self.takes(" )\""));
                     let _ = write!(text, "\0{list}\0");
                 }
+                '$' if self.at == start && self.takes("$( ") => {
+                    let list = self.list(&[]);
+                    assert!(self.takes(" )"));
+                    let _ = write!(text, "\0several{list}\0");
+                    break;
+                }
                 '~' if self.at == start => {
                     text += "\0home\0";
                     self.at += 1;
@@ -342,9 +348,11 @@ fn word(all: &Writer<'_>, word: &Word<'_>) -> String {
     let mut outputs = word.outputs.iter();
     for (at, c) in word.text.char_indices() {
         match c {
-            OUTPUT => {
+            c if OUTPUTS.contains(&c) => {
                 let body = outputs.next().expect("what the stand-in is for");
-                let _ = write!(text, "\0{}\0", list(all, body));
+                let several = [NUMBERS, NAMES].contains(&c);
+                let several = if several { "several" } else { "" };
+                let _ = write!(text, "\0{several}{}\0", list(all, body));
             }
             STATUS => text += "\0status\0",
             '~' if word.globs.contains(&at) => text += "\0home\0",

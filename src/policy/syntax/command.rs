@@ -14,7 +14,7 @@ use crate::policy::decision::reason::Code;
 use crate::policy::rule::glob::EXPANDED;
 
 /// Stands in [`Word::text`] for what a command in `"$(…)"` prints. No command may hold it.
-pub const OUTPUT: char = '\u{E002}';
+pub(crate) const OUTPUT: char = '\u{E002}';
 /// Stands in [`Word::text`] for `$?`. No command may hold it.
 pub const STATUS: char = '\u{E003}';
 /// As [`OUTPUT`], of a command that prints digits, or nothing: one number, or several with
@@ -26,11 +26,11 @@ pub(crate) const NAME: char = '\u{E005}';
 /// As [`OUTPUT`], of a command that prints a text that begins with a letter or digit, or nothing.
 pub(crate) const TEXT: char = '\u{E006}';
 /// A whole word without quotes, of which the shell makes none, one or several [`NUMBER`]s.
-pub(crate) const NUMBERS: char = '\u{E007}';
+pub const NUMBERS: char = '\u{E007}';
 /// The same of [`NAME`]s.
-pub(crate) const NAMES: char = '\u{E008}';
+pub const NAMES: char = '\u{E008}';
 /// What stands for the output of a command.
-pub(crate) const OUTPUTS: [char; 6] = [OUTPUT, NUMBER, NAME, TEXT, NUMBERS, NAMES];
+pub const OUTPUTS: [char; 6] = [OUTPUT, NUMBER, NAME, TEXT, NUMBERS, NAMES];
 
 /// A text that was understood whole.
 #[derive(Debug, Clone, PartialEq, Eq)]

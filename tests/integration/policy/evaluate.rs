@@ -8,7 +8,7 @@
 )]
 
 use mcp_ssh_orchestrator::testing::policy::syntax::command::{
-    AndOr, Command, Compound, Connective, List, OUTPUT, Parsed, Pipeline, Redirect, STATUS, Simple,
+    AndOr, Command, Compound, Connective, List, OUTPUTS, Parsed, Pipeline, Redirect, STATUS, Simple,
 };
 
 /// What every program of the stage prints: blanks and a wildcard, which must stay within
@@ -136,7 +136,7 @@ impl Run<'_, '_> {
                 self.list(list);
                 let output = vec![PRINTED; self.printed].join("\n");
                 (self.heard, self.printed) = around;
-                text = text.replacen(OUTPUT, &output, 1);
+                text = text.replacen(OUTPUTS, &output, 1);
             }
             let status = if before { "0" } else { "1" };
             let text = text.replace(STATUS, status);
