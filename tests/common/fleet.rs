@@ -17,7 +17,7 @@ use super::feed::{DEADLINE, Feed};
 use super::login::login;
 use super::scratch::{Scratch, make_dir};
 use super::setup::Setup;
-use super::tools::run;
+use super::tools::{run, write_program};
 
 /// What a host of the fleet shall be.
 pub(crate) struct HostSpec {
@@ -107,9 +107,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Puts an executable of this name first in the sessions' `PATH` (OpenSSH only).
     pub(crate) fn stub(&self, name: &str, script: &str) {
-        let path = self.stubs.join(name);
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&self.stubs.join(name), script);
     }
 
     /// The server's log so far.

@@ -52,4 +52,4 @@ pub(crate) use server::{
     Finished, Launch, Server, members, record_types, structured, task_of, text_of,
 };
 pub(crate) use setup::{Setup, run_cli};
-pub(crate) use tools::{processes_with, run, tool};
+pub(crate) use tools::{copy_program, processes_with, run, tool, write_program};

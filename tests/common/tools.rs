@@ -1,7 +1,8 @@
 //! Programs of the machine that the harness calls, and a look at its processes.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Where each needed program comes from, for the message when it is missing.
 const PACKAGES: &[(&str, &str)] = &[
@@ -46,6 +47,37 @@ pub(crate) fn tool(name: &str) -> PathBuf {
         let package = PACKAGES.iter().find(|(tool, _)| *tool == name).map_or(name, |(_, p)| p);
         panic!("`{name}` is not installed: apt-get install {package} (scripts/test installs all it needs)")
     })
+}
+
+/// Makes a program by copying another. A process of its own writes it: what this one has open
+/// for writing, a child that another test starts at this moment has open too, and the kernel
+/// runs no file that is being written (execve(2), ETXTBSY).
+///
+/// # Panics
+/// When it cannot be written.
+pub(crate) fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let copied = Command::new(tool("cp"))
+        .arg(from.as_ref())
+        .arg(to.as_ref())
+        .status();
+    assert!(copied.unwrap().success(), "{}", to.as_ref().display());
+}
+
+/// Makes a program of this script, in the same way.
+///
+/// # Panics
+/// When it cannot be written.
+pub(crate) fn write_program(path: &Path, script: &str) {
+    let mut writer = Command::new(tool("sh"))
+        .args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = writer.stdin.take().unwrap();
+    input.write_all(script.as_bytes()).unwrap();
+    drop(input);
+    assert!(writer.wait().unwrap().success(), "{}", path.display());
 }
 
 /// Runs a program to its end and returns what it printed.

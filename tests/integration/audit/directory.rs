@@ -18,7 +18,7 @@ use std::thread;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::common::{Fleet, Launch, Scratch, Server, run_cli, tool, wait_until};
+use crate::common::{Fleet, Launch, Scratch, Server, copy_program, run_cli, tool, wait_until};
 use crate::ledger::{family, records};
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -223,7 +223,7 @@ fn the_copy_also_says_why_a_server_did_not_start() {
     fleet.setup.write("policy.yml", "rules: nonsense\n");
     let scratch = Scratch::new("why");
     let program = scratch.path().join("program");
-    fs::copy(fleet.setup.command().get_program(), &program).unwrap();
+    copy_program(fleet.setup.command().get_program(), &program);
     let owned = [
         scratch.path(),
         &fleet.setup.config,

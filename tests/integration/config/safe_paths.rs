@@ -18,7 +18,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::common::Scratch;
+use crate::common::{Scratch, copy_program};
 use mcp_ssh_orchestrator::testing::config::files::beneath::{Directory, RelativePath};
 use mcp_ssh_orchestrator::testing::config::{Dirs, FileError, KeyPath, KnownHostsPath, Links};
 use nix::errno::Errno;
@@ -49,7 +49,7 @@ fn as_a_plain_user() {
     // The binary may stand where only root may look.
     let scratch = Scratch::new("plain");
     let binary = scratch.path().join("safe_paths");
-    fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+    copy_program(std::env::current_exe().unwrap(), &binary);
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
     let home = scratch.path().join("tmp");
     fs::create_dir(&home).unwrap();

@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::common::{Fleet, Scratch, members, tool};
+use crate::common::{Fleet, Scratch, copy_program, members, tool};
 use nix::unistd::Uid;
 use serde_json::{Value, json};
 
@@ -87,11 +87,10 @@ fn an_empty_root_is_enough() {
 /// The server, the resolver's files, and the three directories where the container
 /// image has them. Nothing else: no /dev, no /proc, no library.
 fn furnish(root: &Path, fleet: &Fleet) {
-    fs::copy(
+    copy_program(
         env!("CARGO_BIN_EXE_mcp-ssh-orchestrator"),
         root.join("server"),
-    )
-    .unwrap();
+    );
     fs::create_dir(root.join("etc")).unwrap();
     let listed = fleet.host("listed").address;
     fs::write(

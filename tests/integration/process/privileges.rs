@@ -9,10 +9,9 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::common::{Fleet, Launch, Server, Setup, run_cli, tool};
+use crate::common::{Fleet, Launch, Server, Setup, copy_program, run_cli, tool};
 use base64::Engine;
 use nix::unistd::Uid;
 use serde_json::Value;
@@ -377,7 +376,7 @@ fn as_user(setup: &Setup, uid: u32, args: &[&str]) -> Output {
     );
     // The binary lies where only root may go.
     let copy = setup.secrets.join("server");
-    fs::copy(Path::new(env!("CARGO_BIN_EXE_mcp-ssh-orchestrator")), &copy).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_mcp-ssh-orchestrator"), &copy);
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     let mut all: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
     *all.last_mut().unwrap() = copy.into();

@@ -16,7 +16,7 @@ use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::common::{Fleet, Launch, Scratch, Server, members, run_cli, wait_until};
+use crate::common::{Fleet, Launch, Scratch, Server, copy_program, members, run_cli, wait_until};
 
 /// The operator: neither the server's user nor whoever started it.
 pub(super) const OPERATOR: u32 = 4_242;
@@ -46,7 +46,7 @@ impl Desk {
         }
         let program = scratch.path().join("program");
         let built = fleet.setup.command();
-        fs::copy(built.get_program(), &program).unwrap();
+        copy_program(built.get_program(), &program);
         Self { scratch, program }
     }
 
