@@ -8,7 +8,13 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write as _;
 use std::process::abort;
+use std::ptr;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::libc;
+
+/// Up to so many bytes glibc has memory of each size at hand, for each thread.
+const SMALL: usize = 1024;
 
 /// To be the program's `#[global_allocator]`.
 pub struct RecordingAllocator;
@@ -27,8 +33,21 @@ unsafe impl GlobalAlloc for RecordingAllocator {
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller's promise.
-        there(unsafe { System.realloc(memory, layout, size) }, size)
+        // SAFETY: the caller's promise: the memory is the system allocator's, of this layout.
+        unsafe {
+            // A text that grows letter by letter is given more than it asks for; glibc's realloc
+            // looks at the neighbours first, which takes a fifth of reading ten thousand hosts.
+            if layout.size() < size && size <= libc::malloc_usable_size(memory.cast()) {
+                return memory;
+            }
+            if size > SMALL || layout.align() > align_of::<u128>() {
+                return there(System.realloc(memory, layout, size), size);
+            }
+            let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+            ptr::copy_nonoverlapping(memory, new, layout.size().min(size));
+            System.dealloc(memory, layout);
+            new
+        }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {

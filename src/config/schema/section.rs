@@ -66,7 +66,9 @@ impl<'n> Section<'n> {
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<(&'static Key, &'n Node)> {
-        Some((self.table.key(name)?, &*self.entry(name)?.value))
+        // What is not there is most of it.
+        let entry = self.entry(name)?;
+        Some((self.table.key(name)?, &*entry.value))
     }
 }
 

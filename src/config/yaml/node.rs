@@ -95,6 +95,10 @@ pub fn parse(bytes: &[u8]) -> Result<Document, RawFault> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 check_tag(tag.as_deref(), at)?;
+                if anchor == 0 && builder.awaits_key() {
+                    builder.key(text.into_owned(), at, plain)?;
+                    continue;
+                }
                 let node = Node {
                     at,
                     weight: text_weight(&text),
@@ -177,6 +181,20 @@ impl Builder {
                 .sum(),
         };
         self.add(Node { at, value, weight }, anchor)
+    }
+
+    fn awaits_key(&self) -> bool {
+        let open = self.stack.last();
+        matches!(open, Some((Open::Map(map), ..)) if map.key.is_none())
+    }
+
+    /// Takes a key in that nothing else stands for: it needs no node.
+    fn key(&mut self, text: String, at: Mark, plain: bool) -> Result<(), RawFault> {
+        self.count(text_weight(&text), at)?;
+        if let Some((Open::Map(map), ..)) = self.stack.last_mut() {
+            map.key = Some((text, at, plain));
+        }
+        Ok(())
     }
 
     fn alias(&mut self, anchor: usize, at: Mark) -> Result<(), RawFault> {

@@ -74,8 +74,16 @@ impl LineIndex {
     /// Whether a line that grants names this host in so many words. For a look at all hosts:
     /// nothing is remembered of it.
     pub(crate) fn has_plain(&self, name: &str) -> bool {
-        let mut named = self.named(name);
-        named.any(|place| self.entry(place).is_some_and(|e| e.names.matches(name)))
+        self.named(name).any(|place| self.is_named(place, name))
+    }
+
+    /// The same of one line, which was read before: the names are its first field.
+    fn is_named(&self, start: usize, name: &str) -> bool {
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let mut fields = rest.split(|byte| matches!(byte, b' ' | b'\t'));
+        let names = fields.find(|field| !field.is_empty()).unwrap_or_default();
+        let mut names = names.split(|byte| *byte == b',');
+        names.any(|other| other.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// Where the lines begin that have a name with this one's hash.
