@@ -44,13 +44,14 @@ CALLS = {
     "recvmsg": (47, ["ECONNRESET"]), "shutdown": (48, ["ENOTCONN"]), "getsockname": (51, ["ENOBUFS"]),
     "getpeername": (52, ["ENOTCONN"]), "setsockopt": (54, ["ENOBUFS"]), "getsockopt": (55, ["ENOBUFS"]),
     "fcntl": (72, ["EMFILE"]), "flock": (73, ["EINTR", "ENOLCK"]), "fsync": (74, ["EIO"]), "fdatasync": (75, ["EIO", "ENOSPC"]),
-    "ftruncate": (77, ["EIO"]), "fchmod": (91, ["EPERM"]), "getdents64": (217, ["EIO"]),
+    "ftruncate": (77, ["EIO"]), "fstatfs": (138, ["EIO", "ENOSYS"]),
+    "fchmod": (91, ["EPERM"]), "getdents64": (217, ["EIO"]),
     "clock_nanosleep": (230, ["EINTR"]), "openat": (257, ["EMFILE", "EACCES"]), "openat2": (437, ["EMFILE", "EACCES"]),
     "newfstatat": (262, ["EACCES"]), "unlinkat": (263, ["EACCES"]), "renameat": (264, ["EIO"]),
     "ppoll": (271, ["ENOMEM"]), "eventfd2": (290, ["EMFILE"]), "getrandom": (318, ["EINTR"]),
     "statx": (332, ["EACCES"]), "clone3": (435, ["EAGAIN"]), "clone": (56, ["EAGAIN"]),
 }
-SHORT = [("write", 0), ("write", 2), ("fdatasync", 0), ("openat2", 2), ("socket", 0), ("poll", 0), ("clone3", 0), ("mmap", 2)]
+SHORT = [("fstatfs", 2), ("write", 0), ("write", 2), ("fdatasync", 0), ("openat2", 2), ("socket", 0), ("poll", 0), ("clone3", 0), ("mmap", 2)]
 import errno  # noqa: E402
 
 
