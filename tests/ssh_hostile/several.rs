@@ -15,14 +15,25 @@ use mcp_ssh_orchestrator::testing::ssh::{Phase, SshError};
 /// Two commands that were asked for on one connection and not answered yet: the client's number
 /// of each channel, and its word.
 fn two(mut peer: Peer) -> Done<(Peer, [(u32, &'static str); 2])> {
-    let mut ask = |own| -> Done<(u32, &'static str)> {
-        let channel = peer.confirm_channel_as(own)?;
-        let request = peer.expect(98)?;
-        assert_eq!(request[1..5], own.to_be_bytes());
-        let is_one = request.windows(8).any(|part| part == b"echo one");
-        Ok((channel, if is_one { "one" } else { "two" }))
-    };
-    let both = [ask(0)?, ask(1)?];
+    let (mut opened, mut asked) = (Vec::new(), Vec::new());
+    // A channel may be asked for before the command on the one before it.
+    while asked.len() < 2 {
+        let packet = peer.recv()?;
+        match packet[0] {
+            90 => {
+                let own = u32::try_from(opened.len()).unwrap();
+                opened.push(peer.confirm(&packet, own)?);
+            }
+            98 => {
+                let own = u32::from_be_bytes(packet[1..5].try_into().unwrap());
+                let is_one = packet.windows(8).any(|part| part == b"echo one");
+                asked.push((own, if is_one { "one" } else { "two" }));
+            }
+            _ => {}
+        }
+    }
+    asked.sort_unstable();
+    let both = [0, 1].map(|own| (opened[own], asked[own].1));
     Ok((peer, both))
 }
 
@@ -38,7 +49,8 @@ fn at_once(
             script(peer, both, &key)
         })();
     });
-    let direct = Direct::of(&setup(listener.port, &line));
+    let setup = setup(listener.port, &line);
+    let direct = Direct::of(&setup);
     let runs = ["one", "two"].map(|word| {
         direct.begin(Order {
             command: format!("echo {word}"),
@@ -110,7 +122,8 @@ fn a_refusal_is_for_whom_it_is_meant() {
             Ok(())
         })();
     });
-    let direct = Direct::of(&setup(listener.port, &line));
+    let setup = setup(listener.port, &line);
+    let direct = Direct::of(&setup);
     let runs = ["one", "two"].map(|word| {
         direct.begin(Order {
             command: format!("echo {word}"),

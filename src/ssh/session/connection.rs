@@ -167,7 +167,8 @@ impl State {
         }
     }
 
-    /// Makes a call into libssh2, and sends what it wrote.
+    /// Makes a call into libssh2, and sends what it wrote. Where that cannot be sent any more, it
+    /// is found out by who waits next, behind what has come.
     pub(super) fn act<T>(
         &mut self,
         (number, channel): (u64, Option<Tunnel>),
@@ -180,7 +181,7 @@ impl State {
             Some(channel) => link.session().on(channel, call),
             None => call(link.session()),
         };
-        let flushed = link.flush(phase);
+        let _ = link.flush(phase);
         let is_through = held_back && !link.has_outbound();
         let believed = link.still_believed(phase);
         if is_through {
@@ -191,7 +192,6 @@ impl State {
             self.wake_others(Some(number));
         }
         believed.map_err(|error| self.breaks(error))?;
-        flushed?;
         Ok(result)
     }
 
@@ -256,15 +256,22 @@ impl State {
         }
         taken.map_err(|error| self.breaks(error))?;
         let link = self.link()?;
-        link.keep_alive(phase)?;
         if link.session().closing() > 0 {
             let _ = link.session().closed();
         }
         let held_back = link.has_outbound();
-        link.flush(phase)?;
+        let said = match came {
+            true => Ok(()),
+            false => link.keep_alive(phase),
+        };
+        let said = said.and_then(|()| link.flush(phase));
         if held_back && !link.has_outbound() {
             self.wake_others(Some(number));
         }
-        Ok(if came { Turn::Came } else { Turn::Nothing })
+        if came {
+            // Also where nothing can be sent any more: what has come is read before that counts.
+            return Ok(Turn::Came);
+        }
+        said.map(|()| Turn::Nothing)
     }
 }

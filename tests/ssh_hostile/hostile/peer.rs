@@ -125,12 +125,12 @@ impl Peer {
 
     /// Answers a request for a channel with a window and a packet size.
     pub(crate) fn confirm_channel(&mut self) -> Done<u32> {
-        self.confirm_channel_as(0)
+        let open = self.expect(90)?;
+        self.confirm(&open, 0)
     }
 
-    /// The same with a number of its own.
-    pub(crate) fn confirm_channel_as(&mut self, own: u32) -> Done<u32> {
-        let open = self.expect(90)?;
+    /// Answers this one, with a number of its own; returns the client's.
+    pub(crate) fn confirm(&mut self, open: &[u8], own: u32) -> Done<u32> {
         let kind = u32::from_be_bytes(open[1..5].try_into().unwrap()) as usize;
         let channel = u32::from_be_bytes(open[5 + kind..9 + kind].try_into().unwrap());
         let numbers = [channel, own, 1 << 20, 32768];
