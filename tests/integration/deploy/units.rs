@@ -74,7 +74,7 @@ fn podman_makes_a_unit_of_the_quadlet_that_systemd_takes() {
         "--interactive",
         "--read-only",
         "--security-opt=no-new-privileges",
-        "--memory=256m",
+        "--memory=64m",
     ] {
         assert!(words.contains(&word), "{word}: {unit}");
     }
