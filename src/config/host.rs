@@ -158,7 +158,15 @@ pub struct Credential {
 pub struct Prompt {
     /// Of the question, blanks around it left away.
     pub(crate) text: Glob,
-    pub secret: Arc<Secret>,
+    pub(crate) by: AnsweredBy,
+}
+
+/// Where an answer comes from.
+#[derive(Clone)]
+pub(crate) enum AnsweredBy {
+    Secret(Arc<Secret>),
+    /// Whoever sits at the terminal of the approvals types it.
+    Operator,
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub use crate::config::read::policy::{APPROVAL_WAIT, Concurrency};
 pub use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
 pub use crate::config::secrets::environment::Environment;
 pub use crate::config::secrets::value::Secret;
-pub(crate) use host::{Host, HostAddress, Prompt, Resolve};
+pub(crate) use host::{AnsweredBy, Host, HostAddress, Prompt, Resolve};
 pub use load::{LoadError, Loaded, load, load_texts};
 pub use snapshot::Snapshot;
 pub(crate) use store::Admission;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::config::files::beneath::{FileError, RelativePath};
 use crate::config::files::directories::{Dirs, FILES, FileStates, KnownHostsPath};
-use crate::config::host::{Credential, Group, Host, HostAddress, Resolve};
+use crate::config::host::{AnsweredBy, Credential, Group, Host, HostAddress, Resolve};
 use crate::config::read::policy::Concurrency;
 use crate::config::schema::problem::Warning;
 use crate::config::secrets::value::Secret;
@@ -259,12 +259,21 @@ impl Snapshot {
         self.hosts.iter().any(|host| host.login.agent)
     }
 
+    /// Whether a login asks the operator for something.
+    pub fn asks_operator(&self) -> bool {
+        let mut prompts = self.hosts.iter().flat_map(|host| &host.login.prompts);
+        prompts.any(|prompt| matches!(prompt.by, AnsweredBy::Operator))
+    }
+
     /// Every secret value in use, each once, for the redaction of what is shown.
     pub fn secrets(&self) -> Vec<Arc<Secret>> {
         let mut secrets: Vec<Arc<Secret>> = Vec::new();
         for login in self.logins() {
             let of_login = [&login.passphrase, &login.password, &login.sudo];
-            let of_prompts = login.prompts.iter().map(|prompt| &prompt.secret);
+            let of_prompts = login.prompts.iter().filter_map(|prompt| match &prompt.by {
+                AnsweredBy::Secret(secret) => Some(secret),
+                AnsweredBy::Operator => None,
+            });
             for secret in of_login.into_iter().flatten().chain(of_prompts) {
                 if !secrets.iter().any(|known| Arc::ptr_eq(known, secret)) {
                     secrets.push(Arc::clone(secret));

@@ -159,6 +159,7 @@ impl Client {
             agent: self.agent.as_deref().map(PathBuf::as_path),
             unlocked: &self.unlocked,
             bastions: Some((&self.bastions, job.snapshot)),
+            operator: self.operator.get(),
         };
         let mut seen = Seen::default();
         let established = login::establish(&means, &route, control, &mut seen);

@@ -6,13 +6,14 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::config::{Host, Snapshot};
 use crate::model::memory::Resources;
 use crate::model::security_event::SecurityEvent;
 use crate::policy::Authorised;
+use crate::ssh::answers::Operator;
 use crate::ssh::deadline::Control;
 use crate::ssh::error::{SshError, SudoProblem};
 use crate::ssh::login;
@@ -50,6 +51,7 @@ pub struct Client {
     pub(super) refused_passwords: RefusedPasswords,
     pub(super) resources: Resources,
     pub(super) agent: Option<Arc<PathBuf>>,
+    pub(super) operator: Arc<OnceLock<Arc<dyn Operator>>>,
     /// How long a spare channel shows that its host is there.
     pub(super) fresh: Duration,
 }
@@ -84,6 +86,7 @@ impl Client {
             refused_passwords: RefusedPasswords::default(),
             resources,
             agent: agent.map(Arc::new),
+            operator: Arc::default(),
             fresh: spare::FRESH,
         }
     }
@@ -91,6 +94,11 @@ impl Client {
     /// The same with another bound on how long a spare channel shows that its host is there.
     pub fn with_fresh(self, fresh: Duration) -> Self {
         Self { fresh, ..self }
+    }
+
+    /// Lets logins ask a person; the first time counts.
+    pub(crate) fn ask(&self, operator: Arc<dyn Operator>) {
+        let _ = self.operator.set(operator);
     }
 
     /// Runs the command. Never panics; every failure is in the report.

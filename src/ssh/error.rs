@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::ssh::phase::Phase;
 use crate::ssh::said;
+use crate::ssh::unanswered::Unanswered;
 
 /// The words of the network denial for a name that cannot be resolved.
 pub(crate) const NO_ADDRESS: &str = "DNS resolution failed";
@@ -60,8 +61,8 @@ pub enum SshError {
     },
     /// The host takes none of what the entry has for this user, or wants more than that.
     NotTaken { methods: String, offered: String },
-    /// The host asks at the login for something that no answer is named for.
-    Prompt { question: String },
+    /// The host asks at the login for something that it got no answer to.
+    Prompt { question: String, why: Unanswered },
     /// `sudo` on the host did not get what it wanted, so that the command was not run.
     Sudo(SudoProblem),
     /// The host refused the channel or the command.
@@ -222,9 +223,7 @@ impl SshError {
             },
             Self::Denied { .. } => "SSH authentication failed: Invalid credentials",
             Self::NotTaken { .. } => "SSH permission denied: Check username and credentials",
-            Self::Prompt { .. } => {
-                "SSH login asks for more: Name the answer in prompts of this credential"
-            }
+            Self::Prompt { why, .. } => why.told(),
             Self::Sudo(problem) => match problem {
                 SudoProblem::Wrong => "sudo refused the password: Not run",
                 SudoProblem::WrongBefore => {
@@ -390,11 +389,9 @@ impl fmt::Display for SshError {
             Self::HostKey(problem) => problem.fmt(f),
             Self::KnownHosts { cause } => write!(f, "known_hosts: {cause}"),
             Self::NoCredentials => f.write_str("the host has no credentials"),
-            Self::Prompt { question } => write!(
-                f,
-                "the host asks \"{}\", which no entry of prompts is for",
-                question.escape_debug()
-            ),
+            Self::Prompt { question, why } => {
+                write!(f, "the host asks \"{}\", {why}", question.escape_debug())
+            }
             Self::Sudo(problem) => problem.fmt(f),
             Self::Key(problem) => problem.fmt(f),
             Self::Denied { methods, farewell } => {

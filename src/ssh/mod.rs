@@ -29,6 +29,7 @@ pub(crate) mod run_report;
 pub(crate) mod said;
 pub(crate) mod session;
 pub(crate) mod transport;
+pub(crate) mod unanswered;
 
 use crate::config::Host;
 use crate::ssh::host_keys::KnownHosts;
@@ -40,10 +41,13 @@ pub use crate::ssh::run_report::{
     Clearance, Ended, Exit, Flow, RunReport, Sink, Stage, Terminated,
 };
 pub(crate) use crate::ssh::run_report::{Negotiated, Source};
+pub(crate) use answers::{Operator, Question};
 pub use client::{Client, Job};
 pub(crate) use error::NO_ADDRESS;
 pub use error::SshError;
 pub(crate) use error::{HostKeyProblem, KeyProblem, SudoProblem};
+pub(crate) use libssh2::hpke;
+pub(crate) use unanswered::Unanswered;
 
 /// The hosts that a known_hosts file has no usable key for.
 pub(crate) fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {

@@ -100,6 +100,15 @@ fn examine(
     if let Some(trouble) = agent {
         report.add(doubtful("agent", trouble));
     }
+    let asks = report.snapshot().is_some_and(Snapshot::asks_operator);
+    if asks && places.desk.is_none() {
+        report.add(doubtful(
+            "approvals",
+            "a login asks the operator (ask: operator), and nobody can be asked: start with \
+             --approvals-dir"
+                .to_owned(),
+        ));
+    }
     let page = report.snapshot().and_then(Snapshot::approval_url).is_some();
     match places.desk.as_ref().map(Desk::trusted) {
         None if page => report.add(doubtful(

@@ -30,7 +30,7 @@ pub(crate) mod worker_threads;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::task::state::{Task, millis};
 use registry::Registry;
@@ -51,6 +51,7 @@ pub(crate) use outcome::{Facts, Outcome, State};
 pub(crate) use output::excerpt::{Excerpt, Shape, share};
 pub(crate) use output::{Kept, Stream, read};
 pub(crate) use permit::{Overruled, Permit, judge_waited};
+pub(crate) use registry::Status;
 pub(crate) use registry::{Counts, Missing, NotTaken, Order};
 pub(crate) use transfer::trouble::Trouble;
 pub(crate) use unreached::Unreached;
@@ -59,7 +60,7 @@ use crate::audit::{Audit, Grounds, Record};
 use crate::config::{Host, Snapshot, Store};
 use crate::model::keys::TagKey;
 use crate::model::names::{CommandHash, CommandText, HostAlias, OnRevoke, TaskId};
-use crate::policy::{EffectiveLimits, Purpose, Request, Verdict};
+use crate::policy::{EffectiveLimits, Request, Verdict};
 use crate::ssh::Client;
 use crate::task::approvals::desk::Desk;
 use crate::task::transfer::directory::TransferDir;
@@ -83,35 +84,6 @@ pub struct Tasks {
 pub struct TaskHandle {
     task: Arc<Task>,
     tasks: Tasks,
-}
-
-/// What can be said of a task at any time.
-#[derive(Debug, Clone)]
-pub struct Status {
-    pub id: TaskId,
-    pub alias: HostAlias,
-    pub hash: CommandHash,
-    pub kind: Kind,
-    pub command: CommandText,
-    pub purpose: Purpose,
-    pub state: State,
-    /// How far it has come, while it runs.
-    pub phase: Option<Phase>,
-    pub created: SystemTime,
-    /// When its state last changed.
-    pub updated: SystemTime,
-    /// Since it began to run; stands still when it has ended.
-    pub elapsed_ms: u64,
-    /// Of stdout and stderr together, as read from the host.
-    pub bytes_read: u64,
-    pub output_lines: u64,
-    pub max_seconds: u32,
-    /// How long its result is kept from its end, in seconds; after the end, what is left.
-    pub keep_alive_seconds: u64,
-    /// How often it is worth asking, in seconds.
-    pub poll_seconds: u32,
-    /// How many of the same host wait before it, while it waits.
-    pub ahead: Option<usize>,
 }
 
 /// Why a task could not be cancelled.
@@ -305,9 +277,9 @@ impl Tasks {
         all.iter().map(|task| self.describe(task)).collect()
     }
 
-    /// Lets the operator approve out of band; the first time counts.
+    /// Lets the operator approve out of band, and type what logins ask; the first time counts.
     pub(crate) fn approve_at(&self, desk: Desk) {
-        let _ = self.registry.desk.set(Arc::new(desk));
+        self.registry.approve_at(Arc::new(desk));
     }
 
     /// Where the operator approves, if that is wanted.

@@ -7,22 +7,24 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Audit;
 use crate::config::{Snapshot, Store};
 use crate::model::keys::TagKey;
 use crate::model::memory::{Account, Held, Resources};
-use crate::model::names::{CommandHash, HostAlias, TaskId};
+use crate::model::names::{CommandHash, CommandText, HostAlias, TaskId};
 use crate::policy::Purpose;
 use crate::ssh::Client;
 use crate::task::approvals::desk::Desk;
+use crate::task::approvals::login::AtDesk;
 use crate::task::grounds;
+use crate::task::outcome::State;
 use crate::task::output::Output;
 use crate::task::permit::{Overruled, Permit};
 use crate::task::queue::{Bounds, MAX_WAITING, Queue};
 use crate::task::retention::{MAX_KEPT, Results};
-use crate::task::state::{Kind, Listener, Name, PendingRun, Task, Terms};
+use crate::task::state::{Kind, Listener, Name, PendingRun, Phase, Task, Terms};
 use crate::task::timer::Timer;
 use crate::task::transfer::directory::TransferDir;
 
@@ -120,6 +122,35 @@ struct Tables {
     closing: bool,
 }
 
+/// What can be said of a task at any time.
+#[derive(Debug, Clone)]
+pub struct Status {
+    pub id: TaskId,
+    pub alias: HostAlias,
+    pub hash: CommandHash,
+    pub kind: Kind,
+    pub command: CommandText,
+    pub purpose: Purpose,
+    pub state: State,
+    /// How far it has come, while it runs.
+    pub phase: Option<Phase>,
+    pub created: SystemTime,
+    /// When its state last changed.
+    pub updated: SystemTime,
+    /// Since it began to run; stands still when it has ended.
+    pub elapsed_ms: u64,
+    /// Of stdout and stderr together, as read from the host.
+    pub bytes_read: u64,
+    pub output_lines: u64,
+    pub max_seconds: u32,
+    /// How long its result is kept from its end, in seconds; after the end, what is left.
+    pub keep_alive_seconds: u64,
+    /// How often it is worth asking, in seconds.
+    pub poll_seconds: u32,
+    /// How many of the same host wait before it, while it waits.
+    pub ahead: Option<usize>,
+}
+
 /// What is to be run, judged already.
 pub struct Order {
     pub permit: Permit,
@@ -165,6 +196,15 @@ impl Registry {
             }),
             released: Condvar::new(),
         }
+    }
+
+    /// Lets the operator approve out of band, and type what logins ask.
+    pub(crate) fn approve_at(&self, desk: Arc<Desk>) {
+        self.client.ask(Arc::new(AtDesk {
+            desk: Arc::clone(&desk),
+            audit: self.audit.clone(),
+        }));
+        let _ = self.desk.set(desk);
     }
 
     /// Takes a command on: it waits from now on.

@@ -4,7 +4,7 @@
 //! the assistant may not know: no address, no name, no path. Called by
 //! [`crate::task::worker`] with the error of a run; read by the answers of the tools.
 
-use crate::ssh::{HostKeyProblem, KeyProblem, Phase, SshError, SudoProblem};
+use crate::ssh::{HostKeyProblem, KeyProblem, Phase, SshError, SudoProblem, Unanswered};
 
 /// A command that was never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +94,20 @@ impl Unreached {
             SshError::Key(problem) => ("login", key_code(problem), KEY),
             SshError::Denied { .. } => ("login", "login:refused", LOGIN),
             SshError::NotTaken { .. } => ("login", "login:other-method", LOGIN),
-            SshError::Prompt { .. } => (
+            SshError::Prompt {
+                why: Unanswered::NoEntry,
+                ..
+            } => (
                 "login",
                 "login:prompt",
                 "The host asks at the login for something that the server has no answer for. The operator sees the \
                  question in the log and can name an answer in prompts of this login in credentials.yml.",
+            ),
+            SshError::Prompt { .. } => (
+                "login",
+                "login:operator",
+                "This login needs a code that the operator types while it waits: ask the operator to run \
+                 'mcp-ssh-orchestrator approvals --watch' on the server's machine, then try again.",
             ),
             SshError::Sudo(problem) => ("login", sudo_code(*problem), SUDO),
             SshError::Refused { .. } => (

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::config::files::beneath::FileError;
 use crate::config::files::directories::{Dirs, KEY_MAX, KeyPath};
-use crate::config::host::{Credential, Prompt};
+use crate::config::host::{AnsweredBy, Credential, Prompt};
 use crate::config::schema::findings::Findings;
 use crate::config::schema::keys::{CREDENTIALS, Key};
 use crate::config::schema::problem::{Fault, Mark, WarningKind, quote};
@@ -309,12 +309,12 @@ impl Reader<'_, '_> {
 
     fn prompt(&mut self) -> Option<Prompt> {
         let text = self.findings.text(&self.entry, "text");
-        let secret = self.secret("secret");
+        let by = self.answer();
         let text = text?;
         match Glob::parse(text.value) {
             Ok(glob) => Some(Prompt {
                 text: glob,
-                secret: secret?,
+                by: by?,
             }),
             Err(_) => {
                 let key = self.entry.key("text");
@@ -324,6 +324,24 @@ impl Reader<'_, '_> {
                 None
             }
         }
+    }
+
+    /// Exactly one of the two.
+    fn answer(&mut self) -> Option<AnsweredBy> {
+        let asks = self.findings.one_of(&self.entry, "ask").is_some();
+        let found = match (asks, self.entry.is_filled("secret")) {
+            (true, false) => return Some(AnsweredBy::Operator),
+            (false, true) => return self.secret("secret").map(AnsweredBy::Secret),
+            // One that was given and refused has its problem already.
+            (false, false) if self.entry.has("ask") => return None,
+            (false, false) => "found no secret",
+            (true, true) => "found a secret and a person to ask",
+        };
+        let (at, key) = (self.entry.at, self.entry.path.clone());
+        let accepted = "one of secret: NAME, ask: operator";
+        self.findings
+            .problem(at, key, Fault::Missing, found, accepted);
+        None
     }
 
     /// The password of `sudo`. It is read as a line, so that it has to be one.

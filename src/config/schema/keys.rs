@@ -216,7 +216,7 @@ pub(crate) const CREDENTIAL: Table = Table {
             "prompts",
             Kind::Sections(&PROMPT),
             Need::Default("[]"),
-            "a list of questions, each with `text` and `secret`",
+            "a list of questions, each with `text`, and `secret` or `ask`",
         ),
         key(
             "sudo",
@@ -240,9 +240,10 @@ pub(crate) const PROMPT: Table = Table {
         key(
             "secret",
             Kind::Guarded,
-            Need::Required("no secret"),
+            Need::Optional,
             "a secret's name: 1 to 100 of A-Z a-z 0-9 - _",
         ),
+        key("ask", Kind::OneOf(&["operator"]), Need::Optional, ""),
     ],
 };
 

@@ -183,6 +183,7 @@ fn presented_keys(
         agent,
         unlocked: &Unlocked::default(),
         bastions: None,
+        operator: None,
     };
     let route = snapshot.route(&host.alias);
     let local = |e: io::Error| SshError::Local {

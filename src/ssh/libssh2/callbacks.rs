@@ -1,8 +1,8 @@
 //! What libssh2 calls: for bytes, for the answer to a prompt, for a signature, and with the
 //! words of a host that hangs up.
 //!
-//! They run on the thread that called into libssh2, during that call. None of them blocks
-//! or panics.
+//! They run on the thread that called into libssh2, during that call. None of them panics, and
+//! none but [`interactive`] blocks: that one waits for a person, where one is to be asked.
 
 use std::ffi::{c_char, c_int, c_uchar, c_void};
 use std::ptr;
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn only_the_first_hidden_question_for_the_password_gets_it() {
         let wire = Wire::default();
-        wire.set_answers(Some(Answers::new(Some(b"secret"), &[])));
+        wire.set_answers(Some(Answers::new(Some(b"secret"), &[], None)));
         let mut context = context(&wire);
         let text = b"Password: ";
         let prompts = [1_u8, 0, 0].map(|echo| sys::LIBSSH2_USERAUTH_KBDINT_PROMPT {

@@ -13,6 +13,7 @@ pub(crate) mod allocator;
 pub(crate) mod callbacks;
 pub(crate) mod channel;
 pub(crate) mod externs;
+pub(crate) mod hpke;
 pub(crate) mod key;
 pub(crate) mod linked;
 pub(crate) mod signature;

@@ -7,10 +7,11 @@
 //! is its own question. Called by [`crate::ssh::login`].
 
 use std::path::Path;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::config::Prompt;
-use crate::ssh::answers::Answers;
+use crate::ssh::answers::{Answers, Asking};
 use crate::ssh::deadline::Watch;
 use crate::ssh::error::{KeyProblem, SshError};
 use crate::ssh::host_keys::PublicKey;
@@ -36,6 +37,8 @@ pub(crate) struct Credentials<'a> {
     pub(crate) password: Option<&'a [u8]>,
     /// Answers to the host's questions, each for its own.
     pub(crate) prompts: &'a [Prompt],
+    /// Who types those that are nowhere.
+    pub(crate) asking: &'a dyn Fn() -> Asking,
     /// The agent's socket.
     pub(crate) agent: Option<&'a Path>,
     /// The one of the agent's keys that is offered; without it, the first few.
@@ -391,15 +394,27 @@ fn by_questions(
     trouble: &mut Option<SshError>,
     watch: &Watch<'_>,
 ) -> Result<Tried, SshError> {
-    let answers = Answers::new(with.password, with.prompts);
+    let answers = Answers::new(with.password, with.prompts, Some((with.asking)()));
     link.session().wire().set_answers(Some(answers));
-    let result = link.drive_faults(watch, |session, _| session.login_interactive(with.user));
+    let result = link.drive(watch, |session| {
+        let step = session.login_interactive(with.user);
+        match step.is_pending() && session.wire().gave_up() {
+            // What the host says to empty answers, after its usual pause, is known.
+            true => Poll::Ready(Ok(None)),
+            false => step.map(|result| Ok(Some(result))),
+        }
+    });
     let answers = link.session().wire().set_answers(None);
-    let result = outcome(result?, watch)?;
+    let unanswered = answers.and_then(|mut answers| answers.unanswered());
+    let prompt = unanswered.map(|(question, why)| SshError::Prompt { question, why });
+    let Some(result) = result? else {
+        return Err(prompt.unwrap_or(SshError::NoCredentials));
+    };
+    let result = outcome(result, watch)?;
     if let Tried::Refused = result
-        && let Some(question) = answers.and_then(|mut answers| answers.unanswered())
+        && prompt.is_some()
     {
-        *trouble = Some(SshError::Prompt { question });
+        *trouble = prompt;
     }
     Ok(result)
 }

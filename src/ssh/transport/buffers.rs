@@ -242,6 +242,11 @@ impl Wire {
         std::mem::replace(&mut *self.answers.borrow_mut(), answers)
     }
 
+    /// Whether a person was asked and did not answer.
+    pub(crate) fn gave_up(&self) -> bool {
+        self.answers.borrow().as_ref().is_some_and(Answers::gave_up)
+    }
+
     pub(crate) fn answer(&self, question: &[u8], hidden: bool) -> Option<Zeroizing<Vec<u8>>> {
         self.answers.borrow_mut().as_mut()?.answer(question, hidden)
     }

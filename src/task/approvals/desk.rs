@@ -105,7 +105,25 @@ impl Desk {
 
     fn put_down(&self, request: &Request) -> Result<(), String> {
         let bytes = serde_json::to_vec_pretty(request).map_err(|error| error.to_string())?;
-        let (name, making) = (file_name(&request.id), format!(".{}.new", request.id));
+        self.write(&file_name(&request.id), &bytes)
+    }
+
+    /// Puts a file down, which lies there until what is returned is dropped.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn put(self: &Arc<Self>, name: &str, bytes: &[u8]) -> Result<Laid, String> {
+        // Made first: what was half written is taken away, too.
+        let laid = Laid {
+            desk: Arc::clone(self),
+            name: name.to_owned(),
+        };
+        self.write(name, bytes)?;
+        Ok(laid)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let making = making(name);
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
         // The operator is somebody else, and has to read it.
         let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
@@ -120,19 +138,13 @@ impl Desk {
         let mut file = File::from(file.map_err(failed)?);
         // Whatever the umask says.
         nix::sys::stat::fchmod(&file, mode).map_err(failed)?;
-        file.write_all(&bytes).map_err(|error| error.to_string())?;
-        renameat(
-            &self.requests,
-            making.as_str(),
-            &self.requests,
-            name.as_str(),
-        )
-        .map_err(failed)
+        file.write_all(bytes).map_err(|error| error.to_string())?;
+        renameat(&self.requests, making.as_str(), &self.requests, name).map_err(failed)
     }
 
     /// Takes a question away: it was answered, or nobody waits for it any more.
-    fn take_back(&self, id: &str) {
-        for name in [file_name(id), format!(".{id}.new")] {
+    fn take_back(&self, name: &str) {
+        for name in [name.to_owned(), making(name)] {
             // Gone already, or it stays to be seen by the operator: it grants nothing.
             let _ = unlinkat(&self.requests, name.as_str(), UnlinkatFlags::NoRemoveDir);
         }
@@ -143,9 +155,24 @@ impl Desk {
     /// # Errors
     /// There is something in its place that is none.
     fn look(&self, request: &Request) -> Result<Option<Word>, Forgery> {
+        let Some((bytes, owner)) = self.granted(&file_name(&request.id))? else {
+            return Ok(None);
+        };
+        let grant: Grant = serde_json::from_slice(&bytes).map_err(|_| Forgery::Malformed)?;
+        let approved = grant.answers(request, Ts::now().micros())?;
+        Ok(Some(Word {
+            approved,
+            by: owner.as_raw(),
+        }))
+    }
+
+    /// A file of the operator's in `grants`, if it is there, and whose it is.
+    ///
+    /// # Errors
+    /// There is something in its place that is none.
+    pub(crate) fn granted(&self, name: &str) -> Result<Option<(Vec<u8>, Uid)>, Forgery> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let name = file_name(&request.id);
-        let file = match openat(&self.grants, name.as_str(), flags, Mode::empty()) {
+        let file = match openat(&self.grants, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(Errno::ENOENT) => return Ok(None),
             Err(_) => return Err(Forgery::Owner),
@@ -158,12 +185,7 @@ impl Desk {
         let mut bytes = Vec::new();
         let read = file.take(BYTES_MAX).read_to_end(&mut bytes);
         read.map_err(|_| Forgery::Malformed)?;
-        let grant: Grant = serde_json::from_slice(&bytes).map_err(|_| Forgery::Malformed)?;
-        let approved = grant.answers(request, Ts::now().micros())?;
-        Ok(Some(Word {
-            approved,
-            by: owner.as_raw(),
-        }))
+        Ok(Some((bytes, owner)))
     }
 }
 
@@ -189,8 +211,26 @@ impl Question {
 
 impl Drop for Question {
     fn drop(&mut self) {
-        self.desk.take_back(&self.request.id);
+        self.desk.take_back(&file_name(&self.request.id));
     }
+}
+
+/// A file that lies at the desk. Taken away when it is dropped.
+pub(crate) struct Laid {
+    desk: Arc<Desk>,
+    name: String,
+}
+
+impl Drop for Laid {
+    fn drop(&mut self) {
+        self.desk.take_back(&self.name);
+    }
+}
+
+/// Under which name a file is written before it has its own.
+fn making(name: &str) -> String {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    format!(".{stem}.new")
 }
 
 /// A regular file that this user alone can write. How many names it has says nothing: the

@@ -5,10 +5,12 @@
 //! itself by whose file it is; the client, which runs as the server's user at most, can
 //! neither make it nor use it twice. Owns the two forms and what binds them: host, exact
 //! command, shell, policy, time, and a number of this one question. `desk` is the server's
-//! side, `counter` the operator's. Nothing here asks or judges.
+//! side, `counter` the operator's, and `login` what a host asks at a login. Nothing here asks or
+//! judges.
 
 pub(crate) mod counter;
 pub(crate) mod desk;
+pub(crate) mod login;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

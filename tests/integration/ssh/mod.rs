@@ -11,6 +11,7 @@ mod host_keys;
 mod jump;
 mod legacy;
 mod names;
+mod operator_answers;
 mod pool;
 mod questions;
 mod reliability;

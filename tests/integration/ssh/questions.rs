@@ -18,7 +18,7 @@ use mcp_ssh_orchestrator::testing::ssh::SshError;
 const OATH_KEY: &str = "3132333435363738393031323334353637383930";
 
 /// A one-time password by its counter.
-fn code(counter: u32) -> String {
+pub(super) fn code(counter: u32) -> String {
     let counter = counter.to_string();
     run("oathtool", &["-d", "8", "-c", &counter, OATH_KEY])
         .trim()
@@ -26,13 +26,13 @@ fn code(counter: u32) -> String {
 }
 
 /// A host that asks for the password, then for a one-time password; where it keeps count.
-struct Asking {
+pub(super) struct Asking {
     stack: String,
     count: PathBuf,
 }
 
 impl Asking {
-    fn new(name: &str, password: bool) -> Self {
+    pub(super) fn new(name: &str, password: bool) -> Self {
         login().password();
         tools();
         let count = PathBuf::from(format!(
@@ -83,9 +83,9 @@ fn hello(fleet: &Fleet) -> Ran {
 
 const CODE: &str = "prompts: [{text: \"*One-time password (OATH)*\", secret: code}]";
 const PASSWORD: &str = "password_secret: login";
-const KEY: &str = "key_path: id_fleet";
+pub(super) const KEY: &str = "key_path: id_fleet";
 
-fn fleet(asking: &Asking, methods: &str) -> Fleet {
+pub(super) fn fleet(asking: &Asking, methods: &str) -> Fleet {
     let spec = HostSpec::new("web1")
         .pam(&asking.stack)
         .sshd("PasswordAuthentication yes")
@@ -152,7 +152,7 @@ fn a_question_that_nothing_is_named_for_is_not_answered() {
     ] {
         fleet.log_in_with(lines);
         let ran = hello(&fleet);
-        let SshError::Prompt { question } = ran.error() else {
+        let SshError::Prompt { question, .. } = ran.error() else {
             panic!("{:?}", ran.report)
         };
         assert!(question.contains("One-time password (OATH)"), "{question}");

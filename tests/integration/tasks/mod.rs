@@ -9,7 +9,7 @@ mod in_background;
 mod jobs;
 mod judged_anew;
 mod many_hosts;
-mod operator_approvals;
+pub(crate) mod operator_approvals;
 mod operator_page;
 mod output;
 mod output_cleaning;

@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use crate::common::{Fleet, Launch, Scratch, Server, copy_program, members, run_cli, wait_until};
 
 /// The operator: neither the server's user nor whoever started it.
-pub(super) const OPERATOR: u32 = 4_242;
+pub(crate) const OPERATOR: u32 = 4_242;
 
 /// Where the operator approves, and a program that the operator's user can run.
-pub(super) struct Desk {
+pub(crate) struct Desk {
     scratch: Scratch,
     program: PathBuf,
 }
@@ -32,7 +32,7 @@ fn is_root() -> bool {
 }
 
 impl Desk {
-    pub(super) fn new(fleet: &Fleet) -> Self {
+    pub(crate) fn new(fleet: &Fleet) -> Self {
         assert!(
             is_root(),
             "another user's files are made here: run it as root"
@@ -50,18 +50,18 @@ impl Desk {
         Self { scratch, program }
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.scratch.path().to_str().unwrap()
     }
 
-    fn start(&self, fleet: &Fleet, capabilities: Value) -> Server {
+    pub(crate) fn start(&self, fleet: &Fleet, capabilities: Value) -> Server {
         let args = ["--approvals-dir", self.path()];
         let launch = Launch::default().args(&args).capabilities(capabilities);
         launch.start(&fleet.setup)
     }
 
     /// A subcommand, as the operator.
-    pub(super) fn operator(&self, args: &[&str]) -> (bool, String) {
+    pub(crate) fn operator(&self, args: &[&str]) -> (bool, String) {
         let mut command = std::process::Command::new(&self.program);
         command.args(args).args(["--approvals-dir", self.path()]);
         command.env_clear().stdin(Stdio::null());
@@ -69,14 +69,24 @@ impl Desk {
         said(&command.output().unwrap())
     }
 
+    /// The program, as the operator's user runs it.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The one question that waits.
     pub(super) fn question(&self) -> Value {
+        self.waiting("json")
+    }
+
+    /// The one file with this ending that waits.
+    pub(crate) fn waiting(&self, ending: &str) -> Value {
         let mut found = None;
         wait_until("a question is put down", || {
             let entries = fs::read_dir(self.scratch.path().join("requests")).unwrap();
             found = entries
                 .map(|entry| entry.unwrap().path())
-                .find(|path| path.extension().is_some_and(|it| it == "json"));
+                .find(|path| path.extension().is_some_and(|it| it == ending));
             found.is_some()
         });
         serde_json::from_slice(&fs::read(found.unwrap()).unwrap()).unwrap()
@@ -119,7 +129,7 @@ impl Desk {
             .join(format!("{id}.json"))
     }
 
-    pub(super) fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         let entries = fs::read_dir(self.scratch.path().join("requests"));
         entries.unwrap().count()
     }

@@ -10,10 +10,11 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Host, HostAddress, Resolve, Secret, Snapshot};
+use crate::config::{AnsweredBy, Host, HostAddress, Prompt, Resolve, Secret, Snapshot};
 use crate::model::security_event::SecurityEvent;
 use crate::policy::network::{NetworkPolicy, PinnedAddress};
-use crate::ssh::deadline::{Control, Watch};
+use crate::ssh::answers::{Asking, Operator, PATIENCE};
+use crate::ssh::deadline::{Control, Deadline, Watch};
 use crate::ssh::error::{KeyProblem, ResolveFailure, SshError};
 use crate::ssh::events::{host_key_event, rate_limit_event};
 use crate::ssh::host_keys::{KnownHosts, PublicKey, RecordName};
@@ -59,6 +60,8 @@ pub(crate) struct Means<'a> {
     pub(crate) unlocked: &'a Unlocked,
     /// Sessions that several runs may share, where they may, and the configuration they are of.
     pub(crate) bastions: Option<(&'a Bastions, &'a Arc<Snapshot>)>,
+    /// Who asks the person that types codes.
+    pub(crate) operator: Option<&'a Arc<dyn Operator>>,
 }
 
 /// How a host is reached.
@@ -306,6 +309,19 @@ impl Hop<'_> {
             certificate: certificate.as_ref().map(Secret::expose),
             password: login.password.as_deref().map(Secret::expose),
             prompts: &login.prompts,
+            asking: &|| Asking {
+                operator: self.means.operator.cloned(),
+                alias: self.host.alias.clone(),
+                user: login.username.clone(),
+                until: match self.control.deadline {
+                    Deadline::At(at) => Some(at),
+                    Deadline::Never => None,
+                },
+                given_up: {
+                    let cancel = self.control.cancel.clone();
+                    Box::new(move || cancel.is_cancelled())
+                },
+            },
             agent: self.means.agent.filter(|_| login.agent),
             identity: identity.as_ref(),
         };
@@ -320,7 +336,17 @@ impl Hop<'_> {
             }));
         }
         let phase = Phase::Authenticate;
-        auth::sign_in(link, &credentials, &self.control.begin(phase))?;
+        let asks = |prompt: &Prompt| matches!(prompt.by, AnsweredBy::Operator);
+        let watch = match login.prompts.iter().any(asks) {
+            true => {
+                // A person takes their time beside the host's.
+                let own = phase.limit().unwrap_or_default();
+                let deadline = Deadline::after(own.saturating_add(PATIENCE));
+                self.control.within(phase, deadline)
+            }
+            false => self.control.begin(phase),
+        };
+        auth::sign_in(link, &credentials, &watch)?;
         // Whatever each method's call said: the one word that counts is the host's.
         if link.session().is_authenticated() {
             Ok(())
