@@ -177,3 +177,62 @@ fn what_does_not_fit_changes_nothing() {
     put(&path, "old\n");
     assert_eq!(members(&replace(&hash("old\n")))["sha256"], hash("new\n"));
 }
+
+/// What `mv --exchange -T -- A B` of GNU coreutils 9.5 does, on whatever machine this runs:
+/// renameat2(2) with `RENAME_EXCHANGE`.
+const EXCHANGE: &str = "exec perl -e '$call = `uname -m` =~ /aarch64/ ? 276 : 316; \
+    exit(syscall($call, -100, $ARGV[0], -100, $ARGV[1], 2) != 0)' \"$4\" \"$5\"";
+
+/// Between the last check and the rename, where nothing of a shell can look any more.
+#[test]
+fn what_comes_in_the_last_moment_keeps_its_place() {
+    let (_scratch, dir) = place();
+    let fleet = Fleet::of(&["web1"]);
+    fleet.setup.write("policy.yml", &policy(&dir, ""));
+    let path = dir.join("file");
+    let host = fleet.host("web1");
+    let server = Server::start(&fleet.setup);
+    let gate = dir.join("once");
+    let at = path.display();
+    for (effect, expected, left) in [
+        (
+            format!("echo theirs >'{at}.new'; /usr/bin/mv '{at}.new' '{at}'"),
+            "file:moved",
+            "theirs\n",
+        ),
+        (format!("echo more >>'{at}'"), "file:changed", "old\nmore\n"),
+        (format!("ln -sf /etc/hostname '{at}'"), "file:moved", ""),
+        (":".to_owned(), "", "new\n"),
+    ] {
+        let _ = fs::remove_file(&path);
+        let _ = fs::remove_file(&gate);
+        put(&path, "old\n");
+        let script = format!(
+            "#!/bin/sh\n[ -e '{0}' ] || {{ : >'{0}'; {effect}; }}\n\
+             [ \"$1\" != --exchange ] || {EXCHANGE}\nexec /usr/bin/mv \"$@\"\n",
+            gate.display()
+        );
+        host.stub("mv", &script);
+        let more = json!({"content": "new\n", "how": "replace", "expected_sha256": hash("old\n")});
+        let result = write(&server, &path, more);
+        match expected {
+            "" => assert_eq!(members(&result)["sha256"], hash("new\n"), "{result}"),
+            expected => assert_eq!(code(&result), expected, "{effect}: {result}"),
+        }
+        match left {
+            "" => assert_eq!(fs::read_link(&path).unwrap(), Path::new("/etc/hostname")),
+            left => assert_eq!(fs::read_to_string(&path).unwrap(), left),
+        }
+        let names: Vec<_> = content(&dir).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["file", "once"], "{effect}");
+    }
+    // A host whose `mv` cannot: as ever.
+    let plain = "#!/bin/sh\n[ \"$1\" != --exchange ] || exit 1\nexec /usr/bin/mv \"$@\"\n";
+    host.stub("mv", plain);
+    let more = json!({"content": "newer\n", "how": "replace", "expected_sha256": hash("new\n")});
+    assert_eq!(
+        members(&write(&server, &path, more))["replaced_sha256"],
+        hash("new\n")
+    );
+    assert_eq!(content(&dir).len(), 2);
+}
