@@ -146,7 +146,7 @@ impl Reader<'_> {
             text += ",";
             let at = self.at;
             let next = self.takes(" ").then(|| self.char()).flatten();
-            if !matches!(next, Some('\'' | '\\' | '"' | '~' | '*' | '?')) {
+            if !matches!(next, Some('\'' | '\\' | '"' | '~' | '*' | '?' | '$')) {
                 self.at = at;
                 break;
             }
