@@ -74,6 +74,8 @@ pub(crate) fn list(path: &Path, watch: bool) -> Outcome {
                     }
                 }
             }
+            // What became of an answer is not to wait for the next question.
+            out.flush()?;
             std::thread::sleep(LOOK);
         }
     })

@@ -131,7 +131,8 @@ fn what_is_typed_at_a_terminal_is_not_shown() {
     let fleet = asked(&asking);
     let desk = Desk::new(&fleet);
     let server = desk.start(&fleet, json!({}));
-    let script = "import os, pty, sys\n\
+    let script = "import os, pty, signal, sys\n\
+        signal.alarm(60)\n\
         pid, fd = pty.fork()\n\
         if pid == 0: os.setgid(4242), os.setuid(4242), os.execv(sys.argv[1], sys.argv[1:2] + ['approvals', '--watch', '--approvals-dir', sys.argv[2]])\n\
         seen = b''\n\
