@@ -24,10 +24,10 @@ fn two(mut peer: Peer) -> Done<(Peer, [(u32, &'static str); 2])> {
                 let own = u32::try_from(opened.len()).unwrap();
                 opened.push(peer.confirm(&packet, own)?);
             }
-            98 => {
+            98 if packet.get(9..13) == Some(b"exec") => {
                 let own = u32::from_be_bytes(packet[1..5].try_into().unwrap());
-                let is_one = packet.windows(8).any(|part| part == b"echo one");
-                asked.push((own, if is_one { "one" } else { "two" }));
+                let is_first = packet.windows(5).any(|part| part == b"alpha");
+                asked.push((own, if is_first { "alpha" } else { "omega" }));
             }
             _ => {}
         }
@@ -51,7 +51,7 @@ fn at_once(
     });
     let setup = setup(listener.port, &line);
     let direct = Direct::of(&setup);
-    let runs = ["one", "two"].map(|word| {
+    let runs = ["alpha", "omega"].map(|word| {
         direct.begin(Order {
             command: format!("echo {word}"),
             ..within(6000)
@@ -83,14 +83,14 @@ fn each_gets_its_own_answer_in_whatever_order_they_come() {
             }
             peer.write(&all)?;
             for (channel, word) in both {
-                peer.exit(channel, u32::from(word == "two"))?;
+                peer.exit(channel, u32::from(word == "omega"))?;
             }
             peer.linger();
             Ok(())
         });
-        for (ran, word) in ran.iter().zip(["one", "two"]) {
+        for (ran, word) in ran.iter().zip(["alpha", "omega"]) {
             assert_eq!(ran.ok().out(), word);
-            let status = u32::from(word == "two");
+            let status = u32::from(word == "omega");
             let exit = mcp_ssh_orchestrator::testing::ssh::Exit::Status(status);
             assert_eq!(ran.report.exit, Some(exit));
         }
@@ -106,15 +106,15 @@ fn a_refusal_is_for_whom_it_is_meant() {
         let _ = (|| -> Done {
             let (mut peer, both) = two(Peer::let_in(stream, &key)?)?;
             for (channel, word) in both {
-                if word == "two" {
+                if word == "omega" {
                     let refusal = peer.seal(&number(100, channel));
                     peer.write(&refusal)?;
                 }
             }
             for (channel, word) in both {
-                if word == "one" {
+                if word == "alpha" {
                     peer.send(&number(99, channel))?;
-                    peer.data(channel, b"one")?;
+                    peer.data(channel, b"alpha")?;
                     peer.exit(channel, 0)?;
                 }
             }
@@ -124,19 +124,19 @@ fn a_refusal_is_for_whom_it_is_meant() {
     });
     let setup = setup(listener.port, &line);
     let direct = Direct::of(&setup);
-    let runs = ["one", "two"].map(|word| {
+    let runs = ["alpha", "omega"].map(|word| {
         direct.begin(Order {
             command: format!("echo {word}"),
             ..within(3000)
         })
     });
-    let [one, two] = runs.map(|run| run.join());
-    assert_eq!(one.ok().out(), "one");
+    let [first, second] = runs.map(|run| run.join());
+    assert_eq!(first.ok().out(), "alpha");
     // Refused on the first connection, or not run on the next, where nobody answers it.
     assert!(
-        two.report.error.is_some() && two.out().is_empty(),
+        second.report.error.is_some() && second.out().is_empty(),
         "{:?}",
-        two.report
+        second.report
     );
 }
 
@@ -178,7 +178,7 @@ fn an_exchange_in_the_midst_loses_nothing() {
         peer.linger();
         Ok(())
     });
-    for (ran, word) in both.iter().zip(["one", "two"]) {
+    for (ran, word) in both.iter().zip(["alpha", "omega"]) {
         assert_eq!(ran.ok().out(), word);
     }
 }
