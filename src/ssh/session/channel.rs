@@ -25,7 +25,7 @@ pub(crate) struct Channel {
     connection: Arc<Connection>,
     number: u64,
     channel: Option<Tunnel>,
-    /// [`State::turns`] when this run last looked.
+    /// `turns` of the connection when this run last looked.
     seen: u64,
     /// Something that was to be sent still waited when this run last looked.
     held_back: bool,
