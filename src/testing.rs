@@ -84,6 +84,9 @@ pub mod model {
     pub mod security_event {
         pub use crate::model::security_event::{EventValue, SecurityEvent};
     }
+    pub mod threads {
+        pub use crate::model::threads::Maker;
+    }
 }
 pub mod policy {
     pub use crate::policy::identity::PolicyId;
@@ -163,11 +166,11 @@ pub mod sys {
         pub use crate::sys::process::forbid_new_privileges;
     }
     pub mod seccomp {
-        pub use crate::sys::seccomp::{Needs, is_active, restrict};
+        pub use crate::sys::seccomp::{Last, Needs, is_active, restrict, restrict_but_last};
     }
     pub mod syscalls {
         pub use crate::sys::syscalls::{
-            AGENT_SOCKET, CALLS, Call, Otherwise, Test, Value, Verdict,
+            AGENT_SOCKET, BEYOND_RESOLVERS, CALLS, Call, Otherwise, Test, Value, Verdict,
         };
     }
 }

@@ -14,3 +14,4 @@ pub(crate) mod room;
 pub(crate) mod security_event;
 pub(crate) mod stdin;
 pub(crate) mod text;
+pub(crate) mod threads;

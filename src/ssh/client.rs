@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::config::{Host, Snapshot};
 use crate::model::memory::Resources;
 use crate::model::security_event::SecurityEvent;
+use crate::model::threads::Maker;
 use crate::policy::Authorised;
 use crate::ssh::answers::Operator;
 use crate::ssh::deadline::Control;
@@ -70,13 +71,13 @@ pub struct Job<'a> {
 impl Client {
     /// `agent` is the agent's socket (`SSH_AUTH_SOCK`), used by entries with `agent: true`.
     pub fn new(agent: Option<PathBuf>) -> Self {
-        Self::within(Resources::default(), agent)
+        Self::within(Resources::default(), agent, Maker::default())
     }
 
-    /// The same for a process that may use so much.
-    pub fn within(resources: Resources, agent: Option<PathBuf>) -> Self {
+    /// The same for a process that may use so much, and has a maker of resolvers' threads.
+    pub fn within(resources: Resources, agent: Option<PathBuf>, resolvers: Maker) -> Self {
         Self {
-            resolver: Resolver::new(),
+            resolver: Resolver::new(resolvers),
             logins: Logins::default(),
             known_hosts: KnownHostsCache::default(),
             pool: Pool::default(),

@@ -14,6 +14,7 @@ use crate::audit;
 use crate::cli::{Right, Sandbox as Level, Settings};
 use crate::config::{Admission, Snapshot};
 use crate::model::names::Port;
+use crate::model::threads::Maker;
 use crate::startup::identity::Identity;
 use crate::sys::landlock::{self, Grants, LandlockError};
 use crate::sys::process;
@@ -51,6 +52,8 @@ pub(crate) struct Confinement {
     pub report: audit::Sandbox,
     /// What of the sandbox this machine does not give, a sentence each.
     pub missing: Vec<String>,
+    /// Of threads that look names up: they may do less than others.
+    pub resolvers: Maker,
     ports: Option<BTreeSet<Port>>,
     agent: bool,
 }
@@ -108,6 +111,7 @@ pub(crate) enum ConfineError {
     },
     Landlock(LandlockError),
     Seccomp(SeccompError),
+    Threads(io::Error),
     /// The kernel accepted everything, and the process can still do what it must not.
     NotInForce(&'static str),
 }
@@ -131,6 +135,7 @@ impl fmt::Display for ConfineError {
             }
             Self::Landlock(error) => error.fmt(f),
             Self::Seccomp(error) => error.fmt(f),
+            Self::Threads(error) => write!(f, "cannot start the resolvers' thread: {error}"),
             Self::NotInForce(what) => write!(f, "the sandbox is not in force: {what}"),
         }
     }
@@ -166,13 +171,13 @@ pub(crate) fn close(
             missing: offer.missing(unix),
         });
     }
-    let (in_force, missing) = if demand.level == Level::Off {
+    let (in_force, resolvers, missing) = if demand.level == Level::Off {
         let off = "the sandbox is off, as --sandbox=off asks: for debugging, not for service";
-        (Offer::nothing(), vec![off.to_owned()])
+        (Offer::nothing(), Maker::default(), vec![off.to_owned()])
     } else {
-        let in_force = enforce(demand, offer, &grants, Needs { agent })?;
+        let (in_force, resolvers) = enforce(demand, offer, &grants, Needs { agent })?;
         let missing = in_force.missing(unix);
-        (in_force, missing)
+        (in_force, resolvers, missing)
     };
     let abi = in_force.landlock.as_ref().copied().unwrap_or(0);
     let seccomp = in_force.seccomp.is_ok();
@@ -192,6 +197,7 @@ pub(crate) fn close(
             missing: missing.iter().cloned().chain(still_root).collect(),
         },
         missing,
+        resolvers,
         agent: agent || !seccomp,
     })
 }
@@ -203,7 +209,7 @@ fn enforce(
     offer: Offer,
     grants: &Grants<'_>,
     needs: Needs,
-) -> Result<Offer, ConfineError> {
+) -> Result<(Offer, Maker), ConfineError> {
     let landlock = match offer.landlock {
         Err(reason) => Err(reason),
         Ok(abi) => match landlock::restrict(grants, abi) {
@@ -212,14 +218,27 @@ fn enforce(
             Err(error) => return Err(ConfineError::Landlock(error)),
         },
     };
+    let mut resolvers = Maker::default();
     if offer.seccomp.is_ok() {
-        seccomp::restrict(needs).map_err(ConfineError::Seccomp)?;
+        resolvers = filter(needs)?;
     }
     verify(landlock.is_ok(), offer.seccomp.is_ok())?;
-    Ok(Offer {
-        landlock,
-        seccomp: offer.seccomp,
-    })
+    let seccomp = offer.seccomp;
+    Ok((Offer { landlock, seccomp }, resolvers))
+}
+
+/// The filters, and the one thread that is started before the last: the resolvers' maker has a
+/// narrower one, and after the last nothing can be narrowed. It waits until it is asked for a
+/// thread, and no byte of a stranger has been read.
+fn filter(needs: Needs) -> Result<Maker, ConfineError> {
+    let last = seccomp::restrict_but_last(needs).map_err(ConfineError::Seccomp)?;
+    let of_resolvers = last.clone();
+    let narrow = move || of_resolvers.restrict_to_resolvers();
+    let resolvers = Maker::start("resolvers", narrow)
+        .map_err(ConfineError::Threads)?
+        .map_err(ConfineError::Seccomp)?;
+    last.restrict().map_err(ConfineError::Seccomp)?;
+    Ok(resolvers)
 }
 
 /// What a kernel gives, or why it does not.

@@ -66,7 +66,7 @@ pub(super) fn refuse(client: Stdio, reason: &str) {
 }
 
 /// From the process as it was started to one that serves and can do nothing else. Until
-/// the sandbox is closed there is one thread.
+/// the sandbox is closed there is one thread (closing it starts the resolvers' maker).
 fn boot(
     alone: SingleThreaded,
     settings: &Settings,
@@ -165,7 +165,7 @@ fn boot(
     signals.watch(told).map_err(StartError::Threads)?;
     if let Some(client) = client.take() {
         let means = Means {
-            hosts: ssh::Client::within(resources, agent),
+            hosts: ssh::Client::within(resources, agent, confined.resolvers.clone()),
             desk,
             metrics,
             transfers,

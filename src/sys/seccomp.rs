@@ -1,8 +1,9 @@
 //! The system call filter: compiles the data of `syscalls` and hands it to the kernel.
 //!
 //! One allow-list that kills the process for what it does not know, and one more for
-//! each error number: the kernel takes the strictest answer of all filters. Whether the
-//! server starts without it is decided by `startup`, the only caller.
+//! each error number: the kernel takes the strictest answer of all filters. One thread takes
+//! a further one, for the kind of threads that it makes. Whether the server starts without
+//! it is decided by `startup`, the only caller.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,12 @@ use nix::errno::Errno;
 use nix::libc;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads,
+    SeccompFilter, SeccompRule, TargetArch, apply_filter, apply_filter_all_threads,
 };
 
-use crate::sys::syscalls::{AGENT_SOCKET, CALLS, Call, Otherwise, Test, Value, Verdict};
+use crate::sys::syscalls::{
+    AGENT_SOCKET, BEYOND_RESOLVERS, CALLS, Call, Otherwise, Test, Value, Verdict,
+};
 
 /// Why the filter is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +78,84 @@ pub(crate) fn probe() -> Result<(), SeccompError> {
 /// # Errors
 /// The kernel refused it. The process must not go on then: a part may be in force.
 pub fn restrict(needs: Needs) -> Result<(), SeccompError> {
-    let arch = std::env::consts::ARCH;
-    let target = TargetArch::try_from(arch).map_err(|_| SeccompError::Architecture(arch))?;
-    for program in compile(target, needs, std::process::id())? {
-        apply_filter_all_threads(&program).map_err(SeccompError::Apply)?;
+    let (answers, last) = answering(needs)?;
+    for program in answers.iter().chain([&last.kills]) {
+        apply_filter_all_threads(program).map_err(SeccompError::Apply)?;
     }
     Ok(())
+}
+
+/// Puts in force all but the part that kills, which each thread then takes for itself by
+/// [`Last`]: this one and those that it starts before.
+///
+/// # Errors
+/// As [`restrict`].
+pub fn restrict_but_last(needs: Needs) -> Result<Last, SeccompError> {
+    let (answers, last) = answering(needs)?;
+    for program in &answers {
+        apply_filter_all_threads(program).map_err(SeccompError::Apply)?;
+    }
+    Ok(last)
+}
+
+/// What ends the process; no further filter can be installed after it.
+#[derive(Clone)]
+pub struct Last {
+    kills: BpfProgram,
+    resolvers: BpfProgram,
+}
+
+impl Last {
+    /// For this thread and those that it starts from now on.
+    ///
+    /// # Errors
+    /// As [`restrict`].
+    pub fn restrict(&self) -> Result<(), SeccompError> {
+        apply_filter(&self.kills).map_err(SeccompError::Apply)
+    }
+
+    /// The same without what the look-up of a name has no use for.
+    ///
+    /// # Errors
+    /// As [`restrict`].
+    pub fn restrict_to_resolvers(&self) -> Result<(), SeccompError> {
+        apply_filter(&self.resolvers).map_err(SeccompError::Apply)?;
+        self.restrict()
+    }
+}
+
+/// The filters that answer with an error number, and what comes last.
+fn answering(needs: Needs) -> Result<(Vec<BpfProgram>, Last), SeccompError> {
+    let arch = std::env::consts::ARCH;
+    let target = TargetArch::try_from(arch).map_err(|_| SeccompError::Architecture(arch))?;
+    let mut answers = compile(target, needs, std::process::id())?;
+    let kills = answers.pop().unwrap_or_default();
+    let resolvers = without(target, BEYOND_RESOLVERS)?;
+    Ok((answers, Last { kills, resolvers }))
+}
+
+/// A filter that ends the process for these calls, and lets every other one pass.
+fn without(target: TargetArch, calls: &[(&str, &[&[Test]])]) -> Result<BpfProgram, SeccompError> {
+    let mut rules = BTreeMap::new();
+    for (name, alternatives) in calls {
+        let Some(call) = CALLS.iter().find(|call| call.name == *name) else {
+            continue;
+        };
+        let alternatives: Result<Vec<_>, _> =
+            alternatives.iter().map(|tests| rule(tests, 0)).collect();
+        if let Some(number) = number(call, target)? {
+            rules.insert(i64::from(number), alternatives?);
+        }
+    }
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::KillProcess,
+        target,
+    );
+    filter
+        .and_then(BpfProgram::try_from)
+        .map_err(SeccompError::Compile)
 }
 
 /// Whether a filter is in force, as the kernel says.
@@ -138,12 +213,9 @@ fn program(
 ) -> Result<BpfProgram, SeccompError> {
     let mut rules = BTreeMap::new();
     for call in CALLS {
-        let number = match target {
-            TargetArch::x86_64 => call.x86_64,
-            TargetArch::aarch64 => call.aarch64,
-            _ => return Err(SeccompError::Architecture("this processor")),
+        let Some(number) = number(call, target)? else {
+            continue;
         };
-        let Some(number) = number else { continue };
         // A rule without alternatives allows the call whatever its arguments.
         let mut alternatives = Vec::new();
         match call.verdict {
@@ -168,6 +240,15 @@ fn program(
     filter
         .and_then(BpfProgram::try_from)
         .map_err(SeccompError::Compile)
+}
+
+/// The call's number, if it exists there.
+fn number(call: &Call, target: TargetArch) -> Result<Option<u16>, SeccompError> {
+    match target {
+        TargetArch::x86_64 => Ok(call.x86_64),
+        TargetArch::aarch64 => Ok(call.aarch64),
+        _ => Err(SeccompError::Architecture("this processor")),
+    }
 }
 
 /// The number of seccomp(2).
@@ -210,6 +291,7 @@ mod tests {
                 let programs = compile(target, Needs { agent }, 7).unwrap();
                 assert_eq!(programs.len(), 4);
             }
+            assert!(!without(target, BEYOND_RESOLVERS).unwrap().is_empty());
         }
     }
 }

@@ -151,6 +151,36 @@ const INET_SOCKETS: &[&[Test]] = &[
 /// Added to the filter only where a credential says `agent: true`.
 pub const AGENT_SOCKET: &[Test] = &[is(0, AF_UNIX), masked(1, SOCK_TYPE, SOCK_STREAM), is(2, 0)];
 
+/// What a look-up of a name has no use for, of what the table lets the process do: it parses
+/// what strangers answer, and opens a few files to read them. Ends the process, as what is
+/// not in the table does.
+pub const BEYOND_RESOLVERS: &[(&str, &[&[Test]])] = &[
+    // Any way of opening that can change a file.
+    (
+        "openat",
+        &[
+            &[masked(2, O_ACCMODE, 1)],
+            &[masked(2, O_ACCMODE, 2)],
+            &[masked(2, O_ACCMODE, 3)],
+            &[masked(2, O_CREAT, O_CREAT)],
+            &[masked(2, O_TRUNC, O_TRUNC)],
+        ],
+    ),
+    ("openat2", &[]),
+    ("ftruncate", &[]),
+    ("renameat", &[]),
+    ("unlinkat", &[]),
+    ("linkat", &[]),
+    ("fchmod", &[]),
+    ("fchown", &[]),
+    ("flock", &[]),
+    ("fsync", &[]),
+    ("fdatasync", &[]),
+    ("getdents64", &[]),
+    ("readlinkat", &[]),
+    ("eventfd2", &[]),
+];
+
 /// Options of sockets that `ssh` and the resolver set.
 const SOCKET_OPTIONS: &[&[Test]] = &[
     &[is(1, SOL_SOCKET), is(2, 9)],    // SO_KEEPALIVE
@@ -166,6 +196,10 @@ const SOCKET_OPTIONS: &[&[Test]] = &[
     &[is(1, IPPROTO_IP), is(2, 11)],   // IP_RECVERR
     &[is(1, IPPROTO_IPV6), is(2, 25)], // IPV6_RECVERR
 ];
+
+const O_ACCMODE: u32 = 3;
+const O_CREAT: u32 = 0o100;
+const O_TRUNC: u32 = 0o1000;
 
 const KILL: Otherwise = Otherwise::Kill;
 const NOT_PERMITTED: Otherwise = Otherwise::Errno(EACCES);
@@ -321,5 +355,8 @@ mod tests {
             assert_ne!(pair[0].x86_64, pair[1].x86_64);
         }
         assert!(CALLS.iter().all(|call| call.why.len() > 3));
+        for (name, _) in BEYOND_RESOLVERS {
+            assert!(CALLS.iter().any(|call| call.name == *name), "{name}");
+        }
     }
 }

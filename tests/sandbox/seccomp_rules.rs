@@ -10,14 +10,16 @@
     unsafe_code,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
+    clippy::unwrap_used,
     reason = "makes system calls by number, with arguments of six"
 )]
 
 use crate::child::Ended;
+use mcp_ssh_orchestrator::testing::model::threads::Maker;
 use mcp_ssh_orchestrator::testing::sys::process;
 use mcp_ssh_orchestrator::testing::sys::seccomp::{self, Needs};
 use mcp_ssh_orchestrator::testing::sys::syscalls::{
-    AGENT_SOCKET, CALLS, Call, Otherwise, Test, Value, Verdict,
+    AGENT_SOCKET, BEYOND_RESOLVERS, CALLS, Call, Otherwise, Test, Value, Verdict,
 };
 use nix::errno::Errno;
 use nix::libc;
@@ -203,6 +205,98 @@ fn a_filter_that_is_in_force_says_so() {
     let status = filtered(AGENTLESS, || i32::from(!seccomp::is_active()));
     assert_eq!(status, Ended::Exited(0));
     assert!(!seccomp::is_active());
+}
+
+/// What a look-up of a name has no use for ends the process where a thread of the resolvers'
+/// kind makes it, and is let through where another thread of the same process does.
+#[test]
+fn threads_that_look_names_up_may_do_less() {
+    assert!(BEYOND_RESOLVERS.len() > 10);
+    for (name, alternatives) in BEYOND_RESOLVERS {
+        let call = CALLS.iter().find(|call| call.name == *name).unwrap();
+        let number = number(call).unwrap();
+        let mut cases: Vec<[u64; 6]> = alternatives
+            .iter()
+            .map(|tests| {
+                let mut arguments = [0; 6];
+                for test in *tests {
+                    arguments[usize::from(test.argument)] = u64::from(expected(test));
+                }
+                arguments
+            })
+            .collect();
+        if cases.is_empty() {
+            cases.push([u64::MAX; 6]);
+        }
+        for case in cases {
+            let by_a_resolver = with_resolvers(move || i32::from(make(number, case).is_ok()), || 0);
+            assert_killed(by_a_resolver, &format!("{name} {case:?}"));
+            let by_another = with_resolvers(|| 0, move || i32::from(make(number, case).is_err()));
+            let made = matches!(by_another, Ended::Exited(0 | 1));
+            assert!(made, "{name} {case:?}: {by_another:?}");
+        }
+    }
+}
+
+#[test]
+fn threads_that_look_names_up_may_do_what_that_takes() {
+    let looked_up = with_resolvers(
+        || {
+            use std::net::ToSocketAddrs;
+            // The second asks the name servers, as far as there are any.
+            let here = ("localhost", 0).to_socket_addrs().is_ok();
+            let _ = ("name.invalid", 0).to_socket_addrs();
+            i32::from(!here)
+        },
+        || 0,
+    );
+    assert_eq!(looked_up, Ended::Exited(0));
+    let read_only = with_resolvers(
+        || i32::from(std::fs::File::open("/etc/hosts").is_err()),
+        || 0,
+    );
+    assert_eq!(read_only, Ended::Exited(0));
+    // No thread of this kind can put a filter of its own in force, nor its maker.
+    let further = with_resolvers(
+        || make(libc::SYS_seccomp, [1, 0, 0, 0, 0, 0]).map_or(1, |_| 2),
+        || 0,
+    );
+    assert_killed(further, "seccomp(2)");
+}
+
+/// Runs the one on a thread that a narrowed maker starts, the other on the first thread, in a
+/// process that is confined as the server is. The first of their results that is not 0 is the
+/// exit code.
+fn with_resolvers(
+    resolver: impl FnOnce() -> i32 + Send + 'static,
+    other: impl FnOnce() -> i32,
+) -> Ended {
+    crate::child::run(|| {
+        let started = process::forbid_new_privileges()
+            .ok()
+            .and_then(|()| seccomp::restrict_but_last(AGENTLESS).ok())
+            .and_then(|last| {
+                let narrow = last.clone();
+                let narrow = move || narrow.restrict_to_resolvers();
+                let maker = Maker::start("resolvers", narrow).ok()?.ok()?;
+                last.restrict().ok()?;
+                Some(maker)
+            });
+        let Some(maker) = started else { return 99 };
+        let (told, telling) = std::sync::mpsc::channel();
+        let work = move || {
+            let _ = told.send(resolver());
+        };
+        let builder = std::thread::Builder::new();
+        let Ok(()) = maker.spawn(builder, work) else {
+            return 98;
+        };
+        match telling.recv() {
+            Ok(0) => other(),
+            Ok(code) => code,
+            Err(_) => 97,
+        }
+    })
 }
 
 const AGENTLESS: Needs = Needs { agent: false };

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::config::{FileError, Host, Snapshot};
 use crate::model::names::HostAlias;
+use crate::model::threads::Maker;
 use crate::ssh::deadline::{Cancel, Control, Deadline};
 use crate::ssh::encoding::take_string;
 use crate::ssh::error::SshError;
@@ -174,7 +175,7 @@ fn presented_keys(
     agent: Option<&Path>,
     wanted: Wanted<'_>,
 ) -> Result<Vec<PublicKey>, TrustError> {
-    let resolver = Resolver::new();
+    let resolver = Resolver::new(Maker::default());
     let means = Means {
         snapshot,
         resolver: &resolver,

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::model::threads::Maker;
 use crate::ssh::deadline::{Cancel, Watch};
 use crate::ssh::error::{ResolveFailure, SshError};
 use crate::ssh::transport::wait::wait_for_wake;
@@ -41,6 +42,7 @@ pub(crate) struct Resolver {
 struct Shared {
     state: Mutex<State>,
     look_up: Box<LookUp>,
+    threads: Maker,
 }
 
 #[derive(Default)]
@@ -63,9 +65,10 @@ struct Name {
 }
 
 impl Resolver {
-    /// Asks the C library, and through it /etc/hosts and the name servers.
-    pub(crate) fn new() -> Self {
-        Self::with(|name| {
+    /// Asks the C library, and through it /etc/hosts and the name servers, on threads of this
+    /// maker.
+    pub(crate) fn new(threads: Maker) -> Self {
+        Self::with(threads, |name| {
             // The port is of no use here, but the interface wants one.
             let found = (name, 0).to_socket_addrs().map_err(|e| e.to_string())?;
             let mut addresses: Vec<IpAddr> = Vec::new();
@@ -78,11 +81,15 @@ impl Resolver {
         })
     }
 
-    fn with(look_up: impl Fn(&str) -> Result<Vec<IpAddr>, String> + Send + Sync + 'static) -> Self {
+    fn with(
+        threads: Maker,
+        look_up: impl Fn(&str) -> Result<Vec<IpAddr>, String> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::default(),
                 look_up: Box::new(look_up),
+                threads,
             }),
         }
     }
@@ -161,7 +168,8 @@ impl Resolver {
         let builder = thread::Builder::new()
             .name("resolve".into())
             .stack_size(STACK);
-        builder.spawn(work).map(drop).map_err(|e| e.to_string())
+        let started = self.shared.threads.spawn(builder, work);
+        started.map_err(|e| e.to_string())
     }
 }
 
@@ -268,7 +276,7 @@ mod tests {
     fn counting(answer: Result<Vec<IpAddr>, String>) -> (Resolver, Arc<AtomicUsize>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&count);
-        let resolver = Resolver::with(move |_| {
+        let resolver = Resolver::with(Maker::default(), move |_| {
             counter.fetch_add(1, Ordering::SeqCst);
             answer.clone()
         });
@@ -315,7 +323,7 @@ mod tests {
     fn a_hanging_look_up_is_left_behind_and_shared() {
         let (release, hold) = mpsc::channel::<()>();
         let hold = Mutex::new(hold);
-        let resolver = Resolver::with(move |_| {
+        let resolver = Resolver::with(Maker::default(), move |_| {
             let _ = hold.lock().unwrap().recv();
             Ok(vec!["192.0.2.1".parse().unwrap()])
         });
@@ -351,7 +359,7 @@ mod tests {
     fn a_fleet_that_is_looked_up_at_once_takes_turns() {
         let (most, now) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (highest, running) = (Arc::clone(&most), Arc::clone(&now));
-        let resolver = Resolver::with(move |_| {
+        let resolver = Resolver::with(Maker::default(), move |_| {
             highest.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(5));
             running.fetch_sub(1, Ordering::SeqCst);
@@ -375,7 +383,7 @@ mod tests {
 
     #[test]
     fn hanging_look_ups_are_bounded() {
-        let resolver = Resolver::with(|_| {
+        let resolver = Resolver::with(Maker::default(), |_| {
             thread::park_timeout(Duration::from_secs(5));
             Ok(Vec::new())
         });

@@ -224,9 +224,12 @@ fn what_the_sandbox_hides_is_found_at_the_start() {
     };
     let said = || fs::read_to_string(&trace).unwrap_or_default();
     assert!(traced(&[]).wait_with_output().unwrap().status.success());
-    let calls = said()
+    // Of the first thread: the resolvers' maker has its own.
+    let text = said();
+    let first = text.split_whitespace().next().unwrap();
+    let calls = text
         .lines()
-        .filter(|call| call.contains("seccomp("))
+        .filter(|call| call.starts_with(first) && call.contains("seccomp("))
         .count();
 
     // Held where the sandbox has just been closed, while the file goes.
@@ -420,15 +423,52 @@ fn it_opens_what_is_configured_and_closes_before_the_first_byte() {
             .unwrap()
     };
     let filtered = last("SECCOMP_SET_MODE_FILTER");
-    assert!(last("landlock_restrict_self(") < filtered);
-    assert!(
-        filtered < first("CLONE_THREAD|"),
-        "there was a second thread"
-    );
+    let started = first("CLONE_THREAD|");
+    assert!(last("landlock_restrict_self(") < started);
+    assert!(first("SECCOMP_SET_MODE_FILTER") < started);
+    let early = calls[..filtered]
+        .iter()
+        .filter(|call| call.contains(" clone(") && call.contains("CLONE_THREAD|"));
+    assert_eq!(early.count(), 1, "more than the resolvers' maker");
     assert!(
         filtered < first(&format!("<{}>", pipe.display())),
         "the client was listened to"
     );
+}
+
+/// A thread of the kernel's own list has one filter more than all others, and no thread has
+/// none: that which starts those that look names up. What the filter takes away is
+/// `sandbox::seccomp_rules`' matter.
+#[test]
+fn threads_that_look_names_up_have_a_filter_of_their_own() {
+    let fleet = Fleet::of(&["web1"]);
+    fleet.allow(&["uptime"]);
+    let server = Server::start(&fleet.setup);
+    let pid = server.wait_type("server_start")["pid"].clone();
+    server.run("web1", "uptime");
+    let mut filters = BTreeMap::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        // A thread may have ended meanwhile.
+        let Ok(status) = fs::read_to_string(task.unwrap().path().join("status")) else {
+            continue;
+        };
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim().to_owned()
+        };
+        assert_eq!(field("Seccomp:"), "2", "{status}");
+        let count: u32 = field("Seccomp_filters:").parse().unwrap();
+        filters
+            .entry(field("Name:"))
+            .or_insert_with(BTreeSet::new)
+            .insert(count);
+    }
+    let maker = filters.remove("resolvers").unwrap();
+    assert!(filters.len() > 3, "{filters:?}");
+    let others: BTreeSet<u32> = filters.into_values().flatten().collect();
+    assert_eq!(others.len(), 1, "{others:?}");
+    let narrowed: BTreeSet<u32> = others.iter().map(|count| count + 1).collect();
+    assert_eq!(maker, narrowed);
 }
 
 #[test]
