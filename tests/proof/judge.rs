@@ -29,6 +29,7 @@ const SOCKETS: &[&str] = &[
     "cmap*",
     "pacemakerd*",
     "crmd*",
+    "/org/kernel/linux/storage/multipathd*",
 ];
 
 /// Calls that programs are there for.
@@ -43,6 +44,9 @@ const CALLS: &[(&str, &str)] = &[
     // Filters what it hears of new devices.
     ("lsusb", "setsockopt SET"),
     ("tcpdump", "setsockopt SET"),
+    ("udevadm", "setsockopt SET"),
+    // The child that it has look for servers.
+    ("smbclient", "kill"),
     // A test of its configuration tries whether the ports are free.
     ("nginx", "listen"),
     // Ask a device what it is.
