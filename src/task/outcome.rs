@@ -78,7 +78,14 @@ pub(crate) struct SudoWords {
 }
 
 impl SudoWords {
-    const WORDS: &[u8] = b"sudo: a password is required";
+    /// Those of sudo; those of sudo-rs, which has words of its own for `-n` and without one.
+    const WORDS: [&[u8]; 3] = [
+        b"sudo: a password is required",
+        b"sudo: interactive authentication is required",
+        b"sudo: A terminal is required to authenticate",
+    ];
+    /// The longest of them.
+    const LONGEST: usize = 44;
     /// More at once is another program's, up to its end.
     const MOST: usize = 4096;
 
@@ -88,9 +95,11 @@ impl SudoWords {
             bytes.get(from..).unwrap_or_default().to_vec()
         };
         self.last.append(&mut end(bytes, Self::MOST));
-        let mut windows = self.last.windows(Self::WORDS.len());
-        self.seen |= windows.any(|window| window == Self::WORDS);
-        self.last = end(&self.last, Self::WORDS.len());
+        self.seen |= Self::WORDS.iter().any(|words| {
+            let mut windows = self.last.windows(words.len());
+            windows.any(|window| window == *words)
+        });
+        self.last = end(&self.last, Self::LONGEST);
     }
 }
 
@@ -329,13 +338,16 @@ mod tests {
 
     #[test]
     fn the_words_of_sudo_are_found_in_pieces() {
-        let said = b"x\nsudo: a password is required\n";
-        for cut in 0..said.len() {
-            let mut words = SudoWords::default();
-            words.look(&said[..cut]);
-            words.look(b"");
-            words.look(&said[cut..]);
-            assert!(words.seen, "{cut}");
+        for known in SudoWords::WORDS {
+            assert!(known.len() <= SudoWords::LONGEST);
+            let said = [b"x\n", known, b"\n"].concat();
+            for cut in 0..said.len() {
+                let mut words = SudoWords::default();
+                words.look(&said[..cut]);
+                words.look(b"");
+                words.look(&said[cut..]);
+                assert!(words.seen, "{cut}");
+            }
         }
         let mut words = SudoWords::default();
         words.look(b"a password is required\n");
