@@ -17,7 +17,7 @@ use crate::mcp::tools::input::target::Target;
 use crate::mcp::tools::{answers, looked, phase_name};
 use crate::mcp::wire::json::Object;
 use crate::model::names::{CommandHash, HostAlias, TaskId};
-use crate::policy::{Authorised, Verdict};
+use crate::policy::Authorised;
 use crate::task::{Kind, Listener, NotTaken, Progress, Shape, TaskEvent, Waiting};
 
 /// `ssh_run`.
@@ -36,17 +36,9 @@ pub(crate) fn run(call: &Arc<Call>) {
         |fields| fields,
     );
     call.reply.tell(&start);
-    // Verdict.
+    // Verdict, and approval.
     match target.judge_waited(call) {
-        Ok(Verdict::Allow(authorised)) => order(call, &target, authorised),
-        Ok(Verdict::Deny(denial)) => call.reply.end(target.deny(call, &denial)),
-        // Approval.
-        Ok(Verdict::Ask(question)) => {
-            target.ask(call, question, |call, target, settled| match settled {
-                Ok(authorised) => order(call, &target, authorised),
-                Err(answer) => call.reply.end(answer),
-            });
-        }
+        Ok(verdict) => target.follow(call, verdict, order),
         Err(answer) => refuse(call, begun, answer),
     }
 }

@@ -8,10 +8,9 @@
     reason = "a failed step is a failed test"
 )]
 
-use super::support::{Host, load};
+use super::support::{load, named};
 use crate::common::Fleet;
 use crate::direct::Direct;
-use mcp_ssh_orchestrator::testing::policy::Verdict;
 
 const POLICY: &str = "
 limits: {deny_substrings: []}
@@ -25,15 +24,7 @@ rules:
 ";
 
 fn verdict(command: &str) -> (&'static str, &'static str) {
-    let snapshot = load(POLICY).unwrap();
-    let host = Host::new("web1", []);
-    let verdict = snapshot.policy().judge_text(&host.subject(), command);
-    let name = match verdict {
-        Verdict::Allow(_) => "allow",
-        Verdict::Ask(_) => "ask",
-        Verdict::Deny(_) => "deny",
-    };
-    (name, verdict.code().as_str())
+    named(&load(POLICY).unwrap(), command)
 }
 
 #[test]

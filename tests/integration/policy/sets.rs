@@ -7,21 +7,14 @@
     reason = "a failed step is a failed test"
 )]
 
-use super::support::{Host, load};
+use super::support::{Host, load, named};
 use mcp_ssh_orchestrator::testing::config::Snapshot;
 use mcp_ssh_orchestrator::testing::policy::Verdict;
 use mcp_ssh_orchestrator::testing::policy::rule::asking::Asking;
 
 fn verdict(policy: &str, command: &str) -> (&'static str, &'static str) {
     let snapshot = load(policy).unwrap_or_else(|error| panic!("{policy}: {error}"));
-    let host = Host::new("web1", []);
-    let verdict = snapshot.policy().judge_text(&host.subject(), command);
-    let name = match verdict {
-        Verdict::Allow(_) => "allow",
-        Verdict::Ask(_) => "ask",
-        Verdict::Deny(_) => "deny",
-    };
-    (name, verdict.code().as_str())
+    named(&snapshot, command)
 }
 
 fn all(policy: &str, expected: &str, commands: &[&str]) {

@@ -77,6 +77,18 @@ impl Host {
     }
 }
 
+/// The verdict for a host without tags, by its name, and its code.
+pub(crate) fn named(snapshot: &Snapshot, command: &str) -> (&'static str, &'static str) {
+    let host = Host::new("web1", []);
+    let verdict = snapshot.policy().judge_text(&host.subject(), command);
+    let name = match verdict {
+        Verdict::Allow(_) => "allow",
+        Verdict::Ask(_) => "ask",
+        Verdict::Deny(_) => "deny",
+    };
+    (name, verdict.code().as_str())
+}
+
 /// What would be sent, for a verdict that lets something be sent.
 pub(crate) fn canonical(verdict: &Verdict) -> Option<&str> {
     match verdict {

@@ -11,15 +11,14 @@ use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::task::Work;
 use crate::mcp::tools::answers;
+use crate::mcp::tools::files;
 use crate::mcp::tools::input::arguments::{Args, fault};
-use crate::mcp::tools::input::target::Target;
 use crate::model::names::TaskId;
 use crate::model::stdin::Stdin;
 use crate::policy::{
-    Authorised, Doing, EffectiveLimits, FilePath, FileWork, How, Mode, Part, Request, Sha256Hex,
-    Verdict, Writing,
+    Doing, EffectiveLimits, FilePath, FileWork, How, Mode, Part, Request, Sha256Hex, Writing,
 };
-use crate::task::{Kind, Listener, NotTaken, TaskEvent};
+use crate::task::{Kind, Listener, TaskEvent};
 
 /// `ssh_read_file`.
 pub(crate) fn read(call: &Arc<Call>) {
@@ -102,42 +101,12 @@ fn request(args: &Args<'_>, doing: Doing, content: Option<Stdin>) -> Result<Requ
     args.accept(Request::of_file(work, content))
 }
 
-/// Arguments, host, verdict, approval, order: as for a command.
 fn run(call: &Arc<Call>, asked: impl FnOnce(&Args<'_>, u64) -> Result<Request, Answer>) {
     let asked = |args: &Args<'_>, limits: &EffectiveLimits| asked(args, limits.answer_chars.into());
-    let target = match Target::of_file(call, Kind::Sync, asked) {
-        Ok(target) => target,
-        Err(answer) => return call.reply.end(answer),
-    };
-    match target.judge_waited(call) {
-        Ok(Verdict::Allow(authorised)) => order(call, &target, authorised),
-        Ok(Verdict::Deny(denial)) => call.reply.end(target.deny(call, &denial)),
-        Ok(Verdict::Ask(question)) => {
-            target.ask(call, question, |call, target, settled| match settled {
-                Ok(authorised) => order(call, &target, authorised),
-                Err(answer) => call.reply.end(answer),
-            });
-        }
-        Err(answer) => call.reply.end(answer),
-    }
-}
-
-fn order(call: &Arc<Call>, target: &Target, authorised: Authorised) {
-    let Some(work) = authorised.file().cloned() else {
-        return call.reply.end(fault("this is no work on a file"));
-    };
-    let watch = Arc::new(Watch {
-        call: Arc::clone(call),
-        work,
+    files::run(call, Kind::Sync, asked, |call, target, authorised| {
+        let watch = |call, work| -> Arc<dyn Listener> { Arc::new(Watch { call, work }) };
+        files::order(call, target, authorised, Kind::Sync, watch);
     });
-    let order = target.order(call, authorised, Kind::Sync);
-    match call.session.server.tasks.start(order, watch) {
-        Ok(handle) => call.reply.when_cancelled(move || handle.cancel()),
-        Err(NotTaken::Denied(overruled)) => {
-            call.reply.end(target.deny(call, &overruled.denial));
-        }
-        Err(NotTaken::Refused(refused)) => call.reply.end(fault(refused)),
-    }
 }
 
 /// Answers the call when its task ends.

@@ -12,17 +12,15 @@ use crate::mcp::call::Call;
 use crate::mcp::call::answer::Answer;
 use crate::mcp::feature::task::Work;
 use crate::mcp::tools::answers::moved;
-use crate::mcp::tools::files::text;
+use crate::mcp::tools::files::{self, text};
 use crate::mcp::tools::input::arguments::{Args, fault};
-use crate::mcp::tools::input::target::Target;
 use crate::mcp::tools::run::{progress_text, waiting_text};
 use crate::model::names::TaskId;
 use crate::model::stdin::Stdin;
 use crate::policy::{
-    Authorised, Doing, EffectiveLimits, Fetching, FilePath, FileWork, How, LocalName, Request,
-    Verdict,
+    Doing, EffectiveLimits, Fetching, FilePath, FileWork, How, LocalName, Request,
 };
-use crate::task::{Kind, Listener, NotTaken, Progress, TaskEvent, Trouble};
+use crate::task::{Kind, Listener, Progress, TaskEvent, Trouble};
 
 /// `ssh_fetch_file`.
 pub(crate) fn fetch(call: &Arc<Call>) {
@@ -93,7 +91,6 @@ fn local(name: &str) -> Result<LocalName, Answer> {
     })
 }
 
-/// Arguments, host, verdict, approval, order: as for a command.
 fn run(
     call: &Arc<Call>,
     asked: impl FnOnce(&Args<'_>, &EffectiveLimits) -> Result<Request, Answer>,
@@ -101,38 +98,10 @@ fn run(
     if call.session.server.tasks.transfers().is_none() {
         return call.reply.end(moved::refused(&Trouble::NoDirectory));
     }
-    let judged = Target::of_file(call, Kind::Transfer, asked)
-        .and_then(|target| Ok((target.judge_waited(call)?, target)));
-    let (verdict, target) = match judged {
-        Ok(judged) => judged,
-        Err(answer) => return call.reply.end(answer),
-    };
-    match verdict {
-        Verdict::Allow(authorised) => order(call, &target, authorised),
-        Verdict::Deny(denial) => call.reply.end(target.deny(call, &denial)),
-        Verdict::Ask(question) => target.ask(call, question, |call, target, given| match given {
-            Ok(authorised) => order(call, &target, authorised),
-            Err(answer) => call.reply.end(answer),
-        }),
-    }
-}
-
-fn order(call: &Arc<Call>, target: &Target, authorised: Authorised) {
-    let Some(work) = authorised.file().cloned() else {
-        return call.reply.end(fault("this is no work on a file"));
-    };
-    let watch = Arc::new(Watch {
-        call: Arc::clone(call),
-        work,
+    files::run(call, Kind::Transfer, asked, |call, target, authorised| {
+        let watch = |call, work| -> Arc<dyn Listener> { Arc::new(Watch { call, work }) };
+        files::order(call, target, authorised, Kind::Transfer, watch);
     });
-    let order = target.order(call, authorised, Kind::Transfer);
-    match call.session.server.tasks.start(order, watch) {
-        Ok(handle) => call.reply.when_cancelled(move || handle.cancel()),
-        Err(NotTaken::Denied(overruled)) => {
-            call.reply.end(target.deny(call, &overruled.denial));
-        }
-        Err(NotTaken::Refused(refused)) => call.reply.end(fault(refused)),
-    }
 }
 
 /// Answers the call when its task ends, and says how far it has come until then.

@@ -158,6 +158,26 @@ impl Target {
         }
     }
 
+    /// Goes on as the verdict says: `order` with the permit, at once or when a person has given
+    /// it; else the call is answered.
+    pub(crate) fn follow(
+        self,
+        call: &Arc<Call>,
+        verdict: Verdict,
+        order: fn(&Arc<Call>, &Self, Authorised),
+    ) {
+        match verdict {
+            Verdict::Allow(authorised) => order(call, &self, authorised),
+            Verdict::Deny(denial) => call.reply.end(self.deny(call, &denial)),
+            Verdict::Ask(question) => {
+                self.ask(call, question, move |call, target, settled| match settled {
+                    Ok(authorised) => order(call, &target, authorised),
+                    Err(answer) => call.reply.end(answer),
+                });
+            }
+        }
+    }
+
     /// Asks a person, which can take minutes: the answer says nothing of a configuration
     /// that was changed meanwhile, by which the command is judged anew before it runs. `then`
     /// goes on, perhaps on the thread of the connection's questions: with the permit, or with
