@@ -1,7 +1,8 @@
 //! The door to libssh2: a session and its channels, as a safe type.
 //!
-//! Owns every `unsafe` of `ssh` and the memory of libssh2: each session allocates through here, so that what it frees is wiped
-//! (it frees passwords and keys) and what it holds is counted. The `ssh2` crate would not
+//! Owns every `unsafe` of `ssh`, that for the OpenSSL beneath too (`signature`, `hpke`), and the
+//! memory of libssh2: each session allocates through here, so that what it frees is wiped (it
+//! frees passwords and keys) and what it holds is counted. The `ssh2` crate would not
 //! do: it hides its channel pointers, cannot send a signal, cannot be given an allocator,
 //! and copies secrets into strings that are not wiped.
 //!
