@@ -10,7 +10,7 @@ use crate::policy::programs::effects::Effects;
 use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Reading, What};
-use crate::policy::syntax::command::{NAME, NAMES, NUMBER, NUMBERS, OUTPUTS, Simple, Word};
+use crate::policy::syntax::command::{self, Simple, Word};
 use crate::policy::syntax::lexer;
 
 /// Most objects that are named one by one.
@@ -54,15 +54,7 @@ pub(in crate::policy::decision) fn of(commands: &[Simple<'_>]) -> String {
 }
 
 fn of_command(words: &[Word<'_>]) -> String {
-    // Of words that may be several, each is what one would be.
-    let mut one = words.to_vec();
-    for word in &mut one {
-        if word.text.contains([NUMBERS, NAMES]) {
-            let text = word.text.replace(NUMBERS, NUMBER.encode_utf8(&mut [0; 4]));
-            word.text = text.replace(NAMES, NAME.encode_utf8(&mut [0; 4])).into();
-        }
-    }
-    let words = one.as_slice();
+    let words: &[Word<'_>] = &words.iter().map(Word::as_one).collect::<Vec<_>>();
     let invocation = Invocation::of(words);
     let raised = invocation
         .levels
@@ -162,8 +154,8 @@ fn objects(reading: &Reading<'_>) -> Vec<String> {
             match named.len() {
                 0 => None,
                 1..=NAMED_MAX => {
-                    let named = named.join(" ").replace(OUTPUTS, "$(…)");
-                    Some(format!("{one} {named}").trim_start().to_owned())
+                    let named = format!("{one} {}", named.join(" "));
+                    Some(command::shown(named.trim_start()).into_owned())
                 }
                 count => Some(format!("{count} {many}")),
             }

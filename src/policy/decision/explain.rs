@@ -55,7 +55,7 @@ impl Policy {
                         hazard: finding
                             .hazard
                             .and_then(|hazard| command.words.get(hazard.word))
-                            .map(|word| word.text.to_string()),
+                            .map(|word| word.shown().into_owned()),
                     })
                     .collect()
             }

@@ -290,12 +290,36 @@ impl<'t> Word<'t> {
         Cow::Owned(self.text.char_indices().map(mark).collect())
     }
 
+    /// Whether the shell makes none, one or several words of it, each an output.
+    pub(crate) fn is_several(&self) -> bool {
+        self.text.contains([NUMBERS, NAMES])
+    }
+
+    /// The same; of such as [`Word::is_several`], one.
+    pub(crate) fn as_one(&self) -> Self {
+        let stand_in = match self.text.contains(NUMBERS) {
+            true => NUMBER,
+            false => NAME,
+        };
+        Self {
+            text: match self.is_several() {
+                true => Cow::Owned(stand_in.to_string()),
+                false => self.text.clone(),
+            },
+            ..self.clone()
+        }
+    }
+
     /// For a person: with `$(…)` and `$?` where the text has a stand-in.
     pub fn shown(&self) -> Cow<'_, str> {
-        if !self.text.contains(OUTPUTS) && !self.text.contains(STATUS) {
-            return Cow::Borrowed(&self.text);
-        }
-        let shown = self.text.replace(OUTPUTS, "$(…)").replace(STATUS, "$?");
-        Cow::Owned(shown)
+        shown(&self.text)
     }
+}
+
+/// The same of a part of a word's text.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if !text.contains(OUTPUTS) && !text.contains(STATUS) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace(OUTPUTS, "$(…)").replace(STATUS, "$?"))
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::policy::hazard::wrappers;
-use crate::policy::syntax::command::{NAMES, NUMBERS, OUTPUT, OUTPUTS, STATUS, Word};
+use crate::policy::syntax::command::{OUTPUT, OUTPUTS, STATUS, Word};
 
 /// Programs whose first operand is a pattern or a script, not a file.
 const PATTERN_FIRST: &[&str] = &[
@@ -146,9 +146,7 @@ pub(crate) fn loose_outputs(words: &[Word<'_>]) -> Vec<usize> {
         output || typed || status
     };
     let count = |word: &Word<'_>| word.text.matches(OUTPUTS).count();
-    let several = words
-        .iter()
-        .filter(|word| word.text.contains([NUMBERS, NAMES]));
+    let several = words.iter().filter(|word| word.is_several());
     let too_many =
         words.iter().map(count).sum::<usize>() > OUTPUTS_MAX && !prints(2) || several.count() > 1;
     let all = words.iter().enumerate();

@@ -9,7 +9,7 @@
 )]
 
 use super::support::{load, named};
-use crate::common::Fleet;
+use crate::common::{Fleet, run_cli};
 use crate::direct::Direct;
 
 const POLICY: &str = "
@@ -119,5 +119,26 @@ fn the_host_makes_of_it_what_was_judged() {
         pids(printed);
         assert_eq!(out("rotate /srv/tmp/$(pgrep -o x)"), one, "{printed}");
         assert_eq!(out("pwdx $(pgrep x)"), several, "{printed}");
+    }
+}
+
+/// What stands for an output is for the policy alone: a person reads `$(…)`.
+#[test]
+fn it_is_explained_as_it_is_judged() {
+    let fleet = Fleet::of(&["web1"]);
+    let policy = format!("network: {{allow_cidrs: [127.0.0.0/8]}}{POLICY}");
+    fleet.setup.write("policy.yml", &policy);
+    for command in [
+        "ps -p $(pgrep nginx)",
+        "tail \"/var/log/app-$(date +%F).log\"",
+    ] {
+        for words in [&["policy", "explain"][..], &["plan", "web1"]] {
+            let page = run_cli(&fleet.setup, &[words, &[command]].concat());
+            let said = String::from_utf8(page.stdout).unwrap();
+            assert!(page.status.success(), "{words:?} {command}: {said}");
+            assert!(said.contains("$("), "{said}");
+            let private = said.contains(|c| ('\u{E000}'..='\u{F8FF}').contains(&c));
+            assert!(!private && !said.contains("UNKNOWN"), "{said:?}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::cli::commands::output;
 use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Reading, Unknown, What};
+use crate::policy::syntax::command::{self, Word};
 use crate::policy::syntax::lexer::{self, Options};
 
 pub(crate) fn run(text: &str) -> Outcome {
@@ -18,11 +19,11 @@ pub(crate) fn run(text: &str) -> Outcome {
             let mut out = String::new();
             let mut known = true;
             for command in &parsed.commands {
-                let invocation = Invocation::of(&command.words);
+                let words: Vec<Word<'_>> = command.words.iter().map(Word::as_one).collect();
+                let invocation = Invocation::of(&words);
                 let _ = writeln!(out, "{}", command.shown());
                 for level in &invocation.levels {
-                    let words: Vec<&str> = command
-                        .words
+                    let words: Vec<&str> = words
                         .get(level.range.clone())
                         .unwrap_or_default()
                         .iter()
@@ -66,6 +67,7 @@ fn explain(out: &mut String, level: &Level<'_>, words: &[&str]) -> bool {
     for (role, word) in reading.roles.iter().zip(words).skip(1) {
         let said = said(reading, &role.what, word);
         if !said.is_empty() {
+            let word = command::shown(word);
             let _ = writeln!(out, "    {word:<24} {said}");
         }
     }

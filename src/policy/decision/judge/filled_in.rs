@@ -12,7 +12,7 @@ use crate::policy::deny::hit::Hit;
 use crate::policy::programs::invocation::Invocation;
 use crate::policy::programs::reading::What;
 use crate::policy::rule::Finding;
-use crate::policy::syntax::command::{NAME, NAMES, NUMBER, NUMBERS, Simple, TEXT, Word};
+use crate::policy::syntax::command::{NAME, NUMBER, Simple, TEXT, Word};
 
 /// What may be empty within a word.
 const PARTS: [char; 3] = [NUMBER, NAME, TEXT];
@@ -44,7 +44,9 @@ enum Count {
 impl<'t> FilledIn<'t> {
     /// `None` if there is nothing that has several readings.
     pub(super) fn of(commands: &[Simple<'t>]) -> Option<Self> {
-        let is_filled = |word: &Word<'_>| !word.globs.is_empty() && holds_output(&word.text);
+        let is_filled = |word: &Word<'_>| {
+            !word.globs.is_empty() && (word.is_several() || word.text.contains(PARTS))
+        };
         if !commands.iter().any(|each| each.words.iter().any(is_filled)) {
             return None;
         }
@@ -65,10 +67,7 @@ impl<'t> FilledIn<'t> {
             true => vec![0, usize::MAX],
             false => (0..every).collect(),
         };
-        let several = command
-            .words
-            .iter()
-            .position(|word| word.text.contains([NUMBERS, NAMES]));
+        let several = command.words.iter().position(Word::is_several);
         let counts: &[Count] = match several {
             Some(_) => &[Count::One, Count::None, Count::Two],
             None => &[Count::One],
@@ -141,10 +140,6 @@ impl<'t> FilledIn<'t> {
     }
 }
 
-fn holds_output(text: &str) -> bool {
-    text.contains(PARTS) || text.contains([NUMBERS, NAMES])
-}
-
 /// Byte offsets of the outputs in a word that is more than one of them.
 fn parts(word: &Word<'_>) -> Vec<usize> {
     let found = word.text.match_indices(PARTS);
@@ -185,12 +180,7 @@ fn put(words: &mut Vec<Word<'_>>, at: usize, count: Count) {
     let Some(word) = words.get_mut(at) else {
         return;
     };
-    let one = if word.text.contains(NUMBERS) {
-        NUMBER
-    } else {
-        NAME
-    };
-    word.text = Cow::Owned(one.to_string());
+    *word = word.as_one();
     let again = word.clone();
     match count {
         Count::One => {}
