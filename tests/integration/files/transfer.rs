@@ -369,6 +369,27 @@ fn what_is_ended_early_leaves_nothing_half_written() {
 }
 
 #[test]
+fn what_takes_away_hears_no_second_signal() {
+    let (_scratch, dir) = place();
+    let fleet = Fleet::of(&["web1"]);
+    fleet.setup.write("policy.yml", &policy(&dir, ""));
+    let local = Local::new();
+    fs::write(local.path.join("larger"), vec![7; LARGER]).unwrap();
+    let begun = dir.join("begun");
+    let host = fleet.host("web1");
+    // Where a command may be too young to have heard it, a signal is sent again.
+    host.stub("rm", "#!/bin/sh\nsleep 0.2\nexec /bin/rm \"$@\"\n");
+    let slow = format!("#!/bin/sh\n: >'{}'\nexec sleep 60\n", begun.display());
+    host.stub("dd", &slow);
+    let server = local.start(&fleet);
+    let call = json!({"name": "ssh_send_file", "arguments": arguments(&dir.join("sent"), json!({"name": "larger"}))});
+    let id = server.begin("tools/call", call);
+    wait_until("the file is being sent", || begun.exists());
+    server.notify("notifications/cancelled", json!({"requestId": id}));
+    wait_until("nothing is left on the host", || names(&dir) == ["begun"]);
+}
+
+#[test]
 fn a_local_name_is_one_plain_file() {
     let (_scratch, dir) = place();
     let fleet = Fleet::of(&["web1"]);
