@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Faults, kills, disks, limits and bad input against the running server: `scripts/chaos`.
 
-    python3 benches/chaos/chaos.py BINARY [--short] [--seed N] [--only PART]
+    python3 benches/chaos/chaos.py BINARY [--short] [--seed N] [--only PART] [--every]
 
 Holds after every trial: what the policy denies did not run; what ran has its start in the audit
 file, which `audit verify` finds sound once a next start has closed it; every answer is JSON, and
@@ -180,8 +180,8 @@ class Server:
 
 
 class Chaos:
-    def __init__(self, lab, binary, short):
-        self.lab, self.binary, self.short = lab, binary, short
+    def __init__(self, lab, binary, short, every):
+        self.lab, self.binary, self.short, self.every = lab, binary, short, every
         self.figures = {}
         # Of all trials: a command may leave its mark after its server was killed.
         self.started = set()
@@ -336,8 +336,17 @@ class Chaos:
                 self.add("limits met in mid-run")
                 self.check(what, server, may_be_killed=kind == "AS" and self.said_why())
 
+    def run(self, server):
+        """What the allocations are counted of."""
+        if not self.every:
+            return server.work()
+        return [server.wait(number) for number in (server.mark(), server.denied())]
+
     def allocations(self):
-        """One allocation of a run gets no memory: the program's own ends it, libssh2's does not."""
+        """One allocation of a run gets no memory: the program's own ends it, libssh2's does not.
+
+        A sample of them in a run of everything; with --every, each in turn in a run of one command and
+        a refusal, cold."""
         for name, kind in (("ALLOCATIONS_LEFT", "of the program's allocations"), ("LIBSSH2_ALLOCATIONS_LEFT", "of libssh2's allocations")):
             place = symbol(self.binary, name)
             if place is None:
@@ -346,21 +355,24 @@ class Chaos:
             server.shake_hands()
             many = 1 << 40
             left(server.process.pid, place, many)
-            server.work()
+            self.run(server)
             used = many - left(server.process.pid, place)
             server.end()
             self.check("a run whose allocations are counted", server)
             self.figures[f"{kind}, in a run"] = used
-            trials = 6 if self.short else 60
+            # What runs beside it makes the number vary a little.
+            trials = used + used // 20 if self.every else 6 if self.short else 60
             for trial in range(trials):
                 # The first of them in turn, the others anywhere.
-                at = trial if trial < trials // 3 else random.randrange(used)
+                at = trial if self.every or trial < trials // 3 else random.randrange(used)
+                if trial % 1_000 == 999:
+                    print(f"  {trial + 1} of {trials} {kind}", flush=True)
                 what = f"number {at + 1} {kind} gets no memory"
                 server = Server(self.lab, self.binary)
                 server.shake_hands()
                 left(server.process.pid, place, at)
                 try:
-                    server.work()
+                    self.run(server)
                     server.end()
                 except Failed as failed:
                     server.process.kill()
@@ -527,10 +539,11 @@ def main():
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
+    parser.add_argument("--every", action="store_true", help="every allocation of a run, for an hour")
     options = parser.parse_args()
     random.seed(options.seed)
     lab = Lab(6 if options.short else 8)
-    chaos = Chaos(lab, str(pathlib.Path(options.binary).resolve()), options.short)
+    chaos = Chaos(lab, str(pathlib.Path(options.binary).resolve()), options.short, options.every)
     code = 0
     try:
         for part in (chaos.faults, chaos.kills, chaos.disks, chaos.limits, chaos.allocations, chaos.input, chaos.logins, chaos.load):
