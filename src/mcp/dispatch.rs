@@ -14,7 +14,7 @@ use crate::mcp::feature::{completion, prompts, resources, skills};
 use crate::mcp::protocol::handshake;
 use crate::mcp::protocol::peer::Caller;
 use crate::mcp::session::Session;
-use crate::mcp::tools::{self, definitions};
+use crate::mcp::tools::{self, definitions, schema};
 use crate::mcp::wire::json::Json;
 use crate::mcp::wire::message::{Params, RpcError};
 
@@ -130,7 +130,7 @@ fn list_tools(session: &Arc<Session>, caller: &Caller, params: &Params) -> Resul
     // All tools are one page, so no cursor was ever given out for them.
     session.pager.page::<()>("tools", params, Vec::new())?;
     let transfers = session.server.tasks.transfers().is_some();
-    let tools = definitions::list(caller.version, transfers);
+    let tools = schema::list(caller.version, transfers);
     let result = caller.result().json("tools", &tools);
     Ok(caller.keep_for(handshake::STATIC_MS, result).end())
 }

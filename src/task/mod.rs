@@ -40,8 +40,9 @@ pub use crate::task::output::clean::{Cleaner, clean};
 
 pub(crate) use crate::task::state::{Kind, Listener, Phase, Progress, TaskEvent, Waiting};
 pub(crate) use crate::task::tag::batch::{Batch, STEPS_MAX, Size};
+pub(crate) use crate::task::tag::events::{Moment, TagEvent, TagListener};
 pub(crate) use crate::task::tag::expected::{Expected, Unmet};
-pub(crate) use crate::task::tag::fanout::{Moment, TagEvent, TagHandle, TagListener};
+pub(crate) use crate::task::tag::fanout::TagHandle;
 pub(crate) use crate::task::tag::plan::{TagOptions, TagPlan};
 pub(crate) use crate::task::tag::report::{
     HostResult, NotRun, Ran, SharedOutput, TagOutcome, share_room,

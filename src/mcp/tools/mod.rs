@@ -16,6 +16,7 @@ pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod run_async;
 pub(crate) mod run_on_tag;
+pub(crate) mod schema;
 pub(crate) mod tasks;
 
 use std::sync::Arc;

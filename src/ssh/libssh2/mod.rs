@@ -14,12 +14,14 @@ pub(crate) mod allocator;
 pub(crate) mod callbacks;
 pub(crate) mod channel;
 pub(crate) mod externs;
+pub(crate) mod fault;
 pub(crate) mod hpke;
 pub(crate) mod key;
 pub(crate) mod linked;
+pub(crate) mod login;
 pub(crate) mod signature;
 
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::task::Poll;
@@ -27,13 +29,13 @@ use std::task::Poll;
 use libssh2_sys as sys;
 
 pub(in crate::ssh) use crate::ssh::libssh2::allocator::SecretCString;
-use crate::ssh::libssh2::callbacks::Signer;
 pub(in crate::ssh) use crate::ssh::libssh2::channel::Tunnel;
 use crate::ssh::libssh2::externs::{
     DisconnectCallback, GenericCallback, LIBSSH2_CALLBACK_DISCONNECT, LIBSSH2_CALLBACK_RECV,
     LIBSSH2_CALLBACK_SEND, RecvCallback, SendCallback, libssh2_session_callback_set2,
-    libssh2_session_set_read_timeout, libssh2_userauth_publickey,
+    libssh2_session_set_read_timeout,
 };
+pub(in crate::ssh) use crate::ssh::libssh2::fault::{Fault, FaultKind};
 use crate::ssh::transport::buffers::Wire;
 
 /// `SSH_DISCONNECT_BY_APPLICATION` (RFC 4253 §11.1).
@@ -41,75 +43,6 @@ const BY_APPLICATION: c_int = 11;
 /// libssh2 gives up on a reply by its own clock, 60 s by default. Here the deadlines of
 /// [`crate::ssh::deadline`] decide, so its clock is set to a day.
 const READ_TIMEOUT_SECONDS: c_long = 86_400;
-
-/// A refusal of libssh2, in its words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) kind: FaultKind,
-    pub(crate) code: i32,
-    pub(crate) text: String,
-}
-
-/// What this layer tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FaultKind {
-    /// The wire is dead, or the peer said that it hangs up.
-    Link,
-    /// The host said no to a login.
-    Denied,
-    /// The private key cannot be read or cannot sign.
-    Key,
-    /// The host said no to a channel.
-    Channel,
-    /// The host said no to a request on a channel.
-    Request,
-    /// Anything else: the peer does not keep to the protocol, or out of memory.
-    Protocol,
-}
-
-impl Fault {
-    fn new(code: i32, text: &str) -> Self {
-        Self {
-            kind: FaultKind::of(code, text),
-            code,
-            text: text.to_owned(),
-        }
-    }
-}
-
-impl Fault {
-    /// A login by a key that ended with the host's answer to the question for it: nothing was
-    /// signed.
-    pub(crate) fn is_unasked(&self) -> bool {
-        self.code == sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED
-    }
-}
-
-impl FaultKind {
-    fn of(code: i32, text: &str) -> Self {
-        match code {
-            sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
-            | sys::LIBSSH2_ERROR_SOCKET_RECV
-            | sys::LIBSSH2_ERROR_SOCKET_SEND => Self::Link,
-            sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED => Self::Denied,
-            // The one code that libssh2 has for 'the signature was refused', 'the key cannot
-            // sign' and 'no answer that makes sense' in a login by key: only its words are
-            // left to tell these apart. A host that hung up is known otherwise.
-            sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED if text.starts_with("Callback") => Self::Key,
-            sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED if text.starts_with("Waiting") => Self::Link,
-            sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => Self::Denied,
-            // A host that wants the password changed first will not have us.
-            sys::LIBSSH2_ERROR_PASSWORD_EXPIRED => Self::Denied,
-            sys::LIBSSH2_ERROR_FILE
-            | sys::LIBSSH2_ERROR_KEYFILE_AUTH_FAILED
-            | sys::LIBSSH2_ERROR_METHOD_NONE
-            | sys::LIBSSH2_ERROR_METHOD_NOT_SUPPORTED => Self::Key,
-            sys::LIBSSH2_ERROR_CHANNEL_FAILURE => Self::Channel,
-            sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => Self::Request,
-            _ => Self::Protocol,
-        }
-    }
-}
 
 pub(crate) type Step<T> = Poll<Result<T, Fault>>;
 
@@ -267,116 +200,6 @@ impl Session {
     pub(crate) fn peer_version(&self) -> Option<String> {
         // SAFETY: a live session; the string lives as long as it and is copied here.
         unsafe { text(sys::libssh2_session_banner_get(self.ptr())) }
-    }
-
-    /// Signs in with a private key. `public` is the line of a public key file (its first
-    /// word chooses the signature algorithm), or empty to have it worked out.
-    pub(crate) fn login_key(
-        &mut self,
-        user: &str,
-        public: &[u8],
-        private: &[u8],
-        passphrase: &CStr,
-    ) -> Step<()> {
-        let public_pointer = if public.is_empty() {
-            ptr::null()
-        } else {
-            public.as_ptr().cast()
-        };
-        // SAFETY: all pointers are valid for the lengths beside them; the passphrase is
-        // never null, because libssh2's PEM callback takes its strlen.
-        let code = unsafe {
-            sys::libssh2_userauth_publickey_frommemory(
-                self.ptr(),
-                user.as_ptr().cast(),
-                user.len(),
-                public_pointer,
-                public.len(),
-                private.as_ptr().cast(),
-                private.len(),
-                passphrase.as_ptr(),
-            )
-        };
-        self.step(code)
-    }
-
-    /// Signs in with a public key blob whose private half `sign` can use. `sign` is given
-    /// the bytes to be signed and returns the bare signature.
-    pub(crate) fn login_signer(
-        &mut self,
-        user: &CStr,
-        blob: &[u8],
-        sign: &mut Signer<'_>,
-    ) -> Step<()> {
-        let mut signer: *mut Signer<'_> = sign;
-        let context: *mut *mut c_void = (&raw mut signer).cast();
-        // SAFETY: the callback is only called during this call, so the pointer to `sign`
-        // outlives its use; everything else as for the other logins.
-        let code = unsafe {
-            libssh2_userauth_publickey(
-                self.ptr(),
-                user.as_ptr(),
-                blob.as_ptr(),
-                blob.len(),
-                callbacks::sign,
-                context,
-            )
-        };
-        self.step(code)
-    }
-
-    pub(crate) fn login_password(&mut self, user: &str, password: &[u8]) -> Step<()> {
-        // SAFETY: both pointers are valid for the lengths beside them.
-        let code = unsafe {
-            sys::libssh2_userauth_password_ex(
-                self.ptr(),
-                user.as_ptr().cast(),
-                length(user.len()),
-                password.as_ptr().cast(),
-                length(password.len()),
-                None,
-            )
-        };
-        self.step(code)
-    }
-
-    /// Keyboard-interactive; the answers are those set with [`Wire::set_answers`].
-    pub(crate) fn login_interactive(&mut self, user: &str) -> Step<()> {
-        // SAFETY: the pointer is valid for the length beside it, and the callback keeps
-        // the contract of the header.
-        let code = unsafe {
-            sys::libssh2_userauth_keyboard_interactive_ex(
-                self.ptr(),
-                user.as_ptr().cast(),
-                length(user.len()),
-                Some(callbacks::interactive),
-            )
-        };
-        self.step(code)
-    }
-
-    /// Asks which methods the host takes (by a login of method 'none', RFC 4252 §5.2).
-    /// `Ready(None)`: it let us in without any.
-    pub(crate) fn login_methods(&mut self, user: &str) -> Step<Option<String>> {
-        // SAFETY: the pointer is valid for the length beside it; the result lives until the
-        // next call and is copied here.
-        unsafe {
-            let list =
-                sys::libssh2_userauth_list(self.ptr(), user.as_ptr().cast(), length(user.len()));
-            match text(list) {
-                Some(list) => Poll::Ready(Ok(Some(list))),
-                None if self.is_authenticated() => Poll::Ready(Ok(None)),
-                None => match sys::libssh2_session_last_errno(self.ptr()) {
-                    0 => Poll::Ready(Err(Fault::new(sys::LIBSSH2_ERROR_PROTO, "no methods"))),
-                    code => self.step(code).map_ok(|()| None),
-                },
-            }
-        }
-    }
-
-    pub(crate) fn is_authenticated(&self) -> bool {
-        // SAFETY: a live session.
-        unsafe { sys::libssh2_userauth_authenticated(self.ptr()) != 0 }
     }
 
     /// How often to say something when nothing is said, in seconds. No answer is asked for:

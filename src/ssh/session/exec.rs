@@ -6,7 +6,6 @@
 //! here or above sends it again. Called by [`crate::ssh::client`].
 
 use std::borrow::Cow;
-use std::ffi::CStr;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -14,27 +13,17 @@ use crate::ssh::deadline::{Control, Deadline, Watch};
 use crate::ssh::error::{SshError, SudoProblem};
 use crate::ssh::libssh2::{Fault, FaultKind, Session, Step, Stream};
 use crate::ssh::phase::Phase;
-use crate::ssh::run_report::{Clearance, Ended, Exit, Flow, RunReport, Sink, Terminated};
+use crate::ssh::run_report::{Clearance, Ended, Exit, Flow, RunReport, Sink};
 use crate::ssh::session::channel::Channel;
 use crate::ssh::session::feed::Feed;
 use crate::ssh::session::window::{self, Window};
 use crate::ssh::transport::link::{Link, explain};
-use crate::ssh::transport::wait::Filled;
 
 /// Bytes handed to the sink at once, at most.
 const READ: usize = 32 * 1024;
-/// How long a remote process may take to be gone after `KILL`.
-const KILL_WAIT: Duration = Duration::from_millis(900);
-/// How long after its request a silent command may not have begun: sshd says yes to a
-/// request before its child is a process group (a signal finds nobody) and before that
-/// child has become the user's shell (sshd's own handler takes the signal).
-const YOUNG: Duration = Duration::from_secs(1);
 /// How long the output of a command that has ended is waited for while nothing of it comes:
 /// a process that it left behind may hold it open for ever.
 const LEFT_BEHIND: Duration = Duration::from_secs(2);
-/// When a signal that may have been lost is sent again; twice as long each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(15);
-
 /// Opens the channel. Nothing is sent that could run.
 ///
 /// # Errors
@@ -138,7 +127,7 @@ pub(crate) fn run(
     report.bytes_not_given = running.not_given;
 }
 
-enum Seen {
+pub(super) enum Seen {
     Closed,
     /// The command has ended, and said how; something it left behind holds its output.
     Left,
@@ -155,19 +144,19 @@ enum Answer {
     Yes,
 }
 
-struct Running<'a> {
-    channel: &'a mut Channel,
+pub(super) struct Running<'a> {
+    pub(super) channel: &'a mut Channel,
     feed: Feed<'a>,
     window: Window,
     sink: &'a mut dyn Sink,
     buffer: Vec<u8>,
     /// Bytes read after the sink had said 'stop'.
     not_given: u64,
-    stopped: bool,
+    pub(super) stopped: bool,
     /// When the request was handed to the wire: from then on the command may run.
-    asked: Option<Instant>,
+    pub(super) asked: Option<Instant>,
     /// The command has said something: it has begun.
-    heard: bool,
+    pub(super) heard: bool,
     /// Since when the command is known to have ended while its output has not, and nothing
     /// of that came.
     silent_since: Option<Instant>,
@@ -278,7 +267,7 @@ impl Running<'_> {
     }
 
     /// Gives the sink what is there.
-    fn take_in(&mut self, phase: Phase) -> Result<Option<Seen>, SshError> {
+    pub(super) fn take_in(&mut self, phase: Phase) -> Result<Option<Seen>, SshError> {
         if !self.tell(phase)? {
             return Ok(None);
         }
@@ -389,79 +378,6 @@ impl Running<'_> {
             _ => report.outcome_unknown = true,
         }
         report.error = Some(error);
-    }
-
-    /// Sees to it that nothing goes on running over there. Keeps reading meanwhile: what a
-    /// process says while it ends belongs to its output, and a full window would stop it
-    /// from ending.
-    fn end(&mut self, control: &Control, report: &mut RunReport) {
-        let maybe_unborn = self.asked.is_some_and(|at| at.elapsed() < YOUNG);
-        let ended = self
-            .ask_to_end(c"TERM", maybe_unborn, control, || control.cancel.grace())
-            .and_then(|gone| {
-                if gone {
-                    Ok(true)
-                } else {
-                    self.ask_to_end(c"KILL", true, control, || KILL_WAIT)
-                }
-            });
-        report.terminated = Some(match ended {
-            Ok(true) if self.channel.signals_groups() => Terminated::Confirmed,
-            _ => Terminated::Unconfirmed,
-        });
-        if let Ok(true) = ended {
-            let signal = self.channel.look(|session| session.exit_signal());
-            report.exit = signal.flatten().map(Exit::named);
-        }
-    }
-
-    /// Signals, and waits for the channel to be closed: the host closes it when the command
-    /// is gone and nothing holds its output any more. Where the signal may have been lost
-    /// it is repeated, but a command that has begun gets one `TERM`: to some programs the
-    /// second means 'drop everything'.
-    fn ask_to_end(
-        &mut self,
-        signal: &CStr,
-        may_be_lost: bool,
-        control: &Control,
-        patience: impl Fn() -> Duration,
-    ) -> Result<bool, SshError> {
-        let began = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        let mut due = Duration::ZERO;
-        loop {
-            let left = patience().saturating_sub(began.elapsed());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            if began.elapsed() >= due {
-                let watch = control.aftermath(Deadline::after(left));
-                match self.channel.drive(&watch, |session| session.signal(signal)) {
-                    Ok(()) => {}
-                    Err(SshError::Timeout { .. }) => return Ok(false),
-                    Err(error) => return Err(error),
-                }
-                due = began.elapsed().saturating_add(pause);
-                pause = pause.saturating_mul(2);
-            }
-            let mut seen = self.take_in(Phase::Close)?;
-            if let Some(Seen::Enough) = seen {
-                // The rest is counted and dropped; the end may be right behind it.
-                self.stopped = true;
-                seen = self.take_in(Phase::Close)?;
-            }
-            if let Some(Seen::Closed) = seen {
-                return Ok(true);
-            }
-            if !may_be_lost || (signal == c"TERM" && self.heard) {
-                due = Duration::MAX;
-            }
-            let wait = left.min(due.saturating_sub(began.elapsed()));
-            match self.channel.fill(&control.aftermath(Deadline::after(wait))) {
-                Ok(Filled::Bytes | Filled::Woken) | Err(SshError::Timeout { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
     }
 }
 

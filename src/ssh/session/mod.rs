@@ -6,6 +6,7 @@
 
 pub(crate) mod channel;
 pub(crate) mod connection;
+pub(crate) mod ending;
 pub(crate) mod exec;
 pub(crate) mod feed;
 pub(crate) mod pool;

@@ -18,64 +18,15 @@ use crate::task::grounds;
 use crate::task::outcome::{Outcome, State};
 use crate::task::permit::Permit;
 use crate::task::registry::{NotTaken, Order};
-use crate::task::state::{self, Kind, Listener, TaskEvent, Waiting};
+use crate::task::state::{Kind, Listener, TaskEvent};
 use crate::task::tag::batch::{Batch, Steps};
+use crate::task::tag::events::{Moment, TagEvent, TagListener};
 use crate::task::tag::plan::{TagOptions, TagPlan};
 use crate::task::tag::report::{Collected, NotRun, TagOutcome};
 use crate::task::{TaskHandle, Tasks};
 
 /// What runs for less than this is not worth a word before its end.
 const WORTH_TELLING_MS: u64 = 1_000;
-
-/// What a listener hears of a tag run; `done` only grows.
-#[derive(Debug, Clone)]
-pub enum TagEvent {
-    HostStarted {
-        alias: HostAlias,
-        task_id: TaskId,
-    },
-    /// How it is with the first of the hosts that were begun: one speaks for all, however
-    /// many.
-    HostGoesOn {
-        alias: HostAlias,
-        at: Moment,
-        done: usize,
-        total: usize,
-    },
-    /// One host more has ended, or will not be begun.
-    HostFinished {
-        alias: HostAlias,
-        done: usize,
-        total: usize,
-    },
-    /// A step of a run in steps is over, so many seconds before the next.
-    StepEnded {
-        step: usize,
-        steps: usize,
-        done: usize,
-        total: usize,
-        pause: u64,
-    },
-    /// Nothing follows.
-    Finished(Arc<TagOutcome>),
-}
-
-/// A moment of a host that was begun and has not ended.
-#[derive(Debug, Clone, Copy)]
-pub enum Moment {
-    Waits(Waiting),
-    Runs(state::Progress),
-}
-
-/// Hears of a tag run, one call at a time. An implementation must not block and must not
-/// use the run's handle in the call (except in `Finished`).
-pub trait TagListener: Send + Sync {
-    fn on_event(&self, event: &TagEvent);
-}
-
-impl TagListener for () {
-    fn on_event(&self, _: &TagEvent) {}
-}
 
 /// What is left of a run's time is at least this for the host that is begun last, or half of
 /// it all.
