@@ -25,7 +25,8 @@ use crate::mcp::wire::outbox::Outbox;
 /// than the 2 s after which clients send SIGTERM.
 const END_COMMANDS: Duration = Duration::from_millis(1_500);
 const END_ANSWERS: Duration = Duration::from_millis(300);
-/// How long answers of quick calls that are still being made are waited for.
+/// How long answers of quick calls that are still being made are waited for, and records of
+/// questions that nobody will answer, after the last of them.
 const END_CALLS: Duration = Duration::from_millis(500);
 /// How often the client is looked after while it does not read its answers.
 const LOOK: Duration = Duration::from_millis(50);
@@ -136,7 +137,7 @@ fn end(session: &Arc<Session>, outbox: &Outbox) {
     outbox.close();
     session.close();
     session.server.tasks.shutdown(END_COMMANDS);
-    session.wait_until_idle(Instant::now() + END_CALLS);
+    session.wait_until_idle(END_CALLS);
     outbox.wait_until_written(Instant::now() + END_ANSWERS);
 }
 

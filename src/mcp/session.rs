@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -218,14 +218,23 @@ impl Session {
         Busy(Arc::clone(self))
     }
 
-    /// Waits until no call is being served and every request has its answer.
-    pub(crate) fn wait_until_idle(&self, deadline: Instant) {
-        let timeout = deadline.saturating_duration_since(Instant::now());
-        let waited = self
-            .ended
-            .wait_timeout_while(self.work(), timeout, |work| work.busy > 0);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
-        self.inflight.wait_until_empty(deadline);
+    /// Waits until no call is being served and every request has its answer, or none of them
+    /// has ended for `patience`: however many there are, and however busy the machine is, what
+    /// goes on the record gets there.
+    pub(crate) fn wait_until_idle(&self, patience: Duration) {
+        let mut work = self.work();
+        while work.busy > 0 {
+            let before = work.busy;
+            let none_ends = |work: &mut Work| work.busy >= before;
+            let waited = self.ended.wait_timeout_while(work, patience, none_ends);
+            let (now, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            work = now;
+            if waited.timed_out() {
+                break;
+            }
+        }
+        drop(work);
+        self.inflight.wait_until_empty(Instant::now() + patience);
     }
 
     pub(crate) fn is_closing(&self) -> bool {
