@@ -57,8 +57,11 @@ impl<'w> Invocation<'w> {
             let reading = read(&words);
             let start = range.start;
             let inner = reading.as_ref().and_then(|reading| reading.inner.clone());
-            let feeds = reading.as_ref().is_some_and(|r| r.description.feeds);
-            let place = reading.as_ref().and_then(Reading::place_of_input);
+            let feeds = reading.as_ref().filter(|r| r.description.feeds);
+            let input = feeds.map(Reading::input);
+            let finds = reading
+                .as_ref()
+                .is_some_and(|r| r.description.names.first() == Some(&"find"));
             let program = words.first().map_or("", |word| word.text);
             let name = wrappers::base_name(program);
             let is_the_systems = program == name || wrappers::is_system_path_of(program, name);
@@ -70,8 +73,11 @@ impl<'w> Invocation<'w> {
             let Some(inner) = inner else { break };
             range = start + inner.start..start + inner.end;
             words = words.get(inner).unwrap_or_default().to_vec();
-            if feeds {
-                feed(&mut words, place);
+            if finds {
+                mark_names(&mut words);
+            }
+            if let Some(input) = input {
+                input.feed(&mut words);
             }
         }
         Self { levels }
@@ -104,30 +110,62 @@ impl<'w> Invocation<'w> {
     }
 }
 
+/// Where words of the input go among those of the command that they are given to.
+#[derive(Debug, Default)]
+struct Input<'w> {
+    /// What stands for one of them: `{}` behind `xargs -I`.
+    places: Vec<&'w str>,
+    /// Behind all others, too.
+    behind: bool,
+}
+
 impl<'w> Reading<'w> {
-    /// What stands for a word of the input: `{}` behind `xargs -I`.
-    fn place_of_input(&self) -> Option<&'w str> {
-        self.roles.iter().find_map(|role| match role.what {
-            What::Value {
-                option: "-I", text, ..
-            } => Some(text),
-            _ => None,
-        })
+    /// By the options in their order. Of several that disagree the versions take one or the
+    /// other (findutils the last, BusyBox the place), so each counts.
+    fn input(&self) -> Input<'w> {
+        let mut input = Input::default();
+        for role in &self.roles {
+            match role.what {
+                What::Value {
+                    option: "-I" | "-i",
+                    text,
+                    ..
+                } if !text.is_empty() => input.places.push(text),
+                What::Option("-i") => input.places.push("{}"),
+                What::Option("-L" | "-l" | "-n")
+                | What::Value {
+                    option: "-L" | "-l" | "-n",
+                    ..
+                } => input.behind = !input.places.is_empty(),
+                _ => {}
+            }
+        }
+        input.behind |= input.places.len() != 1;
+        input
     }
 }
 
-/// Puts the words of the input where they go, which is behind all others if nothing else
-/// is said.
-fn feed(words: &mut Vec<Argument<'_>>, place: Option<&str>) {
-    let Some(place) = place.filter(|place| !place.is_empty()) else {
-        return words.push(Argument::FED);
-    };
-    for word in words {
-        if word.text == place {
-            *word = Argument::FED;
-        } else if word.text.contains(place) {
-            word.open = true;
+impl Input<'_> {
+    /// Puts the words of the input where they go.
+    fn feed(&self, words: &mut Vec<Argument<'_>>) {
+        for word in words.iter_mut() {
+            if self.places.contains(&word.text) {
+                *word = Argument::FED;
+            } else if self.places.iter().any(|place| word.text.contains(place)) {
+                word.open = true;
+            }
         }
+        if self.behind {
+            words.push(Argument::FED);
+        }
+    }
+}
+
+/// Marks where `find -exec` puts the name of a file, which anybody who may make files chose.
+/// A word that is `{}` alone stays: it is that file.
+fn mark_names(words: &mut [Argument<'_>]) {
+    for word in words {
+        word.open |= word.text != "{}" && word.text.contains("{}");
     }
 }
 

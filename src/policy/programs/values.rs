@@ -71,9 +71,11 @@ pub(crate) fn takes(kind: &Kind, word: Argument<'_>) -> bool {
     kind.takes(word.text) && (!word.open || *kind == Kind::Text)
 }
 
-/// Whether a script only computes and prints.
+/// Whether a script only computes and prints. `{}` does nothing, and is what `find -exec`
+/// puts a file's name for: `/tmp/ {system("id")}` is a script of awk.
 fn script(kind: &Kind, text: &str) -> bool {
     match kind {
+        Kind::Awk | Kind::Jq if text == "{}" => false,
         Kind::Awk => awk::is_plain(text),
         Kind::Sed => sed::is_plain(text),
         Kind::Jq => filter::is_plain_jq(text),

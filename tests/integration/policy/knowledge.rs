@@ -15,13 +15,17 @@ use mcp_ssh_orchestrator::testing::policy::Verdict;
 
 /// The lines of a file of cases; an empty one fails.
 fn cases(file: &str) -> Vec<Value> {
+    more_cases_than(40, file)
+}
+
+fn more_cases_than(least: usize, file: &str) -> Vec<Value> {
     let path = format!("{}/tests/data/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let cases: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{path}: {error}")))
         .collect();
-    assert!(cases.len() > 40, "{file} holds {} cases", cases.len());
+    assert!(cases.len() > least, "{file} holds {} cases", cases.len());
     cases
 }
 
@@ -61,6 +65,28 @@ fn no_known_way_through_a_wildcard_is_left() {
         }
     }
     assert!(through.is_empty(), "{}", through.join("\n"));
+}
+
+/// Sets with folders to read in, of an operator who grants nothing beside reading.
+const CAREFUL_SETS: &str = r#"{"limits": {"deny_substrings": []}, "rules": [{"action": "allow",
+    "sudo": true, "reads": ["linux", "text", "systemd", "network", "packages", "docker",
+    "kubernetes", "storage", "git", "web", "database", "security", "clouds"],
+    "paths": ["/var/**"]}]}"#;
+
+/// Each case stands beside a command that differs in what makes it harmful alone.
+#[test]
+fn no_known_way_through_a_set_is_left() {
+    let mut wrong = Vec::new();
+    for case in more_cases_than(20, "bypass/sets.jsonl") {
+        for (name, expected) in [("command", "deny"), ("near", "allow")] {
+            let command = text(&case, name);
+            let found = verdict(CAREFUL_SETS, command);
+            if found != expected {
+                wrong.push(format!("{} {command}: {found}", text(&case, "id")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Every set, as an operator would write it who wants to follow and to ask other hosts.
