@@ -107,13 +107,16 @@ fn parts(tokens: &[Token]) -> bool {
             },
             Token::Word(name) => {
                 let point = matches!(before, Some(Token::Point));
-                let qualifier = at
-                    .checked_sub(2)
-                    .and_then(|at| tokens.get(at))
-                    .and_then(|token| match token {
-                        Token::Word(word) => Some(word.as_str()),
-                        _ => None,
-                    });
+                let qualified = at.checked_sub(2).and_then(|at| tokens.get(at));
+                // PostgreSQL calls a function of this name: `('/x'::text).pg_read_file`,
+                // `x[1].lo_import` (seen with 15).
+                if point && matches!(qualified, Some(Token::Other)) {
+                    return false;
+                }
+                let qualifier = qualified.and_then(|token| match token {
+                    Token::Word(word) => Some(word.as_str()),
+                    _ => None,
+                });
                 schema = if point {
                     Some(qualifier.unwrap_or("?"))
                 } else {
@@ -124,7 +127,7 @@ fn parts(tokens: &[Token]) -> bool {
                 if name == "mysql" && matches!(follows, Some(Token::Point)) {
                     return false;
                 }
-                let table = matches!(before, Some(Token::Word(word)) if word == "from" || word == "join")
+                let table = matches!(before, Some(Token::Word(word)) if BEFORE_A_TABLE.contains(&word.as_str()))
                     || matches!(before, Some(Token::Comma));
                 if table && ["user", "global_priv"].contains(&name.as_str()) {
                     return false;
@@ -213,9 +216,14 @@ const NEVER: &[&str] = &[
     "lock", "merge", "move", "notify", "outfile", "password", "pg_authid", "pg_shadow",
     "pg_subscription", "pg_user_mapping", "pg_user_mappings", "prepare", "procedure", "purge", "reassign", "refresh",
     "reindex", "release", "rename", "reset", "revoke", "rollback", "rolpassword", "savepoint",
-    "security", "share", "shutdown", "start", "stop", "trigger_password", "truncate", "unlisten", "update",
+    "security", "share", "shutdown", "start", "stop", "trigger_password", "truncate",
+    // U&"pg_sh!0061dow" UESCAPE '!' is pg_shadow.
+    "uescape", "unlisten", "update",
     "user_mapping_options", "vacuum", "xa",
 ];
+
+/// Keywords behind which a table is named.
+const BEFORE_A_TABLE: &[&str] = &["from", "join", "straight_join", "table"];
 
 /// Keywords and types behind which a parenthesis opens no function.
 #[rustfmt::skip]
@@ -267,6 +275,7 @@ mod tests {
             "with x as (select 1) select * from x",
             "show max_connections",
             "explain (analyze, buffers) select * from orders where id = 5",
+            "select a.id, b.total * 1.5 from shop.orders a join \"shop\".totals b on a.id = b.id",
         ] {
             assert!(is_plain(text, Dialect::Postgres), "{text}");
         }
@@ -326,6 +335,11 @@ mod tests {
             "select dblink('x')",
             "select query_to_xml('delete from x',true,false,'')",
             "select 'é'",
+            "select ('/etc/passwd'::text).pg_read_file",
+            "select (pid) . pg_terminate_backend from pg_stat_activity",
+            "select (array['/etc/passwd'])[1].lo_import",
+            "select ('/x'::text).\"lo_import\"",
+            "select * from U&\"pg_sh!0061dow\" UESCAPE '!'",
         ] {
             assert!(!is_plain(text, Dialect::Postgres), "{text}");
         }
@@ -336,6 +350,8 @@ mod tests {
             "SELECT * FROM mysql.user",
             "SELECT * FROM `mysql`.`user`",
             "SELECT * FROM user",
+            "SELECT * FROM db STRAIGHT_JOIN user",
+            "TABLE user",
             "SELECT sleep(5)",
             "SHOW GRANTS FOR root",
             "SHOW CREATE USER root",

@@ -23,12 +23,16 @@ pub(crate) enum Kind {
     Text,
     /// An amount, a count, a size, a duration: digits with a sign and a unit.
     Number,
+    /// A count without a unit: behind some numbers a letter is one more option (`tail +5f`).
+    Digits,
     /// A name without `/` that is no option.
     Word,
     /// One of these, each whole; with `*` behind it, a beginning.
     OneOf(Vec<&'static str>),
     /// Letters, digits and `_.-` alone, no option: what no connection string looks like.
     Name,
+    /// The same, of a database: not `mysql`, whose tables hold what logs in.
+    Database,
     /// A pattern of names, as `nginx*` or `/usr/bin/*`, without what a macro or an option has.
     Glob,
     /// Resources of a cluster other than secrets: `pods`, `deploy/web`, `pods,svc`.
@@ -59,8 +63,9 @@ pub(crate) enum Kind {
     Write,
     /// A file that output goes to; harmless where it is `/dev/null`.
     Output,
-    /// The same as [`Self::Path`], and the program would make another host of `host:file`, a
-    /// list of arguments of `@file`, a command of `file|`, and no blanks around it count.
+    /// The same as [`Self::Path`], and the program would make another host of `host:file` or
+    /// `/inet/tcp/0/host/80` (gawk), a list of arguments of `@file`, a command of `file|`, and
+    /// no blanks around it count.
     Local,
     /// A pattern of names, without `/`.
     Names,
@@ -120,8 +125,10 @@ impl Kind {
         Some(match name {
             "text" => Self::Text,
             "number" => Self::Number,
+            "digits" => Self::Digits,
             "word" => Self::Word,
             "name" => Self::Name,
+            "database" => Self::Database,
             "glob" => Self::Glob,
             "resource" => Self::Resource,
             "parameter" => Self::Parameter,
@@ -222,8 +229,10 @@ impl Kind {
             | Self::Sql
             | Self::Mysql => true,
             Self::Number => is_number(text),
+            Self::Digits => !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()),
             Self::Word => !text.starts_with('-') && only(b"_.,:%@+=-~^"),
             Self::Name => text.bytes().any(|b| b != b'.') && !text.starts_with('-') && only(b"_.-"),
+            Self::Database => Self::Name.takes(text) && !text.eq_ignore_ascii_case("mysql"),
             Self::Glob => !text.starts_with('-') && !text.is_empty() && only(b"_.:/@+,~^*?[]-"),
             Self::Parameter => !text.contains("://") && !text.starts_with('@'),
             Self::Revision => Self::Inside.takes(text) && is_revision(text),
@@ -265,6 +274,9 @@ impl Kind {
                 !text.is_empty()
                     && !text.contains([':', '|', '<', '>'])
                     && !text.starts_with('@')
+                    && !["/inet/", "/inet4/", "/inet6/"]
+                        .iter()
+                        .any(|net| text.starts_with(net))
                     && text.trim() == text
             }
             Self::Names => !text.contains('/'),
