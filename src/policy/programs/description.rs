@@ -21,7 +21,7 @@
 //!   operands-unless NAME... : EFFECT...   with an operand, where none of these is given
 //!   any-option KIND                       what is not listed: `--name`, with any words behind it
 //!   alone [NAME...]                       has subcommands, and may be run without one (with these)
-//!   digits                                `-5` is an option
+//!   digits                                `-5` is an option, in conditions `-NUMBER`
 //!   plus KIND                             `+5` is an option
 //!   flag NAME... [: EFFECT...]            an option without a value
 //!   value NAME... KIND [: EFFECT...]      a value, glued, behind `=` or in the next word

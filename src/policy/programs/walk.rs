@@ -13,6 +13,9 @@ use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Argument, Reading, Role, Unknown, What};
 use crate::policy::programs::values::value_of;
 
+/// What an option that is a number is called, in conditions too.
+const NUMBER: &str = "-NUMBER";
+
 /// Reads the words by the description of their program; `None` if there is none.
 pub(crate) fn read<'w>(words: &[Argument<'w>]) -> Option<Reading<'w>> {
     let program = words.first()?.text;
@@ -95,7 +98,8 @@ impl<'w> Walk<'_, 'w> {
     pub(super) fn has_one_of(&self, names: &[&'static str]) -> bool {
         names.iter().any(|name| {
             let option = self.option(name).or_else(|| self.form().keyword(name));
-            option.is_some_and(|option| self.seen.contains(&option.name))
+            self.seen
+                .contains(&option.map_or(*name, |option| option.name))
         })
     }
 
@@ -229,7 +233,8 @@ impl<'w> Walk<'_, 'w> {
     fn cluster(&mut self, word: Argument<'w>) {
         let letters = word.text.get(1..).unwrap_or_default();
         if letters.bytes().all(|b| b.is_ascii_digit()) && self.forms.iter().any(|f| f.digits) {
-            return self.push(What::Option("-NUMBER"), Effects::READS);
+            self.saw(NUMBER);
+            return self.push(What::Option(NUMBER), Effects::READS);
         }
         let mut effects = Effects::READS;
         let mut name = "";
