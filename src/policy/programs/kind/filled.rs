@@ -19,9 +19,11 @@ impl Kind {
         let form = || self.takes(&text.replace([NUMBER, NAME], "1"));
         match self {
             Self::Text => true,
-            Self::Number | Self::Pid | Self::Name | Self::Unit | Self::Host => numbers && form(),
+            Self::Number | Self::Pid | Self::Name | Self::Unit | Self::Host | Self::Peer => {
+                numbers && form()
+            }
             Self::Word | Self::Object | Self::Names => names && form(),
-            Self::Path | Self::Tree | Self::Place | Self::Local | Self::Near => {
+            Self::Path | Self::Tree | Self::Place | Self::Socket | Self::Local | Self::Near => {
                 names && !whole && form()
             }
             _ => false,

@@ -85,6 +85,21 @@ pub(crate) fn is_revision(text: &str) -> bool {
     hash || branch || marked || begins.iter().any(|known| text.starts_with(known))
 }
 
+/// Whether some piece of it is a name that a server of names would be asked for: one with a
+/// point that is no address. A name without points leads no farther than the host's own domain.
+pub(crate) fn names_a_host(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    text.split(|c| !inner(c)).any(|piece| {
+        piece.contains('.') && piece.bytes().any(|b| !(b.is_ascii_digit() || b == b'.'))
+    })
+}
+
+/// The same, of what stands behind the mark of a host.
+pub(crate) fn socket_names_a_host(text: &str) -> bool {
+    text.split_once(['@', ','])
+        .is_some_and(|(before, host)| !before.contains('/') && names_a_host(host))
+}
+
 /// `localhost`, 127.0.0.0/8 and `::1` (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
 pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost"

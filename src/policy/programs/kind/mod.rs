@@ -10,7 +10,10 @@ mod sites;
 mod template;
 mod variables;
 
-use self::forms::{is_loopback, is_number, is_revision, is_text_format, is_yq_path};
+use self::forms::{
+    is_loopback, is_number, is_revision, is_text_format, is_yq_path, names_a_host,
+    socket_names_a_host,
+};
 use self::sites::{is_bare_site, is_line, is_plain_header, is_plain_url};
 use self::variables::is_form_assignment;
 use crate::policy::filter::awk;
@@ -77,6 +80,11 @@ pub(crate) enum Kind {
     Format,
     /// Another host, by name or address.
     Host,
+    /// A filter of addresses or names of hosts, which are looked up: a name is another host's
+    /// business, an address is none (`ss dst 10.0.0.1`).
+    Peer,
+    /// A file or a socket, with a host behind `@` or `,` (`lsof -i @h`, `fuser 80,h/tcp`).
+    Socket,
     /// `http://` or `https://`, without a user, and without what curl expands.
     Url,
     /// The same, or without the scheme, where the name means no other one (`ftp.` for curl).
@@ -153,6 +161,8 @@ impl Kind {
             "atom" => Self::Atom,
             "format" => Self::Format,
             "host" => Self::Host,
+            "peer" => Self::Peer,
+            "socket" => Self::Socket,
             "url" => Self::Url,
             "site" => Self::Site,
             "header" => Self::Header,
@@ -186,6 +196,8 @@ impl Kind {
                 Effects::WRITES
             }
             Self::Template if !template::is_plain(text) => Effects::SECRETS,
+            Self::Peer if names_a_host(text) => Effects::NETWORK,
+            Self::Socket if socket_names_a_host(text) => Effects::NETWORK,
             // This host is asked about itself.
             Self::Host if is_loopback(text) => Effects::READS,
             _ => self.effects(),
@@ -201,7 +213,7 @@ impl Kind {
     pub(crate) fn names_a_file(&self) -> bool {
         let other = matches!(
             self,
-            Self::Place | Self::Write | Self::Output | Self::Inside
+            Self::Place | Self::Socket | Self::Write | Self::Output | Self::Inside
         );
         self.is_read() || other
     }
@@ -269,7 +281,13 @@ impl Kind {
                     && !text.split('/').any(|part| part == "..")
                     && only(b"_.:/@%+=,~^-")
             }
-            Self::Path | Self::Tree | Self::Place | Self::Write | Self::Output => !text.is_empty(),
+            Self::Path
+            | Self::Tree
+            | Self::Place
+            | Self::Write
+            | Self::Output
+            | Self::Peer
+            | Self::Socket => !text.is_empty(),
             Self::Local => {
                 !text.is_empty()
                     && !text.contains([':', '|', '<', '>'])
