@@ -4,8 +4,9 @@
 //! included (`/var/log/**` holds for `/var/log` too), and `*`, `?`, `[…]` stay within one.
 //! Owns both directions of a match: a grant must cover every file that the words may
 //! become on the host ([`PathPattern::covers`]), a denial holds if it may be one of them
-//! ([`PathPattern::may_meet`]). Knows no links: what a name stands for is the host's
-//! business. Called by the rules and the deny rules.
+//! ([`PathPattern::may_meet`]). Of links it knows those that every kernel makes:
+//! `/proc/1/root/etc/shadow` is `/etc/shadow` (proc(5)). What other names stand for is the
+//! host's business. Called by the rules and the deny rules.
 
 use crate::policy::rule::glob::{self, Glob, Token};
 use crate::policy::syntax::command::Word;
@@ -97,6 +98,14 @@ impl NamedPath {
         };
         let mut components: Vec<String> = Vec::new();
         for component in text.split('/') {
+            // What follows a link begins where the link leads.
+            if !components.is_empty()
+                && base == Base::Root
+                && let Some(led) = led_to(&components)
+            {
+                components.clear();
+                base = led;
+            }
             match component {
                 "" | "." => {}
                 // What is above a wildcard's match is known; above a home it is not.
@@ -108,8 +117,73 @@ impl NamedPath {
                 other => components.push(other.to_owned()),
             }
         }
+        if base == Base::Root && holds_anything(&components) {
+            base = Base::Somewhere;
+        }
         Self { base, components }
     }
+}
+
+/// What lies behind `/proc/PID`, and behind `/proc/PID/task/TID`; nothing if it is no such path.
+fn of_process(components: &[String]) -> &[String] {
+    let is_process = |name: &String| {
+        let number = name.bytes().all(|b| b.is_ascii_digit());
+        number || name.contains(WILD) || matches!(name.as_str(), "self" | "thread-self")
+    };
+    match components {
+        [proc, process, task, thread, rest @ ..]
+            if may_be(proc, "proc")
+                && is_process(process)
+                && may_be(task, "task")
+                && is_process(thread) =>
+        {
+            rest
+        }
+        [proc, process, rest @ ..] if may_be(proc, "proc") && is_process(process) => rest,
+        _ => &[],
+    }
+}
+
+fn may_be(name: &str, known: &str) -> bool {
+    name == known
+        || (name.contains(WILD) && glob::overlap(&glob::tokens(known), &wild_tokens(name)))
+}
+
+/// Where the kernel's own link at the end of the path leads, if there is one.
+fn led_to(components: &[String]) -> Option<Base> {
+    match of_process(components) {
+        [name] if name == "root" => Some(Base::Root),
+        [name] if may_be(name, "root") || may_be(name, "cwd") => Some(Base::Somewhere),
+        [name, _] if may_be(name, "fd") || may_be(name, "map_files") => Some(Base::Somewhere),
+        _ => None,
+    }
+}
+
+/// Whether what a process has open, in memory or in its variables is read there: that of no
+/// place, so that no pattern grants it.
+fn holds_anything(components: &[String]) -> bool {
+    match of_process(components) {
+        [name] => may_be(name, "environ") || may_be(name, "mem"),
+        [name, _] => may_be(name, "fd") || may_be(name, "map_files"),
+        _ => matches!(components, [proc, name] if may_be(proc, "proc") && name == "kcore"),
+    }
+}
+
+/// Whether all of a process, or what it calls its root, would be read with a tree.
+fn is_tree_of_processes(components: &[String]) -> bool {
+    let proc = components.first().is_some_and(|name| name == "proc");
+    let whole = match components.len() {
+        1 => true,
+        2 | 4 => of_process(components).is_empty() && !of_process(&extended(components)).is_empty(),
+        3 => components.last().is_some_and(|name| may_be(name, "task")),
+        _ => false,
+    };
+    proc && (whole || led_to(components).is_some())
+}
+
+fn extended(components: &[String]) -> Vec<String> {
+    let more = std::iter::once("x".to_owned());
+    components.iter().cloned().chain(more).collect()
 }
 
 impl NamedPath {
@@ -185,7 +259,9 @@ impl PathPattern {
 
     /// Whether that holds for the path and for everything below it.
     pub(crate) fn covers_below(&self, path: &NamedPath) -> bool {
-        matches!(self.components.last(), Some(Component::AnyDepth)) && self.covers(path)
+        matches!(self.components.last(), Some(Component::AnyDepth))
+            && self.covers(path)
+            && !is_tree_of_processes(&path.components)
     }
 
     /// Whether it says in which directory its files lie.
@@ -360,6 +436,13 @@ mod tests {
             ("~/**", "~/notes.txt"),
             ("**", "/x/y"),
             ("/srv/*/logs/**", "/srv/app/logs/x"),
+            ("/proc/**", "/proc/1/status"),
+            ("/proc/**", "/proc/*/status"),
+            ("/proc/**", "/proc/41/cwd"),
+            ("/proc/**", "/proc/self/fd"),
+            ("/proc/**", "/proc/sys/fs/file-nr"),
+            ("/proc/**", "/proc/fs/root/x"),
+            ("/var/log/**", "/proc/1/root/var/log/x"),
         ] {
             assert!(pattern(text).covers(&named(path)), "{text} {path}");
         }
@@ -375,6 +458,17 @@ mod tests {
             ("/var/log/**", "x.log"),
             ("~/**", "/root/x"),
             ("~/**", "../other/x"),
+            ("/proc/**", "/proc/1/root/etc/shadow"),
+            ("/proc/**", "/proc/1/root/"),
+            ("/**", "/proc/self/cwd/x"),
+            ("/proc/**", "/proc/1/task/1/root/etc/shadow"),
+            ("/proc/**", "/proc/thread-self/root/etc/shadow"),
+            ("/proc/**", "/proc/*/r*t/etc/shadow"),
+            ("/proc/**", "/proc/1/environ"),
+            ("/proc/**", "/proc/1/task/1/environ"),
+            ("/proc/**", "/proc/1/*"),
+            ("/proc/**", "/proc/1/fd/3"),
+            ("/proc/**", "/proc/kcore"),
         ] {
             assert!(!pattern(text).covers(&named(path)), "{text} {path}");
         }
@@ -399,6 +493,11 @@ mod tests {
             ("/home/*/.ssh/**", "~/.ssh"),
             ("/root/**", "x"),
             ("~/secret", "secret"),
+            ("/etc/shadow*", "/proc/self/root/etc/shadow"),
+            ("/etc/shadow*", "/proc/self/root/../etc/shadow"),
+            ("/etc/shadow*", "/p*/1/r*/etc/shadow"),
+            ("/etc/shadow*", "/proc/1/cwd/shadow"),
+            ("**/.env", "/proc/1/root/srv/.env"),
         ] {
             assert!(pattern(text).may_meet(&named(path)), "{text} {path}");
         }
@@ -416,6 +515,25 @@ mod tests {
         assert!(pattern("/etc/shadow*").may_meet(&somewhere));
         let there = NamedPath::new("shadow", From::Directory("/etc"));
         assert!(pattern("/etc/shadow*").may_meet(&there));
+    }
+
+    #[test]
+    fn trees_that_are_covered() {
+        for (path, expected) in [
+            ("/proc/sys", true),
+            ("/proc/1/fd", true),
+            ("/proc/1/net", true),
+            ("/proc", false),
+            ("/proc/1", false),
+            ("/proc/*", false),
+            ("/proc/1/task", false),
+            ("/proc/1/task/2", false),
+            ("/proc/1/root", false),
+            ("/proc/1/cwd", false),
+        ] {
+            let found = pattern("/proc/**").covers_below(&named(path));
+            assert_eq!(found, expected, "{path}");
+        }
     }
 
     #[test]

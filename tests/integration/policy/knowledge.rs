@@ -71,7 +71,7 @@ fn no_known_way_through_a_wildcard_is_left() {
 const CAREFUL_SETS: &str = r#"{"limits": {"deny_substrings": []}, "rules": [{"action": "allow",
     "sudo": true, "reads": ["linux", "text", "systemd", "network", "packages", "docker",
     "kubernetes", "storage", "git", "web", "database", "security", "clouds"],
-    "paths": ["/var/**"]}]}"#;
+    "paths": ["/var/**", "/proc/**"]}]}"#;
 
 /// Each case stands beside a command that differs in what makes it harmful alone.
 #[test]
