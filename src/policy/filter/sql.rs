@@ -1,7 +1,7 @@
-//! One statement of SQL that only reads, as `psql -c` and `mysql -e` take it.
+//! Statements of SQL that only read, as `psql -c` and `mysql -e` take them.
 //!
-//! Owns the words and functions that may stand in it, and refuses what is not one plain
-//! SELECT, SHOW, EXPLAIN or DESCRIBE: a second statement, a comment, a backslash (psql and
+//! Owns the words and functions that may stand in them, and refuses each that is no plain
+//! SELECT, SHOW, EXPLAIN or DESCRIBE: a comment, a backslash (psql and
 //! mysql read commands there), a word that writes, locks or names a file, a function that
 //! is not known to compute only, a table that holds passwords. Functions, operators and
 //! views that somebody made on the server are not seen here. Called by the reader.
@@ -13,16 +13,42 @@ pub(crate) enum Dialect {
     Mysql,
 }
 
-/// Whether this is one statement that only reads.
+/// Whether these are statements that only read, with a `;` behind each but the last.
 pub(crate) fn is_plain(text: &str, dialect: Dialect) -> bool {
     let text = text.trim_matches(' ');
     if dialect == Dialect::Postgres && text.starts_with('\\') {
         return is_listing(text);
     }
+    let all = statements(text.strip_suffix(';').unwrap_or(text));
+    all.into_iter().all(|each| is_statement(each, dialect))
+}
+
+/// Cut at each `;` outside quotes. In what only reads no quote is escaped, so that the client
+/// and the server cut at the same places: [`tokens`] refuses a backslash, a comment and a `$`.
+fn statements(text: &str) -> Vec<&str> {
+    let mut quote = None;
+    text.split(|c| match (quote, c) {
+        (Some(open), c) => {
+            if c == open {
+                quote = None;
+            }
+            false
+        }
+        (None, ';') => true,
+        (None, c) => {
+            quote = matches!(c, '\'' | '"' | '`').then_some(c);
+            false
+        }
+    })
+    .collect()
+}
+
+fn is_statement(text: &str, dialect: Dialect) -> bool {
+    let text = text.trim_matches(' ');
     let text = match (dialect, text.strip_suffix("\\G")) {
         // The client's own way to end a statement.
         (Dialect::Mysql, Some(rest)) => rest,
-        _ => text.strip_suffix(';').unwrap_or(text),
+        _ => text,
     };
     let Some(tokens) = tokens(text, dialect) else {
         return false;
@@ -267,6 +293,7 @@ mod tests {
             "\\l+",
             "\\df public.*",
             "select 1",
+            "select 1; select 'a;b' ;show max_connections;",
             "select count(*) from pg_stat_activity",
             "SELECT query, calls, total_exec_time, mean_exec_time FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 10;",
             "select pid, state, now()-query_start, query from pg_stat_activity where state <> 'idle'",
@@ -281,6 +308,8 @@ mod tests {
         }
         for text in [
             "SHOW PROCESSLIST",
+            "show global status like 'Threads_connected'; show variables like 'max_%';",
+            "show processlist; show replica status\\G",
             "SHOW FULL PROCESSLIST\\G",
             "SHOW GLOBAL STATUS LIKE 'Threads%'",
             "SHOW CREATE TABLE shop.orders",
@@ -307,6 +336,11 @@ mod tests {
             "\\dSSS",
             "delete from orders",
             "select 1; drop table x",
+            "select 'a'; delete from x; select ''",
+            "select 1;; select 1",
+            "select 1; \\! id",
+            "; delete from x",
+            "select ';' from x; truncate y",
             "select pg_read_file('/etc/passwd')",
             "select pg_catalog.pg_read_file('/x')",
             "select \"pg_read_file\"('/x')",
@@ -348,6 +382,10 @@ mod tests {
             "SELECT load_file('/etc/passwd')",
             "SELECT /*!50000 1 */",
             "SELECT * FROM mysql.user",
+            "SELECT 1; SELECT * FROM mysql.user",
+            "SELECT 1\\G; source /x",
+            "SELECT `a;b`; SET GLOBAL x=1",
+            "SELECT 1; delimiter x",
             "SELECT * FROM `mysql`.`user`",
             "SELECT * FROM user",
             "SELECT * FROM db STRAIGHT_JOIN user",

@@ -7,7 +7,7 @@
 //! command  := simple | compound { SP redirect }
 //! compound := "{" list "}" | "(" list ")"
 //!           | "if" list "then" list { "elif" list "then" list } ["else" list] "fi"
-//!           | "for" NAME "in" { literal } ";" "do" list "done"
+//!           | "for" NAME "in" { literal | "$(seq" NUMBERS ")" } ";" "do" list "done"
 //! ```
 //!
 //! A `for` is read once for each of its words, with the word in place of the variable, so
@@ -284,7 +284,10 @@ impl<'t> Reader<'t> {
             if Self::ends_word(self.byte(0)) {
                 break;
             }
-            values.push(self.word(Place::Value).text.into_owned());
+            match self.counted() {
+                Some(numbers) => values.extend(numbers),
+                None => values.push(self.word(Place::Value).text.into_owned()),
+            }
         }
         self.takes(";");
         self.lines();
@@ -312,6 +315,17 @@ impl<'t> Reader<'t> {
             }
         }
         all
+    }
+
+    /// `$(seq FIRST LAST)` among the words of a `for`: its numbers, which are known before it runs.
+    fn counted(&mut self) -> Option<Vec<String>> {
+        let (inside, after) = self.rest().strip_prefix("$(")?.split_once(')')?;
+        let words: Vec<&str> = inside.split(' ').filter(|word| !word.is_empty()).collect();
+        let numbers =
+            meaning::sequence(&words).filter(|_| Self::ends_word(after.bytes().next()))?;
+        self.at = self.text.len() - after.len();
+        self.words += numbers.len();
+        Some(numbers)
     }
 
     /// What may follow a compound command: nothing that opens a file.

@@ -45,6 +45,37 @@ const PATTERN_OPTIONS: &[&str] = &[
     "-iregex",
 ];
 
+/// What `seq LAST`, `seq FIRST LAST` or `seq FIRST STEP LAST` prints, of whole numbers without a
+/// sign or a zero in front; `None` for nothing, and for more than a thousand, far beyond what a
+/// text may have.
+pub(crate) fn sequence(words: &[&str]) -> Option<Vec<String>> {
+    let [program, numbers @ ..] = words else {
+        return None;
+    };
+    let plain = |text: &&str| text.len() <= 9 && (**text == *"0" || !text.starts_with('0'));
+    let number = |text: &&str| {
+        text.parse::<usize>()
+            .ok()
+            .filter(|_| plain(text) && !text.starts_with('+'))
+    };
+    let numbers: Vec<usize> = numbers.iter().map(number).collect::<Option<_>>()?;
+    let (first, step, last) = match numbers.as_slice() {
+        [last] => (1, 1, *last),
+        [first, last] => (*first, 1, *last),
+        [first, step, last] => (*first, *step, *last),
+        _ => return None,
+    };
+    if *program != "seq" || step == 0 || first > last || (last - first) / step >= 1000 {
+        return None;
+    }
+    Some(
+        (first..=last)
+            .step_by(step)
+            .map(|n| n.to_string())
+            .collect(),
+    )
+}
+
 /// Programs whose operands are URLs.
 const CLIENTS_OF_URLS: &[&str] = &["curl", "wget"];
 

@@ -215,7 +215,7 @@ impl Policy {
         }
         match &assessment.parsed {
             Err(refusal) => {
-                let attempts = remedy::of_faults(text, &refusal.faults);
+                let attempts = remedy::text::of_faults(text, &refusal.faults);
                 denial.details.rewrite = self.rewrite(subject, attempts);
                 if refusal.faults.len() > 1 {
                     let found = refusal.faults.iter().map(|fault| DenialFault {
@@ -231,7 +231,7 @@ impl Policy {
                 let denied = denied.filter(|(_, finding)| finding.action == Action::Deny);
                 let denied: Vec<_> = denied.collect();
                 if let [(command, finding)] = denied.as_slice() {
-                    let attempts = remedy::of_command(text, parsed, command);
+                    let attempts = remedy::command::of_command(text, parsed, command);
                     denial.details.rewrite = self.rewrite(subject, attempts);
                     if matches!(finding.code, Code::HazardOption | Code::HazardWord)
                         && endless::follows(command)
@@ -248,7 +248,9 @@ impl Policy {
                         found: shortened(&command.text),
                     });
                     denial.details.faults = faults.collect();
-                    let attempts = remedy::behind_cd(text, parsed).into_iter().collect();
+                    let attempts = remedy::command::behind_cd(text, parsed)
+                        .into_iter()
+                        .collect();
                     denial.details.rewrite = self.rewrite(subject, attempts);
                 }
             }

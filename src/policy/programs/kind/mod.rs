@@ -14,7 +14,7 @@ use self::forms::{
     is_loopback, is_number, is_revision, is_text_format, is_yq_path, names_a_host,
     socket_names_a_host,
 };
-use self::sites::{is_bare_site, is_line, is_plain_header, is_plain_url};
+use self::sites::{is_bare_site, is_line, is_plain_header, is_plain_url, is_resolved_here};
 use self::variables::is_form_assignment;
 use crate::policy::filter::awk;
 use crate::policy::programs::effects::Effects;
@@ -93,6 +93,10 @@ pub(crate) enum Kind {
     Header,
     /// Printable characters, with no `@` in front, which means a file.
     Line,
+    /// The same with a `=`: behind `--data-urlencode`, an `@` without one means a file too.
+    Field,
+    /// `HOST:PORT:ADDRESS` of `curl --resolve`, where the address is this host's own.
+    Resolve,
     /// What `curl -w` prints: no `@` in front, and nothing that writes a file.
     WriteOut,
     /// Scripts with a checker of their own.
@@ -167,6 +171,8 @@ impl Kind {
             "site" => Self::Site,
             "header" => Self::Header,
             "line" => Self::Line,
+            "field" => Self::Field,
+            "resolve" => Self::Resolve,
             "writeout" => Self::WriteOut,
             "awk" => Self::Awk,
             "sed" => Self::Sed,
@@ -308,6 +314,8 @@ impl Kind {
             Self::Site => is_plain_url(text) || is_bare_site(text),
             Self::Header => is_line(text) && is_plain_header(text),
             Self::Line => is_line(text),
+            Self::Field => is_line(text) && text.contains('='),
+            Self::Resolve => is_resolved_here(text),
             Self::WriteOut => !text.starts_with('@') && !text.contains("%output"),
             Self::Assignment => text
                 .split_once('=')
@@ -354,6 +362,9 @@ mod tests {
             ("header", "Host: example.com"),
             ("header", "X-Forwarded-Proto: https"),
             ("line", "Mozilla/5.0 (X11)"),
+            ("field", "query=up == 0"),
+            ("resolve", "example.com:443:127.0.0.1"),
+            ("resolve", "example.com:443:[::1]"),
             ("writeout", "%{http_code}\n"),
             ("assignment", "LC_ALL=C.UTF-8"),
             ("assignment", "TZ=Europe/Berlin"),
@@ -417,6 +428,12 @@ mod tests {
             ("header", "X-HTTP-Method-Override: DELETE"),
             ("header", "Host: a\r\nDELETE / HTTP/1.1"),
             ("line", "@x"),
+            ("field", "x@/etc/shadow"),
+            ("field", "@/etc/shadow=x"),
+            ("resolve", "example.com:443:192.0.2.1"),
+            ("resolve", "example.com:443:127.0.0.1,192.0.2.1"),
+            ("resolve", "*:443:127.0.0.1"),
+            ("resolve", "-example.com:443"),
             ("writeout", "@/etc/shadow"),
             ("writeout", "%output{/tmp/x}a"),
             ("assignment", "LD_PRELOAD=/x.so"),

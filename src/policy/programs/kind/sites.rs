@@ -3,6 +3,8 @@
 //! Owns the forms that a described `curl` or `wget` takes: no user, no file, no other scheme,
 //! nothing that these programs expand. Called by the kinds.
 
+use crate::policy::programs::kind::forms::is_loopback;
+
 pub(crate) fn is_plain_url(text: &str) -> bool {
     let rest = text
         .strip_prefix("http://")
@@ -37,6 +39,23 @@ pub(crate) fn is_bare_site(text: &str) -> bool {
 pub(crate) fn is_line(text: &str) -> bool {
     // A line break in a header would begin another request.
     !text.starts_with('@') && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+}
+
+/// `HOST:PORT:ADDRESS` with one address, which is this host's own. A `+` or `-` before it, a `*`
+/// and further addresses mean more (curl(1), `--resolve`).
+pub(crate) fn is_resolved_here(text: &str) -> bool {
+    let mut parts = text.splitn(3, ':');
+    let (Some(host), Some(port), Some(address)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
+    let inside = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
+    host.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && host.bytes().all(plain)
+        && !port.is_empty()
+        && port.bytes().all(|b| b.is_ascii_digit())
+        && address != "localhost"
+        && is_loopback(inside.unwrap_or(address))
 }
 
 pub(crate) fn is_plain_header(text: &str) -> bool {

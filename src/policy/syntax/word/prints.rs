@@ -213,6 +213,8 @@ fn date(words: &[&str]) -> Prints {
                     // Names of days and months, in the language of the login.
                     Some('a' | 'A' | 'b' | 'B' | 'h') if !first => 2,
                     Some('b' | 'B' | 'h') => 2,
+                    // With a blank in the place of a zero.
+                    Some('e' | 'k' | 'l') if !first => 2,
                     _ => return Prints::Anything,
                 }
             }
@@ -282,6 +284,8 @@ mod tests {
             ("date -d @-99999999999 +%F", Prints::Anything),
             ("date '+%F %T'", Prints::Text),
             ("date +%d/%b/%Y", Prints::Text),
+            ("date '+%b %e'", Prints::Text),
+            ("date +%e", Prints::Anything),
             ("date +-%d", Prints::Anything),
             ("date +..", Prints::Anything),
             ("date +%Y..", Prints::Anything),
