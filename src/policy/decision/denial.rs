@@ -5,12 +5,29 @@
 //! policy; read by `task`, `mcp` and `audit`.
 
 use crate::model::names::CommandHash;
+use crate::policy::decision::does;
 use crate::policy::decision::kind::{Kind, Rewrite};
 use crate::policy::decision::reason::Code;
+use crate::policy::hazard::Hazard;
+use crate::policy::programs::reading::Unknown;
 use crate::policy::source::Line;
+use crate::policy::syntax::command::Word;
 
 /// How a denial begins that came after the permit.
 const CHANGED: &str = "The policy was changed while this command waited, so it was judged anew.";
+
+/// Longest quotation of a command in a sentence, in characters.
+const QUOTE_MAX: usize = 200;
+
+const UNKNOWN: &str = "Nothing is known of what this word does, and no rule spells it out";
+const VERB_HINT: &str =
+    "Use a subcommand that only reads, or ask the operator to allow exactly this command";
+const SCRIPT: &str = "This may do more than read, compute and print, and no rule spells it out";
+const SCRIPT_HINT: &str = "Reduce it to what reads, computes and prints, or ask the operator to allow exactly this \
+    command";
+const ADDED: &str =
+    "What xargs adds nobody knows before it runs, and here it could be any file or option";
+const ADDED_HINT: &str = "Name the files, or use find DIR -name 'PATTERN' -exec PROGRAM {} +";
 
 /// Why a question came back without a yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +130,61 @@ impl Denial {
         .into();
     }
 
+    /// The same, of a word that no rule grants.
+    pub(in crate::policy::decision) fn because_of(&mut self, words: &[Word<'_>], hazard: Hazard) {
+        let Some(program) = words.get(hazard.program) else {
+            return;
+        };
+        let Some(word) = words.get(hazard.word) else {
+            return self.to_narrow(ADDED, ADDED_HINT);
+        };
+        self.position = Some(word.start);
+        self.why = hazard.code.why().into();
+        match does::beyond_reading(words, hazard.word) {
+            _ if hazard.code == Code::HazardPath => {}
+            Some(phrases) => self.beyond_reading(&phrases),
+            None => self.not_known(words, hazard),
+        }
+        self.why = match hazard.word == hazard.program {
+            true => format!("{}: {}.", self.why, quoted(&program.text)).into(),
+            false => format!(
+                "{}: {} of {}.",
+                self.why,
+                quoted(&word.shown()),
+                quoted(&program.text)
+            )
+            .into(),
+        };
+    }
+
+    /// The same, of a word that no description lists.
+    fn not_known(&mut self, words: &[Word<'_>], hazard: Hazard) {
+        let Some((unknown, left_out)) = does::not_known(words, hazard.word) else {
+            return;
+        };
+        // What is said of sed is more.
+        if hazard.code == Code::HazardSedScript {
+            return;
+        }
+        let (why, hint) = match (unknown, left_out) {
+            (_, Some(reason)) => {
+                self.why = format!("Not granted unless a rule spells it out ({reason})").into();
+                return;
+            }
+            (Unknown::Script, _) => (SCRIPT, SCRIPT_HINT),
+            (Unknown::Verb, _) => (UNKNOWN, VERB_HINT),
+            _ => (UNKNOWN, hazard.code.hint()),
+        };
+        self.why = why.into();
+        self.hint = [hint, ". ", self.kind().advice(), "."].concat().into();
+    }
+
+    fn to_narrow(&mut self, why: &str, hint: &str) {
+        self.details.kind = Some(Kind::Narrow);
+        self.why = [why, "."].concat().into();
+        self.hint = [hint, ". ", Kind::Narrow.advice(), "."].concat().into();
+    }
+
     /// That of a command that would be allowed if it were given nothing to read.
     pub(in crate::policy::decision) fn for_what_it_reads(self) -> Self {
         Self {
@@ -188,6 +260,14 @@ impl Denial {
 
     pub fn trail(&self) -> &Trail {
         &self.trail
+    }
+}
+
+/// A text of the command's own, in single quotes, cut where it gets long.
+pub(in crate::policy::decision) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTE_MAX) {
+        None => format!("'{text}'"),
+        Some((end, _)) => format!("'{}…'", text.get(..end).unwrap_or_default()),
     }
 }
 

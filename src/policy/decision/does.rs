@@ -9,7 +9,7 @@ use crate::policy::Policy;
 use crate::policy::programs::effects::Effects;
 use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
-use crate::policy::programs::reading::{Reading, What};
+use crate::policy::programs::reading::{Reading, Unknown, What};
 use crate::policy::syntax::command::{self, Simple, Word};
 use crate::policy::syntax::lexer;
 
@@ -118,9 +118,24 @@ pub(in crate::policy::decision) fn beyond_reading(
     let reading = level.reading.as_ref()?;
     match role.what {
         What::Unknown(_) => None,
-        What::Program => phrases(reading.effects()?),
+        What::Program => phrases(reading.effects().unwrap_or(role.effects)),
         _ => phrases(role.effects),
     }
+}
+
+/// Why a word is not known, and for what reason it was left out on purpose, if it was.
+pub(in crate::policy::decision) fn not_known(
+    words: &[Word<'_>],
+    word: usize,
+) -> Option<(Unknown, Option<&'static str>)> {
+    let invocation = Invocation::of(words);
+    let (level, role) = invocation.role(word);
+    let reading = invocation.levels.get(level)?.reading.as_ref()?;
+    let What::Unknown(why) = role?.what else {
+        return None;
+    };
+    let reason = reading.form.reason_without(&words.get(word)?.text);
+    Some((why, reason))
 }
 
 /// What one of some kinds is called, what several are, and which kinds.

@@ -358,8 +358,8 @@ impl Code {
                 "syntax:dollar",
                 "Variables are not expanded, and \"$(COMMAND)\" only in double quotes behind text that \
                  is no option, for echo, and where it prints numbers, dates or names (pgrep, date +%F)",
-                "Write the value out; use printenv NAME for a variable; put a literal $ in single \
-                 quotes; have pgrep print one number (-o); run any other COMMAND in its own call",
+                "Write the value out: run COMMAND by itself and put what it printed in its place; use \
+                 printenv NAME for a variable; put a literal $ in single quotes; use pgrep -o for one number",
             ),
             Self::Backtick => (
                 "syntax:backtick",
@@ -385,7 +385,8 @@ impl Code {
             Self::Glob => (
                 "syntax:glob",
                 "File name wildcards are not expanded here",
-                "Name the files, or use find DIR -name 'PATTERN' with the pattern in quotes",
+                "Name the files, or use find DIR -name 'PATTERN' with the pattern in quotes, and \
+                 -exec PROGRAM {} \\; in place of a for over files",
             ),
             Self::Tilde => (
                 "syntax:tilde",
@@ -465,8 +466,8 @@ impl Code {
             Self::Loop => (
                 "syntax:reserved-word",
                 "A while, an until or a for without words has no end that can be told before",
-                "Write the rounds out, or use for NAME in with the words; ssh_run_async waits for \
-                 long commands",
+                "Write the rounds out, or use for NAME in with the words; let awk go over lines; \
+                 ssh_run_async waits for long commands",
             ),
             Self::Case => (
                 "syntax:reserved-word",
@@ -493,7 +494,8 @@ impl Code {
             Self::EvalBuiltin => (
                 "syntax:eval-builtin",
                 "A builtin of some shell that evaluates an operand or changes the shell itself",
-                "Use a program that only reads; test, [ and printf are accepted without -v",
+                "Use a program that only reads; for set -e join with &&, for export write LC_ALL=C \
+                 before the command; test, [ and printf are accepted without -v",
             ),
         }
     }

@@ -21,20 +21,28 @@ pub(crate) struct DeniedPaths {
 }
 
 impl DeniedPaths {
+    /// With `below`, also for a directory in whose depths such a file may be read.
     pub(crate) fn hold_for(
         &self,
         words: &[Word<'_>],
         invocation: &Invocation<'_>,
         from: From<'_>,
+        below: bool,
     ) -> bool {
         // Behind a wrapper that is not known, every word is looked at.
         invocation
             .levels
             .iter()
-            .any(|level| self.hold_for_level(level, words, from))
+            .any(|level| self.hold_for_level(level, words, from, below))
     }
 
-    fn hold_for_level(&self, level: &Level<'_>, words: &[Word<'_>], from: From<'_>) -> bool {
+    fn hold_for_level(
+        &self,
+        level: &Level<'_>,
+        words: &[Word<'_>],
+        from: From<'_>,
+        below: bool,
+    ) -> bool {
         let own = words.get(level.range.clone()).unwrap_or_default();
         let program = own.first().map_or("", |word| &*word.text);
         // A shell's text that was not understood: its wildcards are wildcards.
@@ -43,10 +51,11 @@ impl DeniedPaths {
             let mut words = own.iter().skip(1);
             return words.any(|word| self.named_in(word, from, is_code));
         };
+        let is_tree = |kind: &Kind| below && (reading.deep || *kind == Kind::Tree);
         // Without a path, `ls` reads where it stands.
         let here = reading
             .here
-            .is_some_and(|kind| self.hold(".", from, *kind == Kind::Tree));
+            .is_some_and(|kind| self.hold(".", from, is_tree(kind)));
         let mut words = reading.roles.iter().zip(own);
         here || words.any(|(role, word)| match role.what {
             What::Value { kind, text, .. } | What::Operand { kind, text }
@@ -55,9 +64,9 @@ impl DeniedPaths {
                 // A wildcard is marked in the whole word only.
                 let text = match word.globs.is_empty() {
                     true => text.to_owned(),
-                    false => path_pattern::text_of(word),
+                    false => path_pattern::text_of_denied(word),
                 };
-                self.hold(&text, from, reading.deep || *kind == Kind::Tree)
+                self.hold(&text, from, is_tree(kind))
             }
             What::Unknown(_) => self.named_in(word, from, is_code),
             _ => false,
@@ -66,7 +75,7 @@ impl DeniedPaths {
 
     /// Of a word that nothing is known of.
     fn named_in(&self, word: &Word<'_>, from: From<'_>, is_code: bool) -> bool {
-        let mut text = path_pattern::text_of(word);
+        let mut text = path_pattern::text_of_denied(word);
         if is_code {
             text = text.replace(['*', '?'], EXPANDED.encode_utf8(&mut [0; 4]));
         }

@@ -50,15 +50,10 @@ impl Rules {
     ) -> Finding {
         let words = &command.words;
         let mut places = command.directory.alternatives().iter().map(place);
-        let denial = self
-            .denial(subject, words, invocation)
-            .or_else(|| places.find_map(|from| self.denied_path(subject, words, invocation, from)))
-            .or_else(|| {
-                // Behind `cd /etc &&`, `cat shadow` is `cat /etc/shadow`.
-                let all = placed(words, invocation, &command.directory);
-                let mut all = all.iter();
-                all.find_map(|words| self.denial(subject, words, &Invocation::of(words)))
-            });
+        let named = self.named_denial(subject, command, invocation);
+        let denial = named.or_else(|| {
+            places.find_map(|from| self.denied_path(subject, words, invocation, from, true))
+        });
         if let Some(id) = denial {
             return Finding::denied(self.denials.get(id).map(|denied| denied.line));
         }
@@ -120,12 +115,43 @@ impl Rules {
         words: &[Word<'_>],
         invocation: &Invocation<'_>,
         from: From<'_>,
+        below: bool,
     ) -> Option<usize> {
         let mut entries = self.denied_paths.iter();
         let found = entries.find(|entry| {
-            self.denial_is_for(entry.id, subject) && entry.hold_for(words, invocation, from)
+            self.denial_is_for(entry.id, subject) && entry.hold_for(words, invocation, from, below)
         });
         found.map(|entry| entry.id)
+    }
+
+    /// Whether a command that is denied is so only for what lies below a directory that it reads.
+    pub(crate) fn denies_only_below(&self, subject: &Subject<'_>, command: &Simple<'_>) -> bool {
+        let words = &command.words;
+        let invocation = Invocation::of(words);
+        let holds = |below: bool| {
+            let mut places = command.directory.alternatives().iter().map(place);
+            places.any(|from| {
+                let held = self.denied_path(subject, words, &invocation, from, below);
+                held.is_some()
+            })
+        };
+        self.named_denial(subject, command, &invocation).is_none() && holds(true) && !holds(false)
+    }
+
+    /// The first deny rule that holds for what a command says, wherever it starts.
+    fn named_denial(
+        &self,
+        subject: &Subject<'_>,
+        command: &Simple<'_>,
+        invocation: &Invocation<'_>,
+    ) -> Option<usize> {
+        let words = &command.words;
+        self.denial(subject, words, invocation).or_else(|| {
+            // Behind `cd /etc &&`, `cat shadow` is `cat /etc/shadow`.
+            let all = placed(words, invocation, &command.directory);
+            let mut all = all.iter();
+            all.find_map(|words| self.denial(subject, words, &Invocation::of(words)))
+        })
     }
 
     /// Of the words that are there: an allow, an ask, or why there is none.

@@ -9,7 +9,7 @@
 //! host's business. Called by the rules and the deny rules.
 
 use crate::policy::rule::glob::{self, Glob, Token};
-use crate::policy::syntax::command::Word;
+use crate::policy::syntax::command::{NUMBER, Word};
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
@@ -203,6 +203,14 @@ pub(crate) fn text_of(word: &Word<'_>) -> String {
     }
 }
 
+/// The same for a denial, with a [`NUMBER`] as it is.
+pub(crate) fn text_of_denied(word: &Word<'_>) -> String {
+    let text = text_of(word);
+    let each = text.chars().zip(word.text.chars());
+    let kept = |(c, own)| if own == NUMBER { own } else { c };
+    each.map(kept).collect()
+}
+
 /// Whether a word of a command has a `..` component.
 pub(crate) fn climbs(text: &str) -> bool {
     text.split('/').any(|component| component == "..")
@@ -289,9 +297,7 @@ impl PathPattern {
             {
                 false
             }
-            Component::One { tokens, .. } => {
-                glob::overlap(tokens, &wild_tokens(&glob::fold_text(name)))
-            }
+            Component::One { tokens, .. } => may_be(tokens, &glob::fold_text(name)),
         };
         let from = |components: &[Component]| {
             if below {
@@ -333,6 +339,28 @@ impl PathPattern {
             (at < self.components.len() || names.is_empty()) && from(tail)
         })
     }
+}
+
+/// Whether a name may become one that these tokens take. What the host puts in the place of one
+/// [`NUMBER`] is digits: a run of them that is longer than the tokens has one that a star takes,
+/// and that could be left out, so that no more need to be tried.
+fn may_be(tokens: &[Token], name: &str) -> bool {
+    let Some((before, after)) = name
+        .split_once(NUMBER)
+        .filter(|_| name.matches(NUMBER).count() == 1 && tokens.len() <= glob::MIXED_MAX)
+    else {
+        return glob::overlap(
+            tokens,
+            &wild_tokens(&name.replace(NUMBER, WILD.encode_utf8(&mut [0; 4]))),
+        );
+    };
+    let (before, after) = (wild_tokens(before), wild_tokens(after));
+    let digit = glob::tokens("[0-9 ,\n]");
+    (0..=tokens.len()).any(|count| {
+        let digits: Vec<Token> = digit.iter().cloned().cycle().take(count).collect();
+        let name = [before.as_slice(), &digits, &after].concat();
+        glob::overlap(tokens, &name)
+    })
 }
 
 /// A name, with a star for what the host expands.
@@ -510,6 +538,27 @@ mod tests {
             ("/home/*/.ssh/**", "/srv/.ssh/x"),
         ] {
             assert!(!pattern(text).may_meet(&named(path)), "{text} {path}");
+        }
+        // Digits that the host puts there.
+        let numbered = |text: &str| named(&text.replace('N', &NUMBER.to_string()));
+        for (text, path) in [
+            ("/var/log/sa15", "/var/log/saN"),
+            ("/var/log/sa*5", "/var/log/saN"),
+            ("/proc/[0-9]*/environ", "/proc/N/environ"),
+            ("/proc/12345678901234/environ", "/proc/N/environ"),
+            ("**/*.key", "/x/N.key"),
+            ("**/?", "/x/N"),
+            ("**/a.key", "/x/aN.Nkey"),
+        ] {
+            assert!(pattern(text).may_meet(&numbered(path)), "{text} {path}");
+        }
+        for (text, path) in [
+            ("/var/log/sa1x", "/var/log/saN"),
+            ("**/*.key", "/x/N"),
+            ("**/.env", "N"),
+            ("/proc/self/environ", "/proc/N/environ"),
+        ] {
+            assert!(!pattern(text).may_meet(&numbered(path)), "{text} {path}");
         }
         let somewhere = NamedPath::new("shadow", From::Somewhere);
         assert!(pattern("/etc/shadow*").may_meet(&somewhere));

@@ -15,7 +15,7 @@ pub(crate) mod purpose;
 pub(crate) mod sudo;
 
 use crate::model::names::CommandHash;
-use crate::policy::decision::denial::{Chain, ChainPart, Denial, DenialFault, Trail};
+use crate::policy::decision::denial::{Chain, ChainPart, Denial, DenialFault, Trail, quoted};
 use crate::policy::decision::does;
 use crate::policy::decision::endless;
 use crate::policy::decision::judge::authorised::question::NeedsApproval;
@@ -37,8 +37,6 @@ use crate::policy::syntax::command::{Input, Parsed, Refusal, Simple, Word};
 use crate::policy::syntax::{lexer, render, shell_text};
 use crate::policy::{Policy, filter};
 
-/// Longest quotation of a command in a sentence, in characters.
-const QUOTE_MAX: usize = 200;
 /// What helps where a rule lets a program read, and not go on for ever.
 const FOLLOWS_HINT: &str = "It goes on until it is ended: ask for what there is now (tail -n 50, journalctl -n 50, vmstat 1 5), \
     or ask the operator to allow that (also: [follows] in the rule), then start it with ssh_run_async.";
@@ -182,19 +180,17 @@ impl Policy {
         }
     }
 
-    /// Whether the rules deny no command of it but for what a wildcard may stand for.
-    fn only_wildcards_are_denied(
-        &self,
-        subject: &Subject<'_>,
+    /// Whether the rules deny no command of it but such as this holds for.
+    fn denies_only(
         assessment: &Assessment<'_>,
+        mut holds: impl FnMut(&Simple<'_>) -> bool,
     ) -> bool {
         let Ok(parsed) = &assessment.parsed else {
             return false;
         };
         let each = parsed.commands.iter().zip(&assessment.findings);
         let mut denied = each.filter(|(_, finding)| finding.code == Code::DenyRule);
-        assessment.denied_whole.is_none()
-            && denied.all(|(command, _)| self.denies_wildcards_of(subject, command))
+        assessment.denied_whole.is_none() && denied.all(|(command, _)| holds(command))
     }
 
     /// What helps: all faults, another spelling, whether the program is known at all.
@@ -205,10 +201,20 @@ impl Policy {
         assessment: &Assessment<'_>,
         denial: &mut Denial,
     ) {
-        if denial.code == Code::DenyRule && self.only_wildcards_are_denied(subject, assessment) {
-            denial.details.kind = Some(Kind::Rewrite);
-            let hint = [remedy::NAME_THE_FILES, ". ", Kind::Rewrite.advice(), "."];
-            denial.hint = hint.concat().into();
+        if denial.code == Code::DenyRule {
+            let wildcards = |command: &Simple<'_>| self.denies_wildcards_of(subject, command);
+            let below = |command: &Simple<'_>| self.rules.denies_only_below(subject, command);
+            let helps = if Self::denies_only(assessment, wildcards) {
+                Some((Kind::Rewrite, remedy::NAME_THE_FILES))
+            } else if Self::denies_only(assessment, below) {
+                Some((Kind::Narrow, remedy::GO_FURTHER_DOWN))
+            } else {
+                None
+            };
+            if let Some((kind, hint)) = helps {
+                denial.details.kind = Some(kind);
+                denial.hint = [hint, ". ", kind.advice(), "."].concat().into();
+            }
         }
         if denial.kind() == Kind::Stop || assessment.hit.is_some() {
             return;
@@ -347,28 +353,8 @@ impl Assessment<'_> {
         denial.position = Some(command.start);
         if let Some(hazard) = self.findings.get(index).and_then(|found| found.hazard)
             && denial.code == hazard.code
-            && let (Some(word), Some(program)) = (
-                command.words.get(hazard.word),
-                command.words.get(hazard.program),
-            )
         {
-            denial.position = Some(word.start);
-            denial.why = hazard.code.why().into();
-            if hazard.code != Code::HazardPath
-                && let Some(phrases) = does::beyond_reading(&command.words, hazard.word)
-            {
-                denial.beyond_reading(&phrases);
-            }
-            denial.why = match hazard.word == hazard.program {
-                true => format!("{}: {}.", denial.why, quoted(&program.text)).into(),
-                false => format!(
-                    "{}: {} of {}.",
-                    denial.why,
-                    quoted(&word.shown()),
-                    quoted(&program.text)
-                )
-                .into(),
-            };
+            denial.because_of(&command.words, hazard);
         }
         if parsed.commands.len() > 1 {
             let part = quoted(&command.text);
@@ -479,13 +465,5 @@ fn shortened(text: &str) -> Box<str> {
     match line.char_indices().nth(FOUND_MAX) {
         None => line.into(),
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()).into(),
-    }
-}
-
-/// A text of the command's own, in single quotes, cut where it gets long.
-fn quoted(text: &str) -> String {
-    match text.char_indices().nth(QUOTE_MAX) {
-        None => format!("'{text}'"),
-        Some((end, _)) => format!("'{}…'", text.get(..end).unwrap_or_default()),
     }
 }

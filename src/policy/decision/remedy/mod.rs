@@ -30,6 +30,10 @@ impl Policy {
 pub(crate) const NAME_THE_FILES: &str = "A wildcard in it may stand for a file that the policy denies: name the files that are \
     meant, or write more of their names";
 
+/// What helps where it holds for a file below a directory that is read.
+pub(crate) const GO_FURTHER_DOWN: &str = "It reads what lies below a directory, and somewhere there the policy denies a file: \
+    name the directories or files that are meant";
+
 impl Policy {
     /// Whether a command is denied only for what its wildcards may stand for.
     pub(crate) fn denies_wildcards_of(&self, subject: &Subject<'_>, command: &Simple<'_>) -> bool {

@@ -19,6 +19,11 @@ impl Kind {
         let form = || self.takes(&text.replace([NUMBER, NAME], "1"));
         match self {
             Self::Text => true,
+            // awk reads escapes in it, and nothing else.
+            Self::AwkVariable => {
+                self.takes(&text.replace([NUMBER, NAME, TEXT], "1"))
+                    && !text.starts_with([NUMBER, NAME, TEXT])
+            }
             Self::Number | Self::Pid | Self::Name | Self::Unit | Self::Host | Self::Peer => {
                 numbers && form()
             }
@@ -46,6 +51,8 @@ mod tests {
         };
         for (kind, text) in [
             ("text", "T"),
+            ("awk-variable", "d=T"),
+            ("awk-variable", "pid=1"),
             ("number", "1"),
             ("number", "+1M"),
             ("pid", "1"),
@@ -59,6 +66,8 @@ mod tests {
         for (kind, text) in [
             ("number", "N"),
             ("pid", "T"),
+            ("awk-variable", "N=x"),
+            ("awk-variable", "N"),
             ("path", "1"),
             ("path", "N"),
             ("path", "/var/T"),
