@@ -16,6 +16,8 @@ use crate::cli::commands::{
 use crate::cli::{Outcome, Selection, Settings, User};
 use crate::config::{Environment, LoadError, Loaded, Snapshot, load};
 use crate::model::names::{HostAlias, InputError, Tag};
+use crate::model::threads::Maker;
+use crate::ssh::host_keys::trust::Reach;
 use crate::ssh::{self, SshError};
 use crate::startup::accounts;
 use crate::startup::identity::{self, IdentityError};
@@ -66,14 +68,19 @@ pub(crate) fn run(
     (fingerprint, all_types): (Option<&str>, bool),
 ) -> Outcome {
     match prepare(alone, settings, environment, hosts) {
-        Ok((snapshot, aliases)) => {
+        Ok(Prepared {
+            snapshot,
+            aliases,
+            resolvers,
+        }) => {
             let agent = environment.setting("SSH_AUTH_SOCK").map(Path::new);
+            let reach = Reach { agent, resolvers };
             let snapshot = Arc::new(snapshot);
             match (hosts, aliases.as_slice()) {
                 (Selection::Aliases(_), [alias]) => {
-                    commands::trust::run(&snapshot, alias, (fingerprint, all_types), agent)
+                    commands::trust::run(&snapshot, alias, (fingerprint, all_types), &reach)
                 }
-                (_, aliases) => commands::trust_many::run(&snapshot, aliases, agent),
+                (_, aliases) => commands::trust_many::run(&snapshot, aliases, &reach),
             }
         }
         Err(refusal) => {
@@ -83,13 +90,21 @@ pub(crate) fn run(
     }
 }
 
-/// The configuration, with the process confined to what `trust` needs.
+/// What there is to do, in a process that is confined to what that needs.
+struct Prepared {
+    snapshot: Snapshot,
+    aliases: Vec<HostAlias>,
+    /// Of the threads that look names up, which may do less than this one.
+    resolvers: Maker,
+}
+
+/// Reads the configuration and closes the sandbox.
 fn prepare(
     alone: SingleThreaded,
     settings: &Settings,
     environment: &Environment,
     hosts: &Selection,
-) -> Result<(Snapshot, Vec<HostAlias>), Refusal> {
+) -> Result<Prepared, Refusal> {
     let dirs = directories(settings);
     let Loaded { snapshot, .. } = load(&dirs, environment).map_err(Refusal::Configuration)?;
     let aliases = chosen(&snapshot, hosts)?;
@@ -109,7 +124,7 @@ fn prepare(
         .write
         .extend(home.and_then(|directory| directory.handle()));
     let proof = Proof::before(&dirs, Some(&snapshot));
-    sandbox::close(
+    let confined = sandbox::close(
         &alone,
         &Demand::of(settings),
         identity,
@@ -120,7 +135,11 @@ fn prepare(
     proof.after().map_err(Refusal::Hidden)?;
     // Names are looked up on threads of their own.
     alone.end();
-    Ok((snapshot, aliases))
+    Ok(Prepared {
+        snapshot,
+        aliases,
+        resolvers: confined.resolvers,
+    })
 }
 
 /// The hosts that are meant, each once, in the order of the file or of the line.

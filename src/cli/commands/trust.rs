@@ -5,14 +5,13 @@
 
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::cli::Outcome;
 use crate::cli::commands::output::say;
 use crate::config::Snapshot;
 use crate::model::names::HostAlias;
-use crate::ssh::host_keys::trust::{Offer, TrustError, Trusted, Wanted, describe, fetch};
+use crate::ssh::host_keys::trust::{Offer, Reach, TrustError, Trusted, Wanted, describe, fetch};
 use crate::ssh::host_keys::{PublicKey, RecordName};
 
 /// Longest answer read from a person, in bytes.
@@ -53,9 +52,9 @@ pub(crate) fn run(
     snapshot: &Arc<Snapshot>,
     alias: &HostAlias,
     which: (Option<&str>, bool),
-    agent: Option<&Path>,
+    reach: &Reach<'_>,
 ) -> Outcome {
-    match attempt(snapshot, alias, which, agent) {
+    match attempt(snapshot, alias, which, reach) {
         Ok(Trusted::Added(_)) => {
             let file = snapshot.dirs().known_hosts_file(snapshot.known_hosts());
             say(&format!("added to {}", file.display()));
@@ -76,14 +75,14 @@ fn attempt(
     snapshot: &Arc<Snapshot>,
     alias: &HostAlias,
     (fingerprint, all_types): (Option<&str>, bool),
-    agent: Option<&Path>,
+    reach: &Reach<'_>,
 ) -> Result<Trusted, Refusal> {
     let wanted = match fingerprint {
         _ if all_types => Wanted::Every,
         Some(fingerprint) => Wanted::Named(fingerprint),
         None => Wanted::One,
     };
-    let offer = fetch(snapshot, alias, agent, wanted)?;
+    let offer = fetch(snapshot, alias, reach, wanted)?;
     let new = show(&offer)?;
     // Also where it was added by an earlier run of the same line, which must end as that did.
     let already = |key: &PublicKey| offer.is_on_record(key) && named(key, fingerprint);

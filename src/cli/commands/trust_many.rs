@@ -6,7 +6,6 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -18,7 +17,9 @@ use crate::config::Snapshot;
 use crate::model::names::HostAlias;
 use crate::model::text::visible;
 use crate::ssh::host_keys::PublicKey;
-use crate::ssh::host_keys::trust::{Offer, TrustError, Trusted, Wanted, fetch, size_and_type};
+use crate::ssh::host_keys::trust::{
+    Offer, Reach, TrustError, Trusted, Wanted, fetch, size_and_type,
+};
 
 /// Most hosts that are connected to at a time.
 const AT_ONCE: usize = 32;
@@ -35,12 +36,8 @@ enum Found {
 }
 
 /// Fetches, shows, asks once, adds.
-pub(crate) fn run(
-    snapshot: &Arc<Snapshot>,
-    aliases: &[HostAlias],
-    agent: Option<&Path>,
-) -> Outcome {
-    let found = match fetch_all(snapshot, aliases, agent) {
+pub(crate) fn run(snapshot: &Arc<Snapshot>, aliases: &[HostAlias], reach: &Reach<'_>) -> Outcome {
+    let found = match fetch_all(snapshot, aliases, reach) {
         Ok(found) => found,
         Err(error) => {
             say(&format!("cannot start a thread: {error}"));
@@ -117,7 +114,7 @@ fn add_all(snapshot: &Arc<Snapshot>, new: &[(&HostAlias, &Offer, &PublicKey)]) -
 fn fetch_all(
     snapshot: &Arc<Snapshot>,
     aliases: &[HostAlias],
-    agent: Option<&Path>,
+    reach: &Reach<'_>,
 ) -> io::Result<Vec<Found>> {
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
@@ -128,7 +125,7 @@ fn fetch_all(
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     aliases.get(at).map(|alias| (at, alias))
                 } {
-                    let one = examine(snapshot, alias, agent);
+                    let one = examine(snapshot, alias, reach);
                     let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                     found.push((at, one));
                 }
@@ -143,8 +140,8 @@ fn fetch_all(
     Ok(found.into_iter().map(|(_, found)| found).collect())
 }
 
-fn examine(snapshot: &Arc<Snapshot>, alias: &HostAlias, agent: Option<&Path>) -> Found {
-    let offer = match fetch(snapshot, alias, agent, Wanted::One) {
+fn examine(snapshot: &Arc<Snapshot>, alias: &HostAlias, reach: &Reach<'_>) -> Found {
+    let offer = match fetch(snapshot, alias, reach, Wanted::One) {
         Ok(offer) => offer,
         Err(error) => return Found::Failed(error),
     };

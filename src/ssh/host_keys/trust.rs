@@ -71,6 +71,14 @@ impl fmt::Display for TrustError {
 
 impl std::error::Error for TrustError {}
 
+/// With what a host is reached.
+pub(crate) struct Reach<'a> {
+    /// The agent's socket, for jump hosts whose entries say `agent: true`.
+    pub agent: Option<&'a Path>,
+    /// Of the threads that look names up.
+    pub resolvers: Maker,
+}
+
 /// The keys that a host presents, and what known_hosts says of each.
 pub(crate) struct Offer {
     snapshot: Arc<Snapshot>,
@@ -87,11 +95,11 @@ pub(crate) struct Offer {
 pub(crate) fn fetch(
     snapshot: &Arc<Snapshot>,
     alias: &HostAlias,
-    agent: Option<&Path>,
+    reach: &Reach<'_>,
     wanted: Wanted<'_>,
 ) -> Result<Offer, TrustError> {
     let host = snapshot.host(alias).ok_or(TrustError::UnknownHost)?;
-    let keys = presented_keys(snapshot, host, agent, wanted)?;
+    let keys = presented_keys(snapshot, host, reach, wanted)?;
     let file = known_hosts_bytes(snapshot).map_err(TrustError::KnownHosts)?;
     Ok(Offer {
         snapshot: Arc::clone(snapshot),
@@ -172,16 +180,16 @@ pub(crate) enum Wanted<'f> {
 fn presented_keys(
     snapshot: &Arc<Snapshot>,
     host: &Host,
-    agent: Option<&Path>,
+    reach: &Reach<'_>,
     wanted: Wanted<'_>,
 ) -> Result<Vec<PublicKey>, TrustError> {
-    let resolver = Resolver::new(Maker::default());
+    let resolver = Resolver::new(reach.resolvers.clone());
     let means = Means {
         snapshot,
         resolver: &resolver,
         logins: &Logins::default(),
         known_hosts: &KnownHostsCache::default(),
-        agent,
+        agent: reach.agent,
         unlocked: &Unlocked::default(),
         bastions: None,
         operator: None,

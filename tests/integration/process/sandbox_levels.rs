@@ -471,6 +471,46 @@ fn threads_that_look_names_up_have_a_filter_of_their_own() {
     assert_eq!(maker, narrowed);
 }
 
+/// `trust` talks to hosts that nobody knows yet, and asks the same name servers for them: who
+/// read the hosts' names was started by a thread with a filter of its own.
+#[test]
+fn trust_looks_names_up_on_such_threads_too() {
+    let fleet = Fleet::of(&["web1", "web2"]);
+    // Whether anybody answers there does not matter.
+    let host = |alias| format!("  - {{alias: {alias}, host: localhost, credentials: fleet}}\n");
+    let servers = format!("hosts:\n{}{}", host("web1"), host("web2"));
+    fleet.setup.write("servers.yml", &servers);
+    let scratch = Scratch::new("trust");
+    let trace = scratch.path().join("trace");
+    for hosts in ["web1", "--all"] {
+        let program = fleet.setup.command();
+        let mut traced = Command::new(tool("strace"));
+        traced.args(["-f", "-qq", "-o"]).arg(&trace);
+        traced.args(["-e", "trace=openat,seccomp,/^clone"]);
+        traced.arg(program.get_program()).args(["trust", hosts]);
+        traced.env_clear().stdin(Stdio::null());
+        for (name, value) in program.get_envs() {
+            traced.env(name, value.unwrap());
+        }
+        let output = traced.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let text = fs::read_to_string(&trace).unwrap();
+        let of = |call: &str| call.split_whitespace().next().unwrap().to_owned();
+        let first = of(&text);
+        // Landlock's rules name the file, too (O_PATH).
+        let read = |call: &&str| call.contains("\"/etc/hosts\"") && !call.contains("O_PATH");
+        let reader = text.lines().find(read);
+        let started = format!(" = {}", of(reader.unwrap()));
+        let starter = text
+            .lines()
+            .find(|call| call.contains("clone") && call.ends_with(&started));
+        let maker = of(starter.unwrap());
+        assert_ne!(maker, first, "{hosts}");
+        let narrowed = |call: &str| call.contains("SECCOMP_SET_MODE_FILTER") && of(call) == maker;
+        assert!(text.lines().any(narrowed), "{hosts}: {text}");
+    }
+}
+
 #[test]
 fn a_reload_cannot_widen_the_sandbox() {
     let fleet = Fleet::of(&["web1", "web2"]);
