@@ -2,7 +2,7 @@
 #
 #   docker build -t mcp-ssh-orchestrator .
 #   docker run -i --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges \
-#     --memory=256m --network=... \
+#     --memory=64m --network=... \
 #     -v /etc/mcp-ssh/config:/app/config:ro -v /etc/mcp-ssh/keys:/app/keys:ro \
 #     -v /etc/mcp-ssh/secrets:/app/secrets:ro mcp-ssh-orchestrator
 #

@@ -75,6 +75,8 @@ fn variables_and_options_are_those_of_the_program() {
 fn a_container_has_the_same_memory_everywhere() {
     for (file, limit) in [
         ("README.md", "--memory=64m"),
+        ("Dockerfile", "--memory=64m"),
+        ("server.json", "\"--memory\", \"value\": \"64m\""),
         ("deploy/compose/compose.yaml", "mem_limit: 64m"),
         (
             "deploy/kubernetes/mcp-ssh-orchestrator.yaml",
@@ -110,22 +112,14 @@ fn the_pod_is_confined() {
     assert_eq!(pod.matches("readOnly: true").count(), 3);
 }
 
-/// The fields that the schemas of the registry and of bundles require, and one version.
+/// One version, one name and one program; that they are well formed is `schemas`' matter.
 #[test]
-fn registry_entries_have_what_their_schemas_require() {
+fn registry_entries_are_of_this_program() {
     let json = |file: &str| serde_json::from_str::<Value>(&read(file)).unwrap();
     let version = env!("CARGO_PKG_VERSION");
     let server = json("server.json");
-    for field in ["$schema", "name", "description", "version", "packages"] {
-        assert!(!server[field].is_null(), "{field}");
-    }
     assert_eq!(server["version"], version);
-    // Longer ones are refused by the registry.
-    assert!(server["description"].as_str().unwrap().len() <= 100);
-    let (space, name) = server["name"].as_str().unwrap().split_once('/').unwrap();
-    assert!(space.contains('.') && !name.contains('/'));
     let package = &server["packages"][0];
-    assert_eq!(package["transport"]["type"], "stdio");
     let image = package["identifier"].as_str().unwrap();
     assert!(image.ends_with(&format!(":{version}")), "{image}");
     let label = format!(
@@ -138,16 +132,6 @@ fn registry_entries_have_what_their_schemas_require() {
     );
 
     let bundle = json("deploy/registry/mcpb-manifest.json");
-    for field in [
-        "manifest_version",
-        "name",
-        "version",
-        "description",
-        "author",
-        "server",
-    ] {
-        assert!(!bundle[field].is_null(), "{field}");
-    }
     assert_eq!(bundle["version"], version);
     assert_eq!(bundle["server"]["type"], "binary");
     let command = bundle["server"]["mcp_config"]["command"].as_str().unwrap();
