@@ -160,7 +160,7 @@ cross_for() {
     compiler=$processor-linux-gnu-gcc
     [ -e "/usr/$processor-linux-gnu/lib/libc.a" ] ||
         install_packages "gcc-${processor/_/-}-linux-gnu" "libc6-dev-$architecture-cross" >/dev/null
-    cross=("CC_$under=$compiler" "AR_$under=$processor-linux-gnu-ar" "CARGO_TARGET_${under^^}_LINKER=$compiler")
+    cross=("CC_$under=$compiler" "AR_$under=$processor-linux-gnu-ar" "CARGO_TARGET_${under^^}_LINKER=$root/scripts/static-pie" "STATIC_PIE_CC=$compiler")
     [ -d "$(rustc --print sysroot)/lib/rustlib/$1" ] || rustup target add "$1"
 }
 

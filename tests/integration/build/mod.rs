@@ -3,5 +3,6 @@
 mod corpus_replay;
 mod harness;
 mod invisible_characters;
+mod linking;
 mod openssl;
 mod vendored_fixes;
