@@ -2,16 +2,15 @@
 
 use std::process::ExitCode;
 
-use mcp_ssh_orchestrator::{Outcome, RecordingAllocator, SingleThreaded, run};
+use mcp_ssh_orchestrator::{RecordingAllocator, SingleThreaded, cannot_run, run};
 
 #[global_allocator]
 static ALLOCATOR: RecordingAllocator = RecordingAllocator;
 
 fn main() -> ExitCode {
-    // Cannot fail here: nothing has run before. There would be no way to go on, or to say so
-    // in the log's form.
+    // Nothing has run before: it fails only where something else runs this program.
     match SingleThreaded::at_start() {
         Ok(alone) => run(alone, std::env::args_os()).into(),
-        Err(_) => Outcome::Problems.into(),
+        Err(error) => cannot_run(&error).into(),
     }
 }

@@ -47,6 +47,16 @@ pub fn run(alone: SingleThreaded, args: impl IntoIterator<Item = OsString>) -> O
     }
 }
 
+/// Says why not even the arguments were read.
+pub fn cannot_run(error: &io::Error) -> Outcome {
+    if io::stderr().is_terminal() {
+        say(&error.to_string());
+    } else {
+        Audit::to_stderr().emit(Record::error("start_failed", error));
+    }
+    Outcome::Problems
+}
+
 fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -> Outcome {
     let settings = options.settings;
     match options.command {

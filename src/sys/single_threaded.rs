@@ -23,12 +23,16 @@ impl SingleThreaded {
         if MADE.swap(true, Ordering::SeqCst) {
             return Err(io::Error::other("the process was started already"));
         }
-        // unshare(2): with these flags it changes nothing for a process of one thread and is
-        // EINVAL for any other. Where a container's own filter does not let it through, what
-        // is left is the order of `main`.
+        // unshare(2): with this flag it changes nothing for a process of one thread and is
+        // EINVAL for any other. (gVisor answers EINVAL to the neighbours CLONE_VM and
+        // CLONE_SIGHAND in any case.) Where a container's own filter does not let it through,
+        // what is left is the order of `main`.
         // SAFETY: takes a number.
-        match Errno::result(unsafe { libc::unshare(libc::CLONE_SIGHAND | libc::CLONE_VM) }) {
-            Err(Errno::EINVAL) => Err(io::Error::other("the process has more than one thread")),
+        match Errno::result(unsafe { libc::unshare(libc::CLONE_THREAD) }) {
+            Err(Errno::EINVAL) => Err(io::Error::other(
+                "the process has more than one thread before its first line, as an emulated \
+                 processor gives it (qemu-user): use the program for this machine's own",
+            )),
             Ok(_) | Err(_) => Ok(Self(PhantomData)),
         }
     }

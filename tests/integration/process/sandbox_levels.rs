@@ -254,6 +254,22 @@ fn what_the_sandbox_hides_is_found_at_the_start() {
     );
 }
 
+/// Under qemu-user it has threads that are not its own.
+#[test]
+fn who_is_not_alone_says_so() {
+    let fleet = Fleet::of(&["web1"]);
+    for args in [&[][..], &["--version"]] {
+        let not_alone = answering(libc::SYS_unshare, Vec::new(), libc::EINVAL);
+        let output = without(&fleet.setup, not_alone, args);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let records = records(&output);
+        assert_eq!(records.len(), 1, "{records:?}");
+        assert_eq!(records[0]["msg"], "start_failed");
+        let error = records[0]["error"].as_str().unwrap();
+        assert!(error.contains("more than one thread"), "{error}");
+    }
+}
+
 /// gVisor has no openat2(2), and older profiles hide it: links are refused all the same.
 #[test]
 fn it_serves_where_there_is_no_openat2() {
