@@ -12,6 +12,7 @@ use crate::policy::programs::effects::Effects;
 use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Role, Unknown, What};
+use crate::policy::rule::path_pattern;
 use crate::policy::rule::word_pattern::Freedom;
 use crate::policy::syntax::command::Word;
 
@@ -106,11 +107,17 @@ impl Judged<'_, '_> {
         }
         let text = &*self.words.get(word)?.text;
         let (level, role) = self.invocation.role(word);
+        // `cat /proc/*` does not mean `/proc/1/root/etc/shadow`.
+        let led_away = freedom == Freedom::Begun
+            && path_pattern::is_led_away(&path_pattern::text_of(self.words.get(word)?));
         let Some(role) = role else {
-            let free = freedom == Freedom::Free;
-            return (free && says_more(text)).then_some(Code::HazardUndescribed);
+            let more = freedom == Freedom::Free && says_more(text);
+            return (more || led_away).then_some(Code::HazardUndescribed);
         };
         match role.what {
+            What::Value { kind, .. } | What::Operand { kind, .. } if led_away && kind.is_read() => {
+                Some(Code::HazardPath)
+            }
             // What another program runs is named by the rule, never by a wildcard.
             What::Program if level > 0 => Some(Code::HazardWrapper),
             What::Program => None,

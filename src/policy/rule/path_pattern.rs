@@ -70,6 +70,15 @@ pub(crate) enum From<'d> {
 /// Stands for a character that the host expands within one component.
 const WILD: char = glob::EXPANDED;
 
+/// Directories that are one and the same on most hosts: by FHS 3.0 section 5.13, and where
+/// `/usr` is immutable (ostree). A denial of one holds for the other.
+const SAME: &[(&[&str], &[&str])] = &[
+    (&["var", "run"], &["run"]),
+    (&["var", "lock"], &["run", "lock"]),
+    (&["var", "home"], &["home"]),
+    (&["var", "roothome"], &["root"]),
+];
+
 /// Directories that are nobody's home.
 const NO_HOMES: &[&str] = &[
     "bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr",
@@ -187,6 +196,24 @@ fn extended(components: &[String]) -> Vec<String> {
 }
 
 impl NamedPath {
+    /// The other names that it has by [`SAME`].
+    fn others(&self) -> impl Iterator<Item = Self> {
+        let pairs = SAME.iter().flat_map(|(one, two)| [(one, two), (two, one)]);
+        let root = self.base == Base::Root;
+        pairs.filter(move |_| root).filter_map(|(known, other)| {
+            let (head, rest) = self.components.split_at_checked(known.len())?;
+            let begins = head
+                .iter()
+                .zip(*known)
+                .all(|(name, known)| may_be(name, known));
+            let names = other.iter().map(|name| (*name).to_owned());
+            begins.then(|| Self {
+                base: self.base,
+                components: names.chain(rest.iter().cloned()).collect(),
+            })
+        })
+    }
+
     /// Whether it is the login's home itself, where keys are.
     pub(crate) fn is_home(&self) -> bool {
         self.base == Base::Home && self.components.is_empty()
@@ -214,6 +241,17 @@ pub(crate) fn text_of_denied(word: &Word<'_>) -> String {
 /// Whether a word of a command has a `..` component.
 pub(crate) fn climbs(text: &str) -> bool {
     text.split('/').any(|component| component == "..")
+}
+
+/// Whether a path of a word ([`text_of`]) leads out of where it begins by a link of the
+/// kernel, or to what a process holds.
+pub(crate) fn is_led_away(text: &str) -> bool {
+    let path = NamedPath::new(text, From::Somewhere);
+    let in_proc = |first: Option<&str>| first == Some("proc");
+    let first = text.split('/').find(|name| !matches!(*name, "" | "."));
+    text.starts_with('/')
+        && (path.base != Base::Root
+            || (in_proc(first) && !in_proc(path.components.first().map(String::as_str))))
 }
 
 impl PathPattern {
@@ -279,12 +317,12 @@ impl PathPattern {
 
     /// Whether the path may be one of these files, in any case of its letters.
     pub(crate) fn may_meet(&self, path: &NamedPath) -> bool {
-        self.meets(path, false)
+        self.meets(path, false) || path.others().any(|other| self.meets(&other, false))
     }
 
     /// Whether one of these files may lie below the path.
     pub(crate) fn may_lie_below(&self, path: &NamedPath) -> bool {
-        self.meets(path, true)
+        self.meets(path, true) || path.others().any(|other| self.meets(&other, true))
     }
 
     fn meets(&self, path: &NamedPath, below: bool) -> bool {
@@ -526,6 +564,10 @@ mod tests {
             ("/etc/shadow*", "/p*/1/r*/etc/shadow"),
             ("/etc/shadow*", "/proc/1/cwd/shadow"),
             ("**/.env", "/proc/1/root/srv/.env"),
+            ("/run/secrets/**", "/var/run/secrets/x"),
+            ("/var/run/secrets/**", "/run/secrets/x"),
+            ("/home/*/.ssh/**", "/var/home/core/.ssh/id_rsa"),
+            ("/root/**", "/var/r*/x"),
         ] {
             assert!(pattern(text).may_meet(&named(path)), "{text} {path}");
         }
@@ -564,6 +606,19 @@ mod tests {
         assert!(pattern("/etc/shadow*").may_meet(&somewhere));
         let there = NamedPath::new("shadow", From::Directory("/etc"));
         assert!(pattern("/etc/shadow*").may_meet(&there));
+    }
+
+    #[test]
+    fn paths_that_are_led_away() {
+        for (text, expected) in [
+            ("/proc/1/root/etc/shadow", true),
+            ("/./proc/1/environ", true),
+            ("/proc/1/status", false),
+            ("/var/log/x", false),
+            ("x", false),
+        ] {
+            assert_eq!(is_led_away(text), expected, "{text}");
+        }
     }
 
     #[test]

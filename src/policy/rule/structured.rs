@@ -7,6 +7,7 @@
 
 use crate::policy::hazard::wrappers;
 use crate::policy::rule::glob::{self, Glob, Token};
+use crate::policy::rule::path_pattern;
 use crate::policy::rule::word_pattern::{Freedom, climbs};
 use crate::policy::source::PathArgs;
 use crate::policy::syntax::lexer::Word;
@@ -207,10 +208,13 @@ impl PathWord {
 
     fn takes(&self, word: &Word<'_>) -> bool {
         let text = word.expanded();
+        let led_away = path_pattern::is_led_away(&path_pattern::text_of(word));
         !climbs(&word.text)
             && self.patterns.iter().any(|glob| {
                 let option = glob.literal_prefix().starts_with('-');
-                (option || !word.text.starts_with('-')) && glob.matches(&text)
+                (option || !word.text.starts_with('-'))
+                    && (!led_away || glob.is_literal())
+                    && glob.matches(&text)
             })
     }
 
@@ -278,6 +282,10 @@ mod tests {
         ] {
             assert!(!takes(&tail, refused), "{refused}");
         }
+        let process = structured(&[], false, &[1], &["/proc/*", "/proc/2/environ"]);
+        assert!(takes(&process, "x /proc/1/status"));
+        assert!(takes(&process, "x /proc/2/environ"));
+        assert!(!takes(&process, "x /proc/1/environ"));
         let copy = structured(&[], false, &[1, 2], &["/tmp/*", "/backup/*"]);
         assert!(takes(&copy, "x /tmp/a /backup/a"));
         assert!(!takes(&copy, "x /backup/a /tmp/a"));
