@@ -7,7 +7,7 @@
 use crate::policy::hazard::wrappers;
 use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
-use crate::policy::programs::reading::What;
+use crate::policy::programs::reading::{Role, What};
 use crate::policy::rule::glob::EXPANDED;
 use crate::policy::rule::path_pattern::{self, From, NamedPath, PathPattern};
 use crate::policy::syntax::command::Word;
@@ -47,10 +47,19 @@ impl DeniedPaths {
         let program = own.first().map_or("", |word| &*word.text);
         // A shell's text that was not understood: its wildcards are wildcards.
         let is_code = wrappers::is_interpreter(wrappers::base_name(program));
-        let Some(reading) = &level.reading else {
+        let any = || {
             let mut words = own.iter().skip(1);
-            return words.any(|word| self.named_in(word, from, is_code));
+            words.any(|word| self.named_in(word, from, is_code, below))
         };
+        let Some(reading) = &level.reading else {
+            return any();
+        };
+        // With a word that is not known, the others may mean something else: the members that
+        // `tar t` lists are the files that `tar c` reads.
+        let unknown = |role: &Role<'_>| matches!(role.what, What::Unknown(_));
+        if reading.roles.iter().any(unknown) && any() {
+            return true;
+        }
         let is_tree = |kind: &Kind| below && (reading.deep || *kind == Kind::Tree);
         // Without a path, `ls` reads where it stands.
         let here = reading
@@ -68,13 +77,12 @@ impl DeniedPaths {
                 };
                 self.hold(&text, from, is_tree(kind))
             }
-            What::Unknown(_) => self.named_in(word, from, is_code),
             _ => false,
         })
     }
 
     /// Of a word that nothing is known of.
-    fn named_in(&self, word: &Word<'_>, from: From<'_>, is_code: bool) -> bool {
+    fn named_in(&self, word: &Word<'_>, from: From<'_>, is_code: bool, below: bool) -> bool {
         let mut text = path_pattern::text_of_denied(word);
         if is_code {
             text = text.replace(['*', '?'], EXPANDED.encode_utf8(&mut [0; 4]));
@@ -82,10 +90,10 @@ impl DeniedPaths {
         let parts = text.split(['=', ':', ',', '\'', '"', ' ', '@', '<', '>', '(', ')']);
         // The letters of an option may be glued to a path.
         let glued = text.find(['/', '~']).and_then(|at| text.get(at..));
-        std::iter::once(text.as_str())
-            .chain(parts)
-            .chain(glued)
-            .any(|part| !part.is_empty() && self.hold(part, from, false))
+        // A directory may be read with what is below it.
+        let mut whole = std::iter::once(text.as_str()).chain(parts);
+        whole.any(|part| !part.is_empty() && self.hold(part, from, below))
+            || glued.is_some_and(|part| self.hold(part, from, false))
     }
 
     fn hold(&self, text: &str, from: From<'_>, below: bool) -> bool {
@@ -96,5 +104,46 @@ impl DeniedPaths {
                     && (pattern.is_placed() || path.is_home())
                     && pattern.may_lie_below(&path))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::syntax::lexer;
+
+    #[test]
+    fn what_may_name_a_denied_file() {
+        let denied = DeniedPaths {
+            id: 0,
+            paths: vec![PathPattern::parse("/etc/shadow*").unwrap()],
+        };
+        let holds = |command: &str| {
+            let parsed = lexer::parse(command, lexer::Options::default()).unwrap();
+            let words = &parsed.commands[0].words;
+            denied.hold_for(words, &Invocation::of(words), From::Home, true)
+        };
+        for command in [
+            "cat /etc/shadow",
+            "grep -r x /etc",
+            "tar czf - /etc/shadow",
+            "tar -cf - /etc",
+            "zip -r - /etc",
+            "mytool --from=/etc",
+            "mytool x:/etc/shadow",
+        ] {
+            assert!(holds(command), "{command}");
+        }
+        for command in [
+            "cat /etc/hosts",
+            "ls /etc",
+            "tar tf /x.tar etc/shadow",
+            "tar -cf - /srv",
+            "zip -r - src/",
+            "mytool /etc/nginx a/b/ 5/7",
+            "grep /etc/shadow /var/log/x",
+        ] {
+            assert!(!holds(command), "{command}");
+        }
     }
 }
