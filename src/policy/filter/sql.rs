@@ -1,4 +1,4 @@
-//! Statements of SQL that only read, as `psql -c` and `mysql -e` take them.
+//! Statements of SQL that only read, as `psql -c`, `mysql -e` and `sqlite3` take them.
 //!
 //! Owns the words and functions that may stand in them, and refuses each that is no plain
 //! SELECT, SHOW, EXPLAIN or DESCRIBE: a comment, a backslash (psql and
@@ -11,6 +11,7 @@
 pub(crate) enum Dialect {
     Postgres,
     Mysql,
+    Sqlite,
 }
 
 /// Whether these are statements that only read, with a `;` behind each but the last.
@@ -100,6 +101,7 @@ fn begins(words: &[&str], dialect: Dialect) -> bool {
     match words {
         ["show", rest @ ..] => match (dialect, rest) {
             (Dialect::Postgres, rest) => rest.len() <= 3,
+            (Dialect::Sqlite, _) => false,
             // SHOW GRANTS and SHOW CREATE USER print hashes.
             (Dialect::Mysql, ["create", what, ..]) => {
                 ["table", "view", "database", "schema", "trigger", "event"].contains(what)
@@ -191,7 +193,9 @@ fn tokens(text: &str, dialect: Dialect) -> Option<Vec<Token>> {
         match (byte, next) {
             (b'\\' | b';' | b'$' | b'#' | b'{' | b'}', _) | (b'-', Some(b'-')) => return None,
             (b'/', Some(b'*')) | (b'*', Some(b'/')) | (b':', Some(b'=')) => return None,
-            (b'`', _) if dialect == Dialect::Postgres => return None,
+            (b'`', _) if dialect != Dialect::Mysql => return None,
+            // There a name, of a function too, with anything in it: `[readfile]('/x')`.
+            (b'[' | b']', _) if dialect == Dialect::Sqlite => return None,
             (b'\'' | b'"' | b'`', _) => {
                 let length = bytes.get(at + 1..)?.iter().position(|b| *b == byte)?;
                 let inner = text.get(at + 1..at + 1 + length)?;
@@ -377,6 +381,19 @@ mod tests {
         ] {
             assert!(!is_plain(text, Dialect::Postgres), "{text}");
         }
+        for text in [
+            "select [readfile]('/etc/passwd')",
+            "select [writefile]('/x', 'y')",
+            "select ['], readfile('/etc/passwd') as [']",
+            "select `readfile`('/etc/passwd')",
+            "select \"readfile\"('/etc/passwd')",
+            "select load_extension('/x')",
+            "\\dt",
+            ".shell id",
+        ] {
+            assert!(!is_plain(text, Dialect::Sqlite), "{text}");
+        }
+        assert!(is_plain("select count(*) from \"orders\"", Dialect::Sqlite));
         for text in [
             "SELECT 1 INTO OUTFILE '/tmp/x'",
             "SELECT load_file('/etc/passwd')",

@@ -81,6 +81,7 @@ fn script(kind: &Kind, text: &str) -> bool {
         Kind::Jq => filter::is_plain_jq(text),
         Kind::Sql => sql::is_plain(text, sql::Dialect::Postgres),
         Kind::Mysql => sql::is_plain(text, sql::Dialect::Mysql),
+        Kind::Sqlite => sql::is_plain(text, sql::Dialect::Sqlite),
         _ => true,
     }
 }

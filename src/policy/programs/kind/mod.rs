@@ -105,9 +105,10 @@ pub(crate) enum Kind {
     Jq,
     /// A template of Go, over what a container is: secrets where it may show its variables.
     Template,
-    /// One statement, as psql and as mysql take it.
+    /// One statement, as psql, as mysql and as sqlite3 take it.
     Sql,
     Mysql,
+    Sqlite,
     /// A path into a document, for `yq`.
     YqPath,
     /// `NAME=VALUE` of a variable of awk.
@@ -150,6 +151,7 @@ impl Kind {
             "template" => Self::Template,
             "sql" => Self::Sql,
             "mysql" => Self::Mysql,
+            "sqlite" => Self::Sqlite,
             "plus" => Self::Plus,
             "pid" => Self::Pid,
             "unit" => Self::Unit,
@@ -245,7 +247,8 @@ impl Kind {
             | Self::Sed
             | Self::Jq
             | Self::Sql
-            | Self::Mysql => true,
+            | Self::Mysql
+            | Self::Sqlite => true,
             Self::Number => is_number(text),
             Self::Digits => !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()),
             Self::Word => !text.starts_with('-') && only(b"_.,:%@+=-~^"),
