@@ -27,7 +27,8 @@ const SCRIPT_HINT: &str = "Reduce it to what reads, computes and prints, or ask 
     command";
 const ADDED: &str =
     "What xargs adds nobody knows before it runs, and here it could be any file or option";
-const ADDED_HINT: &str = "Name the files, or use find DIR -name 'PATTERN' -exec PROGRAM {} +";
+const ADDED_HINT: &str =
+    "Write them out, or for files use find DIR -name 'PATTERN' -exec PROGRAM {} +";
 
 /// Why a question came back without a yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +137,7 @@ impl Denial {
             return;
         };
         let Some(word) = words.get(hazard.word) else {
-            return self.to_narrow(ADDED, ADDED_HINT);
+            return self.narrow(ADDED, ADDED_HINT);
         };
         self.position = Some(word.start);
         self.why = hazard.code.why().into();
@@ -179,7 +180,7 @@ impl Denial {
         self.hint = [hint, ". ", self.kind().advice(), "."].concat().into();
     }
 
-    fn to_narrow(&mut self, why: &str, hint: &str) {
+    fn narrow(&mut self, why: &str, hint: &str) {
         self.details.kind = Some(Kind::Narrow);
         self.why = [why, "."].concat().into();
         self.hint = [hint, ". ", Kind::Narrow.advice(), "."].concat().into();

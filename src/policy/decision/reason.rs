@@ -385,8 +385,7 @@ impl Code {
             Self::Glob => (
                 "syntax:glob",
                 "File name wildcards are not expanded here",
-                "Name the files, or use find DIR -name 'PATTERN' with the pattern in quotes, and \
-                 -exec PROGRAM {} \\; in place of a for over files",
+                "Name the files, or use find DIR -name 'PATTERN', and -exec PROGRAM {} \\; in place of a for over files",
             ),
             Self::Tilde => (
                 "syntax:tilde",
@@ -466,8 +465,7 @@ impl Code {
             Self::Loop => (
                 "syntax:reserved-word",
                 "A while, an until or a for without words has no end that can be told before",
-                "Write the rounds out, or use for NAME in with the words; let awk go over lines; \
-                 ssh_run_async waits for long commands",
+                "Write the rounds out, use for NAME in with the words, or let awk go over lines",
             ),
             Self::Case => (
                 "syntax:reserved-word",

@@ -12,6 +12,7 @@ mod limits_and_network;
 mod outputs;
 mod properties;
 mod remote;
+mod rewrites;
 mod sets;
 mod shells;
 mod support;

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use crate::cli::Outcome;
 use crate::cli::commands::output;
+use crate::policy::programs::description::Condition;
+use crate::policy::programs::effects::Effects;
 use crate::policy::programs::invocation::{Invocation, Level};
 use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Reading, Unknown, What};
@@ -14,7 +16,7 @@ use crate::policy::syntax::command::{self, Word};
 use crate::policy::syntax::lexer::{self, Options};
 
 pub(crate) fn run(text: &str) -> Outcome {
-    match lexer::parse(text, Options { globs: true }) {
+    match lexer::parse_through_shells(text, Options { globs: true }) {
         Ok(parsed) => {
             let mut out = String::new();
             let mut known = true;
@@ -58,17 +60,35 @@ fn explain(out: &mut String, level: &Level<'_>, words: &[&str]) -> bool {
     let Some(reading) = &level.reading else {
         let _ = writeln!(
             out,
-            "  {name}: not described: a wildcard grants it plain names only, a set never"
+            "  {name}: not described: a set never grants it, a wildcard with plain names only; spell \
+             the whole command out under commands"
         );
         return false;
     };
     let described = reading.description;
     let _ = writeln!(out, "  {name}: {}", described.source);
     for (role, word) in reading.roles.iter().zip(words).skip(1) {
-        let said = said(reading, &role.what, word);
+        let mut said = said(reading, &role.what, word);
+        if role.effects != Effects::READS && !matches!(role.what, What::Unknown(_)) {
+            said = format!("{said} ({})", role.effects);
+        }
         if !said.is_empty() {
             let word = command::shown(word);
             let _ = writeln!(out, "    {word:<24} {said}");
+        }
+    }
+    if reading.roles.len() > words.len() {
+        let _ = writeln!(
+            out,
+            "    words of its input       nobody sees them before it runs"
+        );
+    }
+    let all = reading.effects().unwrap_or(reading.together);
+    for condition in conditions(reading) {
+        // Only by what is not there: what is there was just said.
+        if condition.given.is_empty() && condition.effects.within(all) && !condition.with_operand {
+            let missing = condition.missing.join(", ");
+            let _ = writeln!(out, "    without {missing}: {}", condition.effects);
         }
     }
     if !reading.complete {
@@ -90,6 +110,26 @@ fn explain(out: &mut String, level: &Level<'_>, words: &[&str]) -> bool {
         ),
     };
     effects.is_some()
+}
+
+/// What is said of options of which none was given, of the program and of its subcommand.
+fn conditions<'r>(reading: &'r Reading<'_>) -> impl Iterator<Item = &'r Condition> {
+    let given = |names: &[&str]| {
+        reading.roles.iter().any(|role| match role.what {
+            What::Option(option) | What::Value { option, .. } => names.contains(&option),
+            _ => false,
+        })
+    };
+    let root = &reading.description.form;
+    let forms = [
+        Some(root),
+        Some(reading.form).filter(|form| !std::ptr::eq(*form, root)),
+    ];
+    let all = forms
+        .into_iter()
+        .flatten()
+        .flat_map(|form| &form.conditions);
+    all.filter(move |condition| !given(&condition.missing))
 }
 
 fn said(reading: &Reading<'_>, what: &What<'_>, word: &str) -> String {

@@ -48,6 +48,7 @@ pub(crate) fn of_faults(text: &str, faults: &[Fault]) -> Vec<Rewrite> {
         put(Some(text.replace("[[ ", "[ ").replace(" ]]", " ]")));
     }
     put(with_values(text));
+    put(without_bash(text));
     put(respelled_all(text, faults, Wildcards::Files));
     let quoted = respelled_all(text, faults, Wildcards::Text);
     put(quoted.filter(|quoted| !quotes_a_pattern_of_files(quoted)));
@@ -195,12 +196,8 @@ fn with_values(text: &str) -> Option<String> {
     }
     let mut new = rest.to_owned();
     for (name, value) in &values {
-        let again = [
-            format!("{name}="),
-            format!("for {name} "),
-            format!("read {name}"),
-        ];
-        if again.iter().any(|text| rest.contains(text)) {
+        let loops = [format!("for {name} "), format!("read {name}")];
+        if is_set(rest, name) || loops.iter().any(|text| rest.contains(text)) {
             return None;
         }
         let replaced = with_value(&new, name, value);
@@ -211,6 +208,14 @@ fn with_values(text: &str) -> Option<String> {
         new = replaced;
     }
     (!values.is_empty()).then_some(new)
+}
+
+/// Whether a command of the text begins with `NAME=`.
+fn is_set(text: &str, name: &str) -> bool {
+    text.match_indices(&format!("{name}=")).any(|(at, _)| {
+        let before = text.get(..at).unwrap_or_default().trim_end_matches(' ');
+        before.is_empty() || before.ends_with([';', '\n', '&', '|', '(', '{'])
+    })
 }
 
 /// `NAME=VALUE` with a `;` or a line break behind it, where the value needs no quotes.
@@ -231,6 +236,38 @@ fn assignment(text: &str) -> Option<(&str, &str, &str)> {
     let is_plain = !value.is_empty() && value.bytes().all(plain);
     (is_name && is_plain && !after.starts_with(";;"))
         .then(|| (name, value, after.get(1..).unwrap_or("")))
+}
+
+/// `timeout 3 bash -c '…/dev/tcp/HOST/PORT…'`: `nc -z -w 3 HOST PORT`, which asks the same.
+fn without_bash(text: &str) -> Option<String> {
+    let (before, rest) = text.split_once("bash -c ")?;
+    let quote = rest
+        .chars()
+        .next()
+        .filter(|quote| ['\'', '"'].contains(quote))?;
+    let (inside, after) = rest.get(1..)?.split_once(quote)?;
+    let (redirect, place) = inside.split_once("/dev/tcp/")?;
+    let (host, port) = place.split_once('/')?;
+    let name = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+    let plain = !host.is_empty() && !host.starts_with('-') && host.chars().all(name);
+    let number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    let only_opens = [
+        "<",
+        ">",
+        "exec 3<>",
+        "echo >",
+        "echo > ",
+        ": >",
+        ": > ",
+        "cat < /dev/null > ",
+        "cat </dev/null >",
+    ];
+    let (before, seconds) = match before.trim_end().rsplit_once("timeout ") {
+        Some((head, seconds)) if seconds.bytes().all(|b| b.is_ascii_digit()) => (head, seconds),
+        _ => (before, "5"),
+    };
+    (plain && number && only_opens.contains(&redirect))
+        .then(|| format!("{before}nc -z -w {seconds} {host} {port}{after}"))
 }
 
 /// The text with a value in the place of `$NAME` and `${NAME}`, wherever a shell would put it.
@@ -327,6 +364,29 @@ mod tests {
             ("{,a}", None),
         ] {
             assert_eq!(spelled(word).as_deref(), words, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_asked_without_bash() {
+        for (text, new) in [
+            (
+                "timeout 3 bash -c '</dev/tcp/10.0.0.5/5432' && echo open",
+                Some("nc -z -w 3 10.0.0.5 5432 && echo open"),
+            ),
+            (
+                "timeout 2 bash -c 'cat < /dev/null > /dev/tcp/db1/443'",
+                Some("nc -z -w 2 db1 443"),
+            ),
+            (
+                "bash -c \"echo > /dev/tcp/h/80\"; df",
+                Some("nc -z -w 5 h 80; df"),
+            ),
+            ("bash -c 'cat /etc/hosts > /dev/tcp/h/80'", None),
+            ("bash -c 'echo > /dev/tcp/h/80; id'", None),
+            ("bash -c '</dev/tcp/-x/80'", None),
+        ] {
+            assert_eq!(without_bash(text).as_deref(), new, "{text}");
         }
     }
 

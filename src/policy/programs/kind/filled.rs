@@ -24,7 +24,13 @@ impl Kind {
                 self.takes(&text.replace([NUMBER, NAME, TEXT], "1"))
                     && !text.starts_with([NUMBER, NAME, TEXT])
             }
-            Self::Number | Self::Pid | Self::Name | Self::Unit | Self::Host | Self::Peer => {
+            Self::Number
+            | Self::Pid
+            | Self::Name
+            | Self::Unit
+            | Self::Host
+            | Self::Peer
+            | Self::Atom => {
                 numbers && form()
             }
             Self::Word | Self::Object | Self::Names => names && form(),
@@ -56,6 +62,7 @@ mod tests {
             ("number", "1"),
             ("number", "+1M"),
             ("pid", "1"),
+            ("atom", "1"),
             ("object", "N"),
             ("path", "/proc/1/limits"),
             ("local", "/var/log/app-N.log"),
@@ -66,6 +73,7 @@ mod tests {
         for (kind, text) in [
             ("number", "N"),
             ("pid", "T"),
+            ("atom", "N"),
             ("awk-variable", "N=x"),
             ("awk-variable", "N"),
             ("path", "1"),
