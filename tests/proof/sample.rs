@@ -174,6 +174,9 @@ const TEXTS: &[&str] = &[
     "a*",
     "PATH",
     "/etc/*",
+    "probe.example:80:127.0.0.1",
+    "query=up == 0",
+    "select 1; select 'a;b'",
 ];
 
 /// Commands for programs that run one.
