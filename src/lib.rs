@@ -72,6 +72,6 @@ mod task;
 #[doc(hidden)]
 pub mod testing;
 
-pub use startup::{Outcome, cannot_run, run};
+pub use startup::{Outcome, run};
 pub use sys::out_of_memory::RecordingAllocator;
 pub use sys::single_threaded::SingleThreaded;

@@ -2,15 +2,11 @@
 
 use std::process::ExitCode;
 
-use mcp_ssh_orchestrator::{RecordingAllocator, SingleThreaded, cannot_run, run};
+use mcp_ssh_orchestrator::{RecordingAllocator, SingleThreaded, run};
 
 #[global_allocator]
 static ALLOCATOR: RecordingAllocator = RecordingAllocator;
 
 fn main() -> ExitCode {
-    // Nothing has run before: it fails only where something else runs this program.
-    match SingleThreaded::at_start() {
-        Ok(alone) => run(alone, std::env::args_os()).into(),
-        Err(error) => cannot_run(&error).into(),
-    }
+    run(SingleThreaded::at_start(), std::env::args_os()).into()
 }

@@ -37,24 +37,19 @@ const BY_HAND: &str = "This is a server for MCP clients: it speaks JSON-RPC on s
 and its log follows. End it with Ctrl-D. To try the configuration: 'mcp-ssh-orchestrator check', \
 'mcp-ssh-orchestrator plan ALIAS COMMAND'; for all commands: 'mcp-ssh-orchestrator help'.";
 
-/// Runs the program with its arguments, the program's name first.
-pub fn run(alone: SingleThreaded, args: impl IntoIterator<Item = OsString>) -> Outcome {
+/// Runs the program with its arguments, the program's name first. It is alone, since nothing
+/// has run before, unless something else runs it.
+pub fn run(alone: io::Result<SingleThreaded>, args: impl IntoIterator<Item = OsString>) -> Outcome {
+    let alone = match alone {
+        Ok(alone) => alone,
+        Err(error) => return refuse_company(&error),
+    };
     let environment = Environment::capture();
     let options = cli::parse(args, |name| environment.setting(name).map(OsStr::to_owned));
     match options {
         Ok(options) => dispatch(alone, options, environment),
         Err(error) => refuse_usage(&alone, &error),
     }
-}
-
-/// Says why not even the arguments were read.
-pub fn cannot_run(error: &io::Error) -> Outcome {
-    if io::stderr().is_terminal() {
-        say(&error.to_string());
-    } else {
-        Audit::to_stderr().emit(Record::error("start_failed", error));
-    }
-    Outcome::Problems
 }
 
 fn dispatch(alone: SingleThreaded, options: Options, environment: Environment) -> Outcome {
@@ -158,6 +153,16 @@ fn takes_colour() -> bool {
     io::stdout().is_terminal()
         && !process::variable_is_set("NO_COLOR")
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb" && !term.is_empty())
+}
+
+/// Says why not even the arguments were read.
+fn refuse_company(error: &io::Error) -> Outcome {
+    if io::stderr().is_terminal() {
+        say(&error.to_string());
+    } else {
+        Audit::to_stderr().emit(Record::error("start_failed", error));
+    }
+    Outcome::Problems
 }
 
 /// A person gets a sentence; the log of a server, where every line is JSON, a record.

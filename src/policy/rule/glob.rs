@@ -373,6 +373,20 @@ fn meet(left: &Token, right: &Token) -> bool {
     }
 }
 
+/// A name in which [`EXPANDED`] stands for what the host expands, with a star for that.
+pub(crate) fn expanded_tokens(name: &str) -> Vec<Token> {
+    let token = |c| match c {
+        EXPANDED => Token::Star,
+        c => Token::Text(c),
+    };
+    name.chars().map(token).collect()
+}
+
+/// Whether such a name may become this one.
+pub(crate) fn expands_to(name: &str, known: &str) -> bool {
+    name == known || (name.contains(EXPANDED) && overlap(&tokens(known), &expanded_tokens(name)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ pub(crate) mod decide;
 pub(crate) mod free_words;
 pub(crate) mod glob;
 pub(crate) mod gram_index;
+pub(crate) mod kernel_links;
 pub(crate) mod legacy_glob;
 pub(crate) mod path_pattern;
 pub(crate) mod reads;

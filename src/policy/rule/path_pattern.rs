@@ -9,6 +9,7 @@
 //! host's business. Called by the rules and the deny rules.
 
 use crate::policy::rule::glob::{self, Glob, Token};
+use crate::policy::rule::kernel_links::{self, End};
 use crate::policy::syntax::command::{NUMBER, Word};
 
 /// A compiled pattern.
@@ -110,10 +111,13 @@ impl NamedPath {
             // What follows a link begins where the link leads.
             if !components.is_empty()
                 && base == Base::Root
-                && let Some(led) = led_to(&components)
+                && let Some(end) = kernel_links::led_to(&components)
             {
                 components.clear();
-                base = led;
+                base = match end {
+                    End::Root => Base::Root,
+                    End::Somewhere => Base::Somewhere,
+                };
             }
             match component {
                 "" | "." => {}
@@ -126,73 +130,11 @@ impl NamedPath {
                 other => components.push(other.to_owned()),
             }
         }
-        if base == Base::Root && holds_anything(&components) {
+        if base == Base::Root && kernel_links::holds_anything(&components) {
             base = Base::Somewhere;
         }
         Self { base, components }
     }
-}
-
-/// What lies behind `/proc/PID`, and behind `/proc/PID/task/TID`; nothing if it is no such path.
-fn of_process(components: &[String]) -> &[String] {
-    let is_process = |name: &String| {
-        let number = name.bytes().all(|b| b.is_ascii_digit());
-        number || name.contains(WILD) || matches!(name.as_str(), "self" | "thread-self")
-    };
-    match components {
-        [proc, process, task, thread, rest @ ..]
-            if may_be(proc, "proc")
-                && is_process(process)
-                && may_be(task, "task")
-                && is_process(thread) =>
-        {
-            rest
-        }
-        [proc, process, rest @ ..] if may_be(proc, "proc") && is_process(process) => rest,
-        _ => &[],
-    }
-}
-
-fn may_be(name: &str, known: &str) -> bool {
-    name == known
-        || (name.contains(WILD) && glob::overlap(&glob::tokens(known), &wild_tokens(name)))
-}
-
-/// Where the kernel's own link at the end of the path leads, if there is one.
-fn led_to(components: &[String]) -> Option<Base> {
-    match of_process(components) {
-        [name] if name == "root" => Some(Base::Root),
-        [name] if may_be(name, "root") || may_be(name, "cwd") => Some(Base::Somewhere),
-        [name, _] if may_be(name, "fd") || may_be(name, "map_files") => Some(Base::Somewhere),
-        _ => None,
-    }
-}
-
-/// Whether what a process has open, in memory or in its variables is read there: that of no
-/// place, so that no pattern grants it.
-fn holds_anything(components: &[String]) -> bool {
-    match of_process(components) {
-        [name] => may_be(name, "environ") || may_be(name, "mem"),
-        [name, _] => may_be(name, "fd") || may_be(name, "map_files"),
-        _ => matches!(components, [proc, name] if may_be(proc, "proc") && name == "kcore"),
-    }
-}
-
-/// Whether all of a process, or what it calls its root, would be read with a tree.
-fn is_tree_of_processes(components: &[String]) -> bool {
-    let proc = components.first().is_some_and(|name| name == "proc");
-    let whole = match components.len() {
-        1 => true,
-        2 | 4 => of_process(components).is_empty() && !of_process(&extended(components)).is_empty(),
-        3 => components.last().is_some_and(|name| may_be(name, "task")),
-        _ => false,
-    };
-    proc && (whole || led_to(components).is_some())
-}
-
-fn extended(components: &[String]) -> Vec<String> {
-    let more = std::iter::once("x".to_owned());
-    components.iter().cloned().chain(more).collect()
 }
 
 impl NamedPath {
@@ -205,7 +147,7 @@ impl NamedPath {
             let begins = head
                 .iter()
                 .zip(*known)
-                .all(|(name, known)| may_be(name, known));
+                .all(|(name, known)| glob::expands_to(name, known));
             let names = other.iter().map(|name| (*name).to_owned());
             begins.then(|| Self {
                 base: self.base,
@@ -307,7 +249,7 @@ impl PathPattern {
     pub(crate) fn covers_below(&self, path: &NamedPath) -> bool {
         matches!(self.components.last(), Some(Component::AnyDepth))
             && self.covers(path)
-            && !is_tree_of_processes(&path.components)
+            && !kernel_links::is_tree_of_processes(&path.components)
     }
 
     /// Whether it says in which directory its files lie.
@@ -389,28 +331,16 @@ fn may_be(tokens: &[Token], name: &str) -> bool {
     else {
         return glob::overlap(
             tokens,
-            &wild_tokens(&name.replace(NUMBER, WILD.encode_utf8(&mut [0; 4]))),
+            &glob::expanded_tokens(&name.replace(NUMBER, WILD.encode_utf8(&mut [0; 4]))),
         );
     };
-    let (before, after) = (wild_tokens(before), wild_tokens(after));
+    let (before, after) = (glob::expanded_tokens(before), glob::expanded_tokens(after));
     let digit = glob::tokens("[0-9 ,\n]");
     (0..=tokens.len()).any(|count| {
         let digits: Vec<Token> = digit.iter().cloned().cycle().take(count).collect();
         let name = [before.as_slice(), &digits, &after].concat();
         glob::overlap(tokens, &name)
     })
-}
-
-/// A name, with a star for what the host expands.
-fn wild_tokens(name: &str) -> Vec<Token> {
-    let token = |c| {
-        if c == WILD {
-            Token::Star
-        } else {
-            Token::Text(c)
-        }
-    };
-    name.chars().map(token).collect()
 }
 
 /// Whether the components take all names.
@@ -591,6 +521,8 @@ mod tests {
             ("**/*.key", "/x/N.key"),
             ("**/?", "/x/N"),
             ("**/a.key", "/x/aN.Nkey"),
+            ("/etc/shadow*", "/proc/N/root/etc/shadow"),
+            ("/etc/shadow*", "/proc/N/task/N/cwd/shadow"),
         ] {
             assert!(pattern(text).may_meet(&numbered(path)), "{text} {path}");
         }

@@ -30,9 +30,7 @@ impl Kind {
             | Self::Unit
             | Self::Host
             | Self::Peer
-            | Self::Atom => {
-                numbers && form()
-            }
+            | Self::Atom => numbers && form(),
             Self::Word | Self::Object | Self::Names => names && form(),
             Self::Path | Self::Tree | Self::Place | Self::Socket | Self::Local | Self::Near => {
                 names && !whole && form()
