@@ -9,6 +9,7 @@ use crate::policy::decision::does;
 use crate::policy::decision::kind::{Kind, Rewrite};
 use crate::policy::decision::reason::Code;
 use crate::policy::hazard::Hazard;
+use crate::policy::programs::effects::Effects;
 use crate::policy::programs::reading::Unknown;
 use crate::policy::source::Line;
 use crate::policy::syntax::command::Word;
@@ -120,12 +121,17 @@ impl Denial {
 
     /// The same, of a command whose words are all known and do more than a rule grants:
     /// `phrases` as in "changes something".
-    pub(in crate::policy::decision) fn beyond_reading(&mut self, phrases: &str) {
+    fn beyond_reading(&mut self, phrases: &str, effects: Effects) {
         self.details.kind = Some(Kind::Narrow);
         self.why = format!("No rule grants a command that {phrases}").into();
+        let harmless = Effects::FOLLOWS.and(Effects::NETWORK).and(Effects::SECRETS);
+        let or_such = match effects.within(harmless) {
+            true => format!(", or all such (also: [{effects}] in a reads rule)"),
+            false => String::new(),
+        };
         self.hint = format!(
             "Find it out with a command that only reads, or ask the operator to allow exactly \
-             this one. {}.",
+             this one{or_such}. {}.",
             Kind::Narrow.advice()
         )
         .into();
@@ -143,7 +149,7 @@ impl Denial {
         self.why = hazard.code.why().into();
         match does::beyond_reading(words, hazard.word) {
             _ if hazard.code == Code::HazardPath => {}
-            Some(phrases) => self.beyond_reading(&phrases),
+            Some((phrases, effects)) => self.beyond_reading(&phrases, effects),
             None => self.not_known(words, hazard),
         }
         self.why = match hazard.word == hazard.program {

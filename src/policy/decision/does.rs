@@ -110,17 +110,18 @@ fn phrases(effects: Effects) -> Option<String> {
 pub(in crate::policy::decision) fn beyond_reading(
     words: &[Word<'_>],
     word: usize,
-) -> Option<String> {
+) -> Option<(String, Effects)> {
     let invocation = Invocation::of(words);
     let (level, role) = invocation.role(word);
     let role = role?;
     let level = invocation.levels.get(level)?;
     let reading = level.reading.as_ref()?;
-    match role.what {
-        What::Unknown(_) => None,
-        What::Program => phrases(reading.effects().unwrap_or(role.effects)),
-        _ => phrases(role.effects),
-    }
+    let effects = match role.what {
+        What::Unknown(_) => return None,
+        What::Program => reading.effects().unwrap_or(role.effects),
+        _ => role.effects,
+    };
+    phrases(effects).map(|phrases| (phrases, effects))
 }
 
 /// Why a word is not known, and for what reason it was left out on purpose, if it was.

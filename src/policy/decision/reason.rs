@@ -311,7 +311,7 @@ impl Code {
             Self::Newline => (
                 "syntax:newline",
                 "A line break is not accepted inside quotes",
-                "Put each line into a call of its own, or write \\n where the program reads it so",
+                "Put it into one line, or write \\n where the program reads it so",
             ),
             Self::CarriageReturn => (
                 "syntax:carriage-return",
@@ -384,7 +384,7 @@ impl Code {
             ),
             Self::Glob => (
                 "syntax:glob",
-                "File name wildcards are not expanded here",
+                "File name wildcards are not expanded here, or not by this policy (shell: globs)",
                 "Name the files, or use find DIR -name 'PATTERN', and -exec PROGRAM {} \\; in place of a for over files",
             ),
             Self::Tilde => (
