@@ -46,6 +46,8 @@ struct Entry {
 enum Need {
     /// An option under any of its names.
     Option(Vec<String>),
+    /// A signal, by its number.
+    Signal(usize),
     /// A value or an operand that one of these takes, in lower case.
     Word(Vec<Vec<Token>>),
 }
@@ -75,12 +77,28 @@ impl Meanings {
         };
         // From the program to the innermost subcommand.
         let mut forms: Vec<&'static Form> = description.map(|d| &d.form).into_iter().collect();
-        for word in rest {
-            let word: Vec<Token> = word.iter().map(Token::folded).collect();
-            match glob::literal(&word) {
-                Some(text) => entry.literal(&text, &mut forms),
-                None if word == [Token::Star] => {}
-                None => entry.needs.push(Need::Word(vec![word])),
+        let rest: Vec<Vec<Token>> = rest
+            .iter()
+            .map(|word| word.iter().map(Token::folded).collect())
+            .collect();
+        let mut rest = rest.iter().peekable();
+        while let Some(word) = rest.next() {
+            let next = rest.peek().and_then(|next| glob::literal(next));
+            match glob::literal(word) {
+                Some(text) => {
+                    let alone = same::signal_of(&program, &text, None);
+                    let signal = alone.or_else(|| {
+                        let signal = same::signal_of(&program, &text, next.as_deref())?;
+                        rest.next();
+                        Some(signal)
+                    });
+                    match signal {
+                        Some(signal) => entry.needs.push(Need::Signal(signal)),
+                        None => entry.literal(&text, &mut forms),
+                    }
+                }
+                None if *word == [Token::Star] => {}
+                None => entry.needs.push(Need::Word(vec![word.clone()])),
             }
         }
         if !any_of.is_empty() {
@@ -241,6 +259,10 @@ impl Entry {
         verbs
             && self.needs.iter().all(|need| match need {
                 Need::Option(names) => names.iter().any(|name| seen.has_option(name)),
+                Need::Signal(number) => {
+                    let sent = same::signals_of(&self.program, &seen.words);
+                    sent.contains(number)
+                }
                 Need::Word(patterns) => patterns.iter().any(|tokens| seen.has(tokens)),
             })
     }

@@ -89,7 +89,11 @@ impl DeniedPaths {
         }
         let parts = text.split(['=', ':', ',', '\'', '"', ' ', '@', '<', '>', '(', ')']);
         // The letters of an option may be glued to a path.
-        let glued = text.find(['/', '~']).and_then(|at| text.get(at..));
+        let begins = [text.find("~/"), text.find('/')]
+            .into_iter()
+            .flatten()
+            .min();
+        let glued = begins.and_then(|at| text.get(at..));
         // A directory may be read with what is below it.
         let mut whole = std::iter::once(text.as_str()).chain(parts);
         whole.any(|part| !part.is_empty() && self.hold(part, from, below))
@@ -131,6 +135,7 @@ mod tests {
             "zip -r - /etc",
             "mytool --from=/etc",
             "mytool x:/etc/shadow",
+            "mytool -f~/../etc/shadow",
         ] {
             assert!(holds(command), "{command}");
         }
@@ -141,6 +146,7 @@ mod tests {
             "tar -cf - /srv",
             "zip -r - src/",
             "mytool /etc/nginx a/b/ 5/7",
+            "mytool --rev=HEAD~1 v1~",
             "grep /etc/shadow /var/log/x",
         ] {
             assert!(!holds(command), "{command}");

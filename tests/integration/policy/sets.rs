@@ -267,6 +267,61 @@ fn denies_hold_by_meaning() {
     );
 }
 
+/// A signal has a number and two names, and four ways to be said.
+#[test]
+fn a_denied_signal_is_denied_under_each_of_its_names() {
+    let policy = |deny: &str| {
+        format!(
+            "{{limits: {{deny_substrings: []}}, rules: [\
+             {{action: allow, trust_arguments: true, commands: ['kill *', 'pkill *', 'docker kill *']}}, \
+             {{action: deny, commands: ['{deny}']}}]}}"
+        )
+    };
+    for deny in [
+        "kill -9 *",
+        "kill -KILL *",
+        "kill -s SIGKILL *",
+        "kill -s 9 *",
+    ] {
+        let denied = [
+            "kill -9 7",
+            "kill -KILL 7",
+            "kill -SIGKILL 7",
+            "kill -s 9 7",
+            "kill -s KILL 7",
+            "kill -sKILL 7",
+            "kill --signal=kill 7",
+            "kill --signal SIGKILL 7",
+        ];
+        all(&policy(deny), "deny", &denied);
+        let others = [
+            "kill 7",
+            "kill -15 7",
+            "kill -TERM 9",
+            "kill -s HUP 9",
+            "kill 9",
+        ];
+        all(&policy(deny), "allow", &others);
+    }
+    let term = policy("kill -TERM *");
+    all(&term, "deny", &["kill 7", "kill -15 7", "kill -s term 7"]);
+    all(&term, "allow", &["kill -9 7", "kill -0 7"]);
+    let named = policy("pkill -KILL nginx");
+    all(
+        &named,
+        "deny",
+        &["pkill -9 nginx", "pkill --signal 9 nginx"],
+    );
+    all(&named, "allow", &["pkill -9 php", "pkill -HUP nginx"]);
+    let docker = policy("docker kill -s HUP *");
+    all(
+        &docker,
+        "deny",
+        &["docker kill --signal=SIGHUP x", "docker kill -s 1 x"],
+    );
+    all(&docker, "allow", &["docker kill -s USR1 x"]);
+}
+
 /// A rule that says which files opens no others, in whatever form it says so.
 #[test]
 fn a_rule_that_says_files_means_all_of_them() {
