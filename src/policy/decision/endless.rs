@@ -10,7 +10,8 @@ use crate::policy::decision::denial::Denial;
 use crate::policy::decision::kind::Rewrite;
 use crate::policy::decision::reason::Code;
 use crate::policy::programs::effects::Effects;
-use crate::policy::programs::invocation::Invocation;
+use crate::policy::programs::invocation::{Invocation, Level};
+use crate::policy::programs::reading::What;
 use crate::policy::syntax::command::{Input, Simple, Word};
 use crate::policy::syntax::lexer;
 
@@ -39,6 +40,8 @@ fn first(commands: &[Simple<'_>]) -> Option<usize> {
         behind.any(|each| {
             matches!(each.input, Input::Pipe(_))
                 && each.words.first().is_some_and(|word| word.text == "head")
+                // All but the last 5 are known at the end only.
+                && !leaves_the_end(&each.words)
         })
     };
     // The commands of a text behind `timeout SECONDS sh -c` stand where the text does.
@@ -54,6 +57,20 @@ fn first(commands: &[Simple<'_>]) -> Option<usize> {
     let mut all = commands.iter().enumerate();
     let found = all.find(|(at, command)| follows(command) && !ends(*at) && !limited(*at, command));
     found.map(|(at, _)| at)
+}
+
+/// Whether it prints all but the last (`head -n -5`), which only the end of its input tells.
+fn leaves_the_end(words: &[Word<'_>]) -> bool {
+    let invocation = Invocation::of(words);
+    let reading = invocation
+        .innermost()
+        .and_then(|level| level.reading.as_ref());
+    reading.is_some_and(|reading| {
+        reading.roles.iter().any(|role| match role.what {
+            What::Value { text, .. } => text.starts_with('-'),
+            _ => false,
+        })
+    })
 }
 
 /// Whether a command does not end by itself, as far as its program is described.
@@ -72,8 +89,38 @@ fn has_time_limit(words: &[Word<'_>]) -> bool {
     let invocation = Invocation::of(words);
     invocation.levels.iter().any(|level| {
         let name = words.get(level.range.start);
-        name.is_some_and(|word| word.text == "timeout")
+        name.is_some_and(|word| word.text == "timeout") && is_limit(level)
     })
+}
+
+/// Whether this `timeout` ends what it runs: none of 0 seconds does (coreutils, timeout(1)), and
+/// a signal of the caller's choice may be one that ends nothing.
+fn is_limit(level: &Level<'_>) -> bool {
+    let Some(reading) = &level.reading else {
+        return false;
+    };
+    let mut signals = reading.roles.iter().filter_map(|role| match role.what {
+        What::Value {
+            option: "-s", text, ..
+        } => Some(text),
+        _ => None,
+    });
+    let ends = |signal: &str| {
+        let signal = signal.to_ascii_uppercase();
+        let name = signal.strip_prefix("SIG").unwrap_or(&signal);
+        matches!(
+            name,
+            "HUP" | "INT" | "KILL" | "TERM" | "1" | "2" | "9" | "15"
+        )
+    };
+    let mut amounts = reading.roles.iter().filter_map(|role| match role.what {
+        What::Operand { text, .. } => Some(text),
+        _ => None,
+    });
+    signals.all(ends)
+        && amounts
+            .next()
+            .is_some_and(|text| text.contains(|c| matches!(c, '1'..='9')))
 }
 
 #[cfg(test)]
@@ -88,6 +135,15 @@ mod tests {
             "tail -f /var/log/x",
             "df; sudo -n journalctl -f -u nginx",
             "tail -f /var/log/x | grep -i error",
+            "tail -f /var/log/x | head -n -5",
+            "tail -f /var/log/x | head --bytes=-5",
+            "timeout 0 tail -f /var/log/x",
+            "timeout 0.0s tail -f /var/log/x",
+            "timeout -s CONT 5 tail -f /var/log/x",
+            "timeout --signal=18 5 tail -f /var/log/x",
+            "ping -c 0 h",
+            "ping -c 5 -w 0 h",
+            "redis-cli -r -1 ping",
             "sh -c 'tail -f /x'",
             "nice sh -c 'tail -f /x'",
         ] {
@@ -99,6 +155,12 @@ mod tests {
         for text in [
             "tail -n 5 /var/log/x",
             "timeout 5 tail -f /var/log/x",
+            "timeout -s KILL 5 tail -f /var/log/x",
+            "timeout -k 1 --signal=sigint 0.5 tail -f /var/log/x",
+            "tail -f /var/log/x | head -n 5",
+            "ping -c 10 h",
+            "ping -w 5 h",
+            "redis-cli -r 5 ping",
             "tail -f /var/log/x | head -5",
             "vmstat 1 5",
             "tail -f $x",

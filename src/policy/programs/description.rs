@@ -15,7 +15,7 @@
 //!   style gnu|posix|long|none             options anywhere; before operands only; `-name` whole; none
 //!   does EFFECT...                        what it does by being run at all
 //!   unless NAME... : EFFECT...            what it does where none of these options is given
-//!   when NAME... [and NAME...] [unless NAME...] : EFFECT...   where one of each is given
+//!   when NAME... [and NAME...] [unless NAME...] : EFFECT...   where one of each is given; twice the same: two of it
 //!   bare EFFECT...                        what it does without any operand
 //!   having KIND NUMBER : EFFECT...        what it does with so many operands of the kind
 //!   operands-unless NAME... : EFFECT...   with an operand, where none of these is given

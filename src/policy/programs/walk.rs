@@ -56,6 +56,7 @@ pub(crate) fn read_as<'w>(
         program.effects = program.effects.and(together);
     }
     walk.together_by_verb();
+    walk.refuse_unseen_to_others();
     let form = walk.form();
     let deep = walk.has_one_of(&form.deep);
     Reading {
@@ -97,10 +98,23 @@ impl<'w> Walk<'_, 'w> {
     /// Whether one of these options or keywords was given, under whatever name.
     pub(super) fn has_one_of(&self, names: &[&'static str]) -> bool {
         names.iter().any(|name| {
-            let option = self.option(name).or_else(|| self.form().keyword(name));
-            self.seen
-                .contains(&option.map_or(*name, |option| option.name))
+            let name = self.first_name(name);
+            self.seen.contains(&name)
         })
+    }
+
+    /// How often they were given.
+    fn count_of(&self, names: &[&'static str]) -> usize {
+        let mut names: Vec<&str> = names.iter().map(|name| self.first_name(name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let given = self.seen.iter();
+        given.filter(|seen| names.contains(seen)).count()
+    }
+
+    fn first_name(&self, name: &'static str) -> &'static str {
+        let option = self.option(name).or_else(|| self.form().keyword(name));
+        option.map_or(name, |option| option.name)
     }
 
     /// What the words do together: by an option that is not there, by how many they are.
@@ -120,15 +134,35 @@ impl<'w> Walk<'_, 'w> {
         }
     }
 
+    /// What another host is told, somebody has seen: no word that is known only on the host may
+    /// be part of it, since it may be the contents of a file.
+    fn refuse_unseen_to_others(&mut self) {
+        let mut roles = self.roles.iter();
+        if !roles.any(|role| role.effects.has(Effects::NETWORK)) {
+            return;
+        }
+        for (role, word) in self.roles.iter_mut().zip(self.words) {
+            let is_told = matches!(role.what, What::Value { .. } | What::Operand { .. });
+            if word.open && is_told {
+                role.what = What::Unknown(Unknown::Form);
+            }
+        }
+    }
+
     /// By the form that is the one of this number from the program on.
     fn together_in(&self, number: usize, form: &'static Form) -> Effects {
         let mut all = Effects::READS;
         for condition in &form.conditions {
-            let mut given = condition.given.iter();
+            let given = &condition.given;
+            // A group that stands twice wants two of them (`-t -t`).
+            let enough = |names: &Vec<&'static str>| {
+                let wanted = given.iter().filter(|other| *other == names).count();
+                self.count_of(names) >= wanted
+            };
             if condition.with_operand && self.operands == 0 {
                 continue;
             }
-            if given.all(|names| self.has_one_of(names)) && !self.has_one_of(&condition.missing) {
+            if given.iter().all(enough) && !self.has_one_of(&condition.missing) {
                 all = all.and(condition.effects);
             }
         }

@@ -12,6 +12,51 @@ pub(crate) fn is_number(text: &str) -> bool {
         && unit.bytes().all(|b| b.is_ascii_alphabetic() || b == b'%')
 }
 
+/// Whether so many rounds come to an end: of a number that is too large to be one, who knows.
+pub(crate) fn ends(text: &str) -> bool {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    number.parse::<i32>().is_ok_and(|number| number > 0)
+}
+
+/// What apt takes for no file: it looks for one where a `/` stands, and a release stands behind
+/// that, too.
+pub(crate) fn is_deb(text: &str) -> bool {
+    let name = |text: &str| !text.is_empty() && !text.starts_with(['.', '-']);
+    let release = |text: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-+*".contains(&b);
+        !text.is_empty() && text.bytes().all(plain)
+    };
+    match text.split_once('/') {
+        None => name(text),
+        Some((package, behind)) => name(package) && release(behind),
+    }
+}
+
+/// What npm asks its registry for (npm-package-arg 10: all with another `/`, a `:`, a point in
+/// front or the end of an archive's name is something else).
+pub(crate) fn is_npm(text: &str) -> bool {
+    let name = |text: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+        text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(plain)
+    };
+    let version = |text: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-^~<>=*+| ".contains(&b);
+        !text.starts_with(['.', '-', ' ']) && text.bytes().all(plain)
+    };
+    let lower = text.to_ascii_lowercase();
+    let archive = [".tgz", ".tar.gz", ".tar"];
+    let (scope, rest) = match text.strip_prefix('@') {
+        None => (None, text),
+        Some(scoped) => match scoped.split_once('/') {
+            Some((scope, rest)) => (Some(scope), rest),
+            None => return false,
+        },
+    };
+    let (package, asked) = rest.split_once('@').unwrap_or((rest, "1"));
+    let known = scope.is_none_or(name) && name(package) && version(asked);
+    known && !archive.iter().any(|end| lower.ends_with(end))
+}
+
 /// Only conversions that print a text as it is: `%s`, `%b`, `%q`, `%c`, `%%`.
 pub(crate) fn is_text_format(text: &str) -> bool {
     let mut pieces = text.split('%');

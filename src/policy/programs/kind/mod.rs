@@ -11,13 +11,16 @@ mod template;
 mod variables;
 
 use self::forms::{
-    is_loopback, is_number, is_revision, is_text_format, is_yq_path, names_a_host,
+    is_deb, is_loopback, is_npm, is_number, is_revision, is_text_format, is_yq_path, names_a_host,
     socket_names_a_host,
 };
 use self::sites::{is_bare_site, is_line, is_plain_header, is_plain_url, is_resolved_here};
 use self::variables::is_form_assignment;
 use crate::policy::filter::awk;
 use crate::policy::programs::effects::Effects;
+
+/// Sorts of a cluster's objects that hold what logs in (OpenShift's clients of OAuth, too).
+const HOLD_SECRETS: &[&str] = &["oauthclient", "oauthclients", "secret", "secrets"];
 
 /// What an option's value or an operand is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub(crate) enum Kind {
     Number,
     /// A count without a unit: behind some numbers a letter is one more option (`tail +5f`).
     Digits,
+    /// How many rounds or seconds until it ends; with 0 or less it goes on.
+    Rounds,
     /// A name without `/` that is no option.
     Word,
     /// One of these, each whole; with `*` behind it, a beginning.
@@ -38,9 +43,14 @@ pub(crate) enum Kind {
     Database,
     /// A pattern of names, as `nginx*` or `/usr/bin/*`, without what a macro or an option has.
     Glob,
-    /// Resources of a cluster other than secrets: `pods`, `deploy/web`, `pods,svc`.
+    /// Packages as apt names them (`nginx`, `nginx=1.2`, `nginx/stable`), no file.
+    Deb,
+    /// The same of npm (`x`, `@y/x@^1`): no file, folder, address or repository.
+    Npm,
+    /// Resources of a cluster other than [`HOLD_SECRETS`]: `pods`, `deploy/web`, `pods,svc`.
     Resource,
-    /// A value of a cloud's command line, which reads `file://` and fetches `http://`.
+    /// A value of a cloud's command line, which reads `file://`, `@FILE` and `x=@FILE`, and fetches
+    /// `http://`.
     Parameter,
     /// A revision by a name that hardly any file has: `HEAD~2`, `main..dev`, `origin/main`.
     Revision,
@@ -139,10 +149,13 @@ impl Kind {
             "text" => Self::Text,
             "number" => Self::Number,
             "digits" => Self::Digits,
+            "rounds" => Self::Rounds,
             "word" => Self::Word,
             "name" => Self::Name,
             "database" => Self::Database,
             "glob" => Self::Glob,
+            "deb" => Self::Deb,
+            "npm" => Self::Npm,
             "resource" => Self::Resource,
             "parameter" => Self::Parameter,
             "revision" => Self::Revision,
@@ -203,6 +216,7 @@ impl Kind {
             Self::Output if !matches!(text, "/dev/null" | "/dev/stdout" | "/dev/stderr") => {
                 Effects::WRITES
             }
+            Self::Rounds if !forms::ends(text) => Effects::FOLLOWS,
             Self::Template if !template::is_plain(text) => Effects::SECRETS,
             Self::Peer if names_a_host(text) => Effects::NETWORK,
             Self::Socket if socket_names_a_host(text) => Effects::NETWORK,
@@ -249,13 +263,15 @@ impl Kind {
             | Self::Sql
             | Self::Mysql
             | Self::Sqlite => true,
-            Self::Number => is_number(text),
+            Self::Number | Self::Rounds => is_number(text),
             Self::Digits => !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()),
             Self::Word => !text.starts_with('-') && only(b"_.,:%@+=-~^"),
             Self::Name => text.bytes().any(|b| b != b'.') && !text.starts_with('-') && only(b"_.-"),
             Self::Database => Self::Name.takes(text) && !text.eq_ignore_ascii_case("mysql"),
             Self::Glob => !text.starts_with('-') && !text.is_empty() && only(b"_.:/@+,~^*?[]-"),
-            Self::Parameter => !text.contains("://") && !text.starts_with('@'),
+            Self::Parameter => {
+                !text.contains("://") && !text.starts_with('@') && !text.contains("=@")
+            }
             Self::Revision => Self::Inside.takes(text) && is_revision(text),
             Self::Inside => {
                 !text.starts_with(['-', '/'])
@@ -273,9 +289,13 @@ impl Kind {
                 Self::Object.takes(text)
                     && !text.split(',').any(|one| {
                         let kind = one.split(['/', '.']).next().unwrap_or_default();
-                        kind.eq_ignore_ascii_case("secret") || kind.eq_ignore_ascii_case("secrets")
+                        HOLD_SECRETS
+                            .iter()
+                            .any(|known| kind.eq_ignore_ascii_case(known))
                     })
             }
+            Self::Deb => is_deb(text),
+            Self::Npm => is_npm(text),
             Self::ProgramOf(list) => list.contains(&text),
             Self::OneOf(list) => list.iter().any(|known| match known.strip_suffix('*') {
                 Some(beginning) => text.starts_with(beginning),
@@ -354,6 +374,16 @@ mod tests {
             ("near", "/srv/app/compose.yml"),
             ("near", "compose.yml"),
             ("name", "shop_2.x-y"),
+            ("deb", "nginx"),
+            ("deb", "nginx=1.22.1-9+deb12u1"),
+            ("deb", "nginx:amd64"),
+            ("deb", "nginx/bookworm-backports"),
+            ("deb", "^linux-image-.*"),
+            ("deb", "?installed"),
+            ("npm", "express"),
+            ("npm", "express@^4.17.1"),
+            ("npm", "@types/node@latest"),
+            ("rounds", "5"),
             ("{json,yaml,custom-columns=*}", "custom-columns=A:b"),
             ("pid", "1,22"),
             ("unit", "getty@tty1.service"),
@@ -399,6 +429,9 @@ mod tests {
             ("resource", "secrets.v1."),
             ("resource", "-o"),
             ("parameter", "file:///etc/shadow"),
+            ("parameter", "@/etc/shadow"),
+            ("parameter", "a=@/etc/shadow"),
+            ("resource", "pods,oauthclients/x"),
             ("revision", "shadow"),
             ("revision", "shadow~"),
             ("inside", "/etc/shadow"),
@@ -406,6 +439,25 @@ mod tests {
             ("near", "https://h/x.yml"),
             ("near", "github.com/x/y.git"),
             ("near", "-"),
+            ("deb", "./x.deb"),
+            ("deb", "/root/x.deb"),
+            ("deb", "../x"),
+            ("deb", "x/y.deb"),
+            ("deb", "x/y/z"),
+            ("deb", "-o"),
+            ("npm", "git+ssh://h/x"),
+            ("npm", "https://h/x.tgz"),
+            ("npm", "user/repository"),
+            ("npm", "github:user/repository"),
+            ("npm", "x@npm:y"),
+            ("npm", "x@user/repository"),
+            ("npm", "x@./y"),
+            ("npm", "."),
+            ("npm", "~/x"),
+            ("npm", "x.tgz"),
+            ("npm", "x@y.TAR"),
+            ("npm", "-g"),
+            ("rounds", "x"),
             ("name", "sslkey=/x.so:k"),
             ("name", "postgres://h/d"),
             ("name", "-x"),
