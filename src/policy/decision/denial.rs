@@ -11,6 +11,7 @@ use crate::policy::decision::reason::Code;
 use crate::policy::hazard::Hazard;
 use crate::policy::programs::effects::Effects;
 use crate::policy::programs::reading::Unknown;
+use crate::policy::rule::path_pattern;
 use crate::policy::source::Line;
 use crate::policy::syntax::command::Word;
 
@@ -26,6 +27,10 @@ const VERB_HINT: &str =
 const SCRIPT: &str = "This may do more than read, compute and print, and no rule spells it out";
 const SCRIPT_HINT: &str = "Reduce it to what reads, computes and prints, or ask the operator to allow exactly this \
     command";
+const HELD: &str =
+    "What a process holds, and what lies behind its links, is opened by no paths of a rule";
+const HELD_HINT: &str = "Name another file, or ask the operator to allow exactly this command: a rule grants it that \
+    spells it whole, or has trust_arguments";
 const ADDED: &str =
     "What xargs adds nobody knows before it runs, and here it could be any file or option";
 const ADDED_HINT: &str =
@@ -143,12 +148,18 @@ impl Denial {
             return;
         };
         let Some(word) = words.get(hazard.word) else {
-            return self.narrow(ADDED, ADDED_HINT);
+            self.narrow(ADDED, ADDED_HINT);
+            self.why = [ADDED, "."].concat().into();
+            return;
         };
         self.position = Some(word.start);
         self.why = hazard.code.why().into();
         match does::beyond_reading(words, hazard.word) {
-            _ if hazard.code == Code::HazardPath => {}
+            _ if hazard.code == Code::HazardPath => {
+                if path_pattern::is_of_no_place(&path_pattern::text_of(word)) {
+                    self.narrow(HELD, HELD_HINT);
+                }
+            }
             Some((phrases, effects)) => self.beyond_reading(&phrases, effects),
             None => self.not_known(words, hazard),
         }
@@ -188,7 +199,7 @@ impl Denial {
 
     fn narrow(&mut self, why: &str, hint: &str) {
         self.details.kind = Some(Kind::Narrow);
-        self.why = [why, "."].concat().into();
+        self.why = why.into();
         self.hint = [hint, ". ", Kind::Narrow.advice(), "."].concat().into();
     }
 

@@ -185,6 +185,12 @@ pub(crate) fn climbs(text: &str) -> bool {
     text.split('/').any(|component| component == "..")
 }
 
+/// Whether a path within a word ([`text_of`]) is that of no place, which no pattern covers.
+pub(crate) fn is_of_no_place(text: &str) -> bool {
+    let path = text.find('/').and_then(|at| text.get(at..));
+    path.is_some_and(|path| NamedPath::new(path, From::Somewhere).base == Base::Somewhere)
+}
+
 /// Whether a path of a word ([`text_of`]) leads out of where it begins by a link of the
 /// kernel, or to what a process holds.
 pub(crate) fn is_led_away(text: &str) -> bool {

@@ -8,7 +8,9 @@
 use crate::policy::decision::kind::Rewrite;
 use crate::policy::filter;
 use crate::policy::hazard::wrappers;
+use crate::policy::programs::invocation::Invocation;
 use crate::policy::programs::kind::Kind;
+use crate::policy::programs::reading::What;
 use crate::policy::syntax::command::{Input, Parsed, Redirect, Simple, Word};
 use crate::policy::syntax::lexer::{self, Options};
 use crate::policy::syntax::meaning;
@@ -36,12 +38,7 @@ pub(crate) fn of_command(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) 
     let with = |new: String| put(new).filter(|_| parsed.commands.len() == 1 || !behind_pipe);
     let mut attempts = Vec::new();
     let words: Vec<&str> = command.words.iter().map(|word| &*word.text).collect();
-    if words.contains(&"-exec") && words.iter().any(|word| matches!(*word, "ls" | "/bin/ls")) {
-        let found = command.words.iter().take_while(|word| word.text != "-exec");
-        let found = found.cloned().collect::<Vec<_>>();
-        let listed = format!("{} -printf '%M %u %g %s %p\\n'", meaning::readable(&found));
-        attempts.extend(with(listed));
-    }
+    attempts.extend(listed(&command.words, &words).and_then(with));
     attempts.extend(behind_cd(text, parsed));
     if words.first() == Some(&"xargs") && !words.contains(&"--") && command.redirects.is_empty() {
         attempts.extend(put(format!("{} --", command.text)));
@@ -69,6 +66,27 @@ pub(crate) fn of_command(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) 
         attempts.extend(with(format!("cat {file} | {}", meaning::readable(rest))));
     }
     attempts
+}
+
+/// `find … -exec ls -l {} +` → `find … -printf …`, of what is no directory: of that ls shows
+/// what is in it.
+fn listed(command: &[Word<'_>], words: &[&str]) -> Option<String> {
+    let at = words.iter().position(|word| *word == "-exec")?;
+    let (found, exec) = words.split_at_checked(at)?;
+    let options = match exec {
+        ["-exec", "ls" | "/bin/ls", options @ .., "{}", "+" | ";"] => options,
+        _ => return None,
+    };
+    let own = options.iter().all(|word| word.starts_with('-'));
+    let itself = options
+        .iter()
+        .any(|word| !word.starts_with("--") && word.contains('d'));
+    let files = found.windows(2).any(|pair| matches!(pair, ["-type", "f"]));
+    if !own || !(itself || files) {
+        return None;
+    }
+    let found = meaning::readable(command.get(..at)?);
+    Some(format!("{found} -printf '%M %u %g %s %p\\n'"))
 }
 
 /// `cd /x; …` → `cd /x && { …; }`: what follows starts in `/x` or not at all.
@@ -128,8 +146,14 @@ fn with_exec(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) -> Option<Re
         .filter(|word| word.text != "--")
         .cloned()
         .collect();
-    let listed = found.words.iter().filter(|word| word.text != "-print0");
-    let listed: Vec<Word<'_>> = listed.cloned().collect();
+    let one_each = command.words.iter().any(|word| word.text == "-n1");
+    let listed = match found.words.split_last() {
+        Some((last, listed)) if matches!(&*last.text, "-print" | "-print0") => listed,
+        _ => &found.words,
+    };
+    if !is_one_condition(listed) || program.iter().any(|word| word.text.contains("{}")) {
+        return None;
+    }
     whole(found)?;
     let (before, after) = (text.get(..found.start)?, text.get(whole(command)?..)?);
     let silent = match found.redirects.as_slice() {
@@ -140,10 +164,30 @@ fn with_exec(text: &str, parsed: &Parsed<'_>, command: &Simple<'_>) -> Option<Re
     if program.is_empty() || !command.redirects.is_empty() {
         return None;
     }
-    let (listed, program) = (meaning::readable(&listed), meaning::readable(&program));
+    let (listed, program) = (meaning::readable(listed), meaning::readable(&program));
+    let end = if one_each { "';'" } else { "+" };
     Some(Rewrite {
         tool: None,
-        command: format!("{before}{listed} -exec {program} {{}} +{silent}{after}"),
+        command: format!("{before}{listed} -exec {program} {{}} {end}{silent}{after}"),
+    })
+}
+
+/// Whether a further action would be done for each file that this `find` prints: no action of
+/// its own, and no `-o` outside of parentheses.
+fn is_one_condition(found: &[Word<'_>]) -> bool {
+    const ACTS: &[&str] = &[
+        "-delete", "-exec", "-execdir", "-fls", "-fprint", "-fprint0", "-fprintf", "-ls", "-ok",
+        "-okdir", "-print", "-print0", "-printf", "-quit",
+    ];
+    let mut depth = 0_usize;
+    found.iter().all(|word| {
+        match &*word.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            "-o" | "-or" | "," => return depth > 0,
+            text => return !ACTS.contains(&text),
+        }
+        true
     })
 }
 
@@ -200,18 +244,42 @@ fn without_shell(words: &[Word<'_>]) -> Option<String> {
         | ["su", user, "-c", text]
             if is_user(user) =>
         {
-            distributed(&format!("sudo -u {user}"), text)
+            let parsed = lexer::parse(text, Options { globs: true }).ok()?;
+            let mut commands = parsed.commands.iter();
+            let anywhere = commands.all(|command| is_the_same_anywhere(&command.words));
+            let new = distributed(&format!("sudo -u {user}"), text);
+            new.filter(|_| anywhere)
         }
         ["sudo", "-i", "-u", user, _, ..] | ["sudo", "-u", user, "-i", _, ..] if is_user(user) => {
-            let rest = meaning::readable(words.get(4..)?);
-            Some(format!("sudo -u {user} {rest}"))
+            let rest = words.get(4..).filter(|rest| is_the_same_anywhere(rest))?;
+            Some(format!("sudo -u {user} {}", meaning::readable(rest)))
         }
         ["sudo", "-iu", user, _, ..] if is_user(user) => {
-            let rest = meaning::readable(words.get(3..)?);
-            Some(format!("sudo -u {user} {rest}"))
+            let rest = words.get(3..).filter(|rest| is_the_same_anywhere(rest))?;
+            Some(format!("sudo -u {user} {}", meaning::readable(rest)))
         }
         _ => None,
     }
+}
+
+/// Whether a command does the same wherever it is started: a shell of a login starts at home.
+fn is_the_same_anywhere(words: &[Word<'_>]) -> bool {
+    let program = words.first().map_or("", |word| &*word.text);
+    let placed = |text: &str| text.starts_with('/');
+    let invocation = Invocation::of(words);
+    (placed(program) || !program.contains('/'))
+        && invocation.levels.iter().all(|level| {
+            level.reading.as_ref().is_some_and(|reading| {
+                reading.here.is_none()
+                    && reading.roles.iter().all(|role| match role.what {
+                        What::Value { kind, text, .. } | What::Operand { kind, text } => {
+                            !kind.names_a_file() || placed(text)
+                        }
+                        What::Unknown(_) => false,
+                        _ => true,
+                    })
+            })
+        })
 }
 
 /// A text with this before each program that is given nothing to read by another.
@@ -226,6 +294,16 @@ fn distributed(prefix: &str, text: &str) -> Option<String> {
         let program = wrappers::base_name(&command.words.first()?.text);
         // The redirection would be opened by the login itself.
         if OF_THE_SHELL.contains(&program) || command.read_by_redirect().next().is_some() {
+            return None;
+        }
+        // The login's shell would look for the files, and at its own home.
+        let expands = |word: &Word<'_>| !word.globs.is_empty() || word.is_below_home();
+        if command.words.iter().any(expands) {
+            return None;
+        }
+        // What is given something to read stays the login's: it may name no file of its own.
+        let given = command.input != Input::Login;
+        if given && !filter::is_filter(&command.words) {
             return None;
         }
         let prints = matches!(program, "echo" | "printf" | "true" | "false");
@@ -274,10 +352,17 @@ fn watched(words: &[Word<'_>]) -> Option<String> {
             false => after,
         };
     }
+    // A shell reads the words, joined by blanks.
+    let plain = |word: &Word<'_>| {
+        let mut bytes = word.text.bytes();
+        bytes.all(|b| b.is_ascii_alphanumeric() || b"_./:=,@%+-".contains(&b))
+    };
     match rest {
         [] => None,
+        [text] if text.text.contains(['\n', '#']) => None,
+        [text] if text.text.contains([';', '|', '&']) => Some(format!("( {} )", text.text)),
         [text] => Some(text.text.clone().into_owned()),
-        words => Some(meaning::readable(words)),
+        words => words.iter().all(plain).then(|| meaning::readable(words)),
     }
 }
 
@@ -293,6 +378,29 @@ mod tests {
         assert_eq!(without_variables(&["docker", "inspect", "-s", "web"]), None);
         assert_eq!(without_variables(&["docker", "inspect"]), None);
         assert_eq!(without_variables(&["docker", "ps"]), None);
+    }
+
+    #[test]
+    fn a_list_of_what_is_no_directory() {
+        for (text, command) in [
+            (
+                "find /x -type f -exec ls -l {} +",
+                Some("find /x -type f -printf '%M %u %g %s %p\\n'"),
+            ),
+            (
+                "find /x -exec ls -ld {} \\;",
+                Some("find /x -printf '%M %u %g %s %p\\n'"),
+            ),
+            ("find /x -exec ls -l {} +", None),
+            ("find /x -type f -exec ls -l {} + -delete", None),
+            ("find /x -type f -name ls -exec rm {} +", None),
+            ("find /x -type f -exec ls -l /y {} +", None),
+        ] {
+            let parsed = lexer::parse(text, Options { globs: true }).unwrap();
+            let words = &parsed.commands[0].words;
+            let texts: Vec<&str> = words.iter().map(|word| &*word.text).collect();
+            assert_eq!(listed(words, &texts).as_deref(), command, "{text}");
+        }
     }
 
     #[test]

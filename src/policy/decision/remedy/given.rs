@@ -76,14 +76,26 @@ fn one_line(program: &str, script: &str) -> Option<String> {
         .filter(|line| !line.is_empty())
         .collect();
     match program {
-        // A comment would go on to the end.
+        // A comment would go on to the end, and a line break within quotes is part of the text.
         "psql" | "mysql" | "mariadb" => {
-            (!script.contains("--") && !script.contains('#')).then(|| lines.join(" "))
+            let more = script.contains("--") || script.contains('#') || script.contains('\\');
+            (!more && lines.iter().all(|line| closes_quotes(line))).then(|| lines.join(" "))
         }
-        "jq" => (!script.contains('#')).then(|| lines.join(" ")),
+        "jq" => {
+            let plain = !script.contains('#') && lines.iter().all(|line| closes_quotes(line));
+            plain.then(|| lines.join(" "))
+        }
         "awk" | "gawk" | "mawk" | "nawk" => awk_line(&lines),
         _ => None,
     }
+}
+
+/// Whether no quotes are open at the end of a line.
+fn closes_quotes(line: &str) -> bool {
+    let quotes = ['\'', '"', '`'].into_iter();
+    quotes
+        .map(|quote| line.matches(quote).count())
+        .all(|count| count % 2 == 0)
 }
 
 /// In awk a line break ends a statement, but behind some characters.

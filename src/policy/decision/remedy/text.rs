@@ -44,15 +44,31 @@ pub(crate) fn of_faults(text: &str, faults: &[Fault]) -> Vec<Rewrite> {
             command,
         }));
     };
-    if text.contains("[[ ") {
-        put(Some(text.replace("[[ ", "[ ").replace(" ]]", " ]")));
-    }
+    put(with_brackets(text, faults));
     put(with_values(text));
     put(without_bash(text));
     put(respelled_all(text, faults, Wildcards::Files));
     let quoted = respelled_all(text, faults, Wildcards::Text);
     put(quoted.filter(|quoted| !quotes_a_pattern_of_files(quoted)));
     attempts
+}
+
+/// `[ … ]` for each `[[ … ]]`, where nothing else looks like one, and no pattern stands in it.
+fn with_brackets(text: &str, faults: &[Fault]) -> Option<String> {
+    let opened = text.match_indices("[[ ");
+    let starts = opened.clone().all(|(at, _)| {
+        let mut faults = faults.iter();
+        faults.any(|fault| fault.code == Code::Bracket && fault.position == at)
+    });
+    let plain = opened.clone().all(|(at, _)| {
+        let rest = text.get(at + 3..).unwrap_or_default();
+        let inside = rest.split_once(" ]]").map(|(inside, _)| inside);
+        inside.is_some_and(|inside| !inside.contains(['*', '?', '[', '<', '>']))
+    });
+    let all = opened.count();
+    let closed = text.matches(" ]]").count();
+    (all > 0 && all == closed && starts && plain)
+        .then(|| text.replace("[[ ", "[ ").replace(" ]]", " ]"))
 }
 
 /// The text without any of the faults.
@@ -82,6 +98,10 @@ fn without_background(text: &str) -> Option<String> {
     }
     let command = command.trim().trim_end_matches("2>&1").trim_end();
     let command = match command.split_once('>') {
+        // `2>FILE` takes the errors alone.
+        Some((command, _)) if command.ends_with(|c: char| c.is_ascii_digit()) => {
+            command.strip_suffix(" 1")?
+        }
         Some((command, target)) if !target.trim().contains([' ', ';', '|', '&', '\'']) => command,
         Some(_) => return None,
         None => command,
@@ -319,6 +339,8 @@ mod tests {
             ("sleep 5 & rm x", None),
             ("a && b", None),
             ("a > 'x y' &", None),
+            ("a 2>/x &", None),
+            ("a 1>/x 2>&1 &", Some("a")),
         ] {
             assert_eq!(without_background(text).as_deref(), command, "{text}");
         }
