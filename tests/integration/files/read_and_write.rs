@@ -181,7 +181,8 @@ fn only_rules_on_files_let_files_be_read_and_written() {
     let all = dir.display();
     let more = format!(
         "  - action: deny\n    write: [\"{all}/*.key\"]\n    read: [\"{all}/*.key\"]\n  \
-         - action: ask\n    write: [\"{all}/asked/**\"]\n"
+         - action: ask\n    write: [\"{all}/asked/**\"]\n  \
+         - action: allow\n    read: [\"/proc/**\"]\n    write: [\"/proc/**\"]\n"
     );
     let denied = format!("  - action: deny\n    paths: [\"{all}/*.env\"]\n");
     let text = policy(&dir, &more).replace("files:\n", &format!("{denied}files:\n"));
@@ -190,6 +191,19 @@ fn only_rules_on_files_let_files_be_read_and_written() {
     let server = Server::start(&fleet.setup);
     for (alias, name, expected) in [
         ("web1", "/etc/hostname".to_owned(), "file:no-rule"),
+        // By the kernel's links, and what a process holds.
+        (
+            "web1",
+            "/proc/self/root/etc/shadow".to_owned(),
+            "file:no-rule",
+        ),
+        ("web1", "/proc/1/environ".to_owned(), "file:no-rule"),
+        ("web1", "/proc/self/task/1/fd/3".to_owned(), "file:no-rule"),
+        (
+            "web1",
+            format!("/proc/self/root{all}/prod.env"),
+            "deny-rule",
+        ),
         ("web1", format!("{all}/Some.KEY"), "deny-rule"),
         ("web1", format!("{all}/prod.env"), "deny-rule"),
         ("bare", format!("{all}/x"), "file:shell"),
