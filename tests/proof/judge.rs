@@ -27,6 +27,7 @@ const SOCKETS: &[&str] = &[
     "public/*",
     "cib_*",
     "cmap*",
+    "cfg0*",
     "pacemakerd*",
     "crmd*",
     "/org/kernel/linux/storage/multipathd*",
@@ -62,6 +63,9 @@ const CALLS: &[(&str, &str)] = &[
     ("nvme", "ioctl NVME_IOCTL_ADMIN_CMD"),
     // Older ways to ask.
     ("brctl", "ioctl SIOCDEVPRIVATE"),
+    ("filefrag", "ioctl FIBMAP"),
+    // Tries in /tmp what the file system can.
+    ("borg", "ioctl FS_IOC_SETFLAGS"),
     ("ufw", "sendmsg netlink"),
     // GLib gives its threads the priority that they have.
     ("nmcli", "sched_setattr"),

@@ -37,6 +37,7 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("cloud/aws", include_str!("data/cloud/aws.txt")),
     ("cloud/az", include_str!("data/cloud/az.txt")),
     ("cloud/gcloud", include_str!("data/cloud/gcloud.txt")),
+    ("cloud/init", include_str!("data/cloud/init.txt")),
     (
         "containers/compose",
         include_str!("data/containers/compose.txt"),
@@ -51,6 +52,7 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
         "containers/kubectl",
         include_str!("data/containers/kubectl.txt"),
     ),
+    ("containers/lxc", include_str!("data/containers/lxc.txt")),
     ("containers/oc", include_str!("data/containers/oc.txt")),
     (
         "containers/podman",
@@ -84,6 +86,10 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("packages/others", include_str!("data/packages/others.txt")),
     ("packages/redhat", include_str!("data/packages/redhat.txt")),
     (
+        "services/backups",
+        include_str!("data/services/backups.txt"),
+    ),
+    (
         "services/clusters",
         include_str!("data/services/clusters.txt"),
     ),
@@ -91,6 +97,9 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
         "services/daemons",
         include_str!("data/services/daemons.txt"),
     ),
+    ("services/jvm", include_str!("data/services/jvm.txt")),
+    ("services/mail", include_str!("data/services/mail.txt")),
+    ("services/mongo", include_str!("data/services/mongo.txt")),
     ("services/redis", include_str!("data/services/redis.txt")),
     ("services/sql", include_str!("data/services/sql.txt")),
     (
@@ -98,6 +107,7 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
         include_str!("data/services/versions.txt"),
     ),
     ("services/web", include_str!("data/services/web.txt")),
+    ("storage/checks", include_str!("data/storage/checks.txt")),
     ("storage/disks", include_str!("data/storage/disks.txt")),
     (
         "storage/filesystems",
