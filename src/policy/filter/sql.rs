@@ -202,6 +202,10 @@ fn tokens(text: &str, dialect: Dialect) -> Option<Vec<Token>> {
                 if inner.contains('\\') {
                     return None;
                 }
+                // Where a table is named, a text is a name, too.
+                if dialect == Dialect::Sqlite && names_files(inner) {
+                    return None;
+                }
                 if byte == b'\'' {
                     tokens.push(Token::Quoted);
                 } else if inner
@@ -222,6 +226,9 @@ fn tokens(text: &str, dialect: Dialect) -> Option<Vec<Token>> {
                     .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
                     .count();
                 let word = text.get(at..at + length)?.to_ascii_lowercase();
+                if dialect == Dialect::Sqlite && names_files(&word) {
+                    return None;
+                }
                 at += length;
                 tokens.push(Token::Word(word));
                 continue;
@@ -235,6 +242,14 @@ fn tokens(text: &str, dialect: Dialect) -> Option<Vec<Token>> {
         at += 1;
     }
     Some(tokens)
+}
+
+/// Tables of the shell of sqlite3 that show files, the path in a column that is not listed:
+/// `select data from fsdir where path='/x'` (seen with 3.40).
+fn names_files(name: &str) -> bool {
+    ["fsdir", "zipfile"]
+        .iter()
+        .any(|table| name.eq_ignore_ascii_case(table))
 }
 
 /// Words that write, lock, call, name a file, or hold what logs in.
@@ -382,6 +397,12 @@ mod tests {
             assert!(!is_plain(text, Dialect::Postgres), "{text}");
         }
         for text in [
+            "select data from fsdir where path='/etc/passwd'",
+            "select data from main.FSDIR where path='/etc/passwd'",
+            "select data from \"fsdir\" where path='/etc/passwd'",
+            "select data from 'fsdir' where path='/etc/passwd'",
+            "select data from x, 'FsDir' where path='/etc/passwd'",
+            "select data from zipfile where z='/x.zip'",
             "select [readfile]('/etc/passwd')",
             "select [writefile]('/x', 'y')",
             "select ['], readfile('/etc/passwd') as [']",

@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Digits,
     /// How many rounds or seconds until it ends; with 0 or less it goes on.
     Rounds,
+    /// What `ps -o` shows of a process: secrets where its variables are among it.
+    Columns,
     /// A name without `/` that is no option.
     Word,
     /// One of these, each whole; with `*` behind it, a beginning.
@@ -150,6 +152,7 @@ impl Kind {
             "number" => Self::Number,
             "digits" => Self::Digits,
             "rounds" => Self::Rounds,
+            "columns" => Self::Columns,
             "word" => Self::Word,
             "name" => Self::Name,
             "database" => Self::Database,
@@ -216,6 +219,7 @@ impl Kind {
             Self::Output if !matches!(text, "/dev/null" | "/dev/stdout" | "/dev/stderr") => {
                 Effects::WRITES
             }
+            Self::Columns if text.to_ascii_lowercase().contains("environ") => Effects::SECRETS,
             Self::Rounds if !forms::ends(text) => Effects::FOLLOWS,
             Self::Template if !template::is_plain(text) => Effects::SECRETS,
             Self::Peer if names_a_host(text) => Effects::NETWORK,
@@ -256,6 +260,7 @@ impl Kind {
         };
         match self {
             Self::Text
+            | Self::Columns
             | Self::Template
             | Self::Awk
             | Self::Sed
