@@ -286,7 +286,7 @@ impl Code {
             Self::Stdin => (
                 "stdin",
                 "This command may run, but no rule lets a call give it something to read",
-                "Leave stdin out, or ask the operator for stdin: true in the rule that allows the command",
+                "Leave out stdin, or what it would pass on, or ask the operator for stdin: true in its rule",
             ),
             Self::HostGone => (
                 "host-gone",

@@ -13,6 +13,7 @@ pub(crate) mod job_text;
 mod leash;
 pub(crate) mod purpose;
 pub(crate) mod sudo;
+mod told;
 
 use crate::model::names::CommandHash;
 use crate::policy::decision::denial::{Chain, ChainPart, Denial, DenialFault, Trail, quoted};
@@ -107,7 +108,10 @@ impl Policy {
                 let invocations = Invocation::of_each(commands);
                 assessment.hit = deny.find(text, commands, &invocations);
                 let each = commands.iter().zip(&invocations);
-                let decide = |(command, invocation)| self.decide(subject, command, invocation);
+                let decide = |(command, invocation)| {
+                    let found = self.decide(subject, command, invocation);
+                    self.decide_input(subject, commands, (command, invocation), found)
+                };
                 assessment.findings = each.map(decide).collect();
                 if let Some(filled) = filled {
                     assessment.hit = assessment.hit.map(|hit| filled.place(hit));
