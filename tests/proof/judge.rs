@@ -54,6 +54,7 @@ const CALLS: &[(&str, &str)] = &[
     ("btrfs", "ioctl BTRFS_IOC_INO_LOOKUP"),
     ("btrfs", "ioctl BTRFS_IOC_SUBVOL_GETFLAGS"),
     ("btrfs", "ioctl BTRFS_IOC_TREE_SEARCH"),
+    ("e2fsck", "ioctl FDGETPRM"),
     ("fdisk", "ioctl FDGETPRM"),
     ("sfdisk", "ioctl FDGETPRM"),
     ("hdparm", "ioctl HDIO_GET_IDENTITY"),
