@@ -85,7 +85,7 @@ impl Session {
         self.step(code)
     }
 
-    /// Keyboard-interactive; the answers are those set with [`Wire::set_answers`].
+    /// Keyboard-interactive; the answers are those set with [`crate::ssh::transport::buffers::Wire::set_answers`].
     pub(crate) fn login_interactive(&mut self, user: &str) -> Step<()> {
         // SAFETY: the pointer is valid for the length beside it, and the callback keeps
         // the contract of the header.
