@@ -54,9 +54,9 @@ pub(super) fn holds_anything(components: &[String]) -> bool {
     match of_process(components) {
         [name] => expands_to(name, "environ") || expands_to(name, "mem"),
         [name, _] => expands_to(name, "fd") || expands_to(name, "map_files"),
-        _ => {
-            matches!(components, [proc, name] if expands_to(proc, "proc") && matches!(name.as_str(), "kcore" | "kmsg"))
-        }
+        // The kernel's own memory and log.
+        _ => matches!(components, [proc, name] if expands_to(proc, "proc")
+            && (expands_to(name, "kcore") || expands_to(name, "kmsg"))),
     }
 }
 

@@ -439,6 +439,7 @@ mod tests {
             ("**", "/x/y"),
             ("/srv/*/logs/**", "/srv/app/logs/x"),
             ("/proc/**", "/proc/1/status"),
+            ("/proc/**", "/proc/*info"),
             ("/proc/**", "/proc/*/status"),
             ("/proc/**", "/proc/41/cwd"),
             ("/proc/**", "/proc/self/fd"),
@@ -471,6 +472,9 @@ mod tests {
             ("/proc/**", "/proc/1/*"),
             ("/proc/**", "/proc/1/fd/3"),
             ("/proc/**", "/proc/kcore"),
+            ("/proc/**", "/proc/*"),
+            ("/proc/**", "/proc/kc*"),
+            ("/proc/**", "/proc/*msg"),
         ] {
             assert!(!pattern(text).covers(&named(path)), "{text} {path}");
         }
