@@ -10,15 +10,18 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::config::files::directories::{Dirs, FILES};
+use crate::config::read::credentials::{self, Credentials};
 use crate::config::read::input::{self, Noticed};
 use crate::config::read::policy::{self as policy_file, PolicyFile};
-use crate::config::read::{credentials, cross_check, servers};
+use crate::config::read::{cross_check, servers};
 use crate::config::schema::findings::Findings;
 use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, WarningKind};
 use crate::config::secrets::environment::Environment;
 use crate::config::secrets::sources::Sources;
 use crate::config::snapshot::{Settings, Snapshot};
+use crate::config::yaml::node::Node;
 use crate::model::security_event::SecurityEvent;
+use crate::model::text::hex;
 use crate::policy::{self, Compiled, Policy};
 
 /// A configuration that can be used, and what was noticed on the way.
@@ -86,6 +89,28 @@ pub fn load_texts(
     Load { dirs, noticed }.finish(texts.map(Some), environment)
 }
 
+/// Whether this process, as the user that it is now, could read what a snapshot was made of:
+/// the same bytes, and every secret that they name. What follows from the bytes alone is not
+/// worked out a second time.
+pub(crate) fn reads_again(dirs: &Arc<Dirs>, environment: &Environment, of: &Snapshot) -> bool {
+    let mut noticed = Noticed::default();
+    input::directories(dirs, &mut noticed);
+    let bytes = input::files(dirs, &mut noticed);
+    let [Some(servers), Some(credentials), Some(policy)] = &bytes else {
+        return false;
+    };
+    if hex(&hash([servers, credentials, policy])) != of.hash() {
+        // They changed in between: another configuration, and whether it can be read is its own
+        // question.
+        return load(dirs, environment).is_ok();
+    }
+    let env_file = input::env_file(dirs, &mut noticed);
+    let sources = Sources::new(environment, dirs, &env_file);
+    let mut again = Load { dirs, noticed };
+    again.credentials(Some(credentials), &sources);
+    again.noticed.problems.is_empty()
+}
+
 struct Load<'a> {
     dirs: &'a Arc<Dirs>,
     noticed: Noticed,
@@ -132,9 +157,7 @@ impl Load<'_> {
         let [server_text, credential_text, policy_text] = texts;
         let env_file = input::env_file(self.dirs, &mut self.noticed);
         let sources = Sources::new(environment, self.dirs, &env_file);
-        let credentials = self.read(credentials_yml, credential_text, |root, to, load| {
-            credentials::read(root, to, load.dirs, &sources, &mut load.noticed.events)
-        });
+        let credentials = self.credentials(credential_text, &sources);
         let servers = self.read(servers_yml, server_text, |root, to, _| {
             Some(servers::read(root, to, credentials.as_ref()))
         });
@@ -172,6 +195,13 @@ impl Load<'_> {
             settings,
             hash([server_text?, credential_text?, policy_text?]),
         ))
+    }
+
+    fn credentials(&mut self, text: Option<&[u8]>, sources: &Sources<'_>) -> Option<Credentials> {
+        let [_, credentials_yml, _] = FILES;
+        self.read(credentials_yml, text, |root, to, load| {
+            credentials::read(root, to, load.dirs, sources, &mut load.noticed.events)
+        })
     }
 
     /// Compiles the policy, also one that has problems already, to find the rest of
@@ -254,7 +284,7 @@ impl Load<'_> {
         &mut self,
         file: &'static str,
         bytes: Option<&[u8]>,
-        read: impl FnOnce(&crate::config::yaml::node::Node, &mut Findings, &mut Self) -> Option<T>,
+        read: impl FnOnce(&Node<'_>, &mut Findings, &mut Self) -> Option<T>,
     ) -> Option<T> {
         let mut findings = Findings::new(file);
         let value = findings

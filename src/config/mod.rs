@@ -23,6 +23,7 @@ pub use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, W
 pub use crate::config::secrets::environment::Environment;
 pub use crate::config::secrets::value::Secret;
 pub(crate) use host::{AnsweredBy, Host, HostAddress, Prompt, Resolve};
+pub(crate) use load::reads_again;
 pub use load::{LoadError, Loaded, load, load_texts};
 pub use snapshot::Snapshot;
 pub(crate) use store::Admission;

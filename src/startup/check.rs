@@ -63,7 +63,9 @@ fn examine(
             return report.add(bad(name, error));
         }
     };
-    let usable = || usable(dirs, environment, &written(settings));
+    // Nobody can read a configuration that does not load.
+    let loaded = report.snapshot();
+    let usable = || loaded.is_some_and(|it| usable(dirs, environment, it, &written(settings)));
     let user = match accounts::find_some(settings.user.as_ref()) {
         Ok(user) => user,
         Err(error) => return report.add(bad("user", format!("--user: {error}"))),
@@ -77,7 +79,7 @@ fn examine(
             "user",
             format!("uid {}, without capabilities", identity.uid),
         )),
-        // Nobody can read a configuration that does not load: that is no doubt of its own.
+        // Of one that does not load it is no doubt of its own.
         Some(reason) if report.snapshot().is_some() => {
             report.add(doubtful("user", reason.to_string()));
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::audit::failure::Failure;
 use crate::audit::{Archive, Kept, LogFile, Place, Syslog};
 use crate::cli::Settings;
-use crate::config::{Dirs, Environment, Loaded, Snapshot, load};
+use crate::config::{Dirs, Environment, Snapshot, reads_again};
 use crate::startup::metrics::MetricsFile;
 use crate::sys::landlock::{Grants, RESOLVER_FILES};
 use crate::sys::process;
@@ -176,12 +176,17 @@ pub(crate) fn agent_trouble(snapshot: &Snapshot, environment: &Environment) -> O
 
 /// Whether the present user can read everything that is configured, ask the agent where
 /// that is needed, and write the audit file.
-pub(crate) fn usable(dirs: &Arc<Dirs>, environment: &Environment, written: &[PathBuf]) -> bool {
-    let readable = load(dirs, environment).is_ok_and(|Loaded { snapshot, .. }| {
-        let agent = agent_socket(environment).filter(|_| snapshot.needs_agent());
-        snapshot.unreadable().is_empty() && agent.is_none_or(process::can_connect)
-    });
-    readable && written.iter().all(|path| process::can_write_beside(path))
+pub(crate) fn usable(
+    dirs: &Arc<Dirs>,
+    environment: &Environment,
+    snapshot: &Snapshot,
+    written: &[PathBuf],
+) -> bool {
+    let agent = agent_socket(environment).filter(|_| snapshot.needs_agent());
+    snapshot.unreadable().is_empty()
+        && reads_again(dirs, environment, snapshot)
+        && agent.is_none_or(process::can_connect)
+        && written.iter().all(|path| process::can_write_beside(path))
 }
 
 pub(crate) fn grants<'a>(dirs: &'a Dirs, places: &'a Places) -> Grants<'a> {

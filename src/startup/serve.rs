@@ -96,7 +96,7 @@ fn boot(
     process::clear_environment(&alone).map_err(StartError::Limits)?;
     ssh::warm_up().map_err(StartError::Libraries)?;
 
-    let readable = || usable(&dirs, &environment, &written(settings));
+    let readable = || usable(&dirs, &environment, &snapshot, &written(settings));
     let user = accounts::find_some(settings.user.as_ref()).map_err(StartError::Account)?;
     let identity = identity::settle(&alone, user, readable).map_err(StartError::Identity)?;
     let runtime = settings.runtime_dir.as_deref();

@@ -37,7 +37,7 @@ pub(crate) struct Credentials {
 
 /// `None` where there is no list of entries at all: then no reference to one is a mistake.
 pub(crate) fn read(
-    root: &Node,
+    root: &Node<'_>,
     findings: &mut Findings,
     dirs: &Dirs,
     sources: &Sources<'_>,

@@ -79,7 +79,7 @@ pub(crate) enum OverrideOf {
 }
 
 pub(crate) fn read(
-    root: &Node,
+    root: &Node<'_>,
     findings: &mut Findings,
     dirs: &Dirs,
     events: &mut Vec<SecurityEvent>,

@@ -31,7 +31,7 @@ pub(crate) struct Servers {
 
 /// Without `credentials` no reference to them is judged: that file has its own problem.
 pub(crate) fn read(
-    root: &Node,
+    root: &Node<'_>,
     findings: &mut Findings,
     credentials: Option<&Credentials>,
 ) -> Servers {
@@ -236,16 +236,16 @@ fn tags(entry: &Section<'_>, findings: &mut Findings) -> Vec<Tag> {
         .into_iter()
         .enumerate()
     {
-        let key = format!("tags[{index}]");
+        let key = || format!("tags[{index}]");
         match Tag::parse(text.value) {
             Ok(tag) if tags.contains(&tag) => findings.warning(
                 text.at,
-                entry.key(&key),
+                entry.key(&key()),
                 WarningKind::NoEffect,
                 "the tag is there twice",
             ),
             Ok(tag) => tags.push(tag),
-            Err(error) => bad(findings, entry, &key, text, &error),
+            Err(error) => bad(findings, entry, &key(), text, &error),
         }
     }
     tags
@@ -317,13 +317,13 @@ fn check_chains(next: &Jumps, findings: &mut Findings) {
 }
 
 /// A node as JSON, with YAML 1.1's scalars; numbers that JSON doesn't have stay texts.
-fn json(node: &Node) -> Json {
+fn json(node: &Node<'_>) -> Json {
     match &node.value {
         Value::List(items) => Json::Array(items.iter().map(|item| json(item)).collect()),
         Value::Map(entries) => Json::Object(
             entries
                 .iter()
-                .map(|entry| (entry.key.clone(), json(&entry.value)))
+                .map(|entry| (entry.key.to_string(), json(&entry.value)))
                 .collect(),
         ),
         Value::Scalar(scalar) => match scalar.meaning() {

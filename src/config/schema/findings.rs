@@ -3,13 +3,11 @@
 //! Owns their collection, bounded, and what is said of a file that isn't YAML. Called by
 //! `shape` and by the readers of the three files.
 
-use std::sync::Arc;
-
 use crate::config::schema::problem::{
     Fault, Mark, Place, Problem, Warning, WarningKind, nearest, quote,
 };
 use crate::config::schema::section::Text;
-use crate::config::yaml::node::{Document, Node, RawFault, RawFaultKind, parse};
+use crate::config::yaml::node::{Document, Held, RawFault, RawFaultKind, parse};
 
 /// What reading one file has found.
 pub(crate) struct Findings {
@@ -71,7 +69,7 @@ impl Findings {
 
     /// Reads the file's bytes as YAML; what is wrong with it on that level becomes
     /// problems.
-    pub(crate) fn document(&mut self, bytes: &[u8]) -> Option<Arc<Node>> {
+    pub(crate) fn document<'t>(&mut self, bytes: &'t [u8]) -> Option<Held<'t>> {
         match parse(bytes) {
             Ok(Document { root, faults }) => {
                 for fault in faults {

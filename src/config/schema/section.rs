@@ -10,7 +10,7 @@ use crate::config::yaml::scalar::Meaning;
 
 /// A mapping whose keys are known: the place where values are asked for.
 pub(crate) struct Section<'n> {
-    pub(crate) entries: &'n [Entry],
+    pub(crate) entries: &'n [Entry<'n>],
     pub(crate) table: &'static Table,
     /// The path of this mapping, such as `hosts[2]`; empty for the whole file.
     pub(crate) path: String,
@@ -53,19 +53,19 @@ impl<'n> Section<'n> {
     }
 
     /// The entries that the table doesn't know and accepts nevertheless: `x-…`.
-    pub(crate) fn extras(&self) -> impl Iterator<Item = (&'n str, &'n Node)> + use<'n> {
+    pub(crate) fn extras(&self) -> impl Iterator<Item = (&'n str, &'n Node<'n>)> + use<'n> {
         let accepted = self.table.extra;
         self.entries
             .iter()
             .filter(move |entry| accepted && entry.key.starts_with("x-"))
-            .map(|entry| (entry.key.as_str(), &*entry.value))
+            .map(|entry| (&*entry.key, &*entry.value))
     }
 
-    pub(crate) fn entry(&self, name: &str) -> Option<&'n Entry> {
+    pub(crate) fn entry(&self, name: &str) -> Option<&'n Entry<'n>> {
         self.entries.iter().find(|entry| entry.key == name)
     }
 
-    pub(crate) fn value(&self, name: &str) -> Option<(&'static Key, &'n Node)> {
+    pub(crate) fn value(&self, name: &str) -> Option<(&'static Key, &'n Node<'n>)> {
         // What is not there is most of it.
         let entry = self.entry(name)?;
         Some((self.table.key(name)?, &*entry.value))
@@ -87,7 +87,7 @@ pub(crate) fn list(table: &Table) -> String {
 }
 
 /// What a node is, in words, beside the key that it was given for.
-pub(crate) fn found(node: &Node, kind: Kind) -> String {
+pub(crate) fn found(node: &Node<'_>, kind: Kind) -> String {
     let wants_text = matches!(
         kind,
         Kind::Text | Kind::SecretText | Kind::Guarded | Kind::Texts

@@ -21,7 +21,7 @@ impl Findings {
     /// required keys that aren't there.
     pub(crate) fn section<'n>(
         &mut self,
-        node: &'n Node,
+        node: &'n Node<'n>,
         table: &'static Table,
         path: impl Into<String>,
     ) -> Option<Section<'n>> {
@@ -65,7 +65,7 @@ impl Findings {
         Some(section)
     }
 
-    fn unknown(&mut self, section: &Section<'_>, entry: &Entry) {
+    fn unknown(&mut self, section: &Section<'_>, entry: &Entry<'_>) {
         let extra = if section.table.extra {
             ", and keys that begin with x-"
         } else {
@@ -82,7 +82,7 @@ impl Findings {
     }
 
     /// A value of the wrong type.
-    fn wrong(&mut self, section: &Section<'_>, key: &Key, node: &Node) {
+    fn wrong(&mut self, section: &Section<'_>, key: &Key, node: &Node<'_>) {
         let found = found(node, key.kind);
         self.problem(
             node.at,
@@ -124,11 +124,12 @@ impl Findings {
             }
         };
         let text = Text { value, at: node.at };
-        self.bounded(text, section.key(name), key).then_some(text)
+        self.bounded(text, || section.key(name), key)
+            .then_some(text)
     }
 
     /// No control characters, not longer than any key accepts.
-    fn bounded(&mut self, text: Text<'_>, path: String, key: &Key) -> bool {
+    fn bounded(&mut self, text: Text<'_>, path: impl FnOnce() -> String, key: &Key) -> bool {
         if matches!(key.kind, Kind::Guarded) {
             return true;
         }
@@ -144,7 +145,7 @@ impl Findings {
         } else {
             return true;
         };
-        self.problem(text.at, path, Fault::BadValue, found, key.accepted());
+        self.problem(text.at, path(), Fault::BadValue, found, key.accepted());
         false
     }
 
@@ -162,7 +163,7 @@ impl Findings {
         &mut self,
         section: &Section<'_>,
         key: &Key,
-        node: &Node,
+        node: &Node<'_>,
         min: u64,
         max: u64,
     ) -> Option<u64> {
@@ -307,7 +308,7 @@ impl Findings {
         let before = self.count();
         let mut texts = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            let path = format!("{}[{index}]", section.key(name));
+            let path = || format!("{}[{index}]", section.key(name));
             let meaning = match &item.value {
                 Value::Scalar(scalar) => Some(scalar.meaning()),
                 Value::List(_) | Value::Map(_) => None,
@@ -321,7 +322,7 @@ impl Findings {
                 }
                 _ => self.problem(
                     item.at,
-                    path,
+                    path(),
                     Fault::WrongType,
                     found(item, key.kind),
                     "a text; one that YAML takes for something else in quotes",

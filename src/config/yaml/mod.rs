@@ -3,5 +3,6 @@
 //! `node` bounds size, depth and aliases and keeps line numbers; `scalar` says what a plain
 //! text means. Called by [`crate::config::schema`].
 
+pub(crate) mod input;
 pub(crate) mod node;
 pub(crate) mod scalar;

@@ -3,16 +3,20 @@
 //! Owns the bounds of what is read at all: UTF-8, one document, at most [`DEPTH_MAX`]
 //! levels and [`NODES_MAX`] nodes (an alias counts as everything it stands for, and a long
 //! text as several nodes, so that a few lines can't stand for more than memory holds), no
-//! tags but `!!str`. Knows nothing of
-//! the files' keys. What it keeps is wiped when dropped; the parser's own buffers aren't,
-//! which is one more reason for a password not to stand in a file. Called by `load` for the three files, and by the fuzz targets.
+//! tags but `!!str`. Knows nothing of the files' keys. A text that stands in the file as it
+//! is read is the file's own, and no copy. What is one is wiped when dropped; the parser's own
+//! buffers aren't, which is one more reason for a password not to stand in a file. Called by
+//! `load` for the three files, and by the fuzz targets.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use crate::config::schema::problem::{Mark, quote};
+use crate::config::yaml::input::FileText;
 use crate::config::yaml::scalar::Scalar;
 
 /// Deepest nesting that is read. The files need seven levels.
@@ -25,34 +29,52 @@ pub(crate) const TEXT_PER_NODE: usize = 64;
 const FEW: usize = 16;
 
 /// One value of the file.
-#[derive(Debug)]
-pub struct Node {
+#[derive(Debug, Clone)]
+pub struct Node<'t> {
     pub at: Mark,
-    pub value: Value,
+    pub value: Value<'t>,
     /// How many nodes this one is, itself included.
     weight: usize,
 }
 
-#[derive(Debug)]
-pub enum Value {
-    Scalar(Scalar),
-    List(Vec<Arc<Node>>),
+#[derive(Debug, Clone)]
+pub enum Value<'t> {
+    Scalar(Scalar<'t>),
+    List(Vec<Held<'t>>),
     /// In the file's order; merged entries (`<<`) after the explicit ones.
-    Map(Vec<Entry>),
+    Map(Vec<Entry<'t>>),
+}
+
+/// A node in its one place, or one with an anchor, which may have several.
+#[derive(Debug, Clone)]
+pub enum Held<'t> {
+    Own(Node<'t>),
+    Shared(Arc<Node<'t>>),
+}
+
+impl<'t> Deref for Held<'t> {
+    type Target = Node<'t>;
+
+    fn deref(&self) -> &Node<'t> {
+        match self {
+            Self::Own(node) => node,
+            Self::Shared(node) => node,
+        }
+    }
 }
 
 /// A key of a mapping and its value.
-#[derive(Debug)]
-pub struct Entry {
-    pub key: String,
+#[derive(Debug, Clone)]
+pub struct Entry<'t> {
+    pub key: Cow<'t, str>,
     pub key_at: Mark,
-    pub value: Arc<Node>,
+    pub value: Held<'t>,
 }
 
 /// The tree, and what is wrong with it without making it unreadable.
 #[derive(Debug)]
-pub struct Document {
-    pub root: Arc<Node>,
+pub struct Document<'t> {
+    pub root: Held<'t>,
     pub faults: Vec<RawFault>,
 }
 
@@ -77,9 +99,10 @@ pub enum RawFaultKind {
 ///
 /// # Errors
 /// The first place where the text can't be read, or where a bound is passed.
-pub fn parse(bytes: &[u8]) -> Result<Document, RawFault> {
-    let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
-    let mut parser = Parser::new_from_str(text);
+pub fn parse(bytes: &[u8]) -> Result<Document<'_>, RawFault> {
+    let file = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
+    let source = Source::new(file);
+    let mut parser = Parser::new(FileText::new(file));
     let mut builder = Builder::default();
     let mut documents = 0;
     while let Some(event) = parser.next_event() {
@@ -95,16 +118,12 @@ pub fn parse(bytes: &[u8]) -> Result<Document, RawFault> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 check_tag(tag.as_deref(), at)?;
+                let text = source.own(text, span.start.index(), style);
                 if anchor == 0 && builder.awaits_key() {
-                    builder.key(text.into_owned(), at, plain)?;
+                    builder.key(text, at, plain)?;
                     continue;
                 }
-                let node = Node {
-                    at,
-                    weight: text_weight(&text),
-                    value: Value::Scalar(Scalar::new(text.into_owned(), plain)),
-                };
-                builder.add(node, anchor)?;
+                builder.add(Node::scalar(Scalar::new(text, plain), at), anchor)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 check_tag(tag.as_deref(), at)?;
@@ -119,44 +138,79 @@ pub fn parse(bytes: &[u8]) -> Result<Document, RawFault> {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }
     }
-    let root = builder.root.unwrap_or_else(|| {
-        Arc::new(Node {
-            at: Mark { line: 1, column: 1 },
-            value: Value::Scalar(Scalar::new(String::new(), true)),
-            weight: 1,
-        })
-    });
+    let nothing = Scalar::new(Cow::Borrowed(""), true);
+    let root = builder
+        .root
+        .unwrap_or_else(|| Held::Own(Node::scalar(nothing, Mark { line: 1, column: 1 })));
     Ok(Document {
         root,
         faults: builder.faults,
     })
 }
 
+impl<'t> Node<'t> {
+    fn scalar(scalar: Scalar<'t>, at: Mark) -> Self {
+        Self {
+            at,
+            weight: text_weight(scalar.text()),
+            value: Value::Scalar(scalar),
+        }
+    }
+}
+
+/// The file's text, for what stands in it as it is read.
+struct Source<'t> {
+    text: &'t str,
+    /// Only then a place in characters, which is what the parser tells, is one in bytes.
+    ascii: bool,
+}
+
+impl<'t> Source<'t> {
+    fn new(text: &'t str) -> Self {
+        let ascii = text.is_ascii();
+        Self { text, ascii }
+    }
+
+    /// The text of a scalar that begins at a character, the file's own if it is there.
+    fn own(&self, text: Cow<'t, str>, start: usize, style: ScalarStyle) -> Cow<'t, str> {
+        let quotes = match style {
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => 1,
+            _ => 0,
+        };
+        let place = start.saturating_add(quotes);
+        let place = place..place.saturating_add(text.len());
+        match self.text.get(place) {
+            Some(same) if self.ascii && *same == *text => Cow::Borrowed(same),
+            _ => text,
+        }
+    }
+}
+
 /// The tree as far as it has been read.
 #[derive(Default)]
-struct Builder {
-    stack: Vec<(Open, Mark, usize)>,
-    anchors: HashMap<usize, Arc<Node>>,
+struct Builder<'t> {
+    stack: Vec<(Open<'t>, Mark, usize)>,
+    anchors: HashMap<usize, Arc<Node<'t>>>,
     nodes: usize,
-    root: Option<Arc<Node>>,
+    root: Option<Held<'t>>,
     faults: Vec<RawFault>,
 }
 
-enum Open {
-    List(Vec<Arc<Node>>),
-    Map(OpenMap),
+enum Open<'t> {
+    List(Vec<Held<'t>>),
+    Map(OpenMap<'t>),
 }
 
 #[derive(Default)]
-struct OpenMap {
-    entries: Vec<Entry>,
+struct OpenMap<'t> {
+    entries: Vec<Entry<'t>>,
     /// A key that waits for its value: text, place, and whether it was written plain.
-    key: Option<(String, Mark, bool)>,
-    merges: Vec<Arc<Node>>,
+    key: Option<(Cow<'t, str>, Mark, bool)>,
+    merges: Vec<Held<'t>>,
 }
 
-impl Builder {
-    fn open(&mut self, open: Open, at: Mark, anchor: usize) -> Result<(), RawFault> {
+impl<'t> Builder<'t> {
+    fn open(&mut self, open: Open<'t>, at: Mark, anchor: usize) -> Result<(), RawFault> {
         if self.stack.len() >= DEPTH_MAX {
             return Err(syntax(at, format!("nested deeper than {DEPTH_MAX} levels")));
         }
@@ -189,7 +243,7 @@ impl Builder {
     }
 
     /// Takes a key in that nothing else stands for: it needs no node.
-    fn key(&mut self, text: String, at: Mark, plain: bool) -> Result<(), RawFault> {
+    fn key(&mut self, text: Cow<'t, str>, at: Mark, plain: bool) -> Result<(), RawFault> {
         self.count(text_weight(&text), at)?;
         if let Some((Open::Map(map), ..)) = self.stack.last_mut() {
             map.key = Some((text, at, plain));
@@ -203,10 +257,10 @@ impl Builder {
             return Err(syntax(at, "an alias of something that contains it"));
         };
         self.count(node.weight, at)?;
-        self.place(node, at, true)
+        self.place(Held::Shared(node), at, true)
     }
 
-    fn add(&mut self, node: Node, anchor: usize) -> Result<(), RawFault> {
+    fn add(&mut self, node: Node<'t>, anchor: usize) -> Result<(), RawFault> {
         let at = node.at;
         // What is in a collection has been counted one by one.
         let (own, plain) = match &node.value {
@@ -214,10 +268,13 @@ impl Builder {
             Value::List(_) | Value::Map(_) => (1, false),
         };
         self.count(own, at)?;
-        let node = Arc::new(node);
-        if anchor != 0 {
+        let node = if anchor == 0 {
+            Held::Own(node)
+        } else {
+            let node = Arc::new(node);
             self.anchors.insert(anchor, Arc::clone(&node));
-        }
+            Held::Shared(node)
+        };
         self.place(node, at, plain)
     }
 
@@ -236,7 +293,7 @@ impl Builder {
     }
 
     /// Puts a finished node where the open collection expects it.
-    fn place(&mut self, node: Arc<Node>, at: Mark, plain: bool) -> Result<(), RawFault> {
+    fn place(&mut self, node: Held<'t>, at: Mark, plain: bool) -> Result<(), RawFault> {
         match self.stack.last_mut() {
             None => self.root = Some(node),
             Some((Open::List(items), ..)) => items.push(node),
@@ -245,7 +302,7 @@ impl Builder {
                     let Value::Scalar(scalar) = &node.value else {
                         return Err(syntax(at, "a key that is a list or a mapping"));
                     };
-                    map.key = Some((scalar.text().to_owned(), at, plain));
+                    map.key = Some((Cow::Owned(scalar.text().to_owned()), at, plain));
                 }
                 Some((key, _, true)) if key == "<<" => map.merges.push(node),
                 Some((key, key_at, _)) => map.entries.push(Entry {
@@ -260,7 +317,7 @@ impl Builder {
 
     /// Reports keys that are there twice, and adds what `<<` brings: an explicit key
     /// wins over a merged one, an earlier merge over a later.
-    fn finish_map(&mut self, map: OpenMap) -> Vec<Entry> {
+    fn finish_map(&mut self, map: OpenMap<'t>) -> Vec<Entry<'t>> {
         let OpenMap {
             mut entries,
             merges,
@@ -276,7 +333,7 @@ impl Builder {
             }
             return entries;
         }
-        let mut seen: HashMap<String, Mark> = HashMap::with_capacity(entries.len());
+        let mut seen: HashMap<Cow<'t, str>, Mark> = HashMap::with_capacity(entries.len());
         for entry in &entries {
             match seen.get(&entry.key) {
                 Some(first) => self.faults.push(duplicate(entry, *first)),
@@ -310,11 +367,8 @@ impl Builder {
                         continue;
                     }
                     seen.insert(entry.key.clone(), entry.key_at);
-                    entries.push(Entry {
-                        key: entry.key.clone(),
-                        key_at: entry.key_at,
-                        value: Arc::clone(&entry.value),
-                    });
+                    // A copy of what was counted where the alias stands.
+                    entries.push(entry.clone());
                 }
             }
         }
@@ -322,11 +376,11 @@ impl Builder {
     }
 }
 
-fn duplicate(entry: &Entry, first: Mark) -> RawFault {
+fn duplicate(entry: &Entry<'_>, first: Mark) -> RawFault {
     RawFault {
         at: entry.key_at,
         kind: RawFaultKind::DuplicateKey {
-            key: entry.key.clone(),
+            key: entry.key.to_string(),
             first,
         },
     }
@@ -436,7 +490,7 @@ mod tests {
         let Value::Map(host) = &top[1].value.value else {
             panic!("a mapping")
         };
-        let keys: Vec<&str> = host.iter().map(|entry| entry.key.as_str()).collect();
+        let keys: Vec<&str> = host.iter().map(|entry| &*entry.key).collect();
         assert_eq!(keys, ["port", "tags"]);
         assert!(matches!(&host[0].value.value, Value::Scalar(scalar) if scalar.text() == "2"));
     }

@@ -5,15 +5,24 @@
 //! are ever taken as numbers, and what merely looks like one is no text, so nothing is
 //! read as something else than its author saw. Called by `raw` and `shape`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// The text of a scalar, and whether YAML lets it stand for something else. Wiped when
-/// dropped, because it may be a password that someone wrote into the file.
-pub struct Scalar {
-    text: Zeroizing<String>,
+/// The text of a scalar, and whether YAML lets it stand for something else. A copy is wiped
+/// when dropped, because it may be a password that someone wrote into the file.
+#[derive(Clone)]
+pub struct Scalar<'t> {
+    text: Text<'t>,
     plain: bool,
+}
+
+#[derive(Clone)]
+enum Text<'t> {
+    /// A part of the file.
+    File(&'t str),
+    Copy(Zeroizing<String>),
 }
 
 /// What a scalar means in YAML 1.1, as the Python loader read it.
@@ -26,7 +35,7 @@ pub enum Meaning<'a> {
     Text(&'a str),
 }
 
-impl fmt::Debug for Scalar {
+impl fmt::Debug for Scalar<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scalar")
             .field("plain", &self.plain)
@@ -34,14 +43,20 @@ impl fmt::Debug for Scalar {
     }
 }
 
-impl Scalar {
-    pub(crate) fn new(text: String, plain: bool) -> Self {
-        let text = Zeroizing::new(text);
+impl<'t> Scalar<'t> {
+    pub(crate) fn new(text: Cow<'t, str>, plain: bool) -> Self {
+        let text = match text {
+            Cow::Borrowed(text) => Text::File(text),
+            Cow::Owned(text) => Text::Copy(Zeroizing::new(text)),
+        };
         Self { text, plain }
     }
 
     pub fn text(&self) -> &str {
-        &self.text
+        match &self.text {
+            Text::File(text) => text,
+            Text::Copy(text) => text,
+        }
     }
 
     /// Written without quotes.
@@ -76,13 +91,23 @@ pub(crate) fn decimal(text: &str) -> Option<u64> {
     if leading_zero || !digits.starts_with(|c: char| c.is_ascii_digit()) || digits.ends_with('_') {
         return None;
     }
-    digits.replace('_', "").parse().ok()
+    match digits.contains('_') {
+        true => digits.replace('_', "").parse().ok(),
+        false => digits.parse().ok(),
+    }
 }
 
 /// Whether YAML 1.1 reads a plain scalar as a number: decimal, binary, octal,
 /// hexadecimal, base 60, floating point, infinity, not-a-number
 /// (<https://yaml.org/type/int.html>, <https://yaml.org/type/float.html>).
 fn is_number(text: &str) -> bool {
+    // What most texts and most numbers are.
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
+        return false;
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return true;
+    }
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
         return true;
@@ -128,7 +153,7 @@ mod tests {
 
     fn plain(text: &str) -> Meaning<'_> {
         // Leaked so that the meaning can borrow; a few bytes in a test.
-        let scalar = Box::leak(Box::new(Scalar::new(text.to_owned(), true)));
+        let scalar = Box::leak(Box::new(Scalar::new(Cow::Borrowed(text), true)));
         scalar.meaning()
     }
 

@@ -63,7 +63,8 @@ pub(crate) fn parse(text: &str, start: usize) -> Option<Entry> {
         ["@cert-authority", rest @ ..] => (Marker::CertAuthority, rest),
         all => (Marker::Plain, all),
     };
-    let misplaced = |field: &&str| field.to_ascii_lowercase().contains("@revoked");
+    let misplaced =
+        |field: &&str| field.contains('@') && field.to_ascii_lowercase().contains("@revoked");
     if rest.iter().take(2).any(misplaced) {
         return Some(entry(Marker::Revoked, Names::Anyone, key_among(rest)));
     }

@@ -484,7 +484,7 @@ fn plain(node: &Node) -> Value {
         Yaml::List(items) => items.iter().map(|item| plain(item)).collect(),
         Yaml::Map(entries) => entries
             .iter()
-            .map(|entry| (entry.key.clone(), plain(&entry.value)))
+            .map(|entry| (entry.key.to_string(), plain(&entry.value)))
             .collect::<serde_json::Map<_, _>>()
             .into(),
         Yaml::Scalar(scalar) => match scalar.meaning() {

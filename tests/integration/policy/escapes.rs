@@ -129,7 +129,8 @@ fn collection(folder: &Path) -> BTreeMap<String, Vec<Escape>> {
     for file in folder.read_dir().unwrap() {
         let file = file.unwrap();
         let name = file.file_name().into_string().unwrap();
-        let text = std::fs::read_to_string(file.path()).unwrap();
+        // Its nodes are parts of it, until the process ends.
+        let text: &'static str = std::fs::read_to_string(file.path()).unwrap().leak();
         let text = text.trim_start_matches("---\n").trim_end();
         let text = text.trim_end_matches("...").trim_end_matches("---");
         let parsed = parse(text.as_bytes());
@@ -175,21 +176,21 @@ fn renamed(code: &str, from: &str, to: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn entries(node: &Node) -> impl Iterator<Item = (&str, &Node)> {
+fn entries<'n>(node: &'n Node<'n>) -> impl Iterator<Item = (&'n str, &'n Node<'n>)> {
     let list = match &node.value {
         Value::Map(entries) => entries.as_slice(),
         _ => &[],
     };
-    list.iter().map(|entry| (entry.key.as_str(), &*entry.value))
+    list.iter().map(|entry| (&*entry.key, &*entry.value))
 }
 
-fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+fn entry<'n>(node: &'n Node<'n>, key: &str) -> Option<&'n Node<'n>> {
     entries(node)
         .find(|(known, _)| *known == key)
         .map(|(_, node)| node)
 }
 
-fn items(node: &Node) -> impl Iterator<Item = &Node> {
+fn items<'n>(node: &'n Node<'n>) -> impl Iterator<Item = &'n Node<'n>> {
     let list = match &node.value {
         Value::List(list) => list.as_slice(),
         _ => &[],

@@ -3,8 +3,6 @@
 //! Owns the shape; the document is read by the configuration's own reader, with its bounds.
 //! Called by `inventory`.
 
-use std::sync::Arc;
-
 use crate::cli::commands::import::groups::{Inventory, Variables, ranges};
 use crate::config::yaml::node::{self, Node, RawFaultKind, Value};
 
@@ -26,7 +24,7 @@ pub(crate) fn read(text: &str) -> Result<Inventory, String> {
     Ok(inventory)
 }
 
-fn add(inventory: &mut Inventory, name: &str, group: &Arc<Node>) -> Result<(), String> {
+fn add(inventory: &mut Inventory, name: &str, group: &Node<'_>) -> Result<(), String> {
     inventory.groups.entry(name.to_owned()).or_default();
     for (key, value) in entries(group)? {
         match key {
@@ -63,7 +61,7 @@ fn add(inventory: &mut Inventory, name: &str, group: &Arc<Node>) -> Result<(), S
 }
 
 /// Scalars as they are written; what is a list or a mapping says nothing of a login.
-fn variables(node: &Arc<Node>) -> Result<Variables, String> {
+fn variables(node: &Node<'_>) -> Result<Variables, String> {
     let pairs = entries(node)?.into_iter();
     Ok(pairs
         .filter_map(|(name, value)| match &value.value {
@@ -74,17 +72,17 @@ fn variables(node: &Arc<Node>) -> Result<Variables, String> {
 }
 
 /// The entries of a mapping; none where nothing stands.
-fn entries(node: &Arc<Node>) -> Result<Vec<(&str, &Arc<Node>)>, String> {
+fn entries<'n>(node: &'n Node<'n>) -> Result<Vec<(&'n str, &'n Node<'n>)>, String> {
     match &node.value {
         Value::Map(entries) => Ok(entries
             .iter()
-            .map(|entry| (entry.key.as_str(), &entry.value))
+            .map(|entry| (&*entry.key, &*entry.value))
             .collect()),
         Value::Scalar(scalar) if matches!(scalar.text(), "" | "~" | "null") => Ok(Vec::new()),
         _ => Err(at(node, "a mapping belongs here")),
     }
 }
 
-fn at(node: &Node, problem: &str) -> String {
+fn at(node: &Node<'_>, problem: &str) -> String {
     format!("line {}: {problem}", node.at.line)
 }
