@@ -31,6 +31,10 @@ use crate::ssh::transport::wait::wait_for;
 /// (`MAX_UNAUTH_PER_IP`), and half of what sshd takes without dropping any.
 const MAX_IN_FLIGHT: usize = 5;
 
+/// How many more once the host has said that it is OpenSSH, which takes nine from everybody
+/// together without dropping any: two are left to others.
+const MORE_FOR_OPENSSH: usize = 3;
+
 /// How long a failed login still counts: sshd has to notice that it is over.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -44,6 +48,8 @@ pub(crate) struct Logins(Arc<Mutex<HashMap<SocketAddr, Gate>>>);
 #[derive(Default)]
 struct Gate {
     under_way: usize,
+    /// How many may be beyond [`MAX_IN_FLIGHT`].
+    more: usize,
     /// Until when each failed login counts.
     failed: Vec<Instant>,
     waiting: VecDeque<Arc<Waiter>>,
@@ -116,6 +122,18 @@ impl Logins {
 }
 
 impl Permit {
+    /// The host has said what it is: as many logins as that takes may be under way.
+    pub(crate) fn heard(&self, version: &str) {
+        let mut gates = self.logins.gates();
+        if let Some(gate) = gates.get_mut(&self.address) {
+            gate.more = match version.starts_with("SSH-2.0-OpenSSH_") {
+                true => MORE_FOR_OPENSSH,
+                false => 0,
+            };
+            gate.grant();
+        }
+    }
+
     /// Gives it back after a login that failed: the host may count it a while longer.
     pub(crate) fn failed(self) {
         let mut gates = self.logins.gates();
@@ -153,7 +171,8 @@ impl Gate {
     /// The first in line for whom there is room.
     fn next(&mut self) -> Option<Arc<Waiter>> {
         let taken = self.under_way + self.failed.len();
-        let fits = |waiter: &Arc<Waiter>| taken + waiter.onward < MAX_IN_FLIGHT;
+        let most = MAX_IN_FLIGHT + self.more;
+        let fits = |waiter: &Arc<Waiter>| taken + waiter.onward < most;
         let index = self.waiting.iter().position(fits)?;
         self.waiting.remove(index)
     }
@@ -230,6 +249,30 @@ mod tests {
         held.clear();
         drop(other);
         assert!(logins.gates().is_empty());
+    }
+
+    #[test]
+    fn openssh_is_asked_for_more_and_no_other() {
+        let logins = Logins::default();
+        let held: Vec<_> = (0..MAX_IN_FLIGHT)
+            .map(|_| acquire(&logins, &control()).unwrap())
+            .collect();
+        let (got, more) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..=MORE_FOR_OPENSSH {
+                let (logins, got) = (&logins, got.clone());
+                scope.spawn(move || got.send(acquire(logins, &control()).unwrap()).unwrap());
+            }
+            while waiting(&logins) <= MORE_FOR_OPENSSH {
+                thread::yield_now();
+            }
+            held[0].heard("SSH-2.0-dropbear_2024.86");
+            assert_eq!(waiting(&logins), MORE_FOR_OPENSSH + 1);
+            held[0].heard("SSH-2.0-OpenSSH_9.2p1");
+            let more: Vec<_> = more.iter().take(MORE_FOR_OPENSSH).collect();
+            assert_eq!(waiting(&logins), 1);
+            drop(more);
+        });
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::ssh::transport::wait::wait_for;
 /// Requests that wait at one session before another one is made.
 const WAITING: usize = 8;
 /// Sessions side by side to one jump host.
-const SIDE_BY_SIDE: usize = 5;
+const SIDE_BY_SIDE: usize = 8;
 /// Longest sleep of who waits for one that is being made; it is woken before.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
 

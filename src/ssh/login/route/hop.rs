@@ -139,7 +139,7 @@ impl Hop<'_> {
         if let HostAddress::Name(name) = &self.host.address {
             self.means.resolver.worked(name.as_str(), ip);
         }
-        match self.enter(carrier, seen) {
+        match self.enter(carrier, &permit, seen) {
             Ok((link, name, key)) => Ok((link, permit, Verified { address, name, key })),
             Err(error) => {
                 permit.failed();
@@ -152,6 +152,7 @@ impl Hop<'_> {
     fn enter(
         &self,
         carrier: Carrier,
+        permit: &Permit,
         seen: &mut Seen,
     ) -> Result<(Link, RecordName, PublicKey), SshError> {
         let mut link = Link::new(carrier)?;
@@ -165,7 +166,7 @@ impl Hop<'_> {
         offer
             .apply(link.session())
             .map_err(|fault| explain(Phase::Handshake, &fault))?;
-        let key = match shake_hands(&mut link, self.control) {
+        let key = match shake_hands(&mut link, self.control, permit) {
             Ok(key) => key,
             Err(error) => {
                 let opening = link.session().wire().opening();
@@ -360,11 +361,24 @@ impl Hop<'_> {
 }
 
 /// Banner and key exchange, with what was offered before; the host's key, not yet believed.
-pub(crate) fn shake_hands(link: &mut Link, control: &Control) -> Result<PublicKey, SshError> {
+pub(crate) fn shake_hands(
+    link: &mut Link,
+    control: &Control,
+    permit: &Permit,
+) -> Result<PublicKey, SshError> {
     let phase = Phase::Handshake;
     let watch = control.begin(phase);
-    link.drive_faults(&watch, |session, descriptor| session.handshake(descriptor))?
-        .map_err(|fault| explain(phase, &fault))?;
+    let mut heard = false;
+    link.drive_faults(&watch, |session, descriptor| {
+        let step = session.handshake(descriptor);
+        // It comes long before the end, and others may be waiting for what it allows.
+        if !heard && let Some(version) = session.peer_version() {
+            heard = true;
+            permit.heard(&version);
+        }
+        step
+    })?
+    .map_err(|fault| explain(phase, &fault))?;
     link.session()
         .host_key()
         .and_then(PublicKey::from_blob)

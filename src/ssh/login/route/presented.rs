@@ -50,7 +50,7 @@ pub(crate) fn presented_key(
         control,
     };
     let addresses = hop.addresses(&mut seen)?;
-    let (carrier, _, _permit) = match before {
+    let (carrier, _, permit) = match before {
         [] => hop.connect(&addresses)?,
         before => {
             let (link, _passed, _) = walk(means, before, 1, &known_hosts, control, &mut seen)?;
@@ -68,7 +68,7 @@ pub(crate) fn presented_key(
     offer
         .apply(session)
         .map_err(|fault| explain(Phase::Handshake, &fault))?;
-    let key = shake_hands(&mut link, control)?;
+    let key = shake_hands(&mut link, control, &permit)?;
     let offered = offered_key_types(&link.session().wire().opening());
     link.goodbye();
     Ok(Presented { key, offered })
