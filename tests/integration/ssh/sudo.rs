@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::common::{Fleet, HostSpec, Machine, Server, login, members, run_cli};
+use crate::common::{Fleet, Gate, HostSpec, Machine, Server, login, members, run_cli, wait_until};
 use crate::direct::Direct;
 use mcp_ssh_orchestrator::testing::ssh::SshError;
 use mcp_ssh_orchestrator::testing::ssh::error::SudoProblem;
@@ -281,7 +281,7 @@ fn only_a_judged_sudo_is_told() {
             .filter(|line| line.contains("mcp-ssh:"))
             .count()
     };
-    crate::common::wait_until("the job's sudo", || lines(&calls).len() == 5);
+    wait_until("the job's sudo", || lines(&calls).len() == 5);
     assert_eq!(asked(lines(&calls)), 2, "{job}");
     let denied = server.call(
         "ssh_run",
@@ -364,6 +364,62 @@ fn hosts_of_a_tag_are_told_their_own() {
         text.contains("root") && text.contains("sudo-password"),
         "{text}"
     );
+}
+
+/// Twelve ask at the same time, on four hosts with a password each.
+#[test]
+fn who_asks_among_many_is_told_its_own() {
+    const EACH: usize = 3;
+    let names = ["web1", "web2", "web3", "web4"];
+    let fleet = fleet(names.map(HostSpec::new).into(), login().password());
+    let word = |name: &str| format!("word-of-{name}");
+    let entries = names.map(|name| {
+        fleet.setup.secret(name, &word(name));
+        format!(
+            "  - name: {name}\n    username: {}\n    key_path: id_fleet\n    sudo: \
+             {{password_secret: {name}}}\n",
+            login().name
+        )
+    });
+    let entries = format!("entries:\n{}", entries.concat());
+    fleet.setup.write("credentials.yml", &entries);
+    let mut servers = fleet.servers_yaml();
+    for name in names {
+        servers = servers.replacen("credentials: fleet", &format!("credentials: {name}"), 1);
+    }
+    fleet.setup.write("servers.yml", &servers);
+    let gate = Gate::new();
+    let told = |machine: &Machine| login().home.join(format!("told-{}", machine.port));
+    let calls = names.map(|name| {
+        let machine = fleet.host(name);
+        let _ = fs::remove_file(told(machine));
+        let asks = format!(
+            "[ \"$4\" = -v ] || exec \"$@\"\n{}\nprintf %s \"$3\" >&2\nread -r word && echo \"$word\" >>{}",
+            gate.wait(),
+            told(machine).display()
+        );
+        watched(machine, &asks)
+    });
+    let server = Server::start(&fleet.setup);
+    let start = |name: &str| {
+        let task = server.tool(
+            "ssh_run_async",
+            json!({"alias": name, "command": "sudo whoami"}),
+        );
+        task["task_id"].clone()
+    };
+    let tasks: Vec<Value> = (0..EACH).flat_map(|_| names.map(start)).collect();
+    let asking = || calls.iter().map(|file| lines(file).len()).sum::<usize>();
+    wait_until("all of them to ask", || asking() == tasks.len());
+    tasks.iter().for_each(|_| gate.open());
+    for id in &tasks {
+        let state = || server.tool("ssh_get_task_status", json!({"task_id": id}))["status"].clone();
+        wait_until("its end", || state() == "completed");
+    }
+    for name in names {
+        assert_eq!(lines(&told(fleet.host(name))), vec![word(name); EACH]);
+    }
+    assert!(server.finish().status.success());
 }
 
 #[test]
