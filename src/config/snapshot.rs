@@ -310,9 +310,10 @@ impl Snapshot {
 
     /// The credentials in use, each once, by name.
     pub(crate) fn logins(&self) -> impl Iterator<Item = &Credential> {
-        let logins: BTreeMap<&str, &Credential> = self
-            .hosts
-            .iter()
+        // Neighbours have mostly the same.
+        let runs = self.hosts.chunk_by(|a, b| Arc::ptr_eq(&a.login, &b.login));
+        let logins: BTreeMap<&str, &Credential> = runs
+            .filter_map(<[Host]>::first)
             .map(|host| (host.login.name.as_str(), &*host.login))
             .collect();
         logins.into_values()

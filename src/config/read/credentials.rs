@@ -44,7 +44,7 @@ pub(crate) fn read(
     events: &mut Vec<SecurityEvent>,
 ) -> Option<Credentials> {
     let mut credentials = Credentials::default();
-    let file = findings.section(root, &CREDENTIALS, "")?;
+    let file = findings.document_section(root, &CREDENTIALS)?;
     for entry in findings.subsections(&file, "entries")? {
         let mut reader = Reader {
             findings,

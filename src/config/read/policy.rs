@@ -84,7 +84,7 @@ pub(crate) fn read(
     dirs: &Dirs,
     events: &mut Vec<SecurityEvent>,
 ) -> Option<PolicyFile> {
-    let file = findings.section(root, &POLICY, "")?;
+    let file = findings.document_section(root, &POLICY)?;
     let known_hosts = known_hosts(&file, findings, dirs, events);
     let mut source = PolicySource::default();
     if let Some(section) = findings.subsection(&file, "limits") {

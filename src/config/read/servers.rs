@@ -40,7 +40,7 @@ pub(crate) fn read(
         groups: Vec::new(),
         places: BTreeMap::new(),
     };
-    let Some(file) = findings.section(root, &SERVERS, "") else {
+    let Some(file) = findings.document_section(root, &SERVERS) else {
         return servers;
     };
     let mut jumps = Vec::new();

@@ -3,6 +3,9 @@
 //! Owns where things are: paths of keys, positions, presence. Judges nothing; `shape`
 //! does. Called by `shape` and by the readers of the three files.
 
+use std::fmt;
+use std::rc::Rc;
+
 use crate::config::schema::keys::{Key, Kind, Table};
 use crate::config::schema::problem::{Mark, quote};
 use crate::config::yaml::node::{Entry, Node, Value};
@@ -12,9 +15,46 @@ use crate::config::yaml::scalar::Meaning;
 pub(crate) struct Section<'n> {
     pub(crate) entries: &'n [Entry<'n>],
     pub(crate) table: &'static Table,
-    /// The path of this mapping, such as `hosts[2]`; empty for the whole file.
-    pub(crate) path: String,
+    pub(crate) path: Path,
     pub(crate) at: Mark,
+}
+
+/// Where a mapping is, such as `hosts[2]`; empty for the whole file. Written out only for who
+/// reads it: of ten thousand hosts that are in order nobody does.
+#[derive(Clone)]
+pub(crate) struct Path {
+    of: Rc<str>,
+    /// Its place in the list of that name.
+    index: Option<usize>,
+}
+
+impl Path {
+    pub(crate) fn new(of: impl Into<Rc<str>>) -> Self {
+        let of = of.into();
+        Self { of, index: None }
+    }
+
+    pub(crate) fn item(&self, index: usize) -> Self {
+        let of = Rc::clone(&self.of);
+        let index = Some(index);
+        Self { of, index }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.of)?;
+        match self.index {
+            Some(index) => write!(f, "[{index}]"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Path> for String {
+    fn from(path: Path) -> Self {
+        path.to_string()
+    }
 }
 
 /// A text and where it stands.
@@ -27,7 +67,7 @@ pub(crate) struct Text<'n> {
 impl<'n> Section<'n> {
     /// The path of a key of this mapping.
     pub(crate) fn key(&self, name: &str) -> String {
-        if self.path.is_empty() {
+        if self.path.of.is_empty() {
             name.to_owned()
         } else {
             format!("{}.{name}", self.path)

@@ -8,7 +8,7 @@
 use crate::config::schema::findings::Findings;
 use crate::config::schema::keys::{Key, Kind, Need, Table};
 use crate::config::schema::problem::{Fault, Mark, nearest, quote};
-use crate::config::schema::section::{Section, Text, found, list, plain};
+use crate::config::schema::section::{Path, Section, Text, found, list, plain};
 use crate::config::yaml::node::{Entry, Node, Value};
 use crate::config::yaml::scalar::{Meaning, decimal};
 use crate::model::room::Room;
@@ -17,15 +17,23 @@ use crate::model::room::Room;
 const TEXT_MAX: usize = 10_000;
 
 impl Findings {
+    /// Opens the whole file, as [`Self::section`] does a mapping in it.
+    pub(crate) fn document_section<'n>(
+        &mut self,
+        root: &'n Node<'n>,
+        table: &'static Table,
+    ) -> Option<Section<'n>> {
+        self.section(root, table, Path::new(""))
+    }
+
     /// Opens a mapping: reports another type, keys that aren't in the table, and
     /// required keys that aren't there.
-    pub(crate) fn section<'n>(
+    fn section<'n>(
         &mut self,
         node: &'n Node<'n>,
         table: &'static Table,
-        path: impl Into<String>,
+        path: Path,
     ) -> Option<Section<'n>> {
-        let path = path.into();
         let Value::Map(entries) = &node.value else {
             let accepted = format!("a mapping with {}", list(table));
             self.problem(
@@ -73,7 +81,7 @@ impl Findings {
         };
         self.near(
             entry.key_at,
-            section.path.as_str(),
+            section.path.clone(),
             Fault::UnknownKey,
             format!("found the unknown key {}", quote(&entry.key)),
             format!("{}{extra}", list(section.table)),
@@ -340,7 +348,7 @@ impl Findings {
     ) -> Option<Section<'n>> {
         let (key, node) = section.value(name)?;
         match key.kind {
-            Kind::Section(table) => self.section(node, table, section.key(name)),
+            Kind::Section(table) => self.section(node, table, Path::new(section.key(name))),
             _ => None,
         }
     }
@@ -359,9 +367,10 @@ impl Findings {
             self.wrong(section, key, node);
             return None;
         };
-        let sections = items.iter().enumerate().filter_map(|(index, item)| {
-            self.section(item, table, format!("{}[{index}]", section.key(name)))
-        });
+        let list = Path::new(section.key(name));
+        let sections = items.iter().enumerate();
+        let sections =
+            sections.filter_map(|(index, item)| self.section(item, table, list.item(index)));
         Some(sections.collect())
     }
 
@@ -385,7 +394,7 @@ impl Findings {
                 value: &entry.key,
                 at: entry.key_at,
             };
-            Some((text, self.section(&entry.value, table, path)?))
+            Some((text, self.section(&entry.value, table, Path::new(path))?))
         });
         Some(sections.collect())
     }
