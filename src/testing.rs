@@ -130,8 +130,9 @@ pub mod policy {
     pub mod syntax {
         pub mod command {
             pub use crate::policy::syntax::command::{
-                AndOr, Command, Compound, Connective, Directory, Fault, Input, List, NAMES,
-                NUMBERS, OUTPUTS, Parsed, Pipeline, Redirect, Refusal, STATUS, Simple, Word,
+                AndOr, Command, Compound, Connective, Directory, Fault, For, Input, List, NAME,
+                NAMES, NUMBER, NUMBERS, OUTPUTS, Parsed, Pipeline, Redirect, Refusal, STATUS,
+                Simple, Word,
             };
         }
         pub mod lexer {

@@ -7,9 +7,12 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 
 use mcp_ssh_orchestrator::testing::policy::syntax::command::{
-    AndOr, Command, Compound, Connective, List, NAMES, NUMBERS, OUTPUTS, Parsed, Pipeline,
-    Redirect, STATUS, Simple, Word,
+    AndOr, Command, Compound, Connective, For, List, NAME, NAMES, NUMBER, NUMBERS, OUTPUTS, Parsed,
+    Pipeline, Redirect, STATUS, Simple, Word,
 };
+
+/// What the variables of a canonical form begin with: none means anything to a program.
+const EACH: &str = "mcp_ssh_each_";
 
 /// A canonical form in the notation. Which words are the text of a shell is for the tree to
 /// say (their numbers, in the order of the text); what such a text is, is read here.
@@ -122,10 +125,26 @@ impl Reader<'_> {
             }
             assert!(self.takes("fi"));
             text
+        } else if self.takes("for ") {
+            let name = self.name();
+            assert!(name.starts_with(EACH) && self.takes(" in "), "{name}");
+            let values = self.word();
+            assert!(self.takes(" ; do "));
+            let body = self.list(&["done"]);
+            assert!(self.takes("done"));
+            format!("for {name} {values}{body}")
         } else {
             return self.simple();
         };
         compound + &self.redirects()
+    }
+
+    /// The letters of a variable's name.
+    fn name(&mut self) -> String {
+        let is_name = |c: &&char| c.is_ascii_alphanumeric() || **c == '_';
+        let name: String = self.rest[self.at..].iter().take_while(is_name).collect();
+        self.at += name.len();
+        name
     }
 
     fn simple(&mut self) -> String {
@@ -199,6 +218,10 @@ impl Reader<'_> {
                     self.at += 2;
                 }
                 '"' if self.takes("\"$?\"") => text += "\0status\0",
+                '"' if self.takes("\"$mcp") => {
+                    let _ = write!(text, "\0each mcp{}\0", self.name());
+                    assert!(self.takes("\""));
+                }
                 '"' => {
                     assert!(self.takes("\"$( "));
                     let list = self.list(&[]);
@@ -249,6 +272,7 @@ pub fn write(parsed: &Parsed<'_>) -> (String, Vec<usize>) {
         commands: &parsed.commands,
         words: Cell::new(0),
         shells: RefCell::default(),
+        loops: RefCell::default(),
     };
     let text = list(&writer, &parsed.tree);
     (text, writer.shells.into_inner())
@@ -258,6 +282,29 @@ struct Writer<'p> {
     commands: &'p [Simple<'p>],
     words: Cell<usize>,
     shells: RefCell<Vec<usize>>,
+    /// The variables of the loops around a place, with the text that stands for each.
+    loops: RefCell<Vec<(String, String)>>,
+}
+
+/// A loop that the host runs, and that what stands for its variable is what its rounds get.
+fn each(all: &Writer<'_>, each: &For<'_>) -> String {
+    let values = word(all, &each.values);
+    let stand_in = match each.values.text.chars().next() {
+        Some(NUMBERS) => NUMBER.to_string(),
+        Some(NAMES) => NAME.to_string(),
+        Some(NUMBER | NAME) => panic!("it may be empty: {:?}", each.values),
+        _ => each.values.text.to_string(),
+    };
+    all.loops
+        .borrow_mut()
+        .push((each.name.to_string(), stand_in));
+    let body = list(all, &each.body);
+    all.loops.borrow_mut().pop();
+    format!("for {} {values}{body}", on_host(&each.name))
+}
+
+fn on_host(name: &str) -> String {
+    format!("{EACH}{name}")
 }
 
 fn list(all: &Writer<'_>, list: &List<'_>) -> String {
@@ -304,6 +351,7 @@ fn command(all: &Writer<'_>, command: &Command<'_>) -> String {
             }
             text
         }
+        Compound::For(body) => each(all, body),
     };
     for redirect in redirects {
         text += &redirected(all, redirect);
@@ -346,8 +394,18 @@ fn word(all: &Writer<'_>, word: &Word<'_>) -> String {
         return format!("shell{}", list(all, &word.outputs[0]));
     }
     let mut outputs = word.outputs.iter();
+    let mut behind = 0;
     for (at, c) in word.text.char_indices() {
+        if let Some(variable) = word.variables.iter().find(|each| each.at == at) {
+            behind = at + variable.length;
+            let loops = all.loops.borrow();
+            let around = loops.iter().rev().find(|(name, _)| *name == variable.name);
+            let stand_in = around.map(|(_, text)| text.as_str());
+            assert_eq!(stand_in, word.text.get(at..behind), "{word:?}");
+            let _ = write!(text, "\0each {}\0", on_host(&variable.name));
+        }
         match c {
+            _ if at < behind => {}
             c if OUTPUTS.contains(&c) => {
                 let body = outputs.next().expect("what the stand-in is for");
                 let several = [NUMBERS, NAMES].contains(&c);

@@ -356,7 +356,7 @@ impl Code {
             ),
             Self::Dollar => (
                 "syntax:dollar",
-                "Variables are not expanded, and \"$(COMMAND)\" only in double quotes behind text that \
+                "Variables are not expanded but that of a for, and \"$(COMMAND)\" only in double quotes behind text that \
                  is no option, for echo, and where it prints numbers, dates or names (pgrep, date +%F)",
                 "Write the value out: run COMMAND by itself and put what it printed in its place; use \
                  printenv NAME for a variable; put a literal $ in single quotes; use pgrep -o for one number",
@@ -385,7 +385,8 @@ impl Code {
             Self::Glob => (
                 "syntax:glob",
                 "File name wildcards are not expanded here, or not by this policy (shell: globs)",
-                "Name the files, or use find DIR -name 'PATTERN', and -exec PROGRAM {} \\; in place of a for over files",
+                "Name the files, or write their path from / where the policy has shell: globs, or use find DIR \
+                 -name 'PATTERN', and -exec PROGRAM {} \\; in place of a for over files",
             ),
             Self::Tilde => (
                 "syntax:tilde",
@@ -460,12 +461,13 @@ impl Code {
             Self::ReservedWord => (
                 "syntax:reserved-word",
                 "A keyword of some shell stands where no command can begin with it",
-                "Use lists, if, for over words that are written out, { …; } and ( … )",
+                "Use lists, if, for over words, numbers or files, { …; } and ( … )",
             ),
             Self::Loop => (
                 "syntax:reserved-word",
                 "A while, an until or a for without words has no end that can be told before",
-                "Write the rounds out, use for NAME in with the words, or let awk go over lines",
+                "Write the rounds out, or use for NAME in with the words, with $(pgrep …), or with files \
+                 (/var/log/*.log) where the policy has shell: globs; let awk go over lines",
             ),
             Self::Case => (
                 "syntax:reserved-word",

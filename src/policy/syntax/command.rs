@@ -2,7 +2,8 @@
 //!
 //! Owns the types of the shell's command language (POSIX.1-2024, XCU 2.9 and 2.10) as far
 //! as it is read here: words, simple commands, pipelines, AND-OR lists, groups, subshells,
-//! `if`. A `for` is no type of its own: it is unrolled into a group. The leaves stand in
+//! `if`. A `for` is unrolled into a group, but for those of its words that only the host
+//! knows: each of them is a loop there. The leaves stand in
 //! one vector, in the order in which a shell reaches them, and the tree names them by
 //! index, so that whoever judges needs no tree. Refuses nothing and reads nothing: the
 //! lexer makes these. Called by all that judges or renders.
@@ -19,10 +20,10 @@ pub(crate) const OUTPUT: char = '\u{E002}';
 pub const STATUS: char = '\u{E003}';
 /// As [`OUTPUT`], of a command that prints digits, or nothing: one number, or several with
 /// blanks, commas or line breaks between them.
-pub(crate) const NUMBER: char = '\u{E004}';
+pub const NUMBER: char = '\u{E004}';
 /// As [`OUTPUT`], of a command that prints a name, or nothing: letters, digits and `._+~-`, the
 /// first of them a letter or digit.
-pub(crate) const NAME: char = '\u{E005}';
+pub const NAME: char = '\u{E005}';
 /// As [`OUTPUT`], of a command that prints a text that begins with a letter or digit, or nothing.
 pub(crate) const TEXT: char = '\u{E006}';
 /// A whole word without quotes, of which the shell makes none, one or several [`NUMBER`]s.
@@ -87,6 +88,37 @@ pub enum Compound<'t> {
     Subshell(List<'t>),
     /// Condition and consequence of `if` and of each `elif`; then what stands behind `else`.
     If(Vec<(List<'t>, List<'t>)>, Option<List<'t>>),
+    /// A `for` over what the host makes of one word.
+    For(Box<For<'t>>),
+}
+
+/// A loop that the host runs, once for each of its values, which are all judged as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct For<'t> {
+    /// As the text has it; the host is given another ([`Variable::on_host`]).
+    pub name: Cow<'t, str>,
+    /// [`NUMBERS`] or [`NAMES`] by itself, or a path with wildcards. Of none of these is a value
+    /// empty.
+    pub values: Word<'t>,
+    pub body: List<'t>,
+}
+
+/// Where a word has the variable of such a loop, and how much of its text stands for that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable<'t> {
+    /// Byte offset into the word's text.
+    pub at: usize,
+    /// Bytes; with something in it that [`Word::globs`] names.
+    pub length: usize,
+    pub name: Cow<'t, str>,
+}
+
+impl Variable<'_> {
+    /// The name that the host knows it by: never one that means something to a shell or a
+    /// program, as `PATH` and `IFS` do.
+    pub(crate) fn on_host(name: &str) -> String {
+        format!("mcp_ssh_each_{name}")
+    }
 }
 
 /// One program with its words, and where it stands.
@@ -173,8 +205,10 @@ pub struct Word<'t> {
     pub globs: Vec<usize>,
     /// Whether any part of it was quoted or escaped.
     pub quoted: bool,
-    /// What stands for each of [`OUTPUTS`], in order.
+    /// What stands for each of [`OUTPUTS`] that no variable does, in order.
     pub outputs: Vec<List<'t>>,
+    /// The variables of loops that the host runs, in order.
+    pub variables: Vec<Variable<'t>>,
     /// It is the text behind a shell's `-c`, understood: its one output, for which nothing
     /// stands in the text, is the list that the shell runs.
     pub shell: bool,

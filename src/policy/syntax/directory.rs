@@ -116,6 +116,18 @@ impl Walk<'_, '_> {
                 }
                 After::same(&ends.unwrap_or_default())
             }
+            Command::Compound(Compound::For(each), _) => {
+                for list in &each.values.outputs {
+                    self.list(list, start);
+                }
+                let round = self.list(&each.body, start).either();
+                if round == *start {
+                    return After::same(start);
+                }
+                // The next round starts where this one ended, and so on.
+                self.list(&each.body, &Directory::Unknown);
+                After::same(&Directory::Unknown)
+            }
         }
     }
 

@@ -7,20 +7,23 @@
 //! command  := simple | compound { SP redirect }
 //! compound := "{" list "}" | "(" list ")"
 //!           | "if" list "then" list { "elif" list "then" list } ["else" list] "fi"
-//!           | "for" NAME "in" { literal | "$(seq" NUMBERS ")" } ";" "do" list "done"
+//!           | "for" NAME "in" { literal | "$(" NUMBERS-OR-NAMES ")" | PATH-WITH-WILDCARDS }
+//!             ";" "do" list "done"
 //! ```
 //!
 //! A `for` is read once for each of its words, with the word in place of the variable, so
-//! that every round is judged for itself. Refuses what runs unseen (`&`), what has no end
+//! that every round is judged for itself; what the host makes of a word (`$(pgrep nginx)`,
+//! `/var/log/*.log`) is judged in one round as all that it may be, and stays a loop. Refuses what runs unseen (`&`), what has no end
 //! that can be told (`while`, `until`), and what defines something (functions). Called by
 //! the lexer and, for `"$(…)"`, by the words.
 
 use crate::policy::decision::reason::Code;
 use crate::policy::syntax::command::{
-    AndOr, Command, Compound, Connective, Input, List, Pipeline, Redirect,
+    AndOr, Command, Compound, Connective, For, Input, List, NAME, NAMES, NUMBER, NUMBERS, OUTPUTS,
+    Pipeline, Redirect, STATUS, Word,
 };
 use crate::policy::syntax::meaning;
-use crate::policy::syntax::reader::Reader;
+use crate::policy::syntax::reader::{Reader, Value};
 use crate::policy::syntax::word::Place;
 
 /// Words that end the list they stand in, where a command may begin.
@@ -283,7 +286,7 @@ impl<'t> Reader<'t> {
             self.at = self.text.len();
             return List::default();
         }
-        let mut values = Vec::new();
+        let mut values: Vec<(Value, Option<Word<'t>>)> = Vec::new();
         let known = self.faults.len();
         loop {
             self.blanks();
@@ -291,8 +294,10 @@ impl<'t> Reader<'t> {
                 break;
             }
             match self.counted() {
-                Some(numbers) => values.extend(numbers),
-                None => values.push(self.word(Place::Value).text.into_owned()),
+                Some(numbers) => {
+                    values.extend(numbers.into_iter().map(|n| (Value::Known(n), None)));
+                }
+                None => values.push(self.value_of_loop()),
             }
         }
         self.takes(";");
@@ -304,23 +309,75 @@ impl<'t> Reader<'t> {
         }
         if self.faults.len() > known {
             // The rounds of such a loop are told nothing of it: a word that needs no quotes.
-            values = vec!["x".to_owned()];
+            values = vec![(Value::Known("x".to_owned()), None)];
         }
         let body = self.at;
         let mut all = List::default();
-        for value in values {
+        for (value, of_host) in values {
             let faults = self.faults.len();
             self.at = body;
             self.variables.push((name, value));
             let round = self.body(open, &["done"]);
             self.variables.pop();
-            all.items.extend(round.items);
+            match of_host {
+                None => all.items.extend(round.items),
+                Some(values) => {
+                    let name = name.into();
+                    let body = round;
+                    let compound = Compound::For(Box::new(For { name, values, body }));
+                    let commands = vec![Command::Compound(compound, Vec::new())];
+                    let first = Pipeline {
+                        negated: false,
+                        commands,
+                    };
+                    let rest = Vec::new();
+                    all.items.push(AndOr { first, rest });
+                }
+            }
             // What is wrong with one round is wrong with the others.
             if self.faults.len() > faults {
                 break;
             }
         }
         all
+    }
+
+    /// One word of a `for`, and itself where the host makes its values.
+    fn value_of_loop(&mut self) -> (Value, Option<Word<'t>>) {
+        let mut word = self.word(Place::Operand);
+        if word.is_literal() {
+            return (Value::Known(word.text.into_owned()), None);
+        }
+        let mut chars = word.text.chars();
+        let stand_ins = match (chars.next(), chars.next()) {
+            (Some(NUMBER | NUMBERS), None) => Some((NUMBER, NUMBERS)),
+            (Some(NAME | NAMES), None) => Some((NAME, NAMES)),
+            _ => None,
+        };
+        if let (Some((one, several)), true) = (stand_ins, word.variables.is_empty()) {
+            // Always without quotes: where nothing is printed there is no round.
+            word.text = several.to_string().into();
+            return (Value::OfHost(one.into(), vec![0]), Some(word));
+        }
+        let wildcard = |at: &usize| matches!(word.text.as_bytes().get(*at), Some(b'*' | b'?'));
+        let first = word.globs.first().copied().unwrap_or_default();
+        let code = match word.text.as_bytes().get(first) {
+            _ if !word.variables.is_empty() || word.text.contains(STATUS) => Code::Dollar,
+            _ if word.text.contains(OUTPUTS) => Code::Dollar,
+            Some(b'~') => Code::Tilde,
+            _ if !word.globs.iter().all(wildcard) => Code::Bracket,
+            _ if !self.globs || !meaning::globs_are_plain(&word) => Code::Glob,
+            _ => {
+                let value = Value::OfHost(word.text.to_string(), word.globs.clone());
+                return (value, Some(word));
+            }
+        };
+        let position = match code {
+            Code::Dollar => word.start,
+            _ => meaning::position_in_text(&word, first, self.text),
+        };
+        self.fault(code, position);
+        (Value::Known(String::new()), None)
     }
 
     /// `$(seq FIRST LAST)` among the words of a `for`: its numbers, which are known before it runs.

@@ -154,6 +154,14 @@ pub(crate) fn position_in_text(word: &Word<'_>, offset: usize, text: &str) -> us
         .map_or(word.start, |(at, _)| at)
 }
 
+/// Whether the word at `index` is an operand of a program that prints it and does nothing else.
+pub(crate) fn prints(words: &[Word<'_>], index: usize) -> bool {
+    let program = words
+        .first()
+        .map_or("", |word| wrappers::base_name(&word.text));
+    (program == "echo" && index > 0) || (program == "printf" && index > 1)
+}
+
 /// Most outputs of commands within the words of one command, each of which may be empty.
 const OUTPUTS_MAX: usize = 3;
 
@@ -165,7 +173,7 @@ pub(crate) fn loose_outputs(words: &[Word<'_>]) -> Vec<usize> {
     let program = words
         .first()
         .map_or("", |word| wrappers::base_name(&word.text));
-    let prints = |index: usize| program == "echo" || (program == "printf" && index > 1);
+    let prints = |index: usize| prints(words, index);
     let is_loose = |(index, word): &(usize, &Word<'_>)| {
         let begins = !word.text.starts_with([OUTPUT, '-']);
         let output = word.text.contains(OUTPUT) && !begins && !prints(*index);

@@ -26,10 +26,19 @@ pub(crate) struct Reader<'t> {
     /// What the command that is read next reads from.
     pub(crate) input: Input,
     /// The variables of the loops around this place, with their values of this round.
-    pub(crate) variables: Vec<(&'t str, String)>,
+    pub(crate) variables: Vec<(&'t str, Value)>,
     /// How often a variable of a loop was replaced.
     pub(crate) replaced: usize,
     depth: usize,
+}
+
+/// What a variable of a loop stands for.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    /// This text.
+    Known(String),
+    /// One of those that the host makes of this, with byte offsets of what it expands.
+    OfHost(String, Vec<usize>),
 }
 
 impl<'t> Reader<'t> {

@@ -9,7 +9,7 @@
 use crate::policy::decision::subject::Quotes;
 use crate::policy::syntax::command::{
     Command, Compound, Connective, List, NAMES, NUMBERS, OUTPUTS, Parsed, Pipeline, Redirect,
-    STATUS, Simple, Word,
+    STATUS, Simple, Variable, Word,
 };
 
 /// The whole tree, every word quoted.
@@ -88,6 +88,13 @@ impl Renderer<'_, '_> {
                 }
                 out.push_str("fi");
             }
+            Compound::For(each) => {
+                out.extend(["for ", &Variable::on_host(&each.name), " in "]);
+                self.word(&each.values, out);
+                out.push_str(" ; do ");
+                self.list(&each.body, out);
+                out.push_str(" ; done");
+            }
         }
     }
 
@@ -140,7 +147,24 @@ impl Renderer<'_, '_> {
         }
         let mut rest = &*word.text;
         let mut done = 0;
+        let mut variables = word.variables.iter().peekable();
         for at in &word.globs {
+            if *at < done {
+                // Of a variable, for which all of it stood.
+                continue;
+            }
+            if let Some(variable) = variables.next_if(|each| each.at <= *at) {
+                let (before, held) = rest
+                    .split_at_checked(variable.at - done)
+                    .unwrap_or((rest, ""));
+                if !before.is_empty() {
+                    quote(before, out);
+                }
+                out.extend(["\"$", &Variable::on_host(&variable.name), "\""]);
+                rest = held.get(variable.length..).unwrap_or_default();
+                done = variable.at + variable.length;
+                continue;
+            }
             let (before, marked) = rest.split_at_checked(at - done).unwrap_or((rest, ""));
             if !before.is_empty() {
                 quote(before, out);

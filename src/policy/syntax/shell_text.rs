@@ -12,7 +12,8 @@ use std::borrow::Cow;
 use crate::policy::hazard::wrappers;
 use crate::policy::programs::invocation::Invocation;
 use crate::policy::syntax::command::{
-    AndOr, Assignment, Command, Compound, Input, List, Pipeline, Redirect, Simple, Word,
+    AndOr, Assignment, Command, Compound, For, Input, List, Pipeline, Redirect, Simple, Variable,
+    Word,
 };
 use crate::policy::syntax::reader::Reader;
 
@@ -92,6 +93,13 @@ impl<'t> Reader<'t> {
     }
 }
 
+fn of_nobody(variable: Variable<'_>) -> Variable<'static> {
+    Variable {
+        name: Cow::Owned(variable.name.into_owned()),
+        ..variable
+    }
+}
+
 /// Makes a part of the inner text one of the outer: nothing is borrowed from it any more.
 struct Graft {
     /// Where the inner text stands.
@@ -140,6 +148,11 @@ impl Graft {
                             .collect(),
                         otherwise.map(|list| self.list(list)),
                     ),
+                    Compound::For(each) => Compound::For(Box::new(For {
+                        name: Cow::Owned(each.name.into_owned()),
+                        values: self.word(each.values),
+                        body: self.list(each.body),
+                    })),
                 };
                 Command::Compound(compound, self.redirects(redirects))
             }
@@ -196,6 +209,7 @@ impl Graft {
                 .into_iter()
                 .map(|list| self.list(list))
                 .collect(),
+            variables: word.variables.into_iter().map(of_nobody).collect(),
             shell: word.shell,
         }
     }

@@ -148,6 +148,7 @@ impl<'t> Reader<'t> {
     /// expands where the policy allows that.
     fn settle_wildcards(&mut self, words: &mut [Word<'t>], index: usize) {
         let is_pattern = meaning::is_pattern(words, index);
+        let prints = meaning::prints(words, index);
         let Some(word) = words.get_mut(index) else {
             return;
         };
@@ -157,6 +158,16 @@ impl<'t> Reader<'t> {
         let Some(first) = word.globs.iter().find(|at| wild(at)) else {
             return;
         };
+        // What the host puts in is no pattern that could be told from here, and to what only
+        // prints it anything may be given.
+        let held = !word.variables.is_empty();
+        if held && prints {
+            return;
+        }
+        if held && is_pattern {
+            let start = word.start;
+            return self.fault(Code::Dollar, start);
+        }
         if is_pattern {
             let others: Vec<usize> = word.globs.iter().filter(|at| !wild(at)).copied().collect();
             word.globs = others;

@@ -254,6 +254,8 @@ const CONTEXTS: &[&str] = &[
     "if true; then @; fi",
     "! @",
     "for x in 1 2; do @; done",
+    "for x in $(nproc); do @; done",
+    "for x in /proc/*; do @; done",
     "@ 2>&1",
     "@ > /dev/null",
     "sh -c \"@\"",

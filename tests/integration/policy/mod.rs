@@ -9,6 +9,7 @@ mod evaluate;
 mod generate;
 mod knowledge;
 mod limits_and_network;
+mod loops;
 mod outputs;
 mod properties;
 mod remote;

@@ -140,10 +140,12 @@ impl<'t> FilledIn<'t> {
     }
 }
 
-/// Byte offsets of the outputs in a word that is more than one of them.
+/// Byte offsets of the outputs in a word that is more than one of them. The variable of a loop
+/// is never empty.
 fn parts(word: &Word<'_>) -> Vec<usize> {
+    let held = |at: usize| word.variables.iter().any(|each| each.at == at);
     let found = word.text.match_indices(PARTS);
-    let found = found.filter(|(_, part)| part.len() < word.text.len());
+    let found = found.filter(|(at, part)| part.len() < word.text.len() && !held(*at));
     found.map(|(at, _)| at).collect()
 }
 
@@ -172,6 +174,9 @@ fn remove(word: &mut Word<'_>, at: usize) {
     word.globs.retain(|glob| *glob != at);
     for glob in word.globs.iter_mut().filter(|glob| **glob > at) {
         *glob -= length;
+    }
+    for variable in word.variables.iter_mut().filter(|each| each.at > at) {
+        variable.at -= length;
     }
 }
 
@@ -232,6 +237,8 @@ mod tests {
             readings("cat /a$(id -u)b$(id -g)"),
             ["cat /a$(…)b$(…)", "cat /a$(…)b", "cat /ab$(…)", "cat /ab"]
         );
+        let held = "for p in $(pgrep x); do cat /$(id -u)/$p; done";
+        assert_eq!(readings(held), ["cat /$(…)/$(…)", "cat //$(…)"]);
         let plain = lexer::parse("cat /x; echo \"$(cat /y)\"", Options { globs: true }).unwrap();
         assert!(FilledIn::of(&plain.commands).is_none());
     }

@@ -11,8 +11,8 @@ mod prints;
 use std::borrow::Cow;
 
 use crate::policy::decision::reason::Code;
-use crate::policy::syntax::command::{List, STATUS, Word};
-use crate::policy::syntax::reader::Reader;
+use crate::policy::syntax::command::{List, STATUS, Variable, Word};
+use crate::policy::syntax::reader::{Reader, Value};
 
 /// Most words in one text, programs included.
 pub const MAX_WORDS: usize = 256;
@@ -34,6 +34,7 @@ struct Draft<'t> {
     own: Option<String>,
     globs: Vec<usize>,
     outputs: Vec<List<'t>>,
+    variables: Vec<Variable<'t>>,
     quoted: bool,
     /// Where the open braces stand.
     braces: Vec<usize>,
@@ -53,6 +54,7 @@ impl<'t> Reader<'t> {
             own: None,
             globs: Vec::new(),
             outputs: Vec::new(),
+            variables: Vec::new(),
             quoted: false,
             braces: Vec::new(),
         };
@@ -85,6 +87,7 @@ impl<'t> Reader<'t> {
             globs: draft.globs,
             quoted: draft.quoted,
             outputs: draft.outputs,
+            variables: draft.variables,
             shell: false,
         }
     }
@@ -245,7 +248,21 @@ impl<'t> Reader<'t> {
             .iter()
             .rev()
             .find(|(known, _)| *known == name);
-        if let (Some((_, value)), true) = (value, draft.place != Place::Program) {
+        if let (Some((_, Value::OfHost(text, globs))), true) = (value, operand) {
+            // It is sent in quotes, so that it stays one word whatever it is.
+            let at = draft.length(self.at);
+            draft.variables.push(Variable {
+                at,
+                length: text.len(),
+                name: Cow::Borrowed(name),
+            });
+            draft.globs.extend(globs.iter().map(|glob| at + glob));
+            draft.own.get_or_insert_default().push_str(text);
+            self.replaced += 1;
+            self.at += length;
+            return;
+        }
+        if let (Some((_, Value::Known(value))), true) = (value, draft.place != Place::Program) {
             // Without quotes the shell would cut it, or look for files.
             let safe = |c: char| c.is_ascii_alphanumeric() || "_./:,+@%=-".contains(c);
             let splits = value.is_empty() || !value.chars().all(safe);
