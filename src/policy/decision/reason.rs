@@ -385,8 +385,7 @@ impl Code {
             Self::Glob => (
                 "syntax:glob",
                 "File name wildcards are not expanded here, or not by this policy (shell: globs)",
-                "Name the files, or write their path from / where the policy has shell: globs, or use find DIR \
-                 -name 'PATTERN', and -exec PROGRAM {} \\; in place of a for over files",
+                "Name the files by their path from /, or use find DIR -name 'PATTERN', and -exec PROGRAM {} \\; in place of a for over files",
             ),
             Self::Tilde => (
                 "syntax:tilde",
@@ -466,8 +465,7 @@ impl Code {
             Self::Loop => (
                 "syntax:reserved-word",
                 "A while, an until or a for without words has no end that can be told before",
-                "Write the rounds out, or use for NAME in with the words, with $(pgrep …), or with files \
-                 (/var/log/*.log) where the policy has shell: globs; let awk go over lines",
+                "Write the rounds out, or use for NAME in with words, $(pgrep …) or files; let awk go over lines",
             ),
             Self::Case => (
                 "syntax:reserved-word",

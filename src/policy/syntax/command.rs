@@ -18,8 +18,8 @@ use crate::policy::rule::glob::EXPANDED;
 pub(crate) const OUTPUT: char = '\u{E002}';
 /// Stands in [`Word::text`] for `$?`. No command may hold it.
 pub const STATUS: char = '\u{E003}';
-/// As [`OUTPUT`], of a command that prints digits, or nothing: one number, or several with
-/// blanks, commas or line breaks between them.
+/// As [`OUTPUT`], of a command that prints digits, or nothing: one number, or several, with
+/// blanks, commas or line breaks between them and blanks before them.
 pub const NUMBER: char = '\u{E004}';
 /// As [`OUTPUT`], of a command that prints a name, or nothing: letters, digits and `._+~-`, the
 /// first of them a letter or digit.
@@ -344,9 +344,23 @@ impl<'t> Word<'t> {
         }
     }
 
-    /// For a person: with `$(…)` and `$?` where the text has a stand-in.
+    /// For a person: with `$(…)`, `$?` and `$NAME` where the text has a stand-in.
     pub fn shown(&self) -> Cow<'_, str> {
-        shown(&self.text)
+        let mut text = Cow::Borrowed(&*self.text);
+        for variable in self.variables.iter().rev() {
+            let place = variable.at..variable.at.saturating_add(variable.length);
+            if text
+                .get(place.clone())
+                .is_some_and(|part| part.contains(OUTPUTS))
+            {
+                text.to_mut()
+                    .replace_range(place, &format!("${}", variable.name));
+            }
+        }
+        match shown(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(shown) => Cow::Owned(shown),
+        }
     }
 }
 

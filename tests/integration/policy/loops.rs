@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::support::{Host, canonical, load, named};
 use crate::common::{Fleet, Server, login, wait_until};
+use mcp_ssh_orchestrator::testing::policy::Verdict;
 
 const POLICY: &str = r#"{"shell": {"globs": true}, "limits": {"deny_substrings": []}, "rules": [
     {"action": "allow", "sudo": true, "reads": ["linux", "docker", "systemd", "text"],
@@ -74,6 +75,25 @@ fn a_loop_over_what_the_host_knows_stays_one() {
         ),
     ] {
         assert_eq!(sent(command), text, "{command}");
+    }
+}
+
+#[test]
+fn a_variable_is_shown_by_its_name_or_its_files() {
+    let snapshot = load(POLICY).unwrap();
+    let host = Host::new("web1", []);
+    for (command, part) in [
+        (
+            "for p in $(pgrep x); do cat /etc/$p; done",
+            "'/etc/$p' of 'cat'",
+        ),
+        ("for f in /etc/*.conf; do cat $f; done", "/etc/*.conf"),
+    ] {
+        let verdict = snapshot.policy().judge_text(&host.subject(), command);
+        let Verdict::Deny(denial) = verdict else {
+            panic!("{command}: {verdict:?}")
+        };
+        assert!(denial.why().contains(part), "{}", denial.why());
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a command within `$(…)` prints, where that is known before it runs.
 //!
 //! Owns a short table: programs that print numbers (`pgrep`, `id -u`), names (`hostname`,
-//! `uname -r`, `docker ps -q`) or dates, with the options that keep it so. All else may print
-//! anything. What a program prints when it fails is nothing, so that is always possible.
+//! `uname -r`, `docker ps -q`) or dates, with the options that keep it so, and what a pipe
+//! leaves of these, or counts of anything. All else may print anything. What a program prints
+//! when it fails is nothing, so that is always possible.
 //! Called by the words.
 
 use crate::policy::syntax::command::{
@@ -44,34 +45,67 @@ impl Prints {
 
 /// Of a list whose commands are among these.
 pub(super) fn of(list: &List<'_>, commands: &[Simple<'_>]) -> Prints {
-    only_command(list, commands).map_or(Prints::Anything, of_command)
+    match list.items.as_slice() {
+        [item] if item.rest.is_empty() && !item.first.negated => {
+            of_pipe(&item.first.commands, commands)
+        }
+        _ => Prints::Anything,
+    }
 }
 
-/// The one command of a list that is nothing else, and whose output is not sent elsewhere.
-fn only_command<'c, 't>(list: &List<'t>, commands: &'c [Simple<'t>]) -> Option<&'c Simple<'t>> {
-    let [item] = list.items.as_slice() else {
-        return None;
+/// What the last of these commands prints.
+fn of_pipe(parts: &[Command<'_>], commands: &[Simple<'_>]) -> Prints {
+    let Some((Command::Simple(last), before)) = parts.split_last() else {
+        return Prints::Anything;
     };
-    let ([Command::Simple(index)], true, false) = (
-        item.first.commands.as_slice(),
-        item.rest.is_empty(),
-        item.first.negated,
-    ) else {
-        return None;
+    let Some(words) = commands.get(*last).and_then(plain) else {
+        return Prints::Anything;
     };
-    let command = commands.get(*index)?;
+    if before.is_empty() {
+        return of_command(&words);
+    }
+    match words.as_slice() {
+        ["wc", "-l" | "-w" | "-c"] => Prints::Numbers { several: false },
+        ["grep", flags, pattern] if counts(flags) && !pattern.starts_with('-') => {
+            Prints::Numbers { several: false }
+        }
+        // Lines as they are, fewer of them or in another order.
+        ["sort" | "uniq"] | ["sort", "-n" | "-r" | "-u" | "-nr" | "-rn" | "-nu" | "-un"] => {
+            of_pipe(before, commands)
+        }
+        ["head" | "tail"] => of_pipe(before, commands),
+        ["head" | "tail", "-n", number] if is_number(number) => of_pipe(before, commands),
+        ["head" | "tail", short] => match short.strip_prefix("-n").or(short.strip_prefix('-')) {
+            Some(number) if is_number(number) => of_pipe(before, commands),
+            _ => Prints::Anything,
+        },
+        _ => Prints::Anything,
+    }
+}
+
+/// The words of a command of which all is known, and whose output is what it prints.
+fn plain<'c>(command: &'c Simple<'_>) -> Option<Vec<&'c str>> {
     let plain = command.assignments.is_empty()
         && command.words.iter().all(|word| word.is_literal())
         && command
             .redirects
             .iter()
             .all(|each| matches!(each, Redirect::ErrorsToNull));
-    plain.then_some(command)
+    plain.then(|| command.words.iter().map(|word| &*word.text).collect())
 }
 
-fn of_command(command: &Simple<'_>) -> Prints {
-    let words: Vec<&str> = command.words.iter().map(|word| &*word.text).collect();
-    let (program, rest) = match words.as_slice() {
+/// Whether `grep` with these flags prints how many lines there are, and nothing else.
+fn counts(flags: &str) -> bool {
+    let flags = flags.strip_prefix('-').unwrap_or_default();
+    flags.contains('c') && flags.chars().all(|flag| "ciEFvwx".contains(flag))
+}
+
+fn is_number(text: &str) -> bool {
+    (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn of_command(words: &[&str]) -> Prints {
+    let (program, rest) = match words {
         ["sudo", "-n", program, rest @ ..] | ["sudo", program, rest @ ..] => (*program, rest),
         [program, rest @ ..] => (*program, rest),
         [] => return Prints::Anything,
@@ -86,6 +120,17 @@ fn of_command(command: &Simple<'_>) -> Prints {
         | ("hostname", [] | ["-s" | "-f" | "--short" | "--fqdn"])
         | ("uname", [] | ["-r" | "-n" | "-m" | "-s"]) => Prints::Names { several: false },
         ("docker" | "podman", ["ps", rest @ ..]) => containers(rest),
+        (
+            "docker" | "podman",
+            [
+                "inspect",
+                "-f" | "--format",
+                "{{.State.Pid}}" | "{{ .State.Pid }}",
+                name,
+            ],
+        ) if !name.starts_with('-') => Prints::Numbers { several: false },
+        ("systemctl", ["show", rest @ ..]) => main_pid(rest),
+        ("ps", rest) => ps(rest),
         ("date", rest) => date(rest),
         _ => Prints::Anything,
     }
@@ -131,6 +176,49 @@ fn pidof(words: &[&str]) -> Prints {
             several: !flags.contains(&&"-s"),
         },
         false => Prints::Anything,
+    }
+}
+
+/// `systemctl show -p MainPID --value UNIT` prints the number of a process, or 0.
+fn main_pid(words: &[&str]) -> Prints {
+    let (mut asked, mut bare, mut units) = (false, false, 0);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "-p" | "--property" if words.next() == Some(&"MainPID") && !asked => asked = true,
+            "-pMainPID" | "--property=MainPID" if !asked => asked = true,
+            "--value" => bare = true,
+            option if option.starts_with('-') => return Prints::Anything,
+            _ => units += 1,
+        }
+    }
+    match asked && bare && units > 0 {
+        true => Prints::Numbers { several: units > 1 },
+        false => Prints::Anything,
+    }
+}
+
+/// `ps` with the numbers of processes as its one column, and no word above it.
+fn ps(words: &[&str]) -> Prints {
+    let mut columns = 0;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "-o" | "-eo" | "-Ao" => match words.next() {
+                Some(&("pid=" | "ppid=")) => columns += 1,
+                _ => return Prints::Anything,
+            },
+            "-e" | "-A" | "--no-headers" => {}
+            "-C" | "-u" | "-U" | "-p" | "--ppid" | "--sort" => {
+                words.next();
+            }
+            sorted if sorted.starts_with("--sort=") => {}
+            _ => return Prints::Anything,
+        }
+    }
+    match columns {
+        1 => Prints::Numbers { several: true },
+        _ => Prints::Anything,
     }
 }
 
@@ -272,6 +360,42 @@ mod tests {
             ("uname -a", Prints::Anything),
             ("whoami", name),
             ("docker ps -q", Prints::Names { several: true }),
+            ("docker inspect -f '{{.State.Pid}}' web", one),
+            ("docker inspect -f '{{.State}}' web", Prints::Anything),
+            ("docker inspect -f '{{.State.Pid}}' -s", Prints::Anything),
+            ("systemctl show -p MainPID --value nginx", one),
+            ("systemctl show nginx cron --property=MainPID --value", more),
+            ("systemctl show -p MainPID nginx", Prints::Anything),
+            (
+                "systemctl show -p MainPID -p Description --value nginx",
+                Prints::Anything,
+            ),
+            (
+                "systemctl show -p MainPID -p MainPID --value nginx",
+                Prints::Anything,
+            ),
+            ("systemctl show --value nginx", Prints::Anything),
+            ("ps -C nginx -o pid=", more),
+            ("ps -eo pid= --sort=-%mem | head -n 5", more),
+            ("ps -eo pid", Prints::Anything),
+            ("ps -eo pid=,comm=", Prints::Anything),
+            ("ps -eo pid= -o comm=", Prints::Anything),
+            ("ps -f -o pid=", Prints::Anything),
+            ("pgrep nginx | head -1", more),
+            ("pgrep nginx | sort -rn | tail -n1", more),
+            ("pgrep -l nginx | head -1", Prints::Anything),
+            ("pgrep nginx | head -c 3", Prints::Anything),
+            ("pgrep nginx | head -n 1 /etc/passwd", Prints::Anything),
+            ("pgrep nginx | uniq -c", Prints::Anything),
+            ("cat /x | wc -l", one),
+            ("cat /x | wc -l /y", Prints::Anything),
+            ("cat /x | grep -ci y", one),
+            ("cat /x | grep -c y /z", Prints::Anything),
+            ("cat /x | grep -co y", Prints::Anything),
+            ("cat /x 2>&1 | wc -l 2>/dev/null", one),
+            ("cat /x | wc -l 2>&1", Prints::Anything),
+            ("pgrep nginx 2>&1 | head -1", Prints::Anything),
+            ("cat /x | { wc -l; }", Prints::Anything),
             ("docker ps -aqf name=web", Prints::Anything),
             ("docker ps -aq -f name=web", Prints::Names { several: true }),
             ("docker ps", Prints::Anything),
