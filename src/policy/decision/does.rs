@@ -146,9 +146,7 @@ type NamedKinds = (&'static str, &'static str, fn(&Kind) -> bool);
 fn objects(reading: &Reading<'_>) -> Vec<String> {
     let kinds: [NamedKinds; 5] = [
         ("writes", "files written", |kind| *kind == Kind::Write),
-        ("", "files", |kind| {
-            matches!(kind, Kind::Path | Kind::Tree | Kind::Local | Kind::Near)
-        }),
+        ("", "files", |kind| kind.is_read()),
         ("unit", "units", |kind| *kind == Kind::Unit),
         ("object", "objects", |kind| *kind == Kind::Object),
         ("host", "hosts", |kind| {

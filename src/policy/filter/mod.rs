@@ -10,6 +10,7 @@ pub(crate) mod sed;
 pub(crate) mod sql;
 
 use crate::policy::hazard::wrappers;
+use crate::policy::syntax::command::{NAME, NUMBER};
 use crate::policy::syntax::lexer::Word;
 
 /// One filter.
@@ -94,7 +95,9 @@ pub(crate) fn is_named(words: &[Word<'_>]) -> bool {
 
 /// Whether these words are a filter that reads standard input only.
 pub(crate) fn is_filter(words: &[Word<'_>]) -> bool {
-    if words.iter().any(|word| !word.globs.is_empty()) {
+    // One number or name that the host puts in is a text like another.
+    let plain = |word: &Word<'_>| word.is_literal() || holds_one(word);
+    if !words.iter().all(plain) {
         return false;
     }
     let texts: Vec<&str> = words.iter().map(|word| &*word.text).collect();
@@ -103,6 +106,7 @@ pub(crate) fn is_filter(words: &[Word<'_>]) -> bool {
         return false;
     };
     match name {
+        "awk" | "sed" if !words.iter().all(Word::is_literal) => false,
         "awk" => awk::is_filter(&texts),
         "sed" => sed::is_filter(&texts),
         _ => FILTERS
@@ -110,6 +114,12 @@ pub(crate) fn is_filter(words: &[Word<'_>]) -> bool {
             .find(|filter| filter.name == name)
             .is_some_and(|filter| filter.accepts(arguments)),
     }
+}
+
+/// Whether all that the host puts in are numbers and names within one word.
+fn holds_one(word: &Word<'_>) -> bool {
+    let mut marks = word.globs.iter().map(|at| word.text.get(*at..));
+    marks.all(|rest| rest.is_some_and(|rest| rest.starts_with([NUMBER, NAME])))
 }
 
 /// The plain name of a program, if its path is one that such a name stands for.

@@ -174,10 +174,13 @@ pub(crate) fn arguments<'a>(words: &'a [Word<'_>]) -> Vec<Argument<'a>> {
     words
         .iter()
         .map(|word| {
-            let wild = |at: &usize| matches!(word.text.as_bytes().get(*at), Some(b'*' | b'?'));
+            let wild = |at: &&usize| matches!(word.text.as_bytes().get(**at), Some(b'*' | b'?'));
+            let held = |at: &usize| word.variables.iter().any(|each| each.holds(*at));
+            let mut wildcards = word.globs.iter().filter(wild);
             Argument {
                 text: &word.text,
-                spreads: word.globs.iter().any(wild),
+                wild: wildcards.clone().next().is_some(),
+                spreads: wildcards.any(|at| !held(at)),
                 // A status is a number, and the lexer lets it stand where a number can do nothing.
                 open: word.text.contains([OUTPUT, TEXT]),
             }

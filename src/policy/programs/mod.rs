@@ -53,6 +53,7 @@ mod tests {
                     .map(|word| Argument {
                         text: &word.text,
                         spreads: !word.globs.is_empty(),
+                        wild: !word.globs.is_empty(),
                         open: false,
                     })
                     .collect();

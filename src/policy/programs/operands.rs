@@ -9,12 +9,13 @@ use crate::policy::programs::kind::Kind;
 use crate::policy::programs::reading::{Argument, Unknown, What};
 use crate::policy::programs::values::{operand_of, takes, value_of};
 use crate::policy::programs::walk::Walk;
+use crate::policy::syntax::command::OUTPUTS;
 
 impl<'w> Walk<'_, 'w> {
     pub(super) fn operand_word(&mut self, word: Argument<'w>) {
         let text = word.text;
         let form = self.form();
-        if !form.subs.is_empty() && self.operands == 0 && !word.spreads && !word.open {
+        if !form.subs.is_empty() && self.operands == 0 && !word.wild && !word.open {
             if let Some(sub) = form.sub(text) {
                 self.push(What::Verb(text), sub.form.effects);
                 self.forms.push(&sub.form);
@@ -38,11 +39,11 @@ impl<'w> Walk<'_, 'w> {
             let role = value_of("+", kind, value, Effects::READS);
             return self.push(role.what, role.effects);
         }
-        if form.bundle && self.at == 1 && !text.is_empty() && !word.open && !word.spreads {
+        if form.bundle && self.at == 1 && !text.is_empty() && !word.open && !word.wild {
             return self.bundle(text);
         }
         if !word.open
-            && !word.spreads
+            && !word.wild
             && let Some(option) = form.keyword(text)
         {
             self.operands += 1;
@@ -122,7 +123,10 @@ impl<'w> Walk<'_, 'w> {
                 Need::Maybe | Need::Any => true,
                 Need::Some => self.operands > 0,
             };
-            if !optional || takes(kind, word) || form.operands.len() == self.operand + 1 {
+            // What a command prints may be the name of a file, and would be one here.
+            let may_be_file = kind.names_a_file() && word.text.contains(OUTPUTS);
+            let last = form.operands.len() == self.operand + 1;
+            if !optional || takes(kind, word) || last || may_be_file {
                 return;
             }
             self.operand += 1;
@@ -234,7 +238,7 @@ impl<'w> Walk<'_, 'w> {
             _ => Some(rest.len()),
         };
         let first = rest.first().copied();
-        let begins = first.is_some_and(|first| takes(kind, first) && !first.spreads);
+        let begins = first.is_some_and(|first| takes(kind, first) && !first.wild);
         let Some(length) = length.filter(|_| begins && self.inner.is_none()) else {
             return self.unknown(Unknown::Operand);
         };

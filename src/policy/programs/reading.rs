@@ -15,6 +15,9 @@ pub(crate) struct Argument<'w> {
     pub(crate) text: &'w str,
     /// The remote shell may make several words of it (`/var/log/*.log`).
     pub(crate) spreads: bool,
+    /// It holds the name of some file, whichever the host has: one that spreads, or the variable
+    /// of a loop over files, which is one word.
+    pub(crate) wild: bool,
     /// Part of it is only known on the host (`"$(date +%F)"`).
     pub(crate) open: bool,
 }
@@ -25,6 +28,7 @@ impl<'w> Argument<'w> {
         Self {
             text,
             spreads: false,
+            wild: false,
             open: false,
         }
     }
@@ -35,6 +39,7 @@ impl Argument<'_> {
     pub(crate) const FED: Argument<'static> = Argument {
         text: "",
         spreads: true,
+        wild: true,
         open: true,
     };
 

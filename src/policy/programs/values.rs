@@ -67,6 +67,9 @@ pub(crate) fn takes(kind: &Kind, word: Argument<'_>) -> bool {
     if word.text.contains(OUTPUTS) {
         return kind.takes_filled(word.text);
     }
+    if word.wild && !kind.takes_any_file(word.text) {
+        return false;
+    }
     // What is known only on the host can be checked for nothing.
     kind.takes(word.text) && (!word.open || *kind == Kind::Text)
 }

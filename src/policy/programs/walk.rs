@@ -290,7 +290,7 @@ impl<'w> Walk<'_, 'w> {
                 }
             }
         }
-        if word.spreads || word.open {
+        if word.wild || word.open {
             return self.unknown(Unknown::Form);
         }
         self.push(What::Option(name), effects);

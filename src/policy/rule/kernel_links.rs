@@ -39,13 +39,20 @@ fn of_process(components: &[String]) -> &[String] {
 /// Where the kernel's own link at the end of the path leads, if there is one.
 pub(super) fn led_to(components: &[String]) -> Option<End> {
     match of_process(components) {
-        [name] if name == "root" => Some(End::Root),
+        [name] if name == "root" && is_certain(components) => Some(End::Root),
         [name] if expands_to(name, "root") || expands_to(name, "cwd") => Some(End::Somewhere),
         [name, _] if expands_to(name, "fd") || expands_to(name, "map_files") => {
             Some(End::Somewhere)
         }
         _ => None,
     }
+}
+
+/// Whether it can be nothing but a path of a process: what a wildcard stands for may be one of
+/// these, and another folder as well.
+fn is_certain(components: &[String]) -> bool {
+    let tasks = components.get(2).filter(|_| components.len() > 3);
+    components.first().is_some_and(|name| name == "proc") && tasks.is_none_or(|name| name == "task")
 }
 
 /// Whether what a process has open, in memory or in its variables is read there: that of no

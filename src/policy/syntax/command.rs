@@ -114,6 +114,11 @@ pub struct Variable<'t> {
 }
 
 impl Variable<'_> {
+    /// Whether it stands at this place of the word's text.
+    pub(crate) fn holds(&self, at: usize) -> bool {
+        (self.at..self.at.saturating_add(self.length)).contains(&at)
+    }
+
     /// The name that the host knows it by: never one that means something to a shell or a
     /// program, as `PATH` and `IFS` do.
     pub(crate) fn on_host(name: &str) -> String {

@@ -126,11 +126,6 @@ fn a_loop_lets_nothing_through_that_its_rounds_would_not() {
         ("for c in $(docker ps -aq); do docker rm $c; done", "judged"),
         ("for p in $(pgrep x); do kill -9 $p; done", "judged"),
         ("for f in /var/log/*; do sudo rm $f; done", "judged"),
-        // A pattern for the program, which would be another.
-        (
-            "for f in /var/log/*; do grep $f /var/log/syslog; done",
-            "judged",
-        ),
         // What may print anything, and what is no path.
         (
             "for x in $(cat /var/log/x); do echo $x; done",
@@ -203,6 +198,82 @@ fn a_loop_lets_nothing_through_that_its_rounds_would_not() {
     let plain = load(&plain).unwrap();
     let command = "for f in /var/log/*; do cat $f; done";
     assert_eq!(named(&plain, command), ("deny", "syntax:glob"));
+}
+
+/// What a name of a file can be to a program, and what a number can be a name of. Each beside a
+/// command that differs in what makes it harmful alone.
+#[test]
+fn no_name_is_a_command_an_option_or_another_file() {
+    let policy = POLICY
+        .replace(
+            "\"docker\",",
+            "\"docker\", \"packages\", \"network\", \"storage\", \"web\", \"security\",",
+        )
+        .replace(
+            "\"paths\"",
+            "\"also\": [\"network\"], \"hosts\": [\"ok.example\"], \"paths\"",
+        );
+    let snapshot = load(&policy).unwrap();
+    for (denied, allowed) in [
+        // Perl's <> starts what ends with a bar.
+        ("pflogsumm /tmp/*", "pflogsumm /tmp/mail.log"),
+        (
+            "for f in /tmp/*; do pflogsumm $f; done",
+            "for f in /tmp/a /tmp/b; do pflogsumm $f; done",
+        ),
+        // rpm expands macros in a relative name.
+        ("cd /tmp && rpm -qf ./*", "rpm -qf /tmp/*"),
+        (
+            "cd /tmp && for f in ./*; do rpm -qf $f; done",
+            "for f in /tmp/*; do rpm -qf $f; done",
+        ),
+        // A script can begin like a path.
+        (
+            "for f in /tmp/*; do awk \"$f\" /var/log/x; done",
+            "for f in /tmp/*; do awk 1 $f; done",
+        ),
+        // Another folder may have the form of a process's.
+        ("cat /*/*/root/tmp/x", "cat /proc/*/root/tmp/x"),
+        (
+            "for d in /*/b*b; do cat $d/root/tmp/x; done",
+            "for d in /proc/1*; do cat $d/root/tmp/x; done",
+        ),
+        (
+            "cat /proc/1/*/2/root/tmp/x",
+            "cat /proc/1/task/2/root/tmp/x",
+        ),
+        // A file may be called like a number.
+        ("unzip -p $(hostname)", "unzip -p /tmp/x.zip"),
+        (
+            "for n in $(hostname); do unzip -p $n; done",
+            "for n in $(hostname); do unzip -p /tmp/$n.zip; done",
+        ),
+        (
+            "for p in $(pgrep x); do cmp -l /var/log/a $p; done",
+            "for p in $(pgrep x); do cmp -l /var/log/a /tmp/$p; done",
+        ),
+        // Nobody has seen the names that are sent.
+        (
+            "echo /var/log/* | openssl s_client -connect ok.example:443",
+            "echo x | openssl s_client -connect ok.example:443",
+        ),
+        (
+            "for f in /tmp/*; do echo $f; done | openssl s_client -connect ok.example:443",
+            "for f in a b; do echo $f; done | openssl s_client -connect ok.example:443",
+        ),
+    ] {
+        assert_eq!(named(&snapshot, denied).0, "deny", "{denied}");
+        assert_eq!(named(&snapshot, allowed).0, "allow", "{allowed}");
+    }
+    for allowed in [
+        "for f in /tmp/*.pem; do openssl x509 -in $f -noout -enddate; done",
+        "for f in /tmp/*.tar.gz; do tar -tzf $f; done",
+        "for f in /var/log/*; do date -r $f; xxd -l 16 $f; [ -s $f ] && wc -l $f; done",
+        "for p in $(pgrep x); do ss -tnp | grep \"pid=$p,\"; done",
+        "for c in $(docker ps -qf status=exited); do docker logs --tail 5 $c; done",
+    ] {
+        assert_eq!(named(&snapshot, allowed).0, "allow", "{allowed}");
+    }
 }
 
 /// Names that a shell would cut, expand or take for options, read by every shell.

@@ -13,7 +13,7 @@ use crate::policy::programs::invocation::Invocation;
 use crate::policy::programs::reading::What;
 use crate::policy::rule::Finding;
 use crate::policy::source::Action;
-use crate::policy::syntax::command::{Input, OUTPUT, Simple, TEXT};
+use crate::policy::syntax::command::{Input, OUTPUT, Simple, TEXT, Word};
 
 /// A program, and the subcommand that sends what it reads.
 const SENDERS: &[(&str, &str)] = &[("openssl", "s_client")];
@@ -75,11 +75,16 @@ fn reads_unseen(commands: &[Simple<'_>], command: &Simple<'_>) -> bool {
     command.is_fed() && (reads_file || !before.all(prints_its_words))
 }
 
+/// Whether the names of files stand at a place of a word.
+fn is_file<'w>(word: &'w Word<'_>) -> impl Fn(&usize) -> bool + use<'w> {
+    |at| matches!(word.text.as_bytes().get(*at), Some(b'*' | b'?'))
+}
+
 fn prints_its_words(command: &Simple<'_>) -> bool {
     let program = command.words.first().map_or("", |word| &*word.text);
     let known = command
         .words
         .iter()
-        .all(|word| !word.text.contains([OUTPUT, TEXT]));
+        .all(|word| !word.text.contains([OUTPUT, TEXT]) && !word.globs.iter().any(is_file(word)));
     ALWAYS_ALLOWED.contains(&base_name(program)) && known
 }

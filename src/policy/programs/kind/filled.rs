@@ -32,9 +32,13 @@ impl Kind {
             | Self::Peer
             | Self::Atom => numbers && form(),
             Self::Word | Self::Object | Self::Names => names && form(),
-            Self::Path | Self::Tree | Self::Place | Self::Socket | Self::Local | Self::Near => {
-                names && !whole && form()
-            }
+            Self::Path
+            | Self::Tree
+            | Self::Place
+            | Self::Socket
+            | Self::Local
+            | Self::Opened
+            | Self::Near => names && !whole && form(),
             _ => false,
         }
     }

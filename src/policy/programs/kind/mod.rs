@@ -82,6 +82,9 @@ pub(crate) enum Kind {
     /// `/inet/tcp/0/host/80` (gawk), a list of arguments of `@file`, a command of `file|`, and
     /// no blanks around it count.
     Local,
+    /// The same, of a program that starts what ends with a bar (Perl's `<>`): no wildcard, which
+    /// may be such a name.
+    Opened,
     /// A pattern of names, without `/`.
     Names,
     /// A device by its short name (`sda1`), no number.
@@ -178,6 +181,7 @@ impl Kind {
             "write" => Self::Write,
             "output" => Self::Output,
             "local" => Self::Local,
+            "opened" => Self::Opened,
             "names" => Self::Names,
             "device" => Self::Device,
             "atom" => Self::Atom,
@@ -232,7 +236,10 @@ impl Kind {
 
     /// Whether its contents are read, so that `paths` decides.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self, Self::Path | Self::Tree | Self::Local | Self::Near)
+        matches!(
+            self,
+            Self::Path | Self::Tree | Self::Local | Self::Opened | Self::Near
+        )
     }
 
     /// Whether it is a file or a place among files, whatever becomes of it.
@@ -250,6 +257,14 @@ impl Kind {
             self,
             Self::Program | Self::ProgramOf(_) | Self::ProgramUntil
         )
+    }
+
+    /// Whether the name of any file may stand for it, of which the text is a pattern: a name
+    /// can hold what is a script, an option or another host to a program.
+    pub(crate) fn takes_any_file(&self, pattern: &str) -> bool {
+        let file = self.names_a_file() && *self != Self::Opened;
+        let from_root = *self == Self::Glob && pattern.starts_with('/');
+        file || from_root || matches!(self, Self::Text | Self::Atom)
     }
 
     /// Whether a text may stand for it. Scripts are checked by their checkers.
@@ -322,7 +337,7 @@ impl Kind {
             | Self::Output
             | Self::Peer
             | Self::Socket => !text.is_empty(),
-            Self::Local => {
+            Self::Local | Self::Opened => {
                 !text.is_empty()
                     && !text.contains([':', '|', '<', '>'])
                     && !text.starts_with('@')
@@ -408,6 +423,7 @@ mod tests {
             ("assignment", "TZ=Europe/Berlin"),
             ("assignment", "PAGER=cat"),
             ("local", "/backup/x.tar"),
+            ("opened", "/var/log/mail.log"),
             ("names", "*.log"),
             ("device", "nvme0n1"),
             ("atom", "/etc/nginx"),
@@ -503,6 +519,7 @@ mod tests {
             ("assignment", "POSIXLY_CORRECT=1"),
             ("local", "host:/x.tar"),
             ("local", "touch /x|"),
+            ("opened", "/x|"),
             ("local", ">/x"),
             ("local", " /etc/shadow"),
             ("local", "@/etc/shadow"),

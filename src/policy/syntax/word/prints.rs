@@ -235,10 +235,16 @@ fn containers(words: &[&str]) -> Prints {
             }
             long if long.starts_with("--filter=") => {}
             flags if flags.starts_with('-') && !flags.starts_with("--") => {
+                let (letters, last) = flags.split_at(flags.len() - 1);
+                let filters = matches!(last, "f" | "n");
+                let flags = if filters { letters } else { flags };
                 if !flags.chars().skip(1).all(|flag| "aql".contains(flag)) {
                     return Prints::Anything;
                 }
                 quiet |= flags.contains('q');
+                if filters {
+                    words.next();
+                }
             }
             _ => return Prints::Anything,
         }
@@ -396,7 +402,8 @@ mod tests {
             ("cat /x | wc -l 2>&1", Prints::Anything),
             ("pgrep nginx 2>&1 | head -1", Prints::Anything),
             ("cat /x | { wc -l; }", Prints::Anything),
-            ("docker ps -aqf name=web", Prints::Anything),
+            ("docker ps -aqf name=web", Prints::Names { several: true }),
+            ("docker ps -aqz name=web", Prints::Anything),
             ("docker ps -aq -f name=web", Prints::Names { several: true }),
             ("docker ps", Prints::Anything),
             ("date +%s", one),
