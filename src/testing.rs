@@ -52,7 +52,8 @@ pub mod config {
     }
     pub mod yaml {
         pub mod node {
-            pub use crate::config::yaml::node::{Node, Value, parse};
+            pub use crate::config::yaml::node::parse;
+            pub use crate::config::yaml::tree::{Node, Value};
         }
         pub mod scalar {
             pub use crate::config::yaml::scalar::Meaning;

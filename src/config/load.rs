@@ -19,7 +19,7 @@ use crate::config::schema::problem::{Fault, Mark, Place, Problem, Warning, Warni
 use crate::config::secrets::environment::Environment;
 use crate::config::secrets::sources::Sources;
 use crate::config::snapshot::{Settings, Snapshot};
-use crate::config::yaml::node::Node;
+use crate::config::yaml::tree::Node;
 use crate::model::security_event::SecurityEvent;
 use crate::model::text::hex;
 use crate::policy::{self, Compiled, Policy};

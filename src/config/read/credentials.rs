@@ -19,7 +19,7 @@ use crate::config::schema::problem::{Fault, Mark, WarningKind, quote};
 use crate::config::schema::section::{Section, Text};
 use crate::config::secrets::sources::{SecretError, Sources};
 use crate::config::secrets::value::{Secret, SecretName};
-use crate::config::yaml::node::Node;
+use crate::config::yaml::tree::Node;
 use crate::model::security_event::SecurityEvent;
 use crate::policy::rule::glob::Glob;
 

@@ -16,7 +16,7 @@ use crate::config::schema::keys::POLICY;
 use crate::config::schema::policy_keys::APPROVAL_URL;
 use crate::config::schema::problem::{Fault, Mark, WarningKind, quote};
 use crate::config::schema::section::Section;
-use crate::config::yaml::node::Node;
+use crate::config::yaml::tree::Node;
 use crate::model::approval_url::ApprovalUrl;
 use crate::model::names::{ApprovalWay, OnAuditFailure, OnRevoke, RecordCommands};
 use crate::model::room::AuditSpace;

@@ -15,8 +15,8 @@ use crate::config::schema::findings::Findings;
 use crate::config::schema::keys::SERVERS;
 use crate::config::schema::problem::{Fault, Mark, WarningKind, quote};
 use crate::config::schema::section::{Section, Text};
-use crate::config::yaml::node::{Node, Value};
 use crate::config::yaml::scalar::Meaning;
+use crate::config::yaml::tree::{Node, Value};
 use crate::model::names::{HostAlias, InputError, Port, Tag};
 use crate::policy::{Quotes, ShellMode};
 

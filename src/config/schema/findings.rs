@@ -7,7 +7,8 @@ use crate::config::schema::problem::{
     Fault, Mark, Place, Problem, Warning, WarningKind, nearest, quote,
 };
 use crate::config::schema::section::Text;
-use crate::config::yaml::node::{Document, Held, RawFault, RawFaultKind, parse};
+use crate::config::yaml::node::{Document, RawFault, RawFaultKind, parse};
+use crate::config::yaml::tree::Held;
 
 /// What reading one file has found.
 pub(crate) struct Findings {

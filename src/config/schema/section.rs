@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use crate::config::schema::keys::{Key, Kind, Table};
 use crate::config::schema::problem::{Mark, quote};
-use crate::config::yaml::node::{Entry, Node, Value};
 use crate::config::yaml::scalar::Meaning;
+use crate::config::yaml::tree::{Entry, Node, Value};
 
 /// A mapping whose keys are known: the place where values are asked for.
 pub(crate) struct Section<'n> {

@@ -9,8 +9,8 @@ use crate::config::schema::findings::Findings;
 use crate::config::schema::keys::{Key, Kind, Need, Table};
 use crate::config::schema::problem::{Fault, Mark, nearest, quote};
 use crate::config::schema::section::{Path, Section, Text, found, list, plain};
-use crate::config::yaml::node::{Entry, Node, Value};
 use crate::config::yaml::scalar::{Meaning, decimal};
+use crate::config::yaml::tree::{Entry, Node, Value};
 use crate::model::room::Room;
 
 /// Longest text of any key, in characters; the keys' own bounds are tighter.

@@ -10,7 +10,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
@@ -18,58 +17,14 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 use crate::config::schema::problem::{Mark, quote};
 use crate::config::yaml::input::FileText;
 use crate::config::yaml::scalar::Scalar;
+use crate::config::yaml::tree::{Entry, Held, Node, TEXT_PER_NODE, Value, text_weight};
 
 /// Deepest nesting that is read. The files need seven levels.
 pub(crate) const DEPTH_MAX: usize = 64;
 /// Most nodes of one file, aliases counted as what they stand for.
 pub(crate) const NODES_MAX: usize = 1_000_000;
-/// Bytes of a text, keys included, that count as one node more.
-pub(crate) const TEXT_PER_NODE: usize = 64;
 /// Keys of a mapping that are compared with one another instead of looked up.
 const FEW: usize = 16;
-
-/// One value of the file.
-#[derive(Debug, Clone)]
-pub struct Node<'t> {
-    pub at: Mark,
-    pub value: Value<'t>,
-    /// How many nodes this one is, itself included.
-    weight: usize,
-}
-
-#[derive(Debug, Clone)]
-pub enum Value<'t> {
-    Scalar(Scalar<'t>),
-    List(Vec<Held<'t>>),
-    /// In the file's order; merged entries (`<<`) after the explicit ones.
-    Map(Vec<Entry<'t>>),
-}
-
-/// A node in its one place, or one with an anchor, which may have several.
-#[derive(Debug, Clone)]
-pub enum Held<'t> {
-    Own(Node<'t>),
-    Shared(Arc<Node<'t>>),
-}
-
-impl<'t> Deref for Held<'t> {
-    type Target = Node<'t>;
-
-    fn deref(&self) -> &Node<'t> {
-        match self {
-            Self::Own(node) => node,
-            Self::Shared(node) => node,
-        }
-    }
-}
-
-/// A key of a mapping and its value.
-#[derive(Debug, Clone)]
-pub struct Entry<'t> {
-    pub key: Cow<'t, str>,
-    pub key_at: Mark,
-    pub value: Held<'t>,
-}
 
 /// The tree, and what is wrong with it without making it unreadable.
 #[derive(Debug)]
@@ -146,16 +101,6 @@ pub fn parse(bytes: &[u8]) -> Result<Document<'_>, RawFault> {
         root,
         faults: builder.faults,
     })
-}
-
-impl<'t> Node<'t> {
-    fn scalar(scalar: Scalar<'t>, at: Mark) -> Self {
-        Self {
-            at,
-            weight: text_weight(scalar.text()),
-            value: Value::Scalar(scalar),
-        }
-    }
 }
 
 /// The file's text, for what stands in it as it is read.
@@ -384,10 +329,6 @@ fn duplicate(entry: &Entry<'_>, first: Mark) -> RawFault {
             first,
         },
     }
-}
-
-fn text_weight(text: &str) -> usize {
-    1 + text.len() / TEXT_PER_NODE
 }
 
 /// `!!str` keeps a scalar a text; any other tag asks for a type that isn't known here.

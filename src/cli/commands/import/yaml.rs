@@ -4,7 +4,8 @@
 //! Called by `inventory`.
 
 use crate::cli::commands::import::groups::{Inventory, Variables, ranges};
-use crate::config::yaml::node::{self, Node, RawFaultKind, Value};
+use crate::config::yaml::node::{self, RawFaultKind};
+use crate::config::yaml::tree::{Node, Value};
 
 /// # Errors
 /// It is no YAML, or not of the shape of an inventory; with the line.
