@@ -69,6 +69,8 @@ fn below<'w>(directory: &str, word: &Word<'w>) -> Word<'w> {
             .iter()
             .map(|at| if *at < start { *at } else { at + more })
             .collect(),
+        // As for another folder: a wildcard is one without them.
+        variables: Vec::new(),
         ..word.clone()
     }
 }

@@ -75,6 +75,8 @@ fn tidy_word<'w>(word: &Word<'w>) -> Word<'w> {
     Word {
         text: Cow::Owned(text),
         globs,
+        // They stand elsewhere now; a wildcard is one without them.
+        variables: Vec::new(),
         ..word.clone()
     }
 }

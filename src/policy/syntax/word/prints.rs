@@ -235,9 +235,8 @@ fn containers(words: &[&str]) -> Prints {
             }
             long if long.starts_with("--filter=") => {}
             flags if flags.starts_with('-') && !flags.starts_with("--") => {
-                let (letters, last) = flags.split_at(flags.len() - 1);
-                let filters = matches!(last, "f" | "n");
-                let flags = if filters { letters } else { flags };
+                let before = flags.strip_suffix(['f', 'n']);
+                let (flags, filters) = (before.unwrap_or(flags), before.is_some());
                 if !flags.chars().skip(1).all(|flag| "aql".contains(flag)) {
                     return Prints::Anything;
                 }
@@ -404,6 +403,7 @@ mod tests {
             ("cat /x | { wc -l; }", Prints::Anything),
             ("docker ps -aqf name=web", Prints::Names { several: true }),
             ("docker ps -aqz name=web", Prints::Anything),
+            ("docker ps '-qü'", Prints::Anything),
             ("docker ps -aq -f name=web", Prints::Names { several: true }),
             ("docker ps", Prints::Anything),
             ("date +%s", one),
