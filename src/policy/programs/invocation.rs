@@ -174,9 +174,8 @@ pub(crate) fn arguments<'a>(words: &'a [Word<'_>]) -> Vec<Argument<'a>> {
     words
         .iter()
         .map(|word| {
-            let wild = |at: &&usize| matches!(word.text.as_bytes().get(**at), Some(b'*' | b'?'));
             let held = |at: &usize| word.variables.iter().any(|each| each.holds(*at));
-            let mut wildcards = word.globs.iter().filter(wild);
+            let mut wildcards = word.globs.iter().filter(|at| word.is_wildcard(**at));
             Argument {
                 text: &word.text,
                 wild: wildcards.clone().next().is_some(),

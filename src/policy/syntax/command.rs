@@ -308,6 +308,12 @@ impl<'t> Word<'t> {
         self.globs.is_empty()
     }
 
+    /// Whether the shell puts names of files for what stands at this byte of the text.
+    pub(crate) fn is_wildcard(&self, at: usize) -> bool {
+        let wild = matches!(self.text.as_bytes().get(at), Some(b'*' | b'?'));
+        wild && self.globs.contains(&at)
+    }
+
     /// Whether it begins with a `~` that the shell replaces by the login's home.
     pub fn is_below_home(&self) -> bool {
         self.text.starts_with('~') && self.globs.first() == Some(&0)

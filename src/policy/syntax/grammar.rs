@@ -359,7 +359,7 @@ impl<'t> Reader<'t> {
             word.text = several.to_string().into();
             return (Value::OfHost(one.into(), vec![0]), Some(word));
         }
-        let wildcard = |at: &usize| matches!(word.text.as_bytes().get(*at), Some(b'*' | b'?'));
+        let wildcard = |at: &usize| word.is_wildcard(*at);
         let first = word.globs.first().copied().unwrap_or_default();
         let code = match word.text.as_bytes().get(first) {
             _ if !word.variables.is_empty() || word.text.contains(STATUS) => Code::Dollar,

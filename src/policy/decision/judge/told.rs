@@ -75,16 +75,12 @@ fn reads_unseen(commands: &[Simple<'_>], command: &Simple<'_>) -> bool {
     command.is_fed() && (reads_file || !before.all(prints_its_words))
 }
 
-/// Whether the names of files stand at a place of a word.
-fn is_file<'w>(word: &'w Word<'_>) -> impl Fn(&usize) -> bool + use<'w> {
-    |at| matches!(word.text.as_bytes().get(*at), Some(b'*' | b'?'))
-}
-
 fn prints_its_words(command: &Simple<'_>) -> bool {
     let program = command.words.first().map_or("", |word| &*word.text);
+    let names_files = |word: &Word<'_>| word.globs.iter().any(|at| word.is_wildcard(*at));
     let known = command
         .words
         .iter()
-        .all(|word| !word.text.contains([OUTPUT, TEXT]) && !word.globs.iter().any(is_file(word)));
+        .all(|word| !word.text.contains([OUTPUT, TEXT]) && !names_files(word));
     ALWAYS_ALLOWED.contains(&base_name(program)) && known
 }

@@ -185,7 +185,10 @@ fn main_pid(words: &[&str]) -> Prints {
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
-            "-p" | "--property" if words.next() == Some(&"MainPID") && !asked => asked = true,
+            "-p" | "--property" => match words.next() {
+                Some(&"MainPID") if !asked => asked = true,
+                _ => return Prints::Anything,
+            },
             "-pMainPID" | "--property=MainPID" if !asked => asked = true,
             "--value" => bare = true,
             option if option.starts_with('-') => return Prints::Anything,
