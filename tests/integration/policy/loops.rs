@@ -69,6 +69,16 @@ fn a_loop_over_what_the_host_knows_stays_one() {
              \"$mcp_ssh_each_c\" ; } ; done ; }",
         ),
         (
+            "for c in $(docker ps --format '{{.Names}}'); do docker logs --tail 5 $c; done",
+            "{ for mcp_ssh_each_c in $( 'docker' 'ps' '--format' '{{.Names}}' ) ; do 'docker' \
+             'logs' '--tail' '5' \"$mcp_ssh_each_c\" ; done ; }",
+        ),
+        (
+            "for p in $(pgrep -x nginx || true); do ps -p $p; done",
+            "{ for mcp_ssh_each_p in $( 'pgrep' '-x' 'nginx' || 'true' ) ; do 'ps' '-p' \
+             \"$mcp_ssh_each_p\" ; done ; }",
+        ),
+        (
             "for PATH in /tmp/*; do wc -c $PATH; done | sort -n",
             "{ for mcp_ssh_each_PATH in '/tmp/'* ; do 'wc' '-c' \"$mcp_ssh_each_PATH\" ; done ; } | \
              'sort' '-n'",
@@ -124,6 +134,14 @@ fn a_loop_lets_nothing_through_that_its_rounds_would_not() {
         ("for p in $(pgrep x); do cat /etc/$p; done", "judged"),
         // What is run for each is judged.
         ("for c in $(docker ps -aq); do docker rm $c; done", "judged"),
+        (
+            "for c in $(docker ps --format '{{.Names}}'); do docker stop $c; done",
+            "judged",
+        ),
+        (
+            "for c in $(docker ps --no-trunc --format '{{.Names}}'); do docker top $c; done",
+            "syntax:dollar",
+        ),
         ("for p in $(pgrep x); do kill -9 $p; done", "judged"),
         ("for f in /var/log/*; do sudo rm $f; done", "judged"),
         // What may print anything, and what is no path.

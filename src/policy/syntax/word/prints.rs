@@ -7,7 +7,7 @@
 //! Called by the words.
 
 use crate::policy::syntax::command::{
-    Command, List, NAME, NAMES, NUMBER, NUMBERS, OUTPUT, Redirect, Simple, TEXT,
+    Command, Connective, List, NAME, NAMES, NUMBER, NUMBERS, OUTPUT, Redirect, Simple, TEXT,
 };
 
 /// What may come out of a command on its standard output.
@@ -43,13 +43,25 @@ impl Prints {
     }
 }
 
-/// Of a list whose commands are among these.
+/// Of a list whose commands are among these. `|| true` behind it prints nothing.
 pub(super) fn of(list: &List<'_>, commands: &[Simple<'_>]) -> Prints {
-    match list.items.as_slice() {
-        [item] if item.rest.is_empty() && !item.first.negated => {
-            of_pipe(&item.first.commands, commands)
-        }
-        _ => Prints::Anything,
+    let [item] = list.items.as_slice() else {
+        return Prints::Anything;
+    };
+    let only = match item.rest.as_slice() {
+        [] => true,
+        [(Connective::Or, other)] => match other.commands.as_slice() {
+            [Command::Simple(at)] => {
+                let words = commands.get(*at).and_then(plain);
+                words.is_some_and(|words| words == ["true"])
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    match only && !item.first.negated {
+        true => of_pipe(&item.first.commands, commands),
+        false => Prints::Anything,
     }
 }
 
@@ -119,7 +131,8 @@ fn of_command(words: &[&str]) -> Prints {
         | ("whoami", [])
         | ("hostname", [] | ["-s" | "-f" | "--short" | "--fqdn"])
         | ("uname", [] | ["-r" | "-n" | "-m" | "-s"]) => Prints::Names { several: false },
-        ("docker" | "podman", ["ps", rest @ ..]) => containers(rest),
+        ("docker" | "podman", ["ps", rest @ ..])
+        | ("docker" | "podman", ["container", "ls" | "list" | "ps", rest @ ..]) => containers(rest),
         (
             "docker" | "podman",
             [
@@ -225,18 +238,28 @@ fn ps(words: &[&str]) -> Prints {
     }
 }
 
-/// `docker ps -q` prints the names of containers, which are numbers to the base of sixteen.
+/// `docker ps -q` prints the names of containers, which are numbers to the base of sixteen, and
+/// `--format '{{.Names}}'` those that somebody gave them: one of each, of such characters as
+/// stand in a file's name, unless `--no-trunc` shows what else they were called by links.
 fn containers(words: &[&str]) -> Prints {
-    let mut quiet = false;
+    let (mut quiet, mut names, mut all_names) = (false, false, false);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
             "--quiet" => quiet = true,
-            "--all" | "--latest" | "--no-trunc" => {}
+            "--no-trunc" => all_names = true,
+            "--all" | "--latest" => {}
             "-f" | "--filter" | "-n" | "--last" => {
                 words.next();
             }
+            "--format" => match words.next() {
+                Some(template) if is_of_names(template) && !names => names = true,
+                _ => return Prints::Anything,
+            },
             long if long.starts_with("--filter=") => {}
+            long if long.strip_prefix("--format=").is_some_and(is_of_names) && !names => {
+                names = true;
+            }
             flags if flags.starts_with('-') && !flags.starts_with("--") => {
                 let before = flags.strip_suffix(['f', 'n']);
                 let (flags, filters) = (before.unwrap_or(flags), before.is_some());
@@ -251,10 +274,17 @@ fn containers(words: &[&str]) -> Prints {
             _ => return Prints::Anything,
         }
     }
-    match quiet {
+    match names && !all_names || quiet && !names {
         true => Prints::Names { several: true },
         false => Prints::Anything,
     }
+}
+
+fn is_of_names(template: &str) -> bool {
+    let field = template
+        .strip_prefix("{{")
+        .and_then(|rest| rest.strip_suffix("}}"));
+    field.is_some_and(|field| [".Names", ".ID"].contains(&field.trim_matches(' ')))
 }
 
 /// Whether this is a time not far from now: of one long ago the year, or the number of seconds,
@@ -409,6 +439,33 @@ mod tests {
             ("docker ps '-qü'", Prints::Anything),
             ("docker ps -aq -f name=web", Prints::Names { several: true }),
             ("docker ps", Prints::Anything),
+            ("docker container ls -q", Prints::Names { several: true }),
+            (
+                "docker ps -a --format '{{.Names}}'",
+                Prints::Names { several: true },
+            ),
+            (
+                "podman ps --format='{{ .Names }}' | head -n 3",
+                Prints::Names { several: true },
+            ),
+            (
+                "docker ps --no-trunc --format '{{.Names}}'",
+                Prints::Anything,
+            ),
+            (
+                "docker ps -q --no-trunc --format '{{.Names}}'",
+                Prints::Anything,
+            ),
+            ("docker ps --format '{{.Image}}'", Prints::Anything),
+            ("docker ps --format '{{.Names}} {{.ID}}'", Prints::Anything),
+            ("docker ps --format", Prints::Anything),
+            ("docker container rm -q x", Prints::Anything),
+            ("pgrep -o nginx || true", one),
+            ("pgrep nginx 2>/dev/null || true", more),
+            ("pgrep -o nginx || id", Prints::Anything),
+            ("pgrep -o nginx && true", Prints::Anything),
+            ("pgrep -o nginx || true || cat /x", Prints::Anything),
+            ("pgrep -o nginx || true | cat /x", Prints::Anything),
             ("date +%s", one),
             ("date +%Y%m%d", one),
             ("date +%F", name),
