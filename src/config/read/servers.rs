@@ -3,6 +3,7 @@
 //! Owns what refers to another part of the configuration: credentials that exist, jump
 //! hosts that exist and lead somewhere; groups are beside it. Called by `load`.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -62,7 +63,11 @@ pub(crate) fn read(
             jumps.push((alias.clone(), jump, entry.key("jump")));
         }
         let tags = tags(&entry, findings);
-        names.extend(tags.iter().cloned());
+        for tag in &tags {
+            if !names.contains(tag) {
+                names.insert(tag.clone());
+            }
+        }
         match host(&entry, alias, tags, findings, credentials) {
             Some(host) => servers.hosts.push(host),
             None => whole = false,
@@ -95,23 +100,27 @@ fn alias(
             return None;
         }
     };
-    if let Some(first) = places.get(&alias) {
-        let found = format!(
-            "found the alias {} a second time (first at line {})",
-            quote(text.value),
-            first.line
-        );
-        findings.problem(
-            text.at,
-            entry.key("alias"),
-            Fault::Duplicate,
-            found,
-            "each alias once",
-        );
-        return None;
+    match places.entry(alias.clone()) {
+        Entry::Vacant(place) => {
+            place.insert(text.at);
+            Some(alias)
+        }
+        Entry::Occupied(first) => {
+            let found = format!(
+                "found the alias {} a second time (first at line {})",
+                quote(text.value),
+                first.get().line
+            );
+            findings.problem(
+                text.at,
+                entry.key("alias"),
+                Fault::Duplicate,
+                found,
+                "each alias once",
+            );
+            None
+        }
     }
-    places.insert(alias.clone(), text.at);
-    Some(alias)
 }
 
 fn host(
