@@ -1,11 +1,11 @@
 //! How many round trips a command takes, and how long many hosts behind one jump host, over a
-//! line with delay.
+//! line with delay; beside `ssh` and, where `scripts/bench` has installed them, two libraries.
 //!
 //! The delay is made in user space (containers have no netem): a proxy before the host that
 //! hands each piece on after half a round trip. What it cannot delay is TCP's own handshake,
 //! one round trip of a cold command. A figure is the slope between two delays, interleaved,
-//! in which the machine's own time falls out. `cargo bench --bench delay`, or
-//! `-- ROUNDS HOSTS` (15, 50). Exits 1 if one is not reached.
+//! and with those of the others, in which the machine's own time falls out.
+//! `cargo bench --bench delay`, or `-- ROUNDS HOSTS` (15, 50). Exits 1 if one is not reached.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,16 +18,17 @@
 mod common;
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Fleet, HostSpec, Machine};
 use serde_json::json;
-use support::{Client, arguments, figure, seconds};
+use support::{Client, arguments, figure, median, seconds};
 
 /// The two round-trip times.
 const NEAR: Duration = Duration::from_millis(20);
@@ -41,19 +42,31 @@ fn main() -> ExitCode {
             .map_or(default, |text| text.parse().unwrap())
     };
     let (rounds, hosts) = (number(0, 15), number(1, 50));
+    let mut warm = vec![
+        Subject::new("ours", |delay| commands(delay, 60)),
+        Subject::new("ssh with a master", |delay| openssh(delay, true)),
+    ];
+    let mut cold = vec![
+        Subject::new("ours", |delay| commands(delay, 0)),
+        Subject::new("ssh", |delay| openssh(delay, false)),
+    ];
+    for (library, cold_too) in [("asyncssh", true), ("parallel-ssh", false)] {
+        match peers() {
+            None => println!("{library}: not measured, scripts/bench installs it"),
+            Some(python) => {
+                let kept = |delay| worker(&python, library, delay, false);
+                warm.push(Subject::new(library, kept));
+                if cold_too {
+                    cold.push(Subject::new(library, |delay| {
+                        worker(&python, library, delay, true)
+                    }));
+                }
+            }
+        }
+    }
     let reached = [
-        figure(
-            "a command on an open session",
-            slope(rounds, &kept()),
-            1.2,
-            "trips",
-        ),
-        figure(
-            "a cold command, without TCP's handshake",
-            slope(rounds, &cold()),
-            9.0,
-            "trips",
-        ),
+        slopes("a command on an open session", warm, rounds, 1.2),
+        slopes("a cold command, without TCP's handshake", cold, rounds, 9.0),
         figure(
             "hosts behind one jump host, cold, at 100 ms",
             behind(hosts),
@@ -65,42 +78,54 @@ fn main() -> ExitCode {
         let (own, theirs) = throughput(delay);
         println!("64 MiB at {delay:?}: {own:.1} MiB/s, `ssh` {theirs:.1} MiB/s");
     }
-    println!(
-        "beside it: `ssh` with a master, on an open connection: {:.2} trips",
-        slope(rounds, &master())
-    );
     match reached.iter().all(|reached| *reached) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
 }
 
+/// Does it once and says how many seconds that took.
 type Timed = Box<dyn FnMut() -> f64>;
 
-/// One command near and one far.
-struct Pair(Box<dyn Fn(Duration) -> Timed>);
+/// Somebody who runs one command near and one far.
+struct Subject {
+    name: &'static str,
+    near: (Timed, Vec<f64>),
+    far: (Timed, Vec<f64>),
+}
 
-/// Round trips: the difference of the medians, by that of the delays.
-fn slope(rounds: usize, pair: &Pair) -> f64 {
-    let (mut near, mut far) = ((pair.0)(NEAR), (pair.0)(FAR));
-    let (mut nears, mut fars) = (Vec::new(), Vec::new());
-    // The first of each is not counted.
-    for round in 0..=rounds {
-        let times = (near(), far());
-        if round > 0 {
-            nears.push(times.0);
-            fars.push(times.1);
+impl Subject {
+    fn new(name: &'static str, at: impl Fn(Duration) -> Timed) -> Self {
+        Subject {
+            name,
+            near: (at(NEAR), Vec::new()),
+            far: (at(FAR), Vec::new()),
         }
     }
-    (median(fars) - median(nears)) / (FAR - NEAR).as_secs_f64()
 }
 
-fn kept() -> Pair {
-    Pair(Box::new(|delay| commands(delay, 60)))
-}
-
-fn cold() -> Pair {
-    Pair(Box::new(|delay| commands(delay, 0)))
+/// Round trips: the difference of the medians, by that of the delays. The first of them is ours.
+fn slopes(what: &str, mut subjects: Vec<Subject>, rounds: usize, limit: f64) -> bool {
+    // The first of each is not counted.
+    for round in 0..=rounds {
+        for subject in &mut subjects {
+            for (timed, times) in [&mut subject.near, &mut subject.far] {
+                let took = timed();
+                if round > 0 {
+                    times.push(took);
+                }
+            }
+        }
+    }
+    let trips = subjects.into_iter().map(|subject| {
+        let far = median(subject.far.1) - median(subject.near.1);
+        (subject.name, far / (FAR - NEAR).as_secs_f64())
+    });
+    let trips: Vec<_> = trips.collect();
+    for (name, trips) in &trips[1..] {
+        println!("{what}: {name} {trips:.2} trips");
+    }
+    figure(what, trips[0].1, limit, "trips")
 }
 
 fn commands(delay: Duration, idle: u32) -> Timed {
@@ -124,23 +149,68 @@ fn commands(delay: Duration, idle: u32) -> Timed {
     })
 }
 
-fn master() -> Pair {
-    Pair(Box::new(|delay| {
-        let fleet = Fleet::of(&["web1"]);
-        let port = delayed(fleet.host("web1"), delay);
-        point_at(&fleet, port, "");
-        Box::new(move || ssh(&fleet, port, &["true"]))
-    }))
+fn openssh(delay: Duration, master: bool) -> Timed {
+    let fleet = Fleet::of(&["web1"]);
+    let port = delayed(fleet.host("web1"), delay);
+    point_at(&fleet, port, "");
+    Box::new(move || ssh(&fleet, port, master, &["true"]))
 }
 
-/// Seconds of a command by `ssh` with a master connection.
-fn ssh(fleet: &Fleet, port: u16, command: &[&str]) -> f64 {
+/// The interpreter that the libraries are installed for.
+fn peers() -> Option<PathBuf> {
+    let python = Path::new("target/bench/peers/venv/bin/python").to_owned();
+    python.exists().then_some(python)
+}
+
+/// One of the libraries, in a process of its own (benches/compare/library_worker.py), which ends
+/// with its input.
+struct Worker(Child);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.0.stdin.take();
+        let _ = self.0.wait();
+    }
+}
+
+fn worker(python: &Path, library: &str, delay: Duration, cold: bool) -> Timed {
+    let fleet = Fleet::of(&["web1"]);
+    let port = delayed(fleet.host("web1"), delay);
+    point_at(&fleet, port, "");
     let keys = &fleet.setup.keys;
+    let options = json!({
+        "hosts": ["127.0.0.1"], "port": port, "user": common::login().name, "cold": cold,
+        "key": keys.join("id_fleet"), "known_hosts": keys.join("known_hosts"),
+    });
+    let child = Command::new(python)
+        .args(["benches/compare/library_worker.py", library])
+        .arg(options.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut worker = Worker(child.unwrap());
+    let mut answers = BufReader::new(worker.0.stdout.take().unwrap()).lines();
+    assert_eq!(answers.next().unwrap().unwrap(), "ready");
+    Box::new(move || {
+        let _kept = &fleet;
+        writeln!(worker.0.stdin.as_mut().unwrap(), "true").unwrap();
+        // Milliseconds.
+        answers.next().unwrap().unwrap().parse::<f64>().unwrap() / 1000.0
+    })
+}
+
+/// Seconds of a command by `ssh`, on a master connection that stays or on one of its own.
+fn ssh(fleet: &Fleet, port: u16, master: bool, command: &[&str]) -> f64 {
+    let keys = &fleet.setup.keys;
+    let control = match master {
+        true => format!("ControlPath={}/master", keys.display()),
+        false => "ControlPath=none".into(),
+    };
     let begun = Instant::now();
     let status = Command::new(common::tool("ssh"))
-        .args(["-F", "/dev/null", "-o", "ControlMaster=auto", "-o"])
-        .arg(format!("ControlPath={}/master", keys.display()))
-        .args(["-o", "ControlPersist=60", "-o"])
+        .args(["-F", "/dev/null", "-o", "ControlMaster=auto"])
+        .args(["-o", &control, "-o", "ControlPersist=60", "-o"])
         .arg(format!("UserKnownHostsFile={}/known_hosts", keys.display()))
         .arg("-i")
         .arg(keys.join("id_fleet"))
@@ -178,11 +248,11 @@ fn throughput(delay: Duration) -> (f64, f64) {
     let long = format!("head -c {BYTES} /dev/zero");
     let words: Vec<&str> = long.split(' ').collect();
     own("true");
-    ssh(&fleet, port, &["true"]);
+    ssh(&fleet, port, true, &["true"]);
     let (mut times, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..3 {
         times.push(own(&long));
-        theirs.push(ssh(&fleet, port, &words));
+        theirs.push(ssh(&fleet, port, true, &words));
     }
     let rate = |times| f64::from(BYTES >> 20) / median(times);
     (rate(times), rate(theirs))
@@ -273,9 +343,4 @@ fn pass(mut from: TcpStream, mut to: TcpStream, after: Duration) {
         }
         let _ = to.shutdown(Shutdown::Both);
     });
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }

@@ -13,13 +13,23 @@ def answer(text):
 async def asyncssh_worker(options):
     import asyncssh
 
-    connections = [await asyncssh.connect(host, options["port"], username=options["user"], client_keys=[options["key"]],
-                                          known_hosts=options["known_hosts"], config=None, agent_path=None) for host in options["hosts"]]
+    def connect(host):
+        return asyncssh.connect(host, options["port"], username=options["user"], client_keys=[options["key"]],
+                                known_hosts=options["known_hosts"], config=None, agent_path=None)
+
+    async def cold(host, command):
+        async with connect(host) as connection:
+            await connection.run(command, check=True)
+
+    connections = [] if options["cold"] else [await connect(host) for host in options["hosts"]]
     answer("ready")
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        start = time.perf_counter()
-        await asyncio.gather(*(c.run(line.strip(), check=True) for c in connections))
+        command, start = line.strip(), time.perf_counter()
+        if options["cold"]:
+            await asyncio.gather(*(cold(host, command) for host in options["hosts"]))
+        else:
+            await asyncio.gather(*(c.run(command, check=True) for c in connections))
         answer((time.perf_counter() - start) * 1000)
 
 

@@ -200,6 +200,11 @@ pub(crate) fn seconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64()
 }
 
+pub(crate) fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
 /// The arguments that are not for the harness of cargo.
 pub(crate) fn arguments() -> Vec<String> {
     std::env::args()
