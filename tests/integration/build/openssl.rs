@@ -37,6 +37,18 @@ fn openssl_has_what_ssh_uses_and_little_else() {
     }
 }
 
+/// By a table of it: how many bytes of a register of 64 are meant, as a mask.
+#[test]
+fn openssl_has_no_assembler_for_the_widest_registers() {
+    let masks: Vec<u8> = (1..=16)
+        .flat_map(|bytes| ((1u64 << bytes) - 1).to_le_bytes())
+        .collect();
+    assert!(
+        !binary_has(&masks),
+        "OpenSSL was built before scripts/openssl-configure changed: cargo clean -p openssl-sys"
+    );
+}
+
 #[test]
 fn libssh2_asserts_nothing() {
     assert!(
@@ -48,7 +60,11 @@ fn libssh2_asserts_nothing() {
 }
 
 fn binary_holds(text: &str) -> bool {
+    binary_has(text.as_bytes())
+}
+
+fn binary_has(bytes: &[u8]) -> bool {
     let binary = fs::read(env!("CARGO_BIN_EXE_mcp-ssh-orchestrator")).unwrap();
-    let mut parts = binary.windows(text.len());
-    parts.any(|part| part == text.as_bytes())
+    let mut parts = binary.windows(bytes.len());
+    parts.any(|part| part == bytes)
 }
