@@ -278,8 +278,6 @@ impl<'t> Reader<'t> {
         // Behind an inner loop of the same name a shell has that one's last value.
         if self.variables.iter().any(|(known, _)| *known == name) {
             self.fault(Code::Loop, open);
-            self.at = self.text.len();
-            return List::default();
         }
         if !self.takes_keyword("in") {
             self.fault(Code::Loop, open);

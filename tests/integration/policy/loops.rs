@@ -98,6 +98,15 @@ fn a_variable_is_shown_by_its_name_or_its_files() {
             "'/etc/$p' of 'cat'",
         ),
         ("for f in /etc/*.conf; do cat $f; done", "/etc/*.conf"),
+        // Behind the inner one a shell would have that one's last value.
+        (
+            "for p in $(pgrep x); do for p in 1 2; do ps -p $p; done; ps -p $p; done",
+            "one within another of its NAME",
+        ),
+        (
+            "for p in 1 2; do for p in 3; do ps -p $p; done; done",
+            "one within another of its NAME",
+        ),
     ] {
         let verdict = snapshot.policy().judge_text(&host.subject(), command);
         let Verdict::Deny(denial) = verdict else {
