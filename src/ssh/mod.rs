@@ -50,8 +50,8 @@ pub(crate) use libssh2::hpke;
 pub(crate) use unanswered::Unanswered;
 
 /// The hosts that a known_hosts file has no usable key for.
-pub(crate) fn unknown<'h>(file: &[u8], hosts: &'h [Host]) -> Vec<&'h Host> {
-    let known_hosts = KnownHosts::parse(file);
+pub(crate) fn unknown(file: Vec<u8>, hosts: &[Host]) -> Vec<&Host> {
+    let known_hosts = KnownHosts::new(file);
     let is_unknown = |host: &&Host| !known_hosts.knows(&login::record_name(host));
     hosts.iter().filter(is_unknown).collect()
 }

@@ -104,7 +104,7 @@ fn unknown_hosts(snapshot: &Snapshot) -> Vec<Warning> {
     let path = snapshot.known_hosts();
     let file = snapshot.dirs().known_hosts_file(path);
     let text = match snapshot.dirs().read_known_hosts(path) {
-        Ok(content) => content.bytes,
+        Ok(mut content) => std::mem::take(&mut *content.bytes),
         Err(error) => {
             let shown = file.display();
             let text = match error {
@@ -119,7 +119,7 @@ fn unknown_hosts(snapshot: &Snapshot) -> Vec<Warning> {
             }];
         }
     };
-    let unknown = ssh::unknown(&text, snapshot.hosts());
+    let unknown = ssh::unknown(text, snapshot.hosts());
     unknown
         .into_iter()
         .map(|host| Warning {
