@@ -84,7 +84,14 @@ pub(crate) fn sets(policy: &Policy, rule: usize) -> Vec<String> {
     };
     let grants = policy.rules.reads.iter().filter(|grant| grant.rule == rule);
     let mut found: Vec<(Denier, &str)> = grants
-        .flat_map(|grant| catalogue::all().filter(|each| grants_some(&grant.reads, each)))
+        .flat_map(|grant| {
+            let members = grant
+                .reads
+                .sets
+                .iter()
+                .flat_map(|set| catalogue::of_set(set));
+            members.filter(|each| grants_some(&grant.reads, each))
+        })
         .flat_map(|description| &description.names)
         .filter_map(|name| {
             let words = [Word::made(*name), Word::made(ANYTHING.to_string())];
@@ -108,7 +115,7 @@ pub(crate) fn sets(policy: &Policy, rule: usize) -> Vec<String> {
     found.chunk_by(same).filter_map(said).collect()
 }
 
-/// Whether a rule of sets grants a program in its plainest forms.
+/// Whether a rule of sets grants a program of theirs in its plainest forms.
 fn grants_some(reads: &Reads, description: &Description) -> bool {
     let also = match reads.hosts.is_empty() {
         true => reads.also,
@@ -118,10 +125,7 @@ fn grants_some(reads: &Reads, description: &Description) -> bool {
     let mut of_operands = operands
         .iter()
         .map(|operand| operand.effects.and(operand.kind.effects()));
-    let is_member = |set: &&str| reads.sets.iter().any(|own| own == set);
-    description.sets.iter().any(is_member)
-        && description.form.effects.within(also)
-        && of_operands.all(|effects| effects.within(also))
+    description.form.effects.within(also) && of_operands.all(|effects| effects.within(also))
 }
 
 /// What denies these words on every host that the rule is for.

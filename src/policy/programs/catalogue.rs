@@ -133,6 +133,13 @@ struct Entry {
 }
 
 impl Entry {
+    /// Without reading the rest of it.
+    fn is_in(&self, set: &str) -> bool {
+        let mut lines = self.text.lines();
+        let sets = lines.find_map(|line| line.strip_prefix("  sets "));
+        sets.is_some_and(|sets| sets.split(' ').any(|own| own == set))
+    }
+
     /// A text that does not parse is none; a test holds that each one does.
     fn description(&self) -> Option<&Description> {
         let read = || parse::parse(self.text, self.group).ok();
@@ -193,6 +200,12 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Description> {
     INDEX.entries.iter().filter_map(Entry::description)
 }
 
+/// Those of a set, in the order of the files. The others are not read.
+pub(crate) fn of_set(set: &str) -> impl Iterator<Item = &'static Description> {
+    let members = INDEX.entries.iter().filter(move |entry| entry.is_in(set));
+    members.filter_map(Entry::description)
+}
+
 /// The names of all sets, sorted.
 pub(crate) fn sets() -> Vec<&'static str> {
     let mut sets: Vec<&str> = FAMILIES
@@ -230,6 +243,12 @@ mod tests {
                         panic!("{family}.txt:{}: {why}", line + at);
                     });
                     assert_eq!(read.names, *list);
+                    let in_sets = |set: &&str| find(list[0]).unwrap().sets.contains(set);
+                    let own: Vec<&str> = sets().into_iter().filter(in_sets).collect();
+                    let entry = &INDEX.entries[INDEX.by_name[list[0]]];
+                    let told: Vec<&str> =
+                        sets().into_iter().filter(|set| entry.is_in(set)).collect();
+                    assert_eq!(told, own, "{family}: {}", list[0]);
                     for name in list {
                         assert!(names.insert(*name), "{family}: {name} is described twice");
                     }

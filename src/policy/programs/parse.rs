@@ -114,6 +114,12 @@ impl Lines {
             let number = self.lines.first().map_or(0, |(number, ..)| *number);
             return Err((number, format!("{name} is described twice")));
         }
+        // What is read stays, of hundreds of programs.
+        form.options.shrink_to_fit();
+        form.subs.shrink_to_fit();
+        form.operands.shrink_to_fit();
+        form.without.shrink_to_fit();
+        form.conditions.shrink_to_fit();
         Ok(form)
     }
 

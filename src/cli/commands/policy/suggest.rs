@@ -208,7 +208,7 @@ impl Candidate {
         match self {
             Self::Exactly(_) => 0,
             Self::Reads { set, paths } => {
-                let programs = catalogue::all().filter(|it| it.sets.contains(set)).count();
+                let programs = catalogue::of_set(set).count();
                 programs + paths.len() * 10
             }
         }
@@ -230,9 +230,9 @@ impl Candidate {
         match self {
             Self::Exactly(_) => "and nothing else".to_owned(),
             Self::Reads { set, paths } => {
-                let programs = catalogue::all().filter(|it| it.sets.contains(set));
-                let mut names: Vec<&str> =
-                    programs.flat_map(|it| it.names.iter().copied()).collect();
+                let mut names: Vec<&str> = catalogue::of_set(set)
+                    .flat_map(|it| it.names.iter().copied())
+                    .collect();
                 names.sort_unstable();
                 let count = names.len();
                 names.truncate(8);
