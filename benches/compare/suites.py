@@ -12,7 +12,7 @@ from lab import PORT, USER, need
 from measure import Table, child_cpu, interleave, timed
 
 OURS = "mcp-ssh-orchestrator"
-# What reaches the host for `true`: one shell in the place of another, whatever the login shell.
+# What reaches the host for `true`, but for the leash: one shell in the place of another.
 SENT = """exec /bin/sh -c 'trap "exit 143" TERM; '\\''true'\\'"""
 
 
@@ -86,7 +86,7 @@ def warm_command(ctx):
         ("OpenSSH ControlMaster", lambda: timed(lambda: subprocess.run([*base, "true"], check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))),
         (f"{OURS}, shell: direct", lambda: timed(lambda: client.call("ssh_run", {"alias": "direct", "command": "true"}))),
         ("asyncssh", lambda: open_ssh.run("true")),
-        ("asyncssh, the line that ours sends", lambda: open_ssh.run(SENT)),
+        ("asyncssh, in a /bin/sh as ours, without its leash", lambda: open_ssh.run(SENT)),
         ("parallel-ssh", lambda: parallel.run("true")),
     ]
     interleave(ctx.rounds * 3, subjects, table, lambda action: action(), warmup=3)
