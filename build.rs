@@ -126,12 +126,9 @@ fn has_c_flag(wanted: &str) -> bool {
 /// Whether the C library that is linked in relocates itself by DT_RELR: half a megabyte less of
 /// a static-pie file, which without glibc 2.36 or newer would not start. In doubt it does not.
 fn knows_packed_relocations() -> bool {
-    let compiler = match variable("TARGET") == variable("HOST") {
-        true => "cc".to_owned(),
-        // As scripts/static-pie.
-        false => format!("{}-linux-gnu-gcc", variable("CARGO_CFG_TARGET_ARCH")),
-    };
-    let macros = Command::new(compiler)
+    // What links knows whose headers and library it takes; scripts/static-pie hands this on.
+    let linker = Some(variable("RUSTC_LINKER")).filter(|linker| !linker.is_empty());
+    let macros = Command::new(linker.as_deref().unwrap_or("cc"))
         .args([
             "-E",
             "-dM",
