@@ -85,12 +85,7 @@ pub(crate) fn sets(policy: &Policy, rule: usize) -> Vec<String> {
     let grants = policy.rules.reads.iter().filter(|grant| grant.rule == rule);
     let mut found: Vec<(Denier, &str)> = grants
         .flat_map(|grant| {
-            let members = grant
-                .reads
-                .sets
-                .iter()
-                .flat_map(|set| catalogue::of_set(set));
-            members.filter(|each| grants_some(&grant.reads, each))
+            catalogue::of_sets(&grant.reads.sets).filter(|each| grants_some(&grant.reads, each))
         })
         .flat_map(|description| &description.names)
         .filter_map(|name| {

@@ -465,7 +465,7 @@ impl Code {
             Self::Loop => (
                 "syntax:reserved-word",
                 "A while, an until, a for without words and one within another of its NAME are not judged",
-                "Write the rounds out, or use for, each with its own NAME, in words, $(pgrep …) or files; let awk go over lines",
+                "Write the rounds out, or use for NAME in with words, $(pgrep …) or files, a NAME for each; let awk go over lines",
             ),
             Self::Case => (
                 "syntax:reserved-word",

@@ -133,11 +133,11 @@ struct Entry {
 }
 
 impl Entry {
-    /// Without reading the rest of it.
-    fn is_in(&self, set: &str) -> bool {
+    /// The sets that it belongs to, without reading the rest of it.
+    fn sets(&self) -> impl Iterator<Item = &'static str> {
         let mut lines = self.text.lines();
         let sets = lines.find_map(|line| line.strip_prefix("  sets "));
-        sets.is_some_and(|sets| sets.split(' ').any(|own| own == set))
+        sets.into_iter().flat_map(|names| names.split(' '))
     }
 
     /// A text that does not parse is none; a test holds that each one does.
@@ -200,20 +200,19 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Description> {
     INDEX.entries.iter().filter_map(Entry::description)
 }
 
-/// Those of a set, in the order of the files. The others are not read.
-pub(crate) fn of_set(set: &str) -> impl Iterator<Item = &'static Description> {
-    let members = INDEX.entries.iter().filter(move |entry| entry.is_in(set));
+/// Those of any of these sets, in the order of the files. The others are not read.
+pub(crate) fn of_sets<S: AsRef<str>>(sets: &[S]) -> impl Iterator<Item = &'static Description> {
+    let is_wanted = |name: &str| sets.iter().any(|set| set.as_ref() == name);
+    let members = INDEX
+        .entries
+        .iter()
+        .filter(move |entry| entry.sets().any(is_wanted));
     members.filter_map(Entry::description)
 }
 
 /// The names of all sets, sorted.
 pub(crate) fn sets() -> Vec<&'static str> {
-    let mut sets: Vec<&str> = FAMILIES
-        .iter()
-        .flat_map(|(_, text)| text.lines())
-        .filter_map(|line| line.strip_prefix("  sets "))
-        .flat_map(|names| names.split(' '))
-        .collect();
+    let mut sets: Vec<&str> = INDEX.entries.iter().flat_map(Entry::sets).collect();
     sets.sort_unstable();
     sets.dedup();
     sets
@@ -243,12 +242,8 @@ mod tests {
                         panic!("{family}.txt:{}: {why}", line + at);
                     });
                     assert_eq!(read.names, *list);
-                    let in_sets = |set: &&str| find(list[0]).unwrap().sets.contains(set);
-                    let own: Vec<&str> = sets().into_iter().filter(in_sets).collect();
                     let entry = &INDEX.entries[INDEX.by_name[list[0]]];
-                    let told: Vec<&str> =
-                        sets().into_iter().filter(|set| entry.is_in(set)).collect();
-                    assert_eq!(told, own, "{family}: {}", list[0]);
+                    assert!(entry.sets().eq(read.sets), "{family}: {}", list[0]);
                     for name in list {
                         assert!(names.insert(*name), "{family}: {name} is described twice");
                     }

@@ -21,7 +21,7 @@ fn sets() -> String {
         catalogue::VERSION
     );
     for set in catalogue::sets() {
-        let mut names: Vec<&str> = catalogue::of_set(set)
+        let mut names: Vec<&str> = catalogue::of_sets(&[set])
             .flat_map(|description| description.names.iter().copied())
             .collect();
         names.sort_unstable();

@@ -208,7 +208,7 @@ impl Candidate {
         match self {
             Self::Exactly(_) => 0,
             Self::Reads { set, paths } => {
-                let programs = catalogue::of_set(set).count();
+                let programs = catalogue::of_sets(&[set]).count();
                 programs + paths.len() * 10
             }
         }
@@ -230,7 +230,7 @@ impl Candidate {
         match self {
             Self::Exactly(_) => "and nothing else".to_owned(),
             Self::Reads { set, paths } => {
-                let mut names: Vec<&str> = catalogue::of_set(set)
+                let mut names: Vec<&str> = catalogue::of_sets(&[set])
                     .flat_map(|it| it.names.iter().copied())
                     .collect();
                 names.sort_unstable();
