@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use common::{Fleet, HostSpec, Machine};
 use serde_json::json;
-use support::{Client, arguments, figure, median, seconds};
+use support::{Client, allowing_true, arguments, figure, median, run_true, seconds, tag_run};
 
 /// The two round-trip times.
 const NEAR: Duration = Duration::from_millis(20);
@@ -132,17 +132,11 @@ fn commands(delay: Duration, idle: u32) -> Timed {
     let fleet = Fleet::of(&["web1"]);
     let port = delayed(fleet.host("web1"), delay);
     point_at(&fleet, port, "");
-    let policy = common::policy_allowing(&["true"]);
-    let limit = format!("limits:\n  session_idle_seconds: {idle}\n");
-    let policy = policy.replacen("limits:\n", &limit, 1);
-    fleet.setup.write("policy.yml", &policy);
+    fleet.setup.write("policy.yml", &allowing_true(idle));
     let mut client = Client::start(&fleet.setup);
     Box::new(move || {
         let _kept = &fleet;
-        let begun = Instant::now();
-        client.call("ssh_run", json!({"alias": "far", "command": "true"}));
-        client.result();
-        let took = seconds(begun);
+        let took = run_true(&mut client, "far");
         // What is opened behind an answer has the time that a reader takes.
         thread::sleep(delay * 2);
         took
@@ -271,19 +265,7 @@ fn behind(hosts: usize) -> f64 {
     let policy = common::policy_allowing(&["true"]);
     let width = format!("concurrency: {{max_tasks: {hosts}, fan_out: {hosts}}}\n");
     fleet.setup.write("policy.yml", &(policy + &width));
-    let times = (0..3).map(|_| {
-        let mut client = Client::start(&fleet.setup);
-        let begun = Instant::now();
-        client.call(
-            "ssh_run_on_tag",
-            json!({"tag": "behind", "command": "true"}),
-        );
-        let run = client.result();
-        let took = seconds(begun);
-        assert_eq!(run["summary"]["succeeded"], hosts, "{}", run["summary"]);
-        client.finish();
-        took
-    });
+    let times = (0..3).map(|_| tag_run(&fleet.setup, "behind", hosts));
     let median = median(times.collect());
     println!(
         "logins at the jump host, in three runs over {hosts} hosts: {}",

@@ -30,8 +30,7 @@ use std::time::Instant;
 
 use common::Fleet;
 use libssh2_sys as raw;
-use serde_json::json;
-use support::{Client, arguments, figure, seconds};
+use support::{arguments, figure, seconds, tag_run};
 
 /// What the whole of the server may take of the bare loop's time.
 const LIMIT: f64 = 1.15;
@@ -61,7 +60,10 @@ fn main() -> ExitCode {
     let (mut bare, mut whole) = (Vec::new(), Vec::new());
     // One round of each warms caches and is not counted.
     for round in 0..=rounds {
-        let times = (bare_loop(&addresses, &key, width), tag_run(&fleet, hosts));
+        let times = (
+            bare_loop(&addresses, &key, width),
+            tag_run(&fleet.setup, "crowd", hosts),
+        );
         println!(
             "round {round}: bare {:.3} s, server {:.3} s, ratio {:.3}",
             times.0,
@@ -84,18 +86,6 @@ fn main() -> ExitCode {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
-}
-
-/// Seconds for the tag run of a server that has just been started.
-fn tag_run(fleet: &Fleet, hosts: usize) -> f64 {
-    let mut client = Client::start(&fleet.setup);
-    let begun = Instant::now();
-    client.call("ssh_run_on_tag", json!({"tag": "crowd", "command": "true"}));
-    let run = client.result();
-    let took = seconds(begun);
-    assert_eq!(run["summary"]["succeeded"], hosts, "{}", run["summary"]);
-    client.finish();
-    took
 }
 
 /// Seconds for the same by libssh2 alone.

@@ -26,8 +26,7 @@ use std::time::Instant;
 use common::{Fleet, HostSpec};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrIn};
-use serde_json::json;
-use support::{Client, arguments, figure, median, seconds};
+use support::{Client, allowing_true, arguments, figure, median, run_true, seconds, tag_run};
 
 /// The name servers: one that says nothing, and ours.
 const SILENT_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 8);
@@ -66,9 +65,9 @@ fn unlocked_once(hosts: usize) -> bool {
     let (mut plains, mut kept, mut each, mut derivation) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
-        plains.push(tag_run(&fleet, &plain, 60, hosts));
-        kept.push(tag_run(&fleet, &slow, 60, hosts));
-        each.push(tag_run(&fleet, &slow, 0, hosts));
+        plains.push(logged_in_with(&fleet, &plain, 60, hosts));
+        kept.push(logged_in_with(&fleet, &slow, 60, hosts));
+        each.push(logged_in_with(&fleet, &slow, 0, hosts));
         let begun = Instant::now();
         let file = fleet.setup.keys.join("id_slow");
         let known = Command::new(common::tool("ssh-keygen"))
@@ -92,21 +91,12 @@ fn unlocked_once(hosts: usize) -> bool {
     )
 }
 
-fn tag_run(fleet: &Fleet, login: &[&str], idle: u32, hosts: usize) -> f64 {
+fn logged_in_with(fleet: &Fleet, login: &[&str], idle: u32, hosts: usize) -> f64 {
     fleet.log_in_with(login);
-    let policy = common::policy_allowing(&["true"]);
-    let limit = format!("limits:\n  session_idle_seconds: {idle}\n");
-    let policy = policy.replacen("limits:\n", &limit, 1);
     let width = format!("concurrency: {{max_tasks: {hosts}, fan_out: {hosts}}}\n");
-    fleet.setup.write("policy.yml", &(policy + &width));
-    let mut client = Client::start(&fleet.setup);
-    let begun = Instant::now();
-    client.call("ssh_run_on_tag", json!({"tag": "all", "command": "true"}));
-    let run = client.result();
-    let took = seconds(begun);
-    assert_eq!(run["summary"]["succeeded"], hosts, "{}", run["summary"]);
-    client.finish();
-    took
+    let policy = allowing_true(idle) + &width;
+    fleet.setup.write("policy.yml", &policy);
+    tag_run(&fleet.setup, "all", hosts)
 }
 
 /// One host by three names: alone, behind one and behind three addresses that say nothing.
@@ -131,10 +121,7 @@ impl Named {
         }
         fleet.setup.write("servers.yml", &hosts);
         fleet.setup.key("known_hosts", &known);
-        let policy = common::policy_allowing(&["true"]);
-        let limit = "limits:\n  session_idle_seconds: 0\n";
-        let policy = policy.replacen("limits:\n", limit, 1);
-        fleet.setup.write("policy.yml", &policy);
+        fleet.setup.write("policy.yml", &allowing_true(0));
         // What getaddrinfo(3) reads, for this process and its children.
         unshare(CloneFlags::CLONE_NEWNS).expect("needs root, for a mount namespace of its own");
         fleet.setup.write("resolv.conf", "");
@@ -171,16 +158,16 @@ impl Named {
             for _ in 0..5 {
                 let mut client = Client::start(&self.fleet.setup);
                 // The first of a server reads what the next ones have read.
-                cold(&mut client, "none.test");
-                alone.push(cold(&mut client, "none.test"));
-                first.push(cold(&mut client, name));
-                later.push(cold(&mut client, name));
+                run_true(&mut client, "none.test");
+                alone.push(run_true(&mut client, "none.test"));
+                first.push(run_true(&mut client, name));
+                later.push(run_true(&mut client, name));
                 client.finish();
             }
             let [alone, first, later] = [alone, first, later].map(median);
             println!(
                 "a cold command, {dead} addresses before it dead: {:.0} ms the first time, \
-             {:.0} ms later; {:.0} ms without them",
+                 {:.0} ms later; {:.0} ms without them",
                 first * 1000.0,
                 later * 1000.0,
                 alone * 1000.0
@@ -200,7 +187,7 @@ impl Named {
     fn dead_name_server(&self) -> bool {
         self.ask(&[SILENT_SERVER, SERVER]);
         let mut client = Client::start(&self.fleet.setup);
-        let own = cold(&mut client, "none.test");
+        let own = run_true(&mut client, "none.test");
         client.finish();
         let begun = Instant::now();
         let keys = &self.fleet.setup.keys;
@@ -218,15 +205,6 @@ impl Named {
         println!("first name server dead: {own:.2} s, `ssh` {theirs:.2} s");
         figure("a dead name server, to `ssh`", own / theirs, 1.05, "")
     }
-}
-
-fn cold(client: &mut Client, alias: &str) -> f64 {
-    let begun = Instant::now();
-    client.call("ssh_run", json!({"alias": alias, "command": "true"}));
-    let result = client.result();
-    let took = seconds(begun);
-    assert_eq!(result["exit_code"], 0, "{result}");
-    took
 }
 
 /// A name server (RFC 1035) that knows the host at `live` by its three names.

@@ -19,7 +19,7 @@ use std::{fs, thread};
 
 use serde_json::{Value, json};
 
-use crate::common::Setup;
+use crate::common::{Setup, policy_allowing};
 
 /// A running server.
 pub(crate) struct Client {
@@ -198,6 +198,34 @@ pub(crate) fn mib(bytes: u64) -> f64 {
 
 pub(crate) fn seconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64()
+}
+
+/// A policy that allows `true`, for sessions that are kept so long.
+pub(crate) fn allowing_true(idle_seconds: u32) -> String {
+    let limit = format!("limits:\n  session_idle_seconds: {idle_seconds}\n");
+    policy_allowing(&["true"]).replacen("limits:\n", &limit, 1)
+}
+
+/// Seconds for `true` on a host.
+pub(crate) fn run_true(client: &mut Client, alias: &str) -> f64 {
+    let begun = Instant::now();
+    client.call("ssh_run", json!({"alias": alias, "command": "true"}));
+    let result = client.result();
+    let took = seconds(begun);
+    assert_eq!(result["exit_code"], 0, "{result}");
+    took
+}
+
+/// Seconds for the tag run of a server that has just been started.
+pub(crate) fn tag_run(setup: &Setup, tag: &str, hosts: usize) -> f64 {
+    let mut client = Client::start(setup);
+    let begun = Instant::now();
+    client.call("ssh_run_on_tag", json!({"tag": tag, "command": "true"}));
+    let run = client.result();
+    let took = seconds(begun);
+    assert_eq!(run["summary"]["succeeded"], hosts, "{}", run["summary"]);
+    client.finish();
+    took
 }
 
 pub(crate) fn median(mut times: Vec<f64>) -> f64 {
